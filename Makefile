@@ -1,0 +1,130 @@
+# Everything a developer does here. `make help` lists it; nothing needs root, Docker or Java.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+# Compiled modules start faster, which a mesh of six processes feels.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ATLAS := $(BIN)/atlas
+PACKAGES := $(wildcard libs/* services/*) infra/local
+PROJECTS := $(PACKAGES:%=%/pyproject.toml)
+CODE := libs services infra tests
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+LOCAL := $(VENV)/.stamp-local
+DEV := $(VENV)/.stamp-dev
+TESTS ?= tests
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help up down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
+	chaos migrate migration seed db-reset metrics lock clean clean-all
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+
+##@ The mesh
+up: $(LOCAL) ## Start the mesh, or find the running one; returns when all of it is ready
+	@$(ATLAS) up
+
+down: $(LOCAL) ## Stop the mesh and leave no process
+	@$(ATLAS) down
+
+demo: $(LOCAL) ## Run the mesh on the flights of 2013 and prove the result; EXIT=1 stops the mesh afterwards
+	@$(ATLAS) up && { $(ATLAS) demo; code=$$?; [ -z "$(EXIT)" ] || $(ATLAS) down; exit $$code; }
+
+status: $(LOCAL) ## Show every part of the mesh
+	@$(ATLAS) status
+
+logs: $(LOCAL) ## Follow the logs; PART=gateway for one
+	@$(ATLAS) logs --follow $(PART)
+
+metrics: $(LOCAL) ## Print what the services measure; PART=gateway for one
+	@$(ATLAS) metrics $(PART)
+
+shell: $(LOCAL) ## Open a shell with the virtual environment and the addresses of the mesh
+	@eval "$$($(ATLAS) env)"; PATH="$(CURDIR)/$(BIN):$$PATH" exec "$${SHELL:-/bin/sh}"
+
+seed: $(LOCAL) ## Register some users and post some flights
+	@$(ATLAS) seed
+
+##@ The database
+db-shell: $(LOCAL) ## Open psql on the database of the mesh
+	@$(ATLAS) db shell
+
+migrate: $(LOCAL) ## Apply the migrations that are missing
+	@$(ATLAS) db migrate
+
+migration: $(LOCAL) ## Begin a new migration: make migration NAME="add a column"
+	@test -n "$(NAME)" || { echo 'give it a name: make migration NAME="add a column"' >&2; exit 2; }
+	@$(BIN)/alembic -c infra/postgres/alembic.ini revision -m "$(NAME)"
+
+db-reset: $(LOCAL) ## Drop the database and make it anew; YES=1 does not ask
+	@$(ATLAS) db reset $(if $(YES),--yes)
+
+##@ The code
+lint: $(DEV) ## Everything that is checked without running it
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(MAKE) --no-print-directory type
+	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r libs services infra
+	$(ATLAS) schemas check
+
+fmt: $(DEV) ## Format, and mend what can be mended
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+type: $(DEV) ## Check the types
+	$(BIN)/mypy $(PACKAGES)
+
+check: lint test-unit ## What to run before a commit
+
+test: $(DEV) ## Run the tests but chaos, on real servers of their own; TESTS=tests/unit/kafka for some
+	$(PYTEST) --ignore=tests/chaos $(TESTS)
+
+test-unit: $(DEV) ## Run the tests that need no server
+	$(PYTEST) tests/unit tests/architecture
+
+test-integration: $(DEV) ## Run the tests on real servers
+	$(PYTEST) tests/integration tests/contract tests/e2e
+
+test-cov: $(DEV) ## Run all tests and measure what they cover
+	$(PYTEST) --ignore=tests/chaos --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
+
+chaos: $(DEV) ## Kill and stop things under load
+	$(PYTEST) tests/chaos
+
+##@ The workshop
+lock: $(DEV) ## Resolve the requirements anew into the hashed locks
+	for name in requirements-uv requirements requirements-local requirements-dev; do \
+		$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+			--override overrides.txt $$name.in --output-file $$name.txt || exit 1; \
+	done
+	$(BIN)/python -m atlas_local.jars
+
+clean: ## Remove what tools leave behind
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-all: clean ## Stop the mesh, remove its data and the virtual environment
+	[ ! -x $(ATLAS) ] || $(ATLAS) down --purge
+	rm -rf .atlas $(VENV)
+
+# The virtual environment: what the locks say and nothing else decides, then our own packages as they are in the tree.
+$(UV): requirements-uv.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $@
+
+$(LOCAL): requirements-local.txt $(PROJECTS) | $(UV)
+	$(INSTALL) --no-deps --compile-bytecode --require-hashes -r requirements-local.txt
+	$(INSTALL) --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
+	$(BIN)/python -m atlas_local.prefetch
+	@touch $@
+
+$(DEV): requirements-dev.txt $(LOCAL)
+	$(INSTALL) --no-deps --compile-bytecode --require-hashes -r requirements-dev.txt
+	@touch $@

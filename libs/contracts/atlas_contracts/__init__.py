@@ -1,0 +1,1 @@
+"""Atlas contracts: schemas, codec, topics, headers; no network."""

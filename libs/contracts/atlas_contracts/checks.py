@@ -1,0 +1,175 @@
+"""What must hold before a schema is released, and the one way to release it.
+
+A released schema is in ids.lock. It is never edited, removed or renumbered; each version reads all older ones; each
+event type is on one topic, whose key field it has.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fastavro.schema import parse_schema
+
+from atlas_contracts.compatibility import incompatibilities
+from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.folder import (
+    LOCK,
+    TOPICS,
+    Locked,
+    SchemaFile,
+    read_lock,
+    read_schema,
+    schema_paths,
+    write_lock,
+)
+from atlas_contracts.scalars import Faults
+from atlas_contracts.shapes import compile_shape
+from atlas_contracts.topics import Topic, read_topics
+
+# What a value looks like in JSON, by Avro type: two branches of a union that look alike can't be told apart.
+_LOOKS = {
+    "null": {"null"},
+    "boolean": {"boolean"},
+    "int": {"number"},
+    "long": {"number"},
+    "float": {"number"},
+    "double": {"number"},
+    "string": {"string"},
+    "bytes": {"string"},
+    "fixed": {"string"},
+    "enum": {"string"},
+    "array": {"array"},
+    "map": {"object"},
+    "record": {"object"},
+}
+_KEY_TYPES = {"string", "int", "long"}
+
+
+def check(directory: Path, released: Mapping[str, Locked] | None = None) -> list[str]:
+    """One line for each fault of the schemas folder; empty when it may be merged.
+
+    `released` is the lock of what was released before (say, of the main branch): this one may only add to it.
+    """
+    return list(_faults(directory, released or {}, unlocked_is_fault=True))
+
+
+def add(directory: Path, path: str) -> int:
+    """Give the schema at `path` (relative to the folder) the next id and write the lock; returns the id.
+
+    Raises BrokenSchemas with every fault, and then changes nothing. A schema already released, unchanged, keeps its id.
+    """
+    read_schema(directory, path)
+    faults = list(_faults(directory, {}, unlocked_is_fault=False))
+    if faults:
+        raise BrokenSchemas(faults)
+    lock = read_lock(directory)
+    if path not in lock:
+        number = max((entry.id for entry in lock.values()), default=0) + 1
+        lock[path] = Locked(number, read_schema(directory, path).sha256)
+        write_lock(directory, lock)
+    return lock[path].id
+
+
+def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_fault: bool) -> Iterator[str]:
+    try:
+        topics = read_topics(directory / TOPICS)
+        lock = read_lock(directory)
+    except BrokenSchemas as error:
+        yield from error.faults
+        return
+    for path, before in released.items():
+        if lock.get(path) != before:
+            now = f"id {lock[path].id}, another hash or id" if path in lock else "gone"
+            yield f"{LOCK}: {path} was released with id {before.id} and is now {now}; put its entry back"
+    files: list[SchemaFile] = []
+    paths = schema_paths(directory)
+    yield from (f"{path}: removed; a released schema stays, old events need it" for path in lock if path not in paths)
+    for path in paths:
+        try:
+            file = read_schema(directory, path)
+        except BrokenSchemas as error:
+            yield from error.faults
+            continue
+        if path not in lock and unlocked_is_fault:
+            yield f"{path}: not in {LOCK}; run `atlas schemas add {path}`"
+        if path in lock and file.sha256 != lock[path].sha256:
+            yield f"{path}: edited after its release; put it back and add a new version instead"
+        yield from _form_faults(file)
+        files.append(file)
+    by_type: dict[str, list[SchemaFile]] = {}
+    for file in sorted(files, key=lambda file: (file.type, file.version)):
+        by_type.setdefault(file.type, []).append(file)
+    for versions in by_type.values():
+        yield from _version_faults(versions)
+    yield from _topic_faults(topics, by_type)
+
+
+def _form_faults(file: SchemaFile) -> Iterator[str]:
+    definition = parse_schema(dict(file.definition))
+    try:
+        compile_shape(definition, {})
+    except Faults as faults:
+        yield from (f"{file.path}: a default does not fit its type: {error}" for error in faults.errors)
+    names: dict[str, Any] = {}
+    parse_schema(dict(file.definition), names)
+    for path, union in _unions(definition, ""):
+        looks = [look for branch in union for look in _looks_of(branch, names)]
+        twice = sorted({look for look in looks if looks.count(look) > 1})
+        if twice:
+            yield f"{file.path}: {path}: two branches of the union look alike in JSON ({', '.join(twice)})"
+
+
+def _unions(definition: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
+    if isinstance(definition, list):
+        yield path, definition
+        for branch in definition:
+            yield from _unions(branch, path)
+    elif isinstance(definition, Mapping):
+        for field in definition.get("fields", ()):
+            yield from _unions(field["type"], f"{path}/{field['name']}")
+        for inner in ("items", "values", "type"):
+            yield from _unions(definition.get(inner), path)
+
+
+def _looks_of(branch: Any, names: Mapping[str, Any]) -> set[str]:
+    if isinstance(branch, str):
+        return _LOOKS[branch] if branch in _LOOKS else _looks_of(names[branch], names)
+    if branch.get("logicalType") == "timestamp-millis":
+        return {"number", "string"}
+    return _looks_of(branch["type"], names)
+
+
+def _version_faults(versions: Sequence[SchemaFile]) -> Iterator[str]:
+    if versions[0].version != 1:
+        yield f"{versions[0].path}: the first version of {versions[0].type} is 1"
+    for older, newer in pairwise(versions):
+        if newer.version != older.version + 1:
+            yield f"{newer.path}: the version after {older.version} is {older.version + 1}"
+    for index, newer in enumerate(versions):
+        for older in versions[:index]:
+            for found in incompatibilities(newer.definition, older.definition):
+                yield f"{newer.path}: can't read what v{older.version} wrote: {found}"
+
+
+def _topic_faults(topics: Mapping[str, Topic], by_type: Mapping[str, Sequence[SchemaFile]]) -> Iterator[str]:
+    taken: dict[str, str] = {}
+    for topic in topics.values():
+        for event in topic.events:
+            if event in taken:
+                yield f"{TOPICS}: {event} is on {taken[event]} and on {topic.name}; an event type has one topic"
+            taken.setdefault(event, topic.name)
+            if event not in by_type:
+                yield f"{TOPICS}: {topic.name}: no schema for {event}"
+                continue
+            fields = {field["name"]: field["type"] for field in by_type[event][-1].definition["fields"]}
+            key = topic.key_field(event)
+            if key not in fields:
+                yield f"{TOPICS}: {topic.name}: {event} has no field {key}, which is to be its key"
+            elif not isinstance(fields[key], str) or fields[key] not in _KEY_TYPES:
+                yield f"{TOPICS}: {topic.name}: the key {key} of {event} is not a string, int or long"
+    yield from (
+        f"{versions[-1].path}: no topic takes {event}; name it in {TOPICS}"
+        for event, versions in by_type.items()
+        if event not in taken
+    )

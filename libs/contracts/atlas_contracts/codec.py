@@ -1,0 +1,150 @@
+"""Events to bytes and back: Confluent's wire format around Avro.
+
+0x00 | schema id, 4 bytes, big-endian | Avro body
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from fastavro import schemaless_reader
+from fastavro.schema import parse_schema
+
+from atlas_contracts.binary import Refused, Writer, compile_writer
+from atlas_contracts.errors import FieldError, InvalidEvent, Undecodable, UnknownSchema
+from atlas_contracts.events import Event
+from atlas_contracts.json_form import Render, compile_render
+from atlas_contracts.registry import Registry, Schema
+from atlas_contracts.scalars import Faults, Shape
+from atlas_contracts.shapes import compile_shape
+
+MAGIC = b"\x00"
+PREFIX_BYTES = 5
+
+# What fastavro raises on bytes that do not follow the schema.
+_BROKEN_BODY = (EOFError, ValueError, LookupError, TypeError, OverflowError, MemoryError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """All that is known of an event type's newest schema, as functions."""
+
+    prefix: bytes
+    shape: Shape
+    write: Writer
+    write_json: Writer
+    render: Render
+
+
+class Codec:
+    """Encodes with the newest schema of a type, decodes every schema of the registry. Safe to share between threads."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._types: dict[str, _Compiled] = {}
+        self._readers: dict[int, tuple[str, dict[str, Any], dict[str, Any] | None]] = {}
+        for event_type in registry.event_types:
+            newest = registry.latest(event_type)
+            self._types[event_type] = _compile(newest)
+            for schema in registry.versions(event_type):
+                reader = None if schema.id == newest.id else newest.parsed
+                self._readers[schema.id] = (event_type, schema.parsed, reader)
+
+    def encode(self, event_type: str, value: Mapping[str, Any]) -> bytes:
+        """The framed bytes of a value under the newest schema of its type.
+
+        A missing field takes its schema's default. Raises InvalidEvent with every fault, UnknownSchema for an
+        unknown type.
+        """
+        compiled = self._compiled(event_type)
+        try:
+            return compiled.prefix + compiled.write(value)
+        except (Refused, KeyError, UnicodeEncodeError, RecursionError):
+            return compiled.prefix + compiled.write(_checked(event_type, compiled.shape, value, from_json=False))
+
+    def encode_json(self, event_type: str, obj: Any) -> bytes:
+        """The same as `encode(event_type, from_json(event_type, obj))`, in one pass."""
+        compiled = self._compiled(event_type)
+        try:
+            return compiled.prefix + compiled.write_json(obj)
+        except (Refused, KeyError, UnicodeEncodeError, RecursionError):
+            return compiled.prefix + compiled.write(_checked(event_type, compiled.shape, obj, from_json=True))
+
+    def decode(self, framed: bytes | None) -> Event:
+        """The event in framed bytes, in the shape of its type's newest schema; Undecodable when there is none."""
+        if framed is None or len(framed) < PREFIX_BYTES or framed[0] != 0:
+            raise Undecodable(_not_framed(framed))
+        schema_id = int.from_bytes(framed[1:PREFIX_BYTES], "big")
+        try:
+            event_type, writer, reader = self._readers[schema_id]
+        except KeyError:
+            raise Undecodable(f"schema id {schema_id} is not in the registry") from None
+        body = BytesIO(framed)
+        body.seek(PREFIX_BYTES)
+        try:
+            value: Any = schemaless_reader(body, writer, reader)
+        except _BROKEN_BODY as error:
+            reason = "it ends too early" if isinstance(error, EOFError) else f"{type(error).__name__}: {error}"
+            raise Undecodable(f"the body is not a {event_type} of schema id {schema_id}: {reason}") from error
+        if body.tell() != len(framed):
+            surplus = len(framed) - body.tell()
+            raise Undecodable(f"{surplus} bytes follow the {event_type} of schema id {schema_id}")
+        return Event(event_type, schema_id, value)
+
+    @staticmethod
+    def schema_id(framed: bytes | None) -> int | None:
+        """The schema id in the frame, known or not; None when the bytes are not framed."""
+        if framed is None or len(framed) < PREFIX_BYTES or framed[0] != 0:
+            return None
+        return int.from_bytes(framed[1:PREFIX_BYTES], "big")
+
+    def from_json(self, event_type: str, obj: Any) -> dict[str, Any]:
+        """The value in a parsed JSON document, checked strictly and with defaults filled in.
+
+        A timestamp may be RFC 3339 text or epoch milliseconds. Raises InvalidEvent with every fault (unknown field,
+        missing field, wrong type, out of range), UnknownSchema for an unknown type.
+        """
+        return _checked(event_type, self._compiled(event_type).shape, obj, from_json=True)
+
+    def to_json(self, event: Event) -> dict[str, Any]:
+        """The value as JSON can hold it: timestamps as RFC 3339 with milliseconds and Z, bytes as text."""
+        return self._compiled(event.type).render(event.value)  # type: ignore[no-any-return]
+
+    def _compiled(self, event_type: str) -> _Compiled:
+        try:
+            return self._types[event_type]
+        except KeyError:
+            raise UnknownSchema(f"no event type is named {event_type}") from None
+
+
+def frame_prefix(schema: Schema) -> bytes:
+    """The five bytes that stand before every body of this schema."""
+    return MAGIC + schema.id.to_bytes(4, "big")
+
+
+def _compile(schema: Schema) -> _Compiled:
+    # Not `schema.parsed`: the logical types say which numbers are timestamps.
+    definition = parse_schema(json.loads(schema.text))
+    return _Compiled(
+        prefix=frame_prefix(schema),
+        shape=compile_shape(definition, {}),
+        write=compile_writer(definition, json=False),
+        write_json=compile_writer(definition, json=True),
+        render=compile_render(definition, {}),
+    )
+
+
+def _checked(event_type: str, shape: Shape, obj: Any, *, from_json: bool) -> dict[str, Any]:
+    try:
+        return shape(obj, from_json)  # type: ignore[no-any-return]
+    except Faults as faults:
+        raise InvalidEvent(event_type, faults.errors) from None
+    except RecursionError:
+        raise InvalidEvent(event_type, [FieldError("", "a value", "less nesting")]) from None
+
+
+def _not_framed(value: bytes | None) -> str:
+    if value is None:
+        return "a null value is no event"
+    return "not framed Avro: the value does not start with a zero byte and a schema id"

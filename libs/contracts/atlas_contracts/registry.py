@@ -1,0 +1,138 @@
+"""Every schema and topic of the mesh, read once from the schemas folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from fastavro.schema import parse_schema
+
+from atlas_contracts.errors import BrokenSchemas, UnknownSchema
+from atlas_contracts.folder import LOCK, TOPICS, SchemaFile, read_lock, read_schema, schema_paths
+from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS, Topic, read_topics
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One version of one event type.
+
+    `text` is the definition as compact JSON, with documentation and logical types. `parsed` is what fastavro codes
+    with: names resolved, logical types taken off, so that a timestamp is an int.
+    """
+
+    id: int
+    type: str
+    version: int
+    path: str
+    text: str
+    parsed: dict[str, Any]
+
+
+class Registry:
+    """Schemas by id, by event type and by topic; immutable after `load`."""
+
+    def __init__(self, schemas: Mapping[int, Schema], topics: Mapping[str, Topic]) -> None:
+        self.topics: Mapping[str, Topic] = MappingProxyType(dict(topics))
+        self.schemas: Mapping[int, Schema] = MappingProxyType(dict(schemas))
+        self._versions: dict[str, tuple[Schema, ...]] = {}
+        for schema in sorted(schemas.values(), key=lambda schema: schema.version):
+            self._versions[schema.type] = (*self._versions.get(schema.type, ()), schema)
+        self._topic_of = {event: topic for topic in topics.values() for event in topic.events}
+
+    @classmethod
+    def load(cls, directory: Path) -> "Registry":
+        """Read topics.yaml, ids.lock and every schema; BrokenSchemas with every reason when they can't be trusted.
+
+        Incompatible versions are not looked for here: that is `checks.check`, which runs before a merge.
+        """
+        topics = read_topics(directory / TOPICS)
+        lock = read_lock(directory)
+        faults: list[str] = []
+        schemas: dict[int, Schema] = {}
+        for path in schema_paths(directory):
+            if path not in lock:
+                faults.append(f"{path}: not in {LOCK}; run `atlas schemas add {path}`")
+                continue
+            try:
+                file = read_schema(directory, path)
+            except BrokenSchemas as error:
+                faults += error.faults
+                continue
+            if file.sha256 != lock[path].sha256:
+                faults.append(f"{path}: edited after its release; put it back and add a new version instead")
+            schemas[lock[path].id] = _schema(file, lock[path].id)
+        known = {schema.type for schema in schemas.values()}
+        faults += [
+            f"{TOPICS}: {topic.name}: no schema for {event}"
+            for topic in topics.values()
+            for event in topic.events
+            if event not in known and not faults
+        ]
+        if faults:
+            raise BrokenSchemas(faults)
+        return cls(schemas, topics)
+
+    def schema(self, schema_id: int) -> Schema:
+        """The schema of this id; UnknownSchema when there is none."""
+        try:
+            return self.schemas[schema_id]
+        except KeyError:
+            raise UnknownSchema(f"no schema has id {schema_id}") from None
+
+    def versions(self, event_type: str) -> tuple[Schema, ...]:
+        """All versions of an event type, oldest first; UnknownSchema when there is none."""
+        try:
+            return self._versions[event_type]
+        except KeyError:
+            raise UnknownSchema(f"no event type is named {event_type}") from None
+
+    def latest(self, event_type: str) -> Schema:
+        """The newest version of an event type; UnknownSchema when there is none."""
+        return self.versions(event_type)[-1]
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        """Every event type, sorted."""
+        return tuple(sorted(self._versions))
+
+    def topic(self, name: str) -> Topic:
+        """The topic of this name; UnknownSchema when it is not declared."""
+        try:
+            return self.topics[name]
+        except KeyError:
+            raise UnknownSchema(f"no topic is named {name}") from None
+
+    def topic_of(self, event_type: str) -> Topic:
+        """The one topic this event type goes to; UnknownSchema when no topic takes it."""
+        try:
+            return self._topic_of[event_type]
+        except KeyError:
+            raise UnknownSchema(f"no topic takes {event_type}") from None
+
+    def kafka_topics(self) -> list[tuple[str, int, dict[str, str]]]:
+        """Name, partitions and configuration of every topic to create, dead-letter topics among them."""
+        created: list[tuple[str, int, dict[str, str]]] = []
+        for topic in self.topics.values():
+            created.append((topic.name, topic.partitions, {"retention.ms": str(topic.retention_ms)}))
+            created.append((topic.dead_letter, DEAD_LETTER_PARTITIONS, {"retention.ms": str(DEAD_LETTER_RETENTION_MS)}))
+        return created
+
+
+def without_logical_types(definition: Any) -> Any:
+    """The same definition with every logical type taken off."""
+    if isinstance(definition, dict):
+        return {
+            key: part if key == "default" else without_logical_types(part)
+            for key, part in definition.items()
+            if key != "logicalType"
+        }
+    if isinstance(definition, list):
+        return [without_logical_types(part) for part in definition]
+    return definition
+
+
+def _schema(file: SchemaFile, schema_id: int) -> Schema:
+    parsed = parse_schema(without_logical_types(json.loads(file.text)))
+    return Schema(schema_id, file.type, file.version, file.path, file.text, parsed)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""topics.yaml: every topic, what may be on it, its key, its partitions and how long it is kept."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from atlas_contracts.errors import BrokenSchemas, UnknownSchema
+
+DEAD_LETTER_SUFFIX = ".dlq"
+DEAD_LETTER_PARTITIONS = 1
+DEAD_LETTER_RETENTION_MS = 30 * 24 * 3_600_000
+FOREVER = -1
+
+_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_FIELDS = {"key", "events", "partitions", "retention"}
+# Kafka's own rule for a topic's name, less the room that the dead-letter suffix needs.
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,240}")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as declared; `retention_ms` is -1 for ever. `key` names the key field of each event type on it."""
+
+    name: str
+    events: tuple[str, ...]
+    partitions: int
+    retention_ms: int
+    key: Mapping[str, str]
+
+    @property
+    def dead_letter(self) -> str:
+        """The topic that takes the records nobody can handle."""
+        return self.name + DEAD_LETTER_SUFFIX
+
+    def key_field(self, event_type: str) -> str:
+        """The field whose value is the record's key; UnknownSchema when the event does not belong on this topic."""
+        try:
+            return self.key[event_type]
+        except KeyError:
+            allowed = ", ".join(self.events)
+            raise UnknownSchema(f"{event_type} does not belong on {self.name}, which takes {allowed}") from None
+
+    def key_of(self, event_type: str, value: Mapping[str, Any]) -> bytes:
+        """The record's key for this value: the key field as UTF-8 text."""
+        return str(value[self.key_field(event_type)]).encode()
+
+
+def read_topics(path: Path) -> dict[str, Topic]:
+    """The topics of the file in its order; BrokenSchemas with a line for each fault of form."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BrokenSchemas([f"{path.name}: can't be read: {' '.join(str(error).split())}"]) from error
+    declared = document.get("topics") if isinstance(document, dict) else None
+    if not isinstance(declared, dict) or not declared:
+        raise BrokenSchemas([f"{path.name}: no `topics`"])
+    topics: dict[str, Topic] = {}
+    faults: list[str] = []
+    for name, entry in declared.items():
+        found = _entry_faults(name, entry)
+        if found:
+            faults += [f"{path.name}: {name}: {fault}" for fault in found]
+        else:
+            topics[name] = _topic(name, entry)
+    if faults:
+        raise BrokenSchemas(faults)
+    return topics
+
+
+def parse_retention(text: object) -> int:
+    """`7d`, `12h`, `30m`, `45s` or `forever` in milliseconds (-1 for ever); ValueError for anything else."""
+    if text == "forever":
+        return FOREVER
+    match = re.fullmatch(r"([1-9]\d{0,8})([smhd])", str(text))
+    if match is None:
+        raise ValueError(f"retention {text!r} is neither `forever` nor a number with s, m, h or d")
+    return int(match[1]) * _UNIT_MS[match[2]]
+
+
+def _topic(name: str, entry: dict[str, Any]) -> Topic:
+    events = tuple(entry["events"])
+    key = entry["key"]
+    return Topic(
+        name=name,
+        events=events,
+        partitions=entry["partitions"],
+        retention_ms=parse_retention(entry["retention"]),
+        key=MappingProxyType({event: key if isinstance(key, str) else key[event] for event in events}),
+    )
+
+
+def _entry_faults(name: object, entry: object) -> list[str]:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(DEAD_LETTER_SUFFIX):
+        return [f"not a topic's name (letters, digits, . _ -, not ending in {DEAD_LETTER_SUFFIX})"]
+    if not isinstance(entry, dict):
+        return ["not a mapping"]
+    faults = [f"unknown setting `{field}`" for field in entry if field not in _FIELDS]
+    faults += [f"no `{field}`" for field in sorted(_FIELDS) if field not in entry]
+    if faults:
+        return faults
+    events, key, partitions = entry["events"], entry["key"], entry["partitions"]
+    if not isinstance(events, list) or not events or not all(isinstance(event, str) for event in events):
+        return ["`events` is not a list of event types"]
+    if len(set(events)) < len(events):
+        faults.append("an event type is listed twice")
+    if isinstance(key, dict):
+        faults += [f"no key field for {event}" for event in events if not isinstance(key.get(event), str)]
+        faults += [f"a key field for {event}, which is not among its events" for event in key if event not in events]
+    elif not isinstance(key, str):
+        faults.append("`key` is neither a field's name nor a mapping from event type to field")
+    if type(partitions) is not int or partitions < 1:
+        faults.append(f"`partitions` is {partitions!r}, not a number from 1")
+    try:
+        parse_retention(entry["retention"])
+    except ValueError as error:
+        faults.append(str(error))
+    return faults
