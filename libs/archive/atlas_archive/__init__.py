@@ -1,0 +1,1 @@
+"""The container format, manifests, object store."""

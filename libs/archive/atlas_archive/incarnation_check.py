@@ -1,0 +1,237 @@
+"""The checks of one incarnation of one topic; `verify` runs it for each."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from atlas_archive.container import CorruptFile, read_file
+from atlas_archive.manifests import BadManifest, DataObject, Manifest, PartitionPath, get_manifest, incarnation_root
+from atlas_archive.records import Incoming, Record
+from atlas_archive.reports import LiveTopic, Progress, TopicReader, TopicReport
+from atlas_archive.store import MissingObject, ObjectStore
+
+_PARALLEL = 4  # segments held in memory at once
+_COUNTED = 10_000
+_PROBLEMS_NAMED = 20  # of one segment: a topic that differs in a million places is told in twenty lines
+
+
+class IncarnationCheck:
+    """One incarnation of one topic under verification."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        report: TopicReport,
+        incarnation: str,
+        live: LiveTopic | None,
+        reader: TopicReader | None,
+        progress: Progress,
+    ) -> None:
+        self._store = store
+        self._report = report
+        self._root = incarnation_root(report.topic, incarnation)
+        self._live = live
+        self._reader = reader
+        self._progress = progress
+        self._gate = asyncio.Semaphore(_PARALLEL)
+
+    async def run(self) -> None:
+        """Add what is found to the report."""
+        # The manifests are listed before the data: what an archiver adds meanwhile then lies past the known end.
+        listed = [item.key async for item in self._store.list(f"{self._root}manifest/")]
+        chains = _by_partition(await self._load(listed))
+        async with asyncio.TaskGroup() as group:
+            for chain in chains.values():
+                group.create_task(self._verify_chain(chain))
+        await self._find_strays(set(listed), chains)
+        for partition, (first, end) in (self._live.bounds if self._live else {}).items():
+            covered = chains[partition][-1].next_offset if partition in chains else 0
+            self._report.behind += await self._records_after(partition, max(first, covered), end)
+
+    def _problem(self, text: str) -> None:
+        self._report.problems.append(text)
+
+    async def _load(self, keys: Sequence[str]) -> list[Manifest]:
+        loaded = await asyncio.gather(*(self._load_one(key) for key in keys))
+        return [manifest for manifest in loaded if manifest is not None]
+
+    async def _load_one(self, key: str) -> Manifest | None:
+        async with self._gate:
+            try:
+                return await get_manifest(self._store, key)
+            except BadManifest as error:
+                self._problem(str(error))
+            except MissingObject:
+                self._problem(f"{key}: gone while it was verified")
+        return None
+
+    async def _verify_chain(self, chain: Sequence[Manifest]) -> None:
+        self._check_ranges(chain)
+        for manifest in chain:
+            async with self._gate:
+                records = await self._read(manifest)
+                if records is not None:
+                    await self._compare(manifest, records)
+            self._report.segments += 1
+            self._report.bytes += manifest.size
+            self._report.records += len(records) if records is not None else 0
+            self._progress(self._report)
+
+    def _check_ranges(self, chain: Sequence[Manifest]) -> None:
+        expected = 0
+        for manifest in chain:
+            if manifest.start_offset > expected:
+                self._problem(f"{manifest.key}: offsets {expected} to {manifest.start_offset - 1} have no manifest")
+            elif manifest.start_offset < expected:
+                self._problem(f"{manifest.key}: overlaps the segment before it, which ends at {expected - 1}")
+            if manifest.log_start_offset > manifest.start_offset:
+                gone = f"offsets {manifest.start_offset} to {manifest.log_start_offset - 1}"
+                if manifest.start_offset == 0:
+                    self._report.notes.append(f"{manifest.key}: {gone} were gone before archiving began")
+                else:
+                    self._problem(f"{manifest.key}: {gone} were gone from the topic before they were archived")
+            expected = manifest.next_offset
+
+    async def _read(self, manifest: Manifest) -> list[Record] | None:
+        """The segment's records in order; None when an object is not as its manifest says."""
+        records: list[Record] = []
+        whole = True
+        for item in manifest.objects:
+            try:
+                found = _records_of(item, await self._store.get(item.key))
+            except MissingObject:
+                self._problem(f"{item.key}: missing, named by {manifest.key}")
+                whole = False
+            except CorruptFile as error:
+                self._problem(str(error))
+                whole = False
+            else:
+                records += found
+            # decoding holds the loop for long; others, such as the reader's heartbeat, get their turn
+            await asyncio.sleep(0)
+            if item.schema_id is not None:
+                whole &= await self._check_schema(manifest.path, item)
+        if not whole:
+            return None
+        records.sort(key=lambda record: record.offset)
+        return records if self._check_counts(manifest, records) else None
+
+    async def _check_schema(self, path: PartitionPath, item: DataObject) -> bool:
+        key = path.schema(item.schema_id or 0)
+        try:
+            await self._store.get(key)
+        except MissingObject:
+            self._problem(f"{key}: missing, the schema of {item.key}")
+            return False
+        return True
+
+    def _check_counts(self, manifest: Manifest, records: Sequence[Record]) -> bool:
+        offsets = [record.offset for record in records]
+        faults = []
+        if len(offsets) != manifest.records:
+            faults.append(f"{len(offsets)} records instead of {manifest.records}")
+        if len(set(offsets)) != len(offsets):
+            faults.append("an offset twice")
+        if offsets and not manifest.start_offset <= offsets[0] <= offsets[-1] < manifest.next_offset:
+            faults.append(f"offsets outside {manifest.start_offset} to {manifest.next_offset - 1}")
+        for fault in faults:
+            self._problem(f"{manifest.key}: its objects hold {fault}")
+        return not faults
+
+    async def _compare(self, manifest: Manifest, records: Sequence[Record]) -> None:
+        if self._live is None or self._reader is None:
+            return
+        if manifest.partition not in self._live.bounds:
+            self._problem(f"{manifest.key}: the topic has no partition {manifest.partition} to compare with")
+            return
+        start = max(manifest.start_offset, self._live.bounds[manifest.partition][0])
+        archived = {record.offset: record for record in records if record.offset >= start}
+        differences: list[str] = []
+        equal = 0
+        async for batch in self._reader.read(manifest.topic, manifest.partition, start, manifest.next_offset):
+            for record in batch:
+                ours = archived.pop(record.offset, None)
+                difference = "is not in the archive" if ours is None else _difference(ours, record)
+                if difference:
+                    differences.append(f"offset {record.offset} {difference}")
+                else:
+                    equal += 1
+        if archived and not self._live.compacted:
+            # The log may have lost its head to retention since it was asked where it begins.
+            now = await self._reader.describe(manifest.topic)
+            first = now.bounds[manifest.partition][0] if now and manifest.partition in now.bounds else start
+            differences += [f"offset {offset} is not in the topic" for offset in archived if offset >= first]
+        self._report.compared_with_topic += equal
+        for text in differences[:_PROBLEMS_NAMED]:
+            self._problem(f"{manifest.key}: {text}")
+        if len(differences) > _PROBLEMS_NAMED:
+            self._problem(f"{manifest.key}: {len(differences) - _PROBLEMS_NAMED} more records differ from the topic")
+
+    async def _records_after(self, partition: int, start: int, end: int) -> int:
+        """How many records the topic holds past the archive's end; of very many, how many offsets that is.
+
+        They are counted because the last offsets of a transactional topic are markers, which nobody archives.
+        """
+        if self._reader is None or end - start > _COUNTED:
+            return max(0, end - start)
+        return sum([len(batch) async for batch in self._reader.read(self._report.topic, partition, start, end)])
+
+    async def _find_strays(self, manifests: set[str], chains: Mapping[int, Sequence[Manifest]]) -> None:
+        """Name the objects that no manifest names. Past a partition's end they are a segment in the making."""
+        known = {item.key for chain in chains.values() for manifest in chain for item in manifest.objects}
+        ends = {partition: chain[-1].next_offset for partition, chain in chains.items()}
+        async for item in self._store.list(self._root):
+            kind = item.key.removeprefix(self._root).split("/", 1)[0]
+            if item.key in known or item.key in manifests:
+                continue
+            if kind == "schemas" and item.key.endswith(".avsc"):
+                continue
+            place = _place(item.key.removeprefix(self._root))
+            if place is not None and place[1] >= ends.get(place[0], 0):
+                if kind == "data":
+                    self._report.notes.append(f"{item.key}: of a segment that is not committed")
+                continue
+            self._problem(f"{item.key}: extra, no manifest names it")
+
+
+def _by_partition(manifests: Sequence[Manifest]) -> dict[int, list[Manifest]]:
+    chains: dict[int, list[Manifest]] = {}
+    for manifest in sorted(manifests, key=lambda manifest: (manifest.partition, manifest.start_offset)):
+        chains.setdefault(manifest.partition, []).append(manifest)
+    return chains
+
+
+def _place(relative: str) -> tuple[int, int] | None:
+    """The partition and start offset that a data object's or manifest's key speaks of; None when it speaks of none."""
+    parts = relative.split("/")
+    expected = {"data": 4, "manifest": 3}.get(parts[0])
+    if expected != len(parts) or not parts[-2].startswith("partition="):
+        return None
+    partition, start = parts[-2].removeprefix("partition="), parts[-1][:20]
+    return (int(partition), int(start)) if partition.isdigit() and start.isdigit() and len(start) == 20 else None
+
+
+def _records_of(item: DataObject, data: bytes) -> list[Record]:
+    """The object's records. Raises CorruptFile: where the bytes are not those written, with the block if it shows."""
+    found = hashlib.sha256(data).hexdigest()
+    file = read_file(data, item.key)
+    records = [record for block in file.blocks() for record in block]
+    if len(data) != item.size:
+        raise CorruptFile(item.key, f"{len(data)} bytes instead of {item.size}")
+    if found != item.sha256:
+        raise CorruptFile(item.key, "its bytes are not those that were written (sha256)")
+    if len(records) != item.records or file.schema_id != item.schema_id:
+        raise CorruptFile(item.key, f"{len(records)} records of schema {file.schema_id}, not as its manifest says")
+    return records
+
+
+def _difference(ours: Record, theirs: Incoming) -> str:
+    if ours.value != theirs.value:
+        return "differs from the topic in its value"
+    if ours.key != theirs.key:
+        return "differs from the topic in its key"
+    if ours.timestamp != theirs.timestamp:
+        return "differs from the topic in its timestamp"
+    if ours.headers != tuple(theirs.headers):
+        return "differs from the topic in its headers"
+    return ""

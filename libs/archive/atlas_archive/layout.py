@@ -1,0 +1,80 @@
+"""The schema of an archive file: the record's envelope, then its value typed as it was written.
+
+    offset        long                     the record's place in its partition
+    timestamp_ms  long                     the record's timestamp, epoch ms (-1: none)
+    key           null | bytes
+    headers       array of {name: string, value: null | bytes}
+    value_length  long                     the bytes of the next field's encoding
+    value         the writer schema        (in a raw file: null | bytes)
+
+An Avro `bytes` is its length and then the bytes: so `value_length` and `value` together read as one `bytes` field, and
+the original comes back without any decoding. The original value of a typed file is `framing(schema id)` and that; the
+id is the file's metadata `atlas.schema.id`. A raw file has no such metadata.
+"""
+
+import json
+from typing import Any
+
+from fastavro import parse_schema
+
+MAGIC = b"Obj\x01"
+METADATA_PREFIX = "atlas."
+RAW_VALUE: list[str] = ["null", "bytes"]
+
+
+class BadSchema(ValueError):
+    """The text is no Avro schema."""
+
+
+def framing(schema_id: int) -> bytes:
+    """The five bytes before an Avro body: Confluent's magic 0 and the schema's id."""
+    return b"\0" + schema_id.to_bytes(4, "big")
+
+
+def parse(text: str) -> Any:
+    """The parsed schema: every name full. Raises BadSchema."""
+    try:
+        # without a registry of its own fastavro would keep names from one call to the next
+        return parse_schema(json.loads(text), named_schemas={})
+    except Exception as error:
+        raise BadSchema(f"not an Avro schema: {error!r}") from error
+
+
+def file_schema(value: Any) -> dict[str, Any]:
+    """The schema of a file whose values have the schema `value` (JSON, not parsed).
+
+    The envelope's own names are in no namespace, so names without one in `value` stay so, and they step aside for any
+    name that `value` defines.
+    """
+    taken = set(_names(value))
+    header = {
+        "type": "record",
+        "name": _free("ArchivedHeader", taken),
+        "fields": [{"name": "name", "type": "string"}, {"name": "value", "type": ["null", "bytes"]}],
+    }
+    fields = [
+        {"name": "offset", "type": "long"},
+        {"name": "timestamp_ms", "type": "long"},
+        {"name": "key", "type": ["null", "bytes"]},
+        {"name": "headers", "type": {"type": "array", "items": header}},
+        {"name": "value_length", "type": "long"},
+        {"name": "value", "type": value},
+    ]
+    return {"type": "record", "name": _free("ArchivedRecord", taken), "fields": fields}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _names(schema: Any) -> list[str]:
+    """Every string that may be a name (or alias) in the schema; too many does no harm."""
+    if isinstance(schema, str):
+        return [schema]
+    if isinstance(schema, dict):
+        return [name for part in schema.values() for name in _names(part)]
+    if isinstance(schema, list):
+        return [name for part in schema for name in _names(part)]
+    return []

@@ -1,0 +1,68 @@
+"""What the archive holds, from its manifests alone: nothing is read but them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from atlas_archive.manifests import Manifest, get_manifest, incarnation_root, topics
+from atlas_archive.store import ObjectStore
+
+_PARALLEL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSummary:
+    """One partition of one incarnation; `size` in bytes, timestamps in epoch ms."""
+
+    topic: str
+    incarnation: str
+    partition: int
+    segments: int
+    records: int
+    size: int
+    start_offset: int
+    next_offset: int
+    min_timestamp_ms: int
+    max_timestamp_ms: int
+
+
+async def summaries(store: ObjectStore, topic: str | None = None) -> list[PartitionSummary]:
+    """Every archived partition, or those of one topic, by topic, incarnation and partition."""
+    rows: list[PartitionSummary] = []
+    async for name, incarnation in topics(store):
+        if topic is None or name == topic:
+            rows += [_summary(manifests) for manifests in (await partitions(store, name, incarnation)).values()]
+    return rows
+
+
+async def partitions(store: ObjectStore, topic: str, incarnation: str) -> dict[int, list[Manifest]]:
+    """The manifests of an incarnation, by partition and in offset order. Raises BadManifest."""
+    prefix = f"{incarnation_root(topic, incarnation)}manifest/"
+    keys = [item.key async for item in store.list(prefix)]
+    gate = asyncio.Semaphore(_PARALLEL)
+
+    async def load(key: str) -> Manifest:
+        async with gate:
+            return await get_manifest(store, key)
+
+    loaded = await asyncio.gather(*(load(key) for key in keys))
+    found: dict[int, list[Manifest]] = {}
+    for manifest in sorted(loaded, key=lambda manifest: (manifest.partition, manifest.start_offset)):
+        found.setdefault(manifest.partition, []).append(manifest)
+    return found
+
+
+def _summary(manifests: Sequence[Manifest]) -> PartitionSummary:
+    first, last = manifests[0], manifests[-1]
+    return PartitionSummary(
+        topic=first.topic,
+        incarnation=first.incarnation,
+        partition=first.partition,
+        segments=len(manifests),
+        records=sum(manifest.records for manifest in manifests),
+        size=sum(manifest.size for manifest in manifests),
+        start_offset=first.start_offset,
+        next_offset=last.next_offset,
+        min_timestamp_ms=min(manifest.min_timestamp_ms for manifest in manifests),
+        max_timestamp_ms=max(manifest.max_timestamp_ms for manifest in manifests),
+    )

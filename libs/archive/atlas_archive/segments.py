@@ -1,0 +1,179 @@
+"""A segment: an offset range of one partition, from the first record added to the manifest that makes it count."""
+
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import itemgetter
+
+from atlas_archive.container import read_file
+from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest
+from atlas_archive.records import Incoming, Record
+from atlas_archive.splicer import Finished, Splicer
+from atlas_archive.store import MissingObject, ObjectStore
+
+SchemaText = Callable[[int], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How files are written: an Avro codec, the bytes of a block before it, and whether bodies are checked."""
+
+    codec: str = "zstandard"
+    block_bytes: int = 256 * 1024
+    check_values: bool = True
+
+
+class Segment:
+    """Holds the records of [start_offset, next_offset) until `store_segment`; `size` is the memory they take."""
+
+    def __init__(
+        self,
+        path: PartitionPath,
+        start_offset: int,
+        log_start_offset: int,
+        schema_text: SchemaText,
+        options: Options | None = None,
+    ) -> None:
+        options = options or Options()
+        self.path = path
+        self.start_offset = self.next_offset = start_offset
+        self.log_start_offset = log_start_offset
+        self.schema_text = schema_text
+        self.id = uuid.uuid4().hex
+        self.first_offset = self.first_timestamp = -1
+        self.min_timestamp = self.max_timestamp = -1
+        metadata = {"topic": path.topic, "incarnation": path.incarnation, "partition": str(path.partition)}
+        self._splicer = Splicer(
+            schema_text,
+            metadata=metadata,
+            codec=options.codec,
+            block_bytes=options.block_bytes,
+            check=options.check_values,
+        )
+
+    @property
+    def records(self) -> int:
+        return self._splicer.records
+
+    @property
+    def size(self) -> int:
+        return self._splicer.size
+
+    def add(self, records: Sequence[Incoming]) -> None:
+        """Add records in offset order. Raises ValueError for one before `next_offset`."""
+        if not records:
+            return
+        if records[0].offset < self.next_offset:
+            raise ValueError(f"offset {records[0].offset} comes after {self.next_offset - 1}")
+        timestamps = [record.timestamp for record in records]
+        if self.first_offset < 0:
+            self.first_offset, self.first_timestamp = records[0].offset, timestamps[0]
+            self.min_timestamp = self.max_timestamp = timestamps[0]
+        self.min_timestamp = min(self.min_timestamp, *timestamps)
+        self.max_timestamp = max(self.max_timestamp, *timestamps)
+        self._splicer.add(records)
+        self.next_offset = records[-1].offset + 1
+
+    def finish(self) -> list[Finished]:
+        """The segment's files; nothing can be added after."""
+        return self._splicer.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What came of a segment: `manifest` holds its place in the archive, and is its own only if `won`."""
+
+    manifest: Manifest
+    won: bool
+
+
+async def store_segment(
+    store: ObjectStore, segment: Segment, writer: str, confirm: Callable[[], Awaitable[None]]
+) -> Stored:
+    """Make a segment with records durable, once, whoever else tries.
+
+    1. Look whether its place is taken, as it is for a writer that was paused while another went on.
+    2. Store the schemas its files refer to, then its files, under names of its own.
+    3. `confirm()`: raise if the topic is no longer the incarnation that the records were read from.
+    4. Put the manifest on the condition that its key is free: from here on the segment counts.
+    5. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
+       crashed before 4 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
+       that is about to win.
+    After an error the archive says whether the segment counts (`last_manifest`).
+    """
+    path = segment.path
+    try:
+        return Stored(await get_manifest(store, path.manifest(segment.start_offset)), won=False)  # 1
+    except MissingObject:
+        pass
+    objects = []
+    for file in segment.finish():  # 2
+        if file.schema_id is not None and (text := segment.schema_text(file.schema_id)) is not None:
+            await store.put_if_absent(path.schema(file.schema_id), text.encode())
+        kind = "raw" if file.schema_id is None else str(file.schema_id)
+        key = f"{path.data(segment.start_offset, segment.first_timestamp)}{segment.id}-{kind}.avro"
+        await store.put(key, file.chunks)
+        objects.append(_data_object(key, file))
+    await confirm()  # 3
+    ours = _manifest(segment, tuple(objects), writer)
+    winner = await commit(store, ours)  # 4
+    await _sweep(store, segment, winner)  # 5
+    return Stored(winner, won=winner.segment == segment.id)
+
+
+def _data_object(key: str, file: Finished) -> DataObject:
+    digest = hashlib.sha256()
+    for chunk in file.chunks:
+        digest.update(chunk)
+    return DataObject(
+        key=key,
+        size=file.size,
+        sha256=digest.hexdigest(),
+        schema_id=file.schema_id,
+        records=file.records,
+        first_offset=file.first_offset,
+        last_offset=file.last_offset,
+    )
+
+
+def _manifest(segment: Segment, objects: tuple[DataObject, ...], writer: str) -> Manifest:
+    return Manifest(
+        topic=segment.path.topic,
+        incarnation=segment.path.incarnation,
+        partition=segment.path.partition,
+        start_offset=segment.start_offset,
+        next_offset=segment.next_offset,
+        records=segment.records,
+        first_offset=segment.first_offset,
+        last_offset=segment.next_offset - 1,
+        min_timestamp_ms=segment.min_timestamp,
+        max_timestamp_ms=segment.max_timestamp,
+        log_start_offset=segment.log_start_offset,
+        objects=objects,
+        segment=segment.id,
+        writer=writer,
+        written_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+async def _sweep(store: ObjectStore, segment: Segment, manifest: Manifest) -> None:
+    named = {item.key for item in manifest.objects}
+    prefix = segment.path.data(segment.start_offset, segment.first_timestamp)
+    for key in [item.key async for item in store.list(prefix) if item.key not in named]:
+        await store.delete(key)
+
+
+async def read_segment(store: ObjectStore, manifest: Manifest) -> list[Record]:
+    """Every record of a segment, in offset order. Raises MissingObject, CorruptFile.
+
+    Checksums are not looked at here: `verify` does that.
+    """
+    records: list[Record] = []
+    for item in manifest.objects:
+        for block in read_file(await store.get(item.key), item.key).blocks():
+            records += block
+    if len(manifest.objects) > 1:
+        records.sort(key=itemgetter(0))  # the files of several schemas overlap
+    return records

@@ -1,0 +1,213 @@
+"""Object storage: the few operations the archive needs, over S3, and the same in memory for tests."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
+
+PART_BYTES = 8 * 1024 * 1024  # of a multi-part upload, and the largest object that goes up in one request
+
+
+class MissingObject(Exception):
+    """There is no object at the key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no object {key}")
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it; `size` in bytes."""
+
+    key: str
+    size: int
+
+
+class ObjectStore(Protocol):
+    """One bucket. Any method may raise what botocore and the network raise."""
+
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        """Write the object made of `chunks`, all or nothing, replacing one that is there."""
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write the object unless the key is taken; False when it is. Of two at once, exactly one gets True."""
+
+    async def get(self, key: str) -> bytes:
+        """The whole object. Raises MissingObject."""
+
+    def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> AsyncIterator[Listed]:
+        """Objects whose key begins with `prefix` and is greater than `start_after`, by key, at most `limit`."""
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Address:
+    """Where a bucket is and who asks; `endpoint` None means AWS itself."""
+
+    bucket: str
+    endpoint: str | None
+    access_key: str
+    secret_key: str
+    region: str = "us-east-1"
+
+
+@asynccontextmanager
+async def open_store(address: S3Address, *, create_bucket: bool = False) -> AsyncIterator["S3Store"]:
+    """The bucket on S3 or what speaks like it; with `create_bucket` it is made when it is missing."""
+    # One retry only: the caller's loop backs off and says so, which a retry inside botocore would hide.
+    config = AioConfig(
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"total_max_attempts": 2, "mode": "standard"},
+        max_pool_connections=32,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=address.endpoint,
+        aws_access_key_id=address.access_key,
+        aws_secret_access_key=address.secret_key,
+        region_name=address.region,
+        config=config,
+    ) as client:
+        store = S3Store(client, address.bucket)
+        if create_bucket:
+            await store.create()
+        yield store
+
+
+class S3Store:
+    """ObjectStore over an aiobotocore client; from `open_store`."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    async def create(self) -> None:
+        """Make the bucket unless it is there."""
+        try:
+            await self._client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if _status(error) != 404:
+                raise
+        else:
+            return
+        try:
+            await self._client.create_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if _status(error) != 409:  # another instance made it meanwhile
+                raise
+
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        if sum(map(len, chunks)) <= PART_BYTES:
+            await self._client.put_object(Bucket=self._bucket, Key=key, Body=b"".join(chunks))
+            return
+        upload = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
+        target = {"Bucket": self._bucket, "Key": key, "UploadId": upload["UploadId"]}
+        try:
+            parts = []
+            for number, part in enumerate(_parts(chunks), start=1):
+                answer = await self._client.upload_part(**target, PartNumber=number, Body=part)
+                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            await self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+        except BaseException:
+            await self._abandon(target)
+            raise
+
+    async def _abandon(self, target: dict[str, str]) -> None:
+        try:
+            await self._client.abort_multipart_upload(**target)
+        except (ClientError, OSError):
+            return  # the parts stay until the bucket's rule for unfinished uploads; the first error matters more
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        try:
+            await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+        except ClientError as error:
+            if _status(error) != 412:
+                raise
+            return False
+        return True
+
+    async def get(self, key: str) -> bytes:
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _status(error) == 404:
+                raise MissingObject(key) from None
+            raise
+        async with answer["Body"] as body:
+            return bytes(await body.read())
+
+    async def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> AsyncIterator[Listed]:
+        left = limit if limit is not None else -1
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix}
+        if start_after:
+            request["StartAfter"] = start_after
+        while left != 0:
+            if left > 0:
+                request["MaxKeys"] = min(left, 1000)
+            page = await self._client.list_objects_v2(**request)
+            for item in page.get("Contents", ()):
+                yield Listed(item["Key"], item["Size"])
+                left -= 1
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    async def delete(self, key: str) -> None:
+        await self._client.delete_object(Bucket=self._bucket, Key=key)
+
+
+def _parts(chunks: Sequence[bytes]) -> Iterator[bytes]:
+    """Pieces of PART_BYTES each, the last one shorter; one piece at a time is held beside `chunks`."""
+    part = bytearray()
+    for chunk in chunks:
+        for at in range(0, len(chunk), PART_BYTES):
+            part += chunk[at : at + PART_BYTES]
+            if len(part) >= PART_BYTES:
+                yield bytes(part[:PART_BYTES])
+                del part[:PART_BYTES]
+    if part:
+        yield bytes(part)
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """ObjectStore in a dictionary, for tests; `objects` may be looked at and changed."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        self.objects[key] = b"".join(chunks)
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        if key in self.objects:
+            return False
+        self.objects[key] = data
+        return True
+
+    async def get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise MissingObject(key)
+        return self.objects[key]
+
+    async def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> AsyncIterator[Listed]:
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > start_after)
+        for key in keys[:limit]:
+            yield Listed(key, len(self.objects[key]))
+
+    async def delete(self, key: str) -> None:
+        self.objects.pop(key, None)

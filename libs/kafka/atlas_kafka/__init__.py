@@ -1,0 +1,1 @@
+"""The poll-handle-commit loop, the producer, the three fates of an error, admin."""

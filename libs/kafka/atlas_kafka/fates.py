@@ -1,0 +1,184 @@
+"""The three fates of an error, decided here and nowhere else.
+
+Fate.POISON     the record can never be handled: dead letter, then go on
+Fate.TRANSIENT  a dependency is away: back off with jitter, commit nothing, try again
+Fate.CRASH      anything else: let the process die loudly; the supervisor restarts it
+
+Error
+├── Poison      raised by a handler for a record it can't take
+└── Transient   raised where a passing fault has no exception type of its own
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TypeVar
+
+import structlog
+from aiokafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NotCoordinatorError,
+    UnknownTopicOrPartitionError,
+)
+
+from atlas_kafka.metrics import RETRIES
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+# The first wait is short because most outages are a restart; the last is short enough that nobody has to restart
+# a service by hand after a long one.
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 5.0
+
+
+class Poison(Exception):
+    """The record can never be handled; `reason` goes to the dead-letter topic with it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Transient(Exception):
+    """A dependency is away; the same work may succeed later."""
+
+
+class Fate(Enum):
+    POISON = "poison"
+    TRANSIENT = "transient"
+    CRASH = "crash"
+
+
+# By name, not by type: this library must not import the drivers of databases its user does not have.
+_TRANSIENT_NAMES = {
+    "asyncpg": {
+        "PostgresConnectionError",
+        "ConnectionDoesNotExistError",
+        "ConnectionFailureError",
+        "ConnectionRejectionError",
+        "CannotConnectNowError",
+        "TooManyConnectionsError",
+        "AdminShutdownError",
+        "CrashShutdownError",
+        "SerializationError",
+        "DeadlockDetectedError",
+        "QueryCanceledError",
+        "LockNotAvailableError",
+        "InsufficientResourcesError",
+        "DiskFullError",
+        "ReadOnlySQLTransactionError",
+    },
+    "redis": {"ConnectionError", "TimeoutError", "BusyLoadingError"},
+    "botocore": {
+        "ConnectionError",
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "ConnectionClosedError",
+        "HTTPClientError",
+        "ResponseStreamingError",
+    },
+    "aiohttp": {"ClientConnectionError", "ClientPayloadError", "ServerTimeoutError"},
+}
+_TRANSIENT_TYPES = (
+    Transient,
+    OSError,
+    TimeoutError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    CoordinatorNotAvailableError,
+    CoordinatorLoadInProgressError,
+    NotCoordinatorError,
+)
+_TRANSIENT_HTTP_STATUS = {429, 500, 502, 503, 504}
+
+
+def fate_of(error: BaseException) -> Fate:
+    """Decide what becomes of the work that raised `error`."""
+    if isinstance(error, Poison):
+        return Fate.POISON
+    if isinstance(error, _TRANSIENT_TYPES):
+        return Fate.TRANSIENT
+    if isinstance(error, KafkaError):
+        # A topic that is not there is a wrong configuration although Kafka calls it retriable.
+        transient = error.retriable and not isinstance(error, UnknownTopicOrPartitionError)
+        return Fate.TRANSIENT if transient else Fate.CRASH
+    return Fate.TRANSIENT if _is_transient_by_name(error) else Fate.CRASH
+
+
+def _is_transient_by_name(error: BaseException) -> bool:
+    for kind in type(error).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if kind.__name__ in _TRANSIENT_NAMES.get(package, ()):
+            return True
+    # asyncpg says so in words only: the connection went away under the call.
+    if type(error).__name__ == "InterfaceError" and type(error).__module__.startswith("asyncpg"):
+        return "clos" in str(error) or "released" in str(error)
+    response = getattr(error, "response", None)
+    if type(error).__module__.startswith("botocore") and isinstance(response, dict):
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _TRANSIENT_HTTP_STATUS
+    return False
+
+
+def backoff_s(attempt: int) -> float:
+    """Seconds to wait before attempt number `attempt` + 1 (from 0): exponential, bounded, with full jitter.
+
+    Full jitter (a uniform draw below the bound) spreads the instances that an outage has lined up.
+    """
+    bound = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(attempt, 16))
+    return random.uniform(bound / 4, bound)
+
+
+async def wait_unless(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait `seconds`, or less if `stop` is set meanwhile; True if it was."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def retrying(
+    operation: Callable[[], Awaitable[T]],
+    *,
+    what: str,
+    stop: asyncio.Event,
+    on_retry: Callable[[str | None], None] | None = None,
+) -> T:
+    """Run `operation` until it succeeds, backing off while its errors are transient.
+
+    `on_retry` hears the reason of each failed attempt, and None once it succeeded after one. Errors of another fate
+    are raised; so is the last transient one when `stop` is set.
+    """
+    attempt = 0
+    while True:
+        try:
+            result = await operation()
+        except Exception as error:
+            if fate_of(error) is not Fate.TRANSIENT:
+                raise
+            RETRIES.labels(what).inc()
+            reason = f"{what}: {describe(error)}"
+            log.warning("will try again", what=what, attempt=attempt + 1, error=describe(error))
+            if on_retry is not None:
+                on_retry(reason)
+            if await wait_unless(stop, backoff_s(attempt)):
+                raise
+            attempt += 1
+        else:
+            if attempt and on_retry is not None:
+                on_retry(None)
+            return result
+
+
+def describe(error: BaseException) -> str:
+    """One line: the error's type and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

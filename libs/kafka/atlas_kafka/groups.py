@@ -1,0 +1,54 @@
+"""What a consumer group has committed, and where topics begin and end."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+
+@asynccontextmanager
+async def open_reader(brokers: str, client_id: str, *, read_committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group: assign, seek and read, nothing is committed."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers,
+        client_id=client_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if read_committed else "read_uncommitted",
+        max_partition_fetch_bytes=2 * 1024 * 1024,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def topic_ranges(consumer: AIOKafkaConsumer, topics: Collection[str]) -> Mapping[TopicPartition, tuple[int, int]]:
+    """First and end offset of every partition of the topics that exist, asked of the partitions' leaders.
+
+    The end is the last stable offset for a read-committed consumer, so an open transaction is not counted.
+    """
+    metadata = await consumer._client.fetch_all_metadata()
+    partitions = [
+        TopicPartition(topic, partition)
+        for topic in topics
+        for partition in sorted(metadata.partitions_for_topic(topic) or ())
+    ]
+    if not partitions:
+        return {}
+    first = await consumer.beginning_offsets(partitions)
+    end = await consumer.end_offsets(partitions)
+    return {partition: (first[partition], end[partition]) for partition in partitions}
+
+
+async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
+    """What the group has committed, partition by partition; empty for a group that never did."""
+    offsets = await admin.list_consumer_group_offsets(group)
+    return {partition: meta.offset for partition, meta in offsets.items() if meta.offset >= 0}
+
+
+async def group_names(admin: AIOKafkaAdminClient) -> list[str]:
+    """Every group the cluster knows, dead ones too, sorted."""
+    return sorted({name for name, *_ in await admin.list_consumer_groups()})

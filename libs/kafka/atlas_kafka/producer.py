@@ -1,0 +1,224 @@
+"""Producing: a producer that opens and closes, and many records in one go with a result for each."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from murmurhash2 import murmurhash2
+
+from atlas_kafka.fates import Transient, retrying
+from atlas_kafka.metrics import RECORDS_OUT
+
+# One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.
+BATCH_BYTES = 256 * 1024
+# The broker's own default for message.max.bytes: a record above it is refused here, where it can be named.
+RECORD_MAX_BYTES = 1024 * 1024
+RECORD_OVERHEAD_BYTES = 100
+# Of the ten seconds that a service has to stop.
+CLOSE_TIMEOUT_S = 2.0
+MURMUR_SEED = 0x9747B28C  # the Java client's
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be sent. `partition` None means: by key as the Java client does (murmur2), without a key 0."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_ms: int | None = None
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the broker put a record."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class RecordTooLarge(Exception):
+    """The record is above what the broker takes; nothing was sent of it."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the record is {size} bytes, the limit is {limit}")
+        self.size = size
+        self.limit = limit
+
+
+@asynccontextmanager
+async def open_producer(
+    brokers: str,
+    client_id: str,
+    *,
+    transactional_id: str | None = None,
+    linger_ms: int = 0,
+    compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None,
+    stop: asyncio.Event | None = None,
+) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer: acks=all, idempotent, transactional when it has an id.
+
+    Waits, backing off, for brokers that are not up yet, until `stop` is set. Closes within a few seconds even when they
+    are away.
+    """
+
+    async def start() -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=brokers,
+            client_id=client_id,
+            acks="all",
+            enable_idempotence=True,
+            transactional_id=transactional_id,
+            linger_ms=linger_ms,
+            compression_type=compression,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=RECORD_MAX_BYTES + BATCH_BYTES,
+            request_timeout_ms=10_000,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    producer = await retrying(start, what="kafka producer start", stop=stop or asyncio.Event())
+    try:
+        yield producer
+    finally:
+        await _close(producer)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Flush and close; while brokers are away, give up what is still held after CLOSE_TIMEOUT_S.
+
+    stop() flushes, and an idempotent producer retries for ever: without the bound a service could not be stopped
+    during an outage.
+    """
+    with suppress(KafkaError, OSError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await producer.stop()
+            return
+    log.warning("kafka producer not flushed", after_s=CLOSE_TIMEOUT_S)
+    producer._message_accumulator.fail_all(Transient("the producer was closed"))
+    if (sending := producer._sender.sender_task) is not None:
+        sending.cancel()
+    with suppress(KafkaError, OSError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await producer.client.close()
+
+
+def partition_for(key: bytes, partitions: int) -> int:
+    """The partition of a key among `partitions`, the same as every client with the Java default (murmur2).
+
+    Not by aiokafka's own, which is the same function in Python and takes thirty times as long: 10 µs for 20 bytes.
+    """
+    return int((murmurhash2(key, MURMUR_SEED) & 0x7FFFFFFF) % partitions)
+
+
+async def send_all(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Delivery | Exception]:
+    """Send every record and wait until each is acknowledged by all in-sync replicas or has failed.
+
+    The answer has one entry a record, in the order given: where it is, or why it is not there. Records of one
+    partition keep their order. Packs record batches itself because `send` costs four times as much a record.
+    """
+    results: list[Delivery | Exception | None] = [None] * len(records)
+    groups: dict[tuple[str, int], list[int]] = {}
+    partitions: dict[str, int] = {}
+    for index, record in enumerate(records):
+        partition = record.partition
+        if partition is None:
+            try:
+                count = partitions.get(record.topic) or await _partitions(producer, record.topic)
+            except Exception as error:  # noqa: BLE001 - becomes this record's result
+                results[index] = error
+                continue
+            partitions[record.topic] = count
+            partition = partition_for(record.key, count) if record.key is not None else 0
+        groups.setdefault((record.topic, partition), []).append(index)
+    await asyncio.gather(
+        *(_send_partition(producer, key, indexes, records, results) for key, indexes in groups.items())
+    )
+    return [result if result is not None else Transient("the record was not sent") for result in results]
+
+
+async def _partitions(producer: AIOKafkaProducer, topic: str) -> int:
+    return len(producer.client.cluster.partitions_for_topic(topic) or await producer.partitions_for(topic))
+
+
+async def _send_partition(
+    producer: AIOKafkaProducer,
+    target: tuple[str, int],
+    indexes: Sequence[int],
+    records: Sequence[Outgoing],
+    results: list[Delivery | Exception | None],
+) -> None:
+    """Pack the records of one partition into batches, one in flight after the other is queued."""
+    now_ms = time.time_ns() // 1_000_000
+    waiting: list[tuple[list[int], asyncio.Future[Any]]] = []
+    builder = producer.create_batch()
+    packed: list[int] = []
+
+    async def flush() -> None:
+        nonlocal builder, packed
+        if packed:
+            batch, members = builder, packed
+            builder, packed = producer.create_batch(), []
+            try:
+                future = await producer.send_batch(batch, target[0], partition=target[1])
+            except Exception as error:  # noqa: BLE001 - becomes the result of each record of the batch
+                for index in members:
+                    results[index] = error
+            else:
+                waiting.append((members, future))
+
+    for index in indexes:
+        record = records[index]
+        size = _size(record)
+        if size > RECORD_MAX_BYTES:
+            results[index] = RecordTooLarge(size, RECORD_MAX_BYTES)
+            continue
+        timestamp = record.timestamp_ms if record.timestamp_ms is not None else now_ms
+        key, value, headers = record.key, record.value, list(record.headers)
+        if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+            await flush()
+            builder.append(timestamp=timestamp, key=key, value=value, headers=headers)
+        packed.append(index)
+    await flush()
+    for members, future in waiting:
+        await _settle(members, future, target, results)
+
+
+async def _settle(
+    members: Sequence[int],
+    future: "asyncio.Future[Any]",
+    target: tuple[str, int],
+    results: list[Delivery | Exception | None],
+) -> None:
+    try:
+        base = (await future).offset
+    except Exception as error:  # noqa: BLE001 - becomes the result of each record of the batch
+        for index in members:
+            results[index] = error
+        return
+    RECORDS_OUT.labels(target[0]).inc(len(members))
+    for place, index in enumerate(members):
+        results[index] = Delivery(target[0], target[1], base + place)
+
+
+def _size(record: Outgoing) -> int:
+    size = len(record.key or b"") + len(record.value or b"") + RECORD_OVERHEAD_BYTES
+    for name, value in record.headers:  # a plain loop: `sum` over a generator takes twice as long, once a record
+        size += len(name) + len(value) + 4
+    return size

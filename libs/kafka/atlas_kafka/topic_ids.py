@@ -1,0 +1,110 @@
+"""Kafka's id of a topic: a new one each time a topic of that name is made, so it tells incarnations apart.
+
+aiokafka speaks Metadata up to version 5; ids are in version 12, which every broker since Kafka 3.1 speaks.
+"""
+
+import uuid
+from collections.abc import Collection
+from io import BytesIO
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+
+_TEXT = CompactString("utf-8")
+
+
+class _Uuid(AbstractType):  # type: ignore[misc]
+    """Sixteen bytes."""
+
+    @classmethod
+    def encode(cls, value: uuid.UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> uuid.UUID:
+        return uuid.UUID(bytes=data.read(16))
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT), ("tags", TaggedFields)),
+        ),
+        ("cluster_id", _TEXT),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", _TEXT),
+                ("topic_id", _Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequestV12(RequestStruct):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 12
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", _Uuid), ("name", _TEXT), ("tags", TaggedFields))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._topics: list[tuple[uuid.UUID, str, dict[int, bytes]]] = [(uuid.UUID(int=0), name, {}) for name in names]
+
+    def build(self, request_struct_class: type[_MetadataRequestV12]) -> _MetadataRequestV12:
+        return request_struct_class(self._topics, False, False, {})
+
+
+async def topic_ids(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, str]:
+    """The ids of the topics, as UUID text; a topic that does not exist is left out.
+
+    `client` is a started AIOKafkaClient. Raises KafkaError: a KafkaConnectionError when no broker is known.
+    """
+    if not topics:
+        return {}
+    node = client.get_random_node()
+    if node is None:
+        raise KafkaConnectionError("no broker is known")
+    response = await client.send(node, _MetadataRequest(topics))
+    found = {}
+    for code, name, topic_id, *_rest in response.topics:
+        if code == 0:
+            found[name] = str(topic_id)
+        elif code != UnknownTopicOrPartitionError.errno:
+            raise for_code(code)(f"topic {name}")
+    return found

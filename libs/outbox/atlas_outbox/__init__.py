@@ -1,0 +1,1 @@
+"""The outbox table: its writing side and its reading side."""

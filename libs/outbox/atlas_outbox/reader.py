@@ -1,0 +1,51 @@
+"""The relaying side as one object on one connection: what a relay's loop asks of the outbox."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from atlas_outbox import batches, leases, parking
+from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.leases import LeaseState
+from atlas_outbox.parking import Key
+from atlas_outbox.session import Connection
+
+
+class Reader:
+    """The functions of batches, leases and parking bound to a connection; used by one task at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def claim(self, wants: Sequence[Want], *, max_bytes: int, token: UUID, transactional_id: str | None) -> Claim:
+        """See batches.claim."""
+        return await batches.claim(
+            self._connection, wants, max_bytes=max_bytes, token=token, transactional_id=transactional_id
+        )
+
+    async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
+        """See batches.finish."""
+        return await batches.finish(self._connection, epochs, token)
+
+    async def forget(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
+        """See batches.forget."""
+        return await batches.forget(self._connection, epochs, token)
+
+    async def delete(self, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
+        """See batches.delete."""
+        return await batches.delete(self._connection, epochs, rows)
+
+    async def pending(self, groups: Collection[int]) -> list[Pending]:
+        """See batches.pending."""
+        return await batches.pending(self._connection, groups)
+
+    async def states(self, groups: Collection[int]) -> dict[int, LeaseState]:
+        """See leases.states."""
+        return await leases.states(self._connection, groups)
+
+    async def park(self, lease: tuple[int, int, int], token: UUID, errors: Mapping[int, str | None]) -> bool:
+        """See parking.park."""
+        return await parking.park(self._connection, lease, token, errors)
+
+    async def parked_keys(self, group: int) -> dict[Key, int]:
+        """See parking.parked_keys."""
+        return await parking.parked_keys(self._connection, group)

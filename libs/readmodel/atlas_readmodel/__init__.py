@@ -1,0 +1,1 @@
+"""Read tables, positions, generations, cache: writer and reader."""

@@ -1,0 +1,263 @@
+"""What queries read: the live generation of each read model, through its view.
+
+A view is replaced while readers run (a rebuild's swap); a statement prepared against the old one is prepared again, and
+no reader sees an error or a mixture.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import asyncpg
+import orjson
+
+from atlas_readmodel.cache import Cache
+from atlas_readmodel.token import EntityVersion, RecordPosition, Token
+
+T = TypeVar("T")
+
+WAIT_FIRST_S = 0.003
+WAIT_MAX_S = 0.05
+# A view may be replaced once between any two attempts; twice in a row within one query does not happen.
+ATTEMPTS = 3
+
+USER_COLUMNS = "user_id, email, display_name, country, status, registered_at, updated_at, version"
+FLIGHT_COLUMNS = (
+    "flight_id, carrier, flight_number, tail_number, origin, destination, scheduled_departure, status,"
+    " departure_delay_minutes, arrival_delay_minutes, air_time_minutes, distance_miles"
+)
+STATISTICS_COLUMNS = (
+    "flights, departed, cancelled, departure_delay_sum, departure_delay_count, arrival_delay_sum, arrival_delay_count,"
+    " mean_departure_delay_minutes, mean_arrival_delay_minutes"
+)
+
+
+class NotBuilt(Exception):
+    """The projector has not made this read model yet; `projection` names it. Answer 503."""
+
+    def __init__(self, projection: str) -> None:
+        super().__init__(f"the read model {projection} is not built yet: the projector has not run on this database")
+        self.projection = projection
+
+
+class InvalidCursor(ValueError):
+    """The cursor is not one that a page of this query gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, and what to ask for the next ones with; None on the last page."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Reader:
+    """Queries over the read models. Rows are dicts with the columns of the view, times in epoch milliseconds.
+
+    Every method raises NotBuilt while its read model does not exist, and asyncpg's error when PostgreSQL is away.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, cache: Cache | None) -> None:
+        self._pool = pool
+        self._cache = cache
+
+    async def user(self, user_id: str, *, cached: bool = True) -> dict[str, Any] | None:
+        """One user. With `cached=False` straight from PostgreSQL: what to use after `wait_for`."""
+        return await self._one("users", "user_id", USER_COLUMNS, user_id, cached)
+
+    async def flight(self, flight_id: str, *, cached: bool = True) -> dict[str, Any] | None:
+        """One flight; see `user` for `cached`."""
+        return await self._one("flights", "flight_id", FLIGHT_COLUMNS, flight_id, cached)
+
+    async def users(
+        self, search: str | None = None, status: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """Users, the latest registered first. `search`: part of e-mail or display name, whatever the case."""
+        filters: list[tuple[str, Any]] = []
+        if search:
+            filters.append(("(email ILIKE ${n} OR display_name ILIKE ${n})", f"%{_escape_like(search)}%"))
+        if status:
+            filters.append(("status = ${n}", status))
+        return await self._page("users", USER_COLUMNS, ("registered_at", "user_id"), filters, limit, cursor)
+
+    async def flights(
+        self,
+        origin: str | None = None,
+        destination: str | None = None,
+        carrier: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Flights, the latest scheduled first."""
+        wanted = {"origin": origin, "destination": destination, "carrier": carrier}
+        filters = [(f"{column} = ${{n}}", value) for column, value in wanted.items() if value]
+        return await self._page("flights", FLIGHT_COLUMNS, ("scheduled_departure", "flight_id"), filters, limit, cursor)
+
+    async def routes(self, origin: str | None = None, destination: str | None = None) -> list[dict[str, Any]]:
+        """Delay statistics by route, the busiest first."""
+        wanted = {"origin": origin, "destination": destination}
+        filters = [(f"{column} = ${{n}}", value) for column, value in wanted.items() if value]
+        where, values = _where(filters)
+        return await self._rows(
+            "routes",
+            f"SELECT origin, destination, {STATISTICS_COLUMNS} FROM readmodel.routes {where}"
+            " ORDER BY flights DESC, origin, destination",
+            *values,
+        )
+
+    async def carriers(self) -> list[dict[str, Any]]:
+        """Delay statistics by carrier, the busiest first."""
+        return await self._rows(
+            "carriers",
+            f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers ORDER BY flights DESC, carrier",
+        )
+
+    async def carrier(self, code: str) -> dict[str, Any] | None:
+        """Delay statistics of one carrier."""
+        rows = await self._rows(
+            "carriers", f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers WHERE carrier = $1", code
+        )
+        return rows[0] if rows else None
+
+    async def wait_for(self, token: Token, deadline_s: float, projection: str | None = None) -> bool:
+        """Wait until the read models show what `token` stands for; False if `deadline_s` seconds passed first.
+
+        For records: until `projection` (or the token's own, or else every projection of the topic) has passed them; a
+        topic that none of them reads is nothing to wait for. After True, read with `cached=False`: the cache may be a
+        moment behind.
+        """
+        wait_s = WAIT_FIRST_S
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not await self._shows(token, token.projection or projection):
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(wait_s * 1.5, WAIT_MAX_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _shows(self, token: Token, projection: str | None) -> bool:
+        if token.entity is not None:
+            return await self._shows_version(token.entity)
+        return await self._has_passed(token.records, projection)
+
+    async def _shows_version(self, entity: EntityVersion) -> bool:
+        if entity.projection != "users":
+            raise ValueError(f"the rows of {entity.projection} have no version to wait for")
+        rows = await self._rows("users", "SELECT version FROM readmodel.users WHERE user_id = $1", entity.key)
+        return bool(rows) and rows[0]["version"] >= entity.version
+
+    async def _has_passed(self, records: Sequence[RecordPosition], projection: str | None) -> bool:
+        """True if no live projection that reads one of the topics is still short of its records."""
+        live = "SELECT FROM readmodel.generations WHERE state = 'live' AND coalesce(projection = $1, true) LIMIT 1"
+        if not await self._rows(projection or "any", live, projection):
+            if projection is None:
+                return False
+            raise NotBuilt(projection)
+        behind = await self._rows(
+            "any",
+            """
+            SELECT FROM readmodel.generations generation
+            JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS wanted (topic, partition, record_offset)
+              ON wanted.topic = ANY (generation.topics)
+            LEFT JOIN readmodel.positions position
+              ON position.projection = generation.projection AND position.generation = generation.generation
+              AND position.topic = wanted.topic AND position.partition = wanted.partition
+            WHERE generation.state = 'live' AND ($1::text IS NULL OR generation.projection = $1)
+              AND coalesce(position.next_offset, 0) <= wanted.record_offset
+            LIMIT 1
+            """,
+            projection,
+            [record.topic for record in records],
+            [record.partition for record in records],
+            [record.offset for record in records],
+        )
+        return not behind
+
+    async def _one(
+        self, projection: str, key_column: str, columns: str, key: str, cached: bool
+    ) -> dict[str, Any] | None:
+        cache = self._cache if cached else None
+        if cache is not None and (hit := await cache.get(projection, key)) is not None:
+            return hit
+        # The epoch in the same statement, so that it is the one under which this row was read.
+        rows = await self._rows(
+            projection,
+            f"SELECT {columns}, _offset, (SELECT epoch FROM readmodel.projections WHERE name = $2) AS _epoch"
+            f" FROM readmodel.{projection} WHERE {key_column} = $1",
+            key,
+            projection,
+        )
+        if not rows:
+            return None
+        row = rows[0]
+        offset, epoch = row.pop("_offset"), row.pop("_epoch")
+        if self._cache is not None:
+            await self._cache.put(projection, key, row, epoch=epoch, offset=offset)
+        return row
+
+    async def _page(
+        self,
+        projection: str,
+        columns: str,
+        order: tuple[str, str],
+        filters: Sequence[tuple[str, Any]],
+        limit: int,
+        cursor: str | None,
+    ) -> Page:
+        where, values = _where(filters)
+        sort, key = order
+        if cursor is not None:
+            after = f"({sort}, {key}) < (${len(values) + 1}, ${len(values) + 2})"
+            where = f"{where} AND {after}" if where else f"WHERE {after}"
+            values += _decode_cursor(cursor)
+        values.append(limit + 1)
+        rows = await self._rows(
+            projection,
+            f"SELECT {columns} FROM readmodel.{projection} {where}"
+            f" ORDER BY {sort} DESC, {key} DESC LIMIT ${len(values)}",
+            *values,
+        )
+        if len(rows) <= limit:
+            return Page(rows, None)
+        last = rows[limit - 1]
+        return Page(rows[:limit], _encode_cursor(last[sort], last[key]))
+
+    async def _rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return [dict(row) for row in await self._pool.fetch(sql, *values)]
+            except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
+                if attempt == ATTEMPTS:
+                    raise
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+                raise NotBuilt(projection) from error
+        raise AssertionError("unreachable")
+
+
+def _where(filters: Sequence[tuple[str, Any]]) -> tuple[str, list[Any]]:
+    conditions = [sql.format(n=number) for number, (sql, _value) in enumerate(filters, start=1)]
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), [value for _sql, value in filters]
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _encode_cursor(sort: int, key: str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([sort, key])).rstrip(b"=").decode()
+
+
+def _decode_cursor(cursor: str) -> list[Any]:
+    try:
+        value = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidCursor("not a cursor of this query") from error
+    match value:
+        case [int(sort), str(key)] if abs(sort) < 2**63 and "\x00" not in key:
+            return [sort, key]
+    raise InvalidCursor("not a cursor of this query")

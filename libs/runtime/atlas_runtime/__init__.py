@@ -1,0 +1,1 @@
+"""run(serve), settings, logs, metrics, traces, probes, heartbeat."""

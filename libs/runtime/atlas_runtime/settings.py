@@ -1,0 +1,85 @@
+"""Every setting of every service: read from ATLAS_* in the environment, then from .env; frozen once read.
+
+A service's own class inherits the groups it needs, sets the defaults of `service` and `http_port`, and adds its own
+fields: `class RelaySettings(ServiceSettings, PostgresSettings)`. `.env.sample` documents each field.
+"""
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_CONFIG = SettingsConfigDict(
+    env_prefix="ATLAS_",
+    env_file=".env",
+    extra="ignore",
+    frozen=True,
+    populate_by_name=True,
+    hide_input_in_errors=True,  # a value that does not validate may be a secret
+)
+_LOCAL_DSN = SecretStr("postgresql://atlas@127.0.0.1:5432/atlas")
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has. `instance` names one process of it; `http_port` 0 takes a free port."""
+
+    model_config = _CONFIG
+
+    service: str
+    instance: str = Field(default_factory=_this_process)
+    environment: str = "development"
+    http_host: str = "127.0.0.1"
+    http_port: int
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] | None = None
+    otlp_endpoint: str | None = None
+    schemas_dir: Path = Path("schemas")
+    kafka_brokers: str = "127.0.0.1:9092"
+    heartbeat_interval_s: float = Field(default=2.0, gt=0)
+    drain_timeout_s: float = Field(default=10.0, gt=0)
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether logs are JSON lines: as `log_format` says, else everywhere but in development."""
+        return self.log_format == "json" if self.log_format else self.environment != "development"
+
+
+class PostgresSettings(BaseSettings):
+    """The database of the entities and the outbox."""
+
+    model_config = _CONFIG
+
+    postgres_dsn: SecretStr = _LOCAL_DSN
+    postgres_pool_max: int = Field(default=10, ge=1)
+
+
+class ReadModelSettings(BaseSettings):
+    """The database of the read models, the one of the entities unless said otherwise, and the cache before it."""
+
+    model_config = _CONFIG
+
+    readmodel_dsn: SecretStr = Field(
+        default=_LOCAL_DSN,
+        validation_alias=AliasChoices("ATLAS_READMODEL_DSN", "ATLAS_POSTGRES_DSN", "postgres_dsn"),
+    )
+    readmodel_pool_max: int = Field(default=10, ge=1)
+    redis_url: str = "redis://127.0.0.1:6379/0"
+
+
+class ObjectStoreSettings(BaseSettings):
+    """The object store of the archive."""
+
+    model_config = _CONFIG
+
+    s3_endpoint: str = "http://127.0.0.1:9000"
+    s3_region: str = "us-east-1"
+    s3_access_key: SecretStr = SecretStr("atlas")
+    s3_secret_key: SecretStr = SecretStr("atlas-secret")
+    s3_bucket: str = "atlas-archive"
