@@ -1,0 +1,1 @@
+"""Keeps every record in object storage."""

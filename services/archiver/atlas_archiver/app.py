@@ -1,0 +1,96 @@
+"""The archiver: serve() → atlas_kafka.loop.consume() → ArchiveSink.handle()."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from atlas_archive.segments import Options, SchemaText
+from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_contracts.registry import Registry
+from atlas_kafka.fates import Fate, fate_of, retrying
+from atlas_kafka.loop import ConsumerConfig, consume
+from atlas_runtime.heartbeat import heartbeat
+from atlas_runtime.probes import Check, Health, serve_probes
+
+from atlas_archiver.settings import ArchiverSettings
+from atlas_archiver.sink import ArchiveSink, Limits
+from atlas_archiver.topics import KafkaTopicFacts, open_topic_facts
+
+
+async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
+    """Archive until `stop`; the probes answer from the first moment, the store and Kafka may come later."""
+    registry = Registry.load(settings.schemas_dir)
+    health = Health(settings.service)
+    health.note("start", "waiting for the object store and Kafka")
+    async with serve_probes(settings, health), asyncio.TaskGroup() as tasks:
+        tasks.create_task(heartbeat(settings, health, stop))
+        async with AsyncExitStack() as resources:
+            try:
+                store, facts = await _connect(settings, resources, health, stop)
+            except Exception as error:
+                if stop.is_set() and fate_of(error) is Fate.TRANSIENT:
+                    return  # stopped before there was anything to work with
+                raise
+            health.add("object_store", _store_check(store))
+            health.note("start", None)
+            sink = ArchiveSink(
+                store,
+                facts,
+                _schema_text(registry),
+                Limits(
+                    segment_bytes=settings.archiver_segment_max_bytes,
+                    segment_age_s=settings.archiver_segment_max_age_s,
+                    held_bytes=settings.archiver_held_max_bytes,
+                ),
+                writer=settings.instance,
+                options=Options(codec=settings.archiver_codec, check_values=settings.archiver_check_values),
+            )
+            config = ConsumerConfig(
+                brokers=settings.kafka_brokers,
+                group=settings.service,
+                topics=tuple(name for name in registry.topics if name not in settings.excluded),
+                client_id=settings.instance,
+            )
+            await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
+
+
+async def _connect(
+    settings: ArchiverSettings, resources: AsyncExitStack, health: Health, stop: asyncio.Event
+) -> tuple[S3Store, KafkaTopicFacts]:
+    """The bucket, made when it is missing, and the brokers; waits for either until `stop`."""
+    store = await resources.enter_async_context(open_store(_address(settings)))
+
+    async def facts() -> KafkaTopicFacts:
+        return await resources.enter_async_context(open_topic_facts(settings.kafka_brokers, settings.instance))
+
+    def waiting(reason: str | None) -> None:
+        health.note("start", reason)
+
+    await retrying(store.create, what="object store", stop=stop, on_retry=waiting)
+    return store, await retrying(facts, what="topic facts", stop=stop, on_retry=waiting)
+
+
+def _address(settings: ArchiverSettings) -> S3Address:
+    return S3Address(
+        bucket=settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        access_key=settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        region=settings.s3_region,
+    )
+
+
+def _store_check(store: S3Store) -> Check:
+    async def check() -> str | None:
+        async for _ in store.list("topics/", limit=1):
+            break
+        return None
+
+    return check
+
+
+def _schema_text(registry: Registry) -> SchemaText:
+    def text(schema_id: int) -> str | None:
+        schema = registry.schemas.get(schema_id)
+        return schema.text if schema is not None else None
+
+    return text

@@ -1,0 +1,229 @@
+"""The archiver's sink: records into open segments, segments into the archive, offsets back to the loop.
+
+The archive is the truth about what is archived; the group's offsets only follow it, for lag tools.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from atlas_archive.manifests import PartitionPath, last_manifest
+from atlas_archive.segments import Options, SchemaText, Segment, Stored, store_segment
+from atlas_archive.store import ObjectStore
+from atlas_kafka.fates import Fate, Transient, describe, fate_of
+
+from atlas_archiver import metrics
+from atlas_archiver.topics import TopicFacts
+
+log = structlog.get_logger(__name__)
+
+Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+
+# Leaves time to leave the group within the ten seconds that a stopping process has.
+RELEASE_TIMEOUT_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When segments are closed: sizes in bytes as held in memory, age in seconds since the first record."""
+
+    segment_bytes: int
+    segment_age_s: float
+    held_bytes: int
+
+
+@dataclass(slots=True)
+class _Partition:
+    """One assigned partition: where its archive ends, and what is on the way there."""
+
+    path: PartitionPath
+    next_offset: int
+    log_start: int
+    segment: Segment | None = None
+    opened_at: float = 0.0
+    storing: asyncio.Task[Stored] | None = None
+    storing_bytes: int = 0
+
+    @property
+    def open_bytes(self) -> int:
+        return self.segment.size if self.segment is not None else 0
+
+
+class ArchiveSink:
+    """Sink of `atlas_kafka.loop.consume`. At most one segment a partition is on its way, so manifests come in order."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        facts: TopicFacts,
+        schema_text: SchemaText,
+        limits: Limits,
+        *,
+        writer: str,
+        options: Options | None = None,
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._schema_text = schema_text
+        self._limits = limits
+        self._writer = writer
+        self._options = options
+        self._partitions: dict[TopicPartition, _Partition] = {}
+        # Durable, but the loop has not been told: of a segment whose answer came in the middle of something else.
+        self._untold: dict[TopicPartition, int] = {}
+
+    async def start_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where the archive of each partition's present incarnation ends; 0 where there is none.
+
+        1. Drop what is held: none of it is committed, and it will be read again.
+        2. Ask which incarnation each topic is, so that a topic made anew gets an archive of its own.
+        3. The end of the last segment is where the next begins.
+        """
+        await self._drop(list(self._partitions))  # 1
+        incarnations = await self._facts.incarnations({tp.topic for tp in partitions})  # 2
+        log_starts = await self._facts.log_starts(partitions)
+        paths = {tp: PartitionPath(tp.topic, incarnations[tp.topic], tp.partition) for tp in partitions}
+        ends = await asyncio.gather(*(last_manifest(self._store, path) for path in paths.values()))  # 3
+        for (tp, path), last in zip(paths.items(), ends, strict=True):
+            next_offset = last.next_offset if last is not None else 0
+            self._partitions[tp] = _Partition(path, next_offset, log_starts[tp])
+            self._tell(tp, next_offset)
+        return {tp: self._partitions[tp].next_offset for tp in partitions}
+
+    async def handle(self, records: Records) -> Mapping[TopicPartition, int]:
+        """Take records and answer what has become durable; with no records, only the clock is looked at.
+
+        1. Splice the records into the open segments.
+        2. Hear from the segments on their way: the durable offsets are those of manifests that stand.
+        3. Close the segments that are large or old enough and send them off, without waiting for the store;
+           wait only when a partition's segment before is not there yet, or too much is held.
+        """
+        for tp, batch in records.items():  # 1
+            self._add(self._partitions[tp], batch)
+        await self._hear([tp for tp, p in self._partitions.items() if p.storing is not None and p.storing.done()])  # 2
+        for tp in self._due():  # 3
+            await self._send_off(tp)
+        while self._held() > self._limits.held_bytes:
+            await self._make_room()
+        self._observe()
+        return self._told()
+
+    async def release(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Archive what is held of these partitions if that can be done in time, and forget them.
+
+        What could not be archived is read again by whoever gets the partition.
+        """
+        held = [tp for tp in partitions if tp in self._partitions]
+        outcomes = await asyncio.gather(*(self._flush(tp) for tp in held), return_exceptions=True)
+        await self._drop(held)
+        for tp, outcome in zip(held, outcomes, strict=True):
+            metrics.NEXT_OFFSET.remove(tp.topic, tp.partition)
+            if isinstance(outcome, BaseException):
+                if fate_of(outcome) is not Fate.TRANSIENT:
+                    raise outcome
+                log.warning("released with records not archived", partition=str(tp), error=describe(outcome))
+        self._observe()
+        return self._told()
+
+    def _add(self, partition: _Partition, batch: Sequence[ConsumerRecord]) -> None:
+        if partition.segment is None:
+            if batch[0].offset < partition.next_offset:
+                raise Transient(f"{partition.path.topic}: offsets went back to {batch[0].offset}")
+            partition.segment = Segment(
+                partition.path, partition.next_offset, partition.log_start, self._schema_text, self._options
+            )
+            partition.opened_at = time.monotonic()
+        elif batch[0].offset < partition.segment.next_offset:
+            raise Transient(f"{partition.path.topic}: offsets went back to {batch[0].offset}")
+        partition.segment.add(batch)
+
+    def _due(self) -> list[TopicPartition]:
+        now = time.monotonic()
+        return [
+            tp
+            for tp, p in self._partitions.items()
+            if p.segment is not None
+            and (p.open_bytes >= self._limits.segment_bytes or now - p.opened_at >= self._limits.segment_age_s)
+        ]
+
+    async def _send_off(self, tp: TopicPartition) -> None:
+        """Close the open segment and start to store it, after the one before it is stored."""
+        partition = self._partitions[tp]
+        await self._hear([tp])
+        segment = partition.segment
+        if segment is None:
+            return
+        partition.segment = None
+        partition.next_offset = segment.next_offset
+        partition.storing_bytes = segment.size
+        partition.storing = asyncio.create_task(self._store_one(segment), name=f"store {tp}")
+
+    async def _store_one(self, segment: Segment) -> Stored:
+        async def confirm() -> None:
+            # The records were fetched after the incarnation was first asked for and before it is asked for now: if it
+            # is the same, none of them can be of another one.
+            now = await self._facts.incarnations([segment.path.topic])
+            if now[segment.path.topic] != segment.path.incarnation:
+                raise Transient(f"{segment.path.topic} was deleted and made again")
+
+        with metrics.STORE_SECONDS.time():
+            return await store_segment(self._store, segment, self._writer, confirm)
+
+    async def _hear(self, partitions: Collection[TopicPartition]) -> None:
+        """Wait for the segments on their way from these partitions. Raises Transient for one that lost."""
+        for tp in partitions:
+            partition = self._partitions[tp]
+            if partition.storing is None:
+                continue
+            stored = await partition.storing
+            partition.storing, partition.storing_bytes = None, 0
+            manifest = stored.manifest
+            if not stored.won:
+                metrics.CONFLICTS.labels(tp.topic).inc()
+                log.warning("another writer was first", key=manifest.key, writer=manifest.writer)
+                raise Transient(f"{manifest.key} is {manifest.writer}'s: going on from {manifest.next_offset}")
+            metrics.RECORDS.labels(tp.topic).inc(manifest.records)
+            metrics.BYTES.labels(tp.topic).inc(manifest.size)
+            metrics.SEGMENTS.labels(tp.topic).inc()
+            self._tell(tp, manifest.next_offset)
+
+    async def _make_room(self) -> None:
+        """Send off the largest open segment, if any is open, and wait for one on its way."""
+        largest = max(self._partitions, key=lambda tp: self._partitions[tp].open_bytes)
+        if self._partitions[largest].segment is not None:
+            await self._send_off(largest)
+        storing = {p.storing: tp for tp, p in self._partitions.items() if p.storing is not None}
+        done, _ = await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
+        await self._hear([storing[task] for task in done])
+
+    async def _flush(self, tp: TopicPartition) -> None:
+        async with asyncio.timeout(RELEASE_TIMEOUT_S):
+            await self._send_off(tp)
+            await self._hear([tp])
+
+    async def _drop(self, partitions: Collection[TopicPartition]) -> None:
+        dropped = [self._partitions.pop(tp) for tp in partitions if tp in self._partitions]
+        storing = [p.storing for p in dropped if p.storing is not None]
+        for task in storing:
+            task.cancel()
+        await asyncio.gather(*storing, return_exceptions=True)
+
+    def _tell(self, tp: TopicPartition, next_offset: int) -> None:
+        metrics.NEXT_OFFSET.labels(tp.topic, tp.partition).set(next_offset)
+        if next_offset > 0:
+            self._untold[tp] = next_offset
+
+    def _told(self) -> Mapping[TopicPartition, int]:
+        told, self._untold = self._untold, {}
+        return told
+
+    def _held(self) -> int:
+        return sum(p.open_bytes + p.storing_bytes for p in self._partitions.values())
+
+    def _observe(self) -> None:
+        metrics.HELD_BYTES.set(self._held())
+        opened = [p.opened_at for p in self._partitions.values() if p.segment is not None]
+        metrics.OLDEST_HELD.set(time.monotonic() - min(opened) if opened else 0.0)

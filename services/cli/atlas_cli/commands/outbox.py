@@ -1,0 +1,106 @@
+"""`atlas outbox status | parked | retry | discard`: asked of a relay over HTTP."""
+
+from typing import Annotated, Any
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+
+TIMEOUT_S = 60.0  # sending a million parked rows again takes a while
+
+Ids = Annotated[list[int] | None, typer.Argument(help="Ids of parked rows.")]
+Topic = Annotated[str | None, typer.Option(help="All parked rows of this topic.")]
+All = Annotated[bool, typer.Option("--all", help="All parked rows.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group `outbox`."""
+    group = typer.Typer(help="Rows on their way to topics, and rows that could not be sent.", no_args_is_help=True)
+    group.command("status")(status)
+    group.command("parked")(parked)
+    group.command("retry")(retry)
+    group.command("discard")(discard)
+    parent.add_typer(group, name="outbox")
+
+
+def status(as_json: JsonFlag = False) -> None:
+    """Backlog, age of the oldest row, parked rows; and who relays each group of shards."""
+    summary = _ask("/outbox")
+    if as_json:
+        print_json(summary)
+        return
+    print_rows([{name: value for name, value in summary.items() if name != "groups"}], as_json=False)
+    print_rows(summary["groups"], as_json=False, title="Groups of shards")
+
+
+def parked(
+    topic: Annotated[str | None, typer.Option(help="Only this topic.")] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Also rows that wait behind one of their key.")] = False,
+    limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="At most so many.")] = 100,
+    as_json: JsonFlag = False,
+) -> None:
+    """Rows that could not be sent, with the error, oldest first."""
+    from urllib.parse import urlencode
+
+    query = {"limit": limit, "waiting": int(waiting), **({"topic": topic} if topic else {})}
+    rows = _ask(f"/outbox/parked?{urlencode(query)}")["rows"]
+    print_rows(rows, as_json=as_json, empty="nothing is parked")
+
+
+def retry(ids: Ids = None, topic: Topic = None, everything: All = False, as_json: JsonFlag = False) -> None:
+    """Send parked rows again, each with all the rows of its key, in order."""
+    answer = _ask("/outbox/parked/retry", _choice(ids, topic, everything))
+    _say(answer, f"{answer['retried']} rows go to their topics again", as_json=as_json)
+
+
+def discard(
+    ids: Ids = None,
+    topic: Topic = None,
+    everything: All = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Delete parked rows for good; what waited behind them is sent."""
+    choice = _choice(ids, topic, everything)
+    if not yes:
+        typer.confirm("Their events will never reach a topic. Delete them?", abort=True)
+    answer = _ask("/outbox/parked/discard", choice)
+    _say(answer, f"{answer['discarded']} rows are deleted", as_json=as_json)
+
+
+def _choice(ids: list[int] | None, topic: str | None, everything: bool) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if ids:
+        chosen["ids"] = ids
+    if topic:
+        chosen["topic"] = topic
+    if everything:
+        chosen["all"] = True
+    if len(chosen) != 1:
+        raise CommandError("say which rows: ids, --topic or --all")
+    return chosen
+
+
+def _say(answer: Any, text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(text)
+
+
+def _ask(path: str, body: dict[str, Any] | None = None) -> Any:
+    import json
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    from atlas_cli.settings import load_settings
+
+    url = f"{load_settings().relay_url.rstrip('/')}{path}"
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urlopen(url, data=data, timeout=TIMEOUT_S) as response:  # the scheme is the user's own setting  # nosec B310
+            return json.load(response)
+    except HTTPError as error:
+        raise CommandError(f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}") from None
+    except OSError as error:
+        raise CommandError(f"the relay at {url} does not answer: {getattr(error, 'reason', error)}") from None

@@ -1,0 +1,157 @@
+"""`atlas projections`, `atlas rebuild` and `atlas rollback`: asked of the projector, which does the work."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import quote
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# On a pipe or in a log: a line now and then.
+LINE_EVERY_S = 2.0
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The projection, as `atlas projections` lists it.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.command("projections")(projections)
+    parent.command("rebuild")(rebuild)
+    parent.command("rollback")(rollback)
+
+
+def projections(as_json: JsonFlag = False) -> None:
+    """Every projection: what its loop is doing, its live generation, its rate."""
+    found = _ask("GET", "/projections")["projections"]
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        {
+            "projection": entry["name"],
+            "state": entry["state"],
+            "generation": entry["generation"],
+            "version": entry["version"],
+            "previous": next((g["generation"] for g in entry["generations"] if g["state"] == "previous"), None),
+            "events": sum(g["events"] for g in entry["generations"] if g["state"] == "live"),
+            "events/s": entry["events_per_second"],
+            "reason": entry["reason"],
+        }
+        for entry in found
+    ]
+    print_rows(rows, as_json=False, empty="the projector is starting")
+
+
+def rebuild(
+    name: Name,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare with the live rows first; swap only if every row is the same.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Give up an unfinished rebuild instead of going on with it.")
+    ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Stop the rebuild that runs; it can be gone on with.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Build a read model again from its topics, beside the live one, then swap: reads never stop.
+
+    Ctrl-C stops watching, not the rebuild. Exit code 1 if it fails; readers then keep what they had.
+    """
+    from atlas_cli import rebuilding
+    from atlas_cli.settings import load_settings
+
+    if cancel:
+        state = _ask("DELETE", f"/projections/{quote(name, safe='')}/rebuild")
+        print_json(state) if as_json else typer.echo(f"cancelled at {state['events']:,} events")
+        return
+    with _Watch(name, as_json) as watch:
+        result = asyncio.run(
+            rebuilding.rebuild(load_settings(), name, verify=verify, fresh=fresh, on_progress=watch.show)
+        )
+    if as_json:
+        print_json(result)
+    if result["identical"] is False:
+        raise CommandError(
+            f"{result['different_rows']:,} rows of {name} came out differently; readers keep the rows they had."
+            " Run it without --verify to take the new ones"
+        )
+    if not as_json:
+        same = ", identical to the generation before" if result["identical"] else ""
+        typer.echo(
+            f"{name}: generation {result['to_generation']} is live: {result['rows']:,} rows from"
+            f" {result['events']:,} events in {result['seconds']:.1f} s{same}"
+        )
+
+
+def rollback(name: Name, as_json: JsonFlag = False) -> None:
+    """Show readers the generation before the last swap again; it then catches up from where it was."""
+    result = _ask("POST", f"/projections/{quote(name, safe='')}/rollback")
+    if as_json:
+        print_json(result)
+    else:
+        typer.echo(f"readers of {name} see generation {result['generation']} again")
+
+
+class _Watch:
+    """Progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing with --json."""
+
+    def __init__(self, name: str, as_json: bool) -> None:
+        from rich.console import Console
+
+        self._name = name
+        self._silent = as_json
+        console = Console(stderr=True)
+        self._bar = _bar(console) if console.is_terminal and not as_json else None
+        self._line_at = 0.0
+
+    def show(self, state: dict[str, Any]) -> None:
+        """One state of the rebuild."""
+        if self._bar is not None:
+            total = state["events"] + state["remaining"]
+            task = self._bar.task_ids[0]
+            self._bar.update(
+                task, completed=state["events"], total=total, rate=state["events_per_second"], phase=state["phase"]
+            )
+        elif not self._silent and time.monotonic() - self._line_at > LINE_EVERY_S:
+            self._line_at = time.monotonic()
+            typer.echo(
+                f"{self._name}: {state['phase']}, {state['events']:,} events, {state['remaining']:,} to go,"
+                f" {state['events_per_second']:,.0f}/s",
+                err=True,
+            )
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.add_task(self._name, total=None, rate=0, phase="starting")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar(console: Any) -> "Progress":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} events, {task.fields[rate]:,.0f}/s, {task.fields[phase]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _ask(method: str, path: str) -> Any:
+    from atlas_cli import rebuilding
+    from atlas_cli.settings import load_settings
+
+    return asyncio.run(rebuilding.ask(load_settings(), method, path))

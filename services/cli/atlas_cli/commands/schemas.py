@@ -1,0 +1,120 @@
+"""`atlas schemas`: list what is released, check the folder, release a new schema."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+
+if TYPE_CHECKING:
+    from atlas_contracts.folder import Locked
+
+app = typer.Typer(no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app, name="schemas", help="List, check and release event schemas.")
+
+
+@app.command("list")
+def list_schemas(as_json: JsonFlag = False) -> None:
+    """Every released schema: id, event type, version, topic and file."""
+    from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.registry import Registry
+
+    try:
+        registry = Registry.load(_directory())
+    except BrokenSchemas as error:
+        _fail(error.faults)
+    topic_of = {event: topic.name for topic in registry.topics.values() for event in topic.events}
+    rows = [
+        {
+            "id": schema.id,
+            "type": schema.type,
+            "version": schema.version,
+            "topic": topic_of.get(schema.type),
+            "path": schema.path,
+        }
+        for schema in sorted(registry.schemas.values(), key=lambda schema: schema.id)
+    ]
+    print_rows(rows, as_json=as_json, empty="no schemas")
+
+
+@app.command()
+def check(
+    against: Annotated[
+        str | None, typer.Option(metavar="REF", help="A git ref whose ids.lock this one may only add to.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Refuse an edited, removed or incompatible schema, and topics that contradict the schemas."""
+    from atlas_contracts.checks import check as check_folder
+
+    directory = _directory()
+    faults = check_folder(directory, _released(directory, against) if against else None)
+    if as_json:
+        print_json({"faults": faults})
+        raise typer.Exit(1 if faults else 0)
+    if faults:
+        _fail(faults)
+    sys.stdout.write("schemas: nothing wrong\n")
+
+
+@app.command()
+def add(
+    path: Annotated[Path, typer.Argument(help="The new file, <context>/<event>.v<N>.avsc.")], as_json: JsonFlag = False
+) -> None:
+    """Check a new schema against everything and give it the next id."""
+    from atlas_contracts.checks import add as add_schema
+    from atlas_contracts.errors import BrokenSchemas
+
+    directory = _directory()
+    relative = _relative(path, directory)
+    try:
+        number = add_schema(directory, relative)
+    except BrokenSchemas as error:
+        _fail(error.faults)
+    if as_json:
+        print_json({"path": relative, "id": number})
+    else:
+        sys.stdout.write(f"{relative} has id {number}\n")
+
+
+def _directory() -> Path:
+    from atlas_cli.settings import load_settings
+
+    return load_settings().schemas_dir
+
+
+def _relative(path: Path, directory: Path) -> str:
+    """The path below the schemas folder, given from there or from the working directory."""
+    for candidate in (path.resolve(), (directory / path).resolve()):
+        if candidate.is_file() and candidate.is_relative_to(directory):
+            return candidate.relative_to(directory).as_posix()
+    raise CommandError(f"{path} is no file below {directory}")
+
+
+def _released(directory: Path, ref: str) -> "dict[str, Locked]":
+    from atlas_contracts.folder import LOCK, read_lock
+
+    shown = subprocess.run(
+        ["git", "-C", str(directory), "show", f"{ref}:./{LOCK}"],
+        capture_output=True,
+        check=False,
+    )
+    if shown.returncode:
+        raise CommandError(f"no {LOCK} at {ref}: {shown.stderr.decode(errors='replace').strip()}")
+    with tempfile.TemporaryDirectory() as copy:
+        (Path(copy) / LOCK).write_bytes(shown.stdout)
+        return read_lock(Path(copy))
+
+
+def _fail(faults: "tuple[str, ...] | list[str]") -> NoReturn:
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    raise typer.Exit(1)

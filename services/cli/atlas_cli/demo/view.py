@@ -1,0 +1,81 @@
+"""The live view: a table that redraws itself on a terminal, a line every few seconds elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from atlas_cli.demo.load import Progress
+from atlas_cli.demo.watch import ARCHIVER_GROUP, Snapshot
+
+PLAIN_EVERY_S = 3.0
+Show = Callable[[Progress, Snapshot], None]
+
+
+@contextmanager
+def live_view() -> Iterator[Show]:
+    """Gives the function to call with each new snapshot."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda progress, snapshot: live.update(_table(progress, snapshot))
+        return
+    last = 0.0
+
+    def show(progress: Progress, snapshot: Snapshot) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN_EVERY_S:
+            last = time.monotonic()
+            sys.stderr.write(_line(progress, snapshot) + "\n")
+            sys.stderr.flush()
+
+    yield show
+
+
+def _elapsed(progress: Progress, snapshot: Snapshot) -> float:
+    return snapshot.at - progress.first_request if progress.first_request is not None else 0.0
+
+
+def _line(progress: Progress, snapshot: Snapshot) -> str:
+    flights = progress.events.get("flights.events", 0)
+    lag = sum(snapshot.behind(group, topic) for group, topic in _projections(snapshot))
+    return (
+        f"{_elapsed(progress, snapshot):5.1f} s  flights produced {flights:,}"
+        f"  users registered {progress.users:,}"
+        f"  commands relayed {snapshot.ends.get('users.events', 0):,}"
+        f"  flights projected {snapshot.committed.get(('projector.flights', 'flights.events'), 0):,}"
+        f"  flights archived {snapshot.committed.get((ARCHIVER_GROUP, 'flights.events'), 0):,}"
+        f"  lag of the projections {lag:,}"
+    )
+
+
+def _projections(snapshot: Snapshot) -> list[tuple[str, str]]:
+    return sorted(key for key in snapshot.committed if key[0] != ARCHIVER_GROUP)
+
+
+def _table(progress: Progress, snapshot: Snapshot) -> Table:
+    table = Table(title=f"{_elapsed(progress, snapshot):.1f} s since the first request", title_justify="left")
+    table.add_column("topic")
+    for column in ("produced", "on the topic", "archived", "not yet archived"):
+        table.add_column(column, justify="right")
+    table.add_column("not yet projected")
+    for topic in sorted(snapshot.ends):
+        waiting = ", ".join(
+            f"{group.removeprefix('projector.')} {snapshot.behind(group, topic):,}"
+            for group, of_group in _projections(snapshot)
+            if of_group == topic
+        )
+        produced = progress.commands if topic == "users.events" else progress.events.get(topic, 0)
+        table.add_row(
+            topic,
+            f"{produced:,}",
+            f"{snapshot.ends[topic]:,}",
+            f"{snapshot.committed.get((ARCHIVER_GROUP, topic), 0):,}",
+            f"{snapshot.behind(ARCHIVER_GROUP, topic):,}",
+            waiting,
+        )
+    return table

@@ -1,0 +1,198 @@
+"""How the state of the mesh looks: progress, addresses, the table of `atlas status`, logs."""
+
+import json
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from atlas_local.home import Home
+from atlas_local.processes import last_lines
+from atlas_local.topology import MESH
+
+from atlas_cli.output import CommandError
+
+State = dict[str, Any]
+_FINE = ("ready", "done", "outside", "off", "stopped")
+_MARKS = {"ready": "[green]✓[/]", "done": "[green]✓[/]", "outside": "[green]✓[/]", "back-off": "[red]✗[/]"}
+
+
+class Progress:
+    """A live table on a terminal, a line for each change elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._began = time.monotonic()
+        self._quiet = quiet
+        self._seen: dict[str, tuple[str, str]] = {}
+        self._live: Any = None
+
+    def __enter__(self) -> "Progress":
+        if not self._quiet and sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(refresh_per_second=10, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, state: State) -> None:
+        """Show the state, or what is new in it."""
+        parts = [part for part in state["parts"] if part["state"] != "off"]
+        if self._live is not None:
+            self._live.update(_progress_table(parts))
+        elif not self._quiet:
+            for part in parts:
+                now = (part["state"], _first_line(part["detail"]))
+                if self._seen.get(part["name"]) != now:
+                    self._seen[part["name"]] = now
+                    took = time.monotonic() - self._began
+                    sys.stdout.write(f"{took:6.1f} s  {part['name']:18} {' '.join(filter(None, now))}\n")
+            sys.stdout.flush()
+
+
+def _progress_table(parts: list[State]) -> Any:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for part in parts:
+        mark = _MARKS.get(part["state"], "[yellow]…[/]")
+        note = part["url"] if part["state"] == "ready" else _first_line(part["detail"])
+        table.add_row(mark, part["name"], part["state"], note)
+    return table
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text else ""
+
+
+def print_addresses(state: State, took_s: float) -> None:
+    """The closing lines of `atlas up`: where everything is."""
+    running = [part for part in state["parts"] if part["state"] in ("ready", "outside") and part["url"]]
+    sys.stdout.write(f"\nready in {took_s:.1f} s\n")
+    for part in running:
+        sys.stdout.write(f"  {part['name']:18} {part['url']}\n")
+        if part["name"] == "gateway":
+            sys.stdout.write(f"  {'':18} {part['url']}/docs\n")
+    sys.stdout.write("\natlas status · atlas logs -f · atlas down · addresses and secrets: atlas env\n")
+
+
+def healthy(state: State) -> bool:
+    """Whether a mesh runs and nothing that should run is in trouble; what was stopped by request is not."""
+    return bool(state["running"]) and all(part["state"] in _FINE for part in state["parts"])
+
+
+def print_status(state: State) -> None:
+    """The table of `atlas status`."""
+    if not state["running"]:
+        sys.stdout.write("no mesh runs here; start one: atlas up\n")
+        if not any(part["state"] == "left behind" for part in state["parts"]):
+            return
+        sys.stdout.write("its supervisor is gone and has left processes; end them: atlas down\n")
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    rows = [_row(part) for part in state["parts"] if part["state"] != "off"]
+    for column in rows[0]:
+        table.add_column(column, overflow="fold", no_wrap=column != "detail")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    # Elsewhere than on a terminal nothing is as narrow as the 80 columns that rich supposes.
+    Console(width=None if sys.stdout.isatty() else 200).print(table, crop=False)
+
+
+def _row(part: State) -> State:
+    detail = _first_line(part["detail"])
+    if part["retry_in_s"] is not None:
+        detail = f"again in {part['retry_in_s']} s: {detail}"
+    return {
+        "part": part["name"],
+        "state": part["state"],
+        "pid": part["pid"],
+        "up": _duration(part["up_s"]) if part["pid"] else None,
+        "memory": _memory(part["pid"]),
+        "restarts": part["restarts"],
+        "last exit": part["last_exit"],
+        "address": part["url"],
+        "detail": detail,
+    }
+
+
+def _duration(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _memory(pid: int | None) -> str | None:
+    """Memory of a process and its children."""
+    if pid is None:
+        return None
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        # The proportional share: PostgreSQL's processes would otherwise each count the memory they share.
+        return f"{sum(member.memory_full_info().pss for member in family) // 1_000_000} MB"
+    except psutil.Error:
+        return None
+
+
+def print_logs(home: Home, names: tuple[str, ...], *, lines: int, follow: bool, as_json: bool) -> None:
+    """The last lines of each log, and with `follow` all that comes; CommandError for a name without a log."""
+    known = [part.name for part in MESH] + ["supervisor"]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise CommandError(f"no part of the mesh is named {unknown[0]}; there are {', '.join(known)}")
+    chosen = {name: home.log(name) for name in names or known if names or home.log(name).exists()}
+    for name, path in chosen.items():
+        for line in last_lines(path, lines):
+            _print_line(name, line, as_json=as_json)
+    if follow:
+        _follow(chosen, as_json=as_json)
+
+
+def _print_line(name: str, line: str, *, as_json: bool) -> None:
+    sys.stdout.write((json.dumps({"part": name, "line": line}) if as_json else f"{name:18} {line}") + "\n")
+
+
+def _follow(paths: dict[str, Path], *, as_json: bool) -> None:
+    tails = {name: _Tail(path) for name, path in paths.items()}
+    while True:
+        for name, tail in tails.items():
+            for line in tail.new_lines():
+                _print_line(name, line, as_json=as_json)
+        sys.stdout.flush()
+        time.sleep(0.2)
+
+
+class _Tail:
+    """What is appended to a file from now on; begins anew when the file was cut."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = path.stat().st_size if path.exists() else 0
+        self._rest = b""
+
+    def new_lines(self) -> deque[str]:
+        """The whole lines since the last call."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < self._position:
+            self._position, self._rest = 0, b""
+        if size == self._position:
+            return deque()
+        file: IO[bytes]
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            data = self._rest + file.read()
+            self._position = file.tell()
+        *whole, self._rest = data.split(b"\n")
+        return deque(line.decode(errors="replace") for line in whole)

@@ -1,0 +1,142 @@
+"""Send a file of events through the gateway: what `atlas produce` does, without the printing.
+
+A record is `{"type": "flights.FlightDeparted", "value": {…}}`, with `key`, `headers` and `id` when wanted.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import aiohttp
+import orjson
+
+from atlas_cli.output import CommandError
+
+CHUNK_RECORDS = 2_000
+# Well below what the gateway takes in one body, so that its limit concerns a single record only.
+CHUNK_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record and its line (in a JSON array: its place, from 1); `fault` says why it can't be sent."""
+
+    number: int
+    body: bytes
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the records so far; `errors` has one entry for each that failed, by line."""
+
+    succeeded: int = 0
+    failed: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+    def fail(self, line: int, error: dict[str, Any]) -> None:
+        """Note that the record of this line was refused."""
+        self.failed += 1
+        self.errors.append({"line": line, **error})
+
+
+def read_lines(source: BinaryIO) -> Iterator[Line]:
+    """The records of NDJSON, line by line, or of one JSON document: an object, or an array of them.
+
+    Only a document that is not one line is held in memory as a whole. Raises CommandError when it is not JSON.
+    """
+    first, number = b"", 0
+    for raw in source:
+        number += 1
+        first = raw.strip()
+        if first:
+            break
+    if not first:
+        return
+    if first.startswith(b"{") and _is_json(first):
+        yield Line(number, first)
+        for number, raw in enumerate(source, number + 1):  # noqa: B020 - goes on counting
+            stripped = raw.strip()
+            if stripped:
+                yield Line(number, stripped, None if _is_json(stripped) else "not JSON")
+        return
+    try:
+        document = orjson.loads(first + b"\n" + source.read())
+    except orjson.JSONDecodeError as error:
+        raise CommandError(f"neither NDJSON nor a JSON document: {error}") from None
+    for place, record in enumerate(document if isinstance(document, list) else [document], 1):
+        yield Line(place, orjson.dumps(record))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """The lines in runs that one request can carry; a line larger than that makes a run of its own."""
+    chunk: list[Line] = []
+    size = 0
+    for line in lines:
+        if chunk and (len(chunk) == CHUNK_RECORDS or size + len(line.body) > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line.body) + 1
+    if chunk:
+        yield chunk
+
+
+async def produce(url: str, lines: Iterator[Line], on_progress: Callable[[Outcome], None]) -> Outcome:
+    """Post the lines to `url` in order, a bounded chunk at a time, and say after each how it stands.
+
+    A record that is refused does not hold up the others. Raises CommandError, naming the first line that was not sent,
+    when the gateway does not answer or refuses the request as a whole.
+    """
+    outcome = Outcome()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        async for chunk, results in _answers(session, url, chunks(lines), outcome):
+            for line, result in zip(chunk, results, strict=True):
+                if "error" in result:
+                    outcome.fail(line.number, result["error"])
+                else:
+                    outcome.succeeded += 1
+            on_progress(outcome)
+    return outcome
+
+
+async def _answers(
+    session: aiohttp.ClientSession, url: str, runs: Iterator[list[Line]], outcome: Outcome
+) -> AsyncIterator[tuple[list[Line], list[dict[str, Any]]]]:
+    for run in runs:
+        for line in run:
+            if line.fault is not None:
+                outcome.fail(line.number, {"detail": line.fault})
+        sendable = [line for line in run if line.fault is None]
+        yield sendable, await _post(session, url, sendable) if sendable else []
+
+
+async def _post(session: aiohttp.ClientSession, url: str, lines: list[Line]) -> list[dict[str, Any]]:
+    body = b"\n".join(line.body for line in lines)
+    not_sent = f"line {lines[0].number} and what follows was not sent"
+    try:
+        async with session.post(url, data=body, headers={"Content-Type": "application/x-ndjson"}) as response:
+            answer = await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        # Not "was not sent": the answer may be lost after the gateway wrote the records.
+        raise CommandError(
+            f"{url}: {error or 'no answer in 60 s'}; no word on line {lines[0].number} and after"
+        ) from None
+    except ValueError:
+        raise CommandError(f"{url}: the answer is not JSON; {not_sent}") from None
+    if not isinstance(answer, dict):
+        answer = {"detail": "the answer is not a JSON object"}
+    if response.status not in (200, 207) or "results" not in answer:
+        raise CommandError(f"{url}: {response.status}: {answer.get('detail') or answer.get('title')}; {not_sent}")
+    results = answer["results"]
+    if len(results) != len(lines):
+        raise CommandError(f"{url}: {len(results)} answers for {len(lines)} records")
+    return list(results)

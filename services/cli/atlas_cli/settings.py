@@ -1,0 +1,45 @@
+"""Where the CLI finds the mesh: ATLAS_* in the environment, then `.atlas/mesh.env` of the checkout, then its `.env`."""
+
+from pathlib import Path
+
+from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
+from pydantic import ValidationError
+
+from atlas_cli.output import CommandError
+
+MESH_ENV = Path(".atlas") / "mesh.env"
+
+
+class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectStoreSettings):
+    """The addresses of every server and service; the defaults are those of services started by hand."""
+
+    service: str = "cli"
+    http_port: int = 0
+    gateway_url: str = "http://127.0.0.1:8080"
+    relay_url: str = "http://127.0.0.1:8081"
+    projector_url: str = "http://127.0.0.1:8082"
+    archiver_url: str = "http://127.0.0.1:8083"
+    health_url: str = "http://127.0.0.1:8084"
+
+
+def load_settings(start: Path | None = None) -> CliSettings:
+    """The settings as seen from `start` (the working directory); `schemas_dir` is absolute.
+
+    A running mesh writes `.atlas/mesh.env` at the top of its checkout; the nearest one above `start` counts, so the
+    CLI works from anywhere inside. CommandError when a setting is not valid.
+    """
+    start = (start or Path.cwd()).resolve()
+    root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml") or start
+    try:
+        settings = CliSettings(_env_file=(root / ".env", root / MESH_ENV))  # the later file wins
+    except ValidationError as error:
+        faults = "; ".join(
+            f"ATLAS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise CommandError(f"settings: {faults}") from None
+    return settings.model_copy(update={"schemas_dir": (root / settings.schemas_dir).resolve()})
+
+
+def find_upward(start: Path, relative: Path) -> Path | None:
+    """The nearest directory at or above `start` in which `relative` exists."""
+    return next((parent for parent in (start, *start.parents) if (parent / relative).exists()), None)

@@ -1,0 +1,83 @@
+"""Reads ranges of live topics for `atlas archive verify`."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from atlas_archive.reports import LiveTopic
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.topic_ids import topic_ids
+
+from atlas_cli.output import CommandError
+
+_IDLE_TIMEOUT_MS = 1000
+_IDLE_ROUNDS = 30  # without a record or a step of the position: the broker has stopped answering
+
+
+class LiveTopicReader:
+    """`atlas_archive.reports.TopicReader` over a cluster; keeps one consumer a partition from range to range."""
+
+    def __init__(self, brokers: str, client: AIOKafkaClient, admin: AIOKafkaAdminClient, stack: AsyncExitStack) -> None:
+        self._brokers = brokers
+        self._client = client
+        self._admin = admin
+        self._stack = stack
+        self._consumers: dict[TopicPartition, AIOKafkaConsumer] = {}
+        self._asking: AIOKafkaConsumer | None = None
+
+    async def describe(self, topic: str) -> LiveTopic | None:
+        ids = await topic_ids(self._client, [topic])
+        if topic not in ids:
+            return None
+        if self._asking is None:
+            self._asking = await self._stack.enter_async_context(open_reader(self._brokers, "atlas-verify"))
+        ranges = await topic_ranges(self._asking, [topic])
+        bounds = {tp.partition: bounds for tp, bounds in ranges.items()}
+        return LiveTopic(ids[topic], bounds, await self._is_compacted(topic))
+
+    async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        tp = TopicPartition(topic, partition)
+        if tp not in self._consumers:
+            self._consumers[tp] = await self._stack.enter_async_context(open_reader(self._brokers, "atlas-verify"))
+            self._consumers[tp].assign([tp])
+        consumer = self._consumers[tp]
+        consumer.seek(tp, start)
+        position, idle = start, 0
+        while position < stop:
+            batch = (await consumer.getmany(tp, timeout_ms=_IDLE_TIMEOUT_MS)).get(tp, [])
+            if batch and batch[-1].offset >= stop:
+                batch = [record for record in batch if record.offset < stop]
+            if batch:
+                yield batch
+            reached = await consumer.position(tp)  # goes on past what is no record, such as a transaction's marker
+            idle = 0 if reached > position else idle + 1
+            position = reached
+            if idle >= _IDLE_ROUNDS:
+                raise CommandError(f"{topic}/{partition} gives nothing from offset {position} on")
+
+    async def _is_compacted(self, topic: str) -> bool:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"cleanup.policy": None})
+        for response in await self._admin.describe_configs([resource]):
+            for _code, _message, _type, _name, entries in response.resources:
+                return any(entry[0] == "cleanup.policy" and "compact" in (entry[1] or "") for entry in entries)
+        return False
+
+
+@asynccontextmanager
+async def open_topic_reader(brokers: str) -> AsyncIterator[LiveTopicReader]:
+    """CommandError when no broker answers."""
+    async with AsyncExitStack() as stack:
+        client = AIOKafkaClient(bootstrap_servers=brokers)
+        admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+        stack.push_async_callback(client.close)
+        stack.push_async_callback(admin.close)
+        try:
+            await client.bootstrap()
+            await admin.start()
+            yield LiveTopicReader(brokers, client, admin, stack)
+        except KafkaError as error:
+            raise CommandError(f"Kafka {brokers}: {error}") from None

@@ -1,0 +1,160 @@
+"""The gateway: what it opens, in order, and the application it serves with it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_kafka.admin import TopicSpec, ensure_topics
+from atlas_kafka.fates import Fate, fate_of, wait_unless
+from atlas_kafka.producer import open_producer
+from atlas_outbox.waker import open_waker
+from atlas_readmodel.cache import open_cache
+from atlas_readmodel.reader import Reader
+from atlas_runtime.breakers import open_breaker
+from atlas_runtime.heartbeat import heartbeat
+from atlas_runtime.probes import Health, probe_routes
+
+from atlas_gateway import databases, docs, events, idempotency, middleware, openapi, queries, registry, users
+from atlas_gateway.databases import Pool, open_pool
+from atlas_gateway.incoming import expect_continue
+from atlas_gateway.resources import RESOURCES, Requests, Resources
+from atlas_gateway.settings import GatewaySettings
+
+_PURGE_INTERVAL_S = 60.0
+# Below the runtime's limit for the whole stop, so that connections can still be closed in order.
+_DRAIN_S = 8.0
+# A body that is refused before its end is read, and dropped, for this long, so that the caller sees the answer.
+_LINGERING_S = 2.0
+
+log = structlog.get_logger()
+
+
+async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Answer HTTP until `stop`; then say not ready, finish the requests in flight (8 s at most) and close."""
+    schemas = Registry.load(settings.schemas_dir)
+    await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in schemas.kafka_topics()])
+    state_dsn, readmodel_dsn = (dsn.get_secret_value() for dsn in (settings.postgres_dsn, settings.readmodel_dsn))
+    timeout_s = settings.gateway_postgres_timeout_s
+    async with (
+        open_pool(state_dsn, "state", max_size=settings.postgres_pool_max, timeout_s=timeout_s, stop=stop) as state,
+        open_pool(
+            readmodel_dsn, "readmodel", max_size=settings.readmodel_pool_max, timeout_s=timeout_s, stop=stop
+        ) as readmodel,
+        open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
+        open_waker(state_dsn) as waker,
+        open_cache(settings.redis_url, await open_breaker("redis")) as cache,
+    ):
+        reader = Reader(readmodel, cache)
+        requests = Requests()
+        resources = Resources(settings, schemas, Codec(schemas), state, producer, reader, waker, requests)
+        health = make_health(resources, readmodel)
+        app = make_app(resources, health)
+        collect_garbage_rarely()
+        async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
+            side_tasks.create_task(heartbeat(settings, health, stop))
+            side_tasks.create_task(purge_keys(state, stop))
+            side_tasks.create_task(watch_producer(producer, stop))
+            await stop.wait()
+            health.stopping = True
+            if not await requests.drain(_DRAIN_S):
+                log.warning("requests are cut off", after_s=_DRAIN_S)
+
+
+def collect_garbage_rarely() -> None:
+    """Keep the collector from the millions of short-lived containers that records are: 10 % of a large request's time.
+
+    What is there now stays for good, and is not looked at again; a request's garbage has no cycles to speak of.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def make_app(resources: Resources, health: Health) -> web.Application:
+    """The application: every route with its documentation, inside the middlewares that all requests pass."""
+    documented = (*users.ROUTES, *queries.ROUTES, *events.routes(resources.registry), *registry.routes())
+    app = web.Application(
+        middlewares=[
+            middleware.context,
+            middleware.cors(resources.settings.gateway_cors_origins),
+            middleware.compression,
+            middleware.problems,
+        ]
+    )
+    app[RESOURCES] = resources
+    app.add_routes(
+        [web.route(route.method, route.path, route.handler, expect_handler=expect_continue) for route in documented]
+    )
+    app.add_routes(registry.write_routes())
+    app.add_routes(probe_routes(health))
+    app.add_routes([openapi.route("/openapi.json", openapi.document(documented, resources.registry, health.version))])
+    app.add_routes(docs.routes())
+    return app
+
+
+def make_health(resources: Resources, readmodel: Pool) -> Health:
+    """Ready means: PostgreSQL and Kafka answer. Redis is only a cache; its breaker is a metric."""
+    health = Health(resources.settings.service)
+
+    async def state_answers() -> str | None:
+        return await databases.check(resources.pool)
+
+    async def readmodel_answers() -> str | None:
+        return await databases.check(readmodel)
+
+    async def kafka_answers() -> str | None:
+        updated = await resources.producer.client.force_metadata_update()
+        return None if updated else "no broker answers"
+
+    health.add("postgres", state_answers)
+    health.add("readmodel", readmodel_answers)
+    health.add("kafka", kafka_answers)
+    return health
+
+
+@asynccontextmanager
+async def serve_http(app: web.Application, settings: GatewaySettings) -> AsyncIterator[int]:
+    """Listen on http_host:http_port within the block; gives the port that is bound (http_port 0 takes a free one)."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, lingering_time=_LINGERING_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+        port = int(runner.addresses[0][1])
+        log.info("listening", host=settings.http_host, port=port)
+        yield port
+    finally:
+        await runner.cleanup()
+
+
+async def watch_producer(producer: AIOKafkaProducer, stop: asyncio.Event) -> None:
+    """Until `stop`; raises what ended the producer's sender, because such a producer never sends again.
+
+    An idempotent producer ends for good when the broker has forgotten its sequence: only a new one, in a new process,
+    can go on.
+    """
+    sender = producer._sender.sender_task
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({sender, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+    if sender.done():
+        raise RuntimeError("the Kafka producer has ended") from sender.exception()
+
+
+async def purge_keys(pool: Pool, stop: asyncio.Event) -> None:
+    """Until `stop`, delete the idempotency keys whose time is over, once a minute and a thousand at a time."""
+    while not await wait_unless(stop, _PURGE_INTERVAL_S):
+        try:
+            while await idempotency.purge(pool) and not stop.is_set():
+                pass
+        except Exception as error:
+            if fate_of(error) is not Fate.TRANSIENT:
+                raise
+            log.warning("idempotency keys were not purged", error=str(error))

@@ -1,0 +1,58 @@
+"""PostgreSQL for the gateway: pools whose every wait is bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+from atlas_kafka.fates import retrying
+from atlas_runtime.metrics import observe_pool
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+_CONNECT_TIMEOUT_S = 2.0
+_IDLE_CONNECTIONS = 2
+# The server gives up first, so that its error says why; the client's own bound is for a server that hangs.
+_CLIENT_GRACE_S = 1.0
+
+
+@asynccontextmanager
+async def open_pool(
+    dsn: str, name: str, *, max_size: int, timeout_s: float, stop: asyncio.Event
+) -> AsyncIterator[Pool]:
+    """A pool of up to `max_size` connections; waits, backing off, for a server that is not up yet, until `stop`.
+
+    A statement, and a wait for a lock, ends with an error after `timeout_s`.
+    """
+    milliseconds = str(int(timeout_s * 1000))
+
+    async def start() -> Pool:
+        pool: Pool = await asyncpg.create_pool(
+            dsn,
+            min_size=min(_IDLE_CONNECTIONS, max_size),
+            max_size=max_size,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=timeout_s + _CLIENT_GRACE_S,
+            server_settings={
+                "application_name": f"atlas-gateway-{name}",
+                "statement_timeout": milliseconds,
+                "lock_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+            },
+        )
+        return pool
+
+    pool = await retrying(start, what=f"postgres pool {name}", stop=stop)
+    observe_pool(pool, name)
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+async def check(pool: Pool) -> str | None:
+    """None when the server answers; raises what is wrong otherwise."""
+    async with pool.acquire(timeout=_CONNECT_TIMEOUT_S) as connection:
+        await connection.execute("SELECT 1", timeout=1)
+    return None

@@ -1,0 +1,124 @@
+"""The same key, the same answer, one effect."""
+
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import orjson
+from aiohttp import hdrs, web
+from asyncpg.pool import PoolConnectionProxy
+from atlas_runtime.metrics import timed_query
+
+from atlas_gateway.databases import Pool
+from atlas_gateway.problems import BAD_HEADER, CONTENT_TYPE, KEY_REUSED, Problem
+
+Connection = PoolConnectionProxy
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_PURGE_ROWS = 1000
+
+# Waits while another transaction holds the same key, and then finds its row. A row past its time is taken over.
+_CLAIM = """
+INSERT INTO app.idempotency_keys AS held (key, fingerprint, expires_at)
+VALUES ($1, $2, now() + make_interval(secs => $3))
+ON CONFLICT (key) DO UPDATE SET
+    fingerprint = excluded.fingerprint, status = NULL, headers = NULL, body = NULL, expires_at = excluded.expires_at
+WHERE held.expires_at <= now()
+RETURNING true
+"""
+_STORED = "SELECT fingerprint, status, headers, body FROM app.idempotency_keys WHERE key = $1"
+_STORE = "UPDATE app.idempotency_keys SET status = $2, headers = $3, body = $4 WHERE key = $1"
+_PURGE = """
+DELETE FROM app.idempotency_keys WHERE key IN (
+    SELECT key FROM app.idempotency_keys WHERE expires_at <= now() LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response that can be kept and given again."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def response(self) -> web.Response:
+        return web.Response(status=self.status, body=self.body, headers=self.headers)
+
+
+Effect = Callable[[Connection], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """The caller's key and what the request is, so that a reuse of the key for another one is seen."""
+
+    key: str
+    fingerprint: bytes
+
+
+def of_request(request: web.Request, canonical_body: bytes) -> Once | None:
+    """From the header Idempotency-Key, None without one; a 400 problem when it is malformed.
+
+    Two requests are the same when method, path, If-Match and the body's meaning are; white space does not count.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if _KEY.fullmatch(key) is None:
+        raise Problem(BAD_HEADER, f"{HEADER} has to be 1 to 255 visible ASCII characters.")
+    parts = (request.method.encode(), request.path.encode(), request.headers.get(hdrs.IF_MATCH, "").encode())
+    return Once(key, hashlib.sha256(b"\n".join((*parts, canonical_body))).digest())
+
+
+async def run(pool: Pool, once: Once | None, effect: Effect, ttl_s: float) -> Answer:
+    """Run `effect` in a transaction; with a key, once: a repeat gets the stored answer and changes nothing.
+
+    1. claim the key, waiting for a request in progress that holds it (bounded by the connection's lock time-out)
+    2. the effect; a refusal (a Problem) undoes it and is an answer too
+    3. store the answer beside the effect
+    4. commit both
+
+    Raises the refusal when there is no key, and a 422 problem when the key belongs to another request.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        if once is None:
+            return await effect(connection)
+        with timed_query("idempotency.claim"):
+            claimed = await connection.fetchval(_CLAIM, once.key, once.fingerprint, ttl_s)  # 1.
+        if not claimed:
+            return await _replay(connection, once)
+        try:
+            async with connection.transaction():
+                answer = await effect(connection)  # 2.
+        except Problem as refusal:
+            if refusal.kind.status >= 500:
+                raise
+            answer = _of_refusal(refusal)
+        headers = json.dumps(answer.headers)  # not orjson: a header's name may be a subclass of str
+        await connection.execute(_STORE, once.key, answer.status, headers, answer.body)  # 3.
+    return answer  # 4.
+
+
+async def purge(pool: Pool) -> int:
+    """Delete up to 1,000 keys past their time; the number deleted."""
+    status: str = await pool.execute(_PURGE, _PURGE_ROWS)
+    return int(status.rpartition(" ")[2])
+
+
+async def _replay(connection: Connection, once: Once) -> Answer:
+    row = await connection.fetchrow(_STORED, once.key)
+    if row is None or row["fingerprint"] != once.fingerprint:
+        raise Problem(KEY_REUSED, f"{HEADER} {once.key} was used for a different request; take a new key.")
+    return Answer(row["status"], row["body"], {**orjson.loads(row["headers"]), REPLAYED: "true"})
+
+
+def _of_refusal(refusal: Problem) -> Answer:
+    return Answer(
+        refusal.kind.status, orjson.dumps(refusal.document), {**refusal.headers, hdrs.CONTENT_TYPE: CONTENT_TYPE}
+    )

@@ -1,0 +1,96 @@
+"""Reading request bodies: bounded, of a known type, JSON that says where it breaks."""
+
+import math
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ValidationError
+
+from atlas_gateway.problems import (
+    BROKEN_JSON,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+    invalid,
+    of_validation,
+)
+from atlas_gateway.resources import RESOURCES
+
+M = TypeVar("M", bound=BaseModel)
+
+COMMAND_MAX_BYTES = 64 * 1024
+JSON_TYPES = ("application/json", "application/merge-patch+json")
+
+
+async def chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives, decompressed; raises a 413 problem as soon as it is known to be above `limit` bytes."""
+    if (request.content_length or 0) > limit:
+        raise too_large(limit)
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        yield chunk
+
+
+async def read(request: web.Request, limit: int) -> bytes:
+    """The whole body; a 413 problem when it is above `limit` bytes, without reading the rest."""
+    return b"".join([chunk async for chunk in chunks(request, limit)])
+
+
+async def read_command(request: web.Request, model: type[M]) -> M:
+    """The body as `model`; an empty body is an empty object. Problems: 400, 413, 415, 422 with every error."""
+    content_type = require_type(request, JSON_TYPES) if request.can_read_body else JSON_TYPES[0]
+    body = await read(request, COMMAND_MAX_BYTES)
+    value = parse(body) if body else {}
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(of_validation(error, model), f"The {content_type} body is not valid.") from None
+
+
+def parse(text: bytes) -> Any:
+    """The JSON value; a 400 problem with line and column when it is none."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise broken(error.msg, error.lineno, error.colno) from None
+
+
+def require_type(request: web.Request, accepted: tuple[str, ...]) -> str:
+    """The body's media type, which has to be among `accepted`; else a 415 problem that lists them."""
+    if request.content_type in accepted and hdrs.CONTENT_TYPE in request.headers:
+        return request.content_type
+    found = request.headers.get(hdrs.CONTENT_TYPE, "none")
+    raise Problem(
+        UNSUPPORTED_MEDIA_TYPE,
+        f"The Content-Type is {found}; accepted here: {', '.join(accepted)}.",
+        headers={"Accept-Post": ", ".join(accepted)},
+        accepted=list(accepted),
+    )
+
+
+def broken(reason: str, line: int, column: int) -> Problem:
+    """The body stops being JSON at `line` and `column`, both from 1."""
+    return Problem(BROKEN_JSON, f"{reason}: line {line} column {column}.", line=line, column=column)
+
+
+def too_large(limit: int) -> Problem:
+    """The body is above the limit."""
+    mebibytes = math.floor(limit / 1024 / 1024 * 10) / 10
+    return Problem(TOO_LARGE, f"The body is above the limit of {limit} bytes ({mebibytes:g} MiB).", limit_bytes=limit)
+
+
+async def expect_continue(request: web.Request) -> web.StreamResponse | None:
+    """Answer `Expect: 100-continue`: a body that is announced as too large is refused before it is sent."""
+    limit = request.app[RESOURCES].settings.gateway_body_max_bytes
+    if (request.content_length or 0) > limit:
+        response = too_large(limit).response(instance=request.path)
+        response.force_close()
+        return response
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # what was written so far is not part of the answer
+    return None

@@ -1,0 +1,148 @@
+"""What every request passes, outermost first: ids, trace and metrics; problems; CORS; compression."""
+
+import re
+import time
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from atlas_contracts.headers import new_id
+from atlas_kafka.fates import Fate, fate_of
+from atlas_readmodel.reader import NotBuilt
+from atlas_runtime.logs import correlated
+from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
+from atlas_runtime.traces import span
+from opentelemetry.trace import SpanKind
+
+from atlas_gateway.problems import INTERNAL, Problem, of_http_error, unavailable
+from atlas_gateway.resources import RESOURCES
+
+REQUEST_ID = "X-Request-ID"
+CORRELATION_ID = "X-Correlation-ID"
+_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_COMPRESS_FROM_BYTES = 1024
+_EXPOSED = "Atlas-Token, ETag, Location, Retry-After, X-Request-ID, X-Correlation-ID, Idempotent-Replayed"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
+_PREFLIGHT_MAX_AGE_S = 600
+
+log = structlog.get_logger()
+
+
+@web.middleware
+async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its ids and its span, count and time it by route template, and keep track of it for the drain.
+
+    A well-formed X-Request-ID or X-Correlation-ID of the caller is kept; else they are made, the latter the same as
+    the former. Both are on the answer and, as correlation_id, on every log line.
+    """
+    request_id = _well_formed(request.headers.get(REQUEST_ID)) or new_id()
+    correlation = _well_formed(request.headers.get(CORRELATION_ID)) or request_id
+    request["request_id"] = request_id
+    route = _template(request)
+    resources = request.app[RESOURCES]
+    started = time.perf_counter()
+    status = 499  # what stays when the caller goes away before the answer
+    resources.requests.enter()
+    try:
+        with (
+            correlated(correlation),
+            span(
+                f"{request.method} {route}", kind=SpanKind.SERVER, parent=request.headers.get("traceparent")
+            ) as current,
+        ):
+            response = await handler(request)
+            status = response.status
+            current.set_attribute("http.response.status_code", status)
+            response.headers[REQUEST_ID] = request_id
+            response.headers[hdrs.SERVER] = "atlas-gateway"
+            response.headers[CORRELATION_ID] = correlation
+            if resources.requests.draining:
+                response.force_close()
+            return response
+    finally:
+        resources.requests.leave()
+        method = request.method if request.method in _METHODS else "other"  # a method is the caller's own text
+        HTTP_REQUESTS.labels(method, route, status).inc()
+        HTTP_REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever is raised into a problem document; an unexpected error shows nothing of its inside."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        found = problem
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        found = of_http_error(error)
+    except NotBuilt as error:
+        found = unavailable(f"{error}.")
+    except Exception as error:
+        if fate_of(error) is Fate.TRANSIENT:
+            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", path=request.path)
+            found = unavailable("A server that this request needs does not answer; try again.")
+        else:
+            log.exception("request failed", method=request.method, path=request.path)
+            found = Problem(INTERNAL, "The gateway failed; its log has the error under this request_id.")
+    return found.response(instance=request.path, request_id=request["request_id"])
+
+
+def cors(origins: tuple[str, ...]) -> Middleware:
+    """Let pages of these origins call; a preflight is answered here. Credentials are never allowed."""
+    allowed = re.compile("|".join(_origin_pattern(origin) for origin in origins) or r"(?!)")
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or allowed.fullmatch(origin) is None:
+            return await handler(request)
+        if request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
+            response: web.StreamResponse = web.Response(status=204, headers=_preflight_headers(request))
+        else:
+            response = await handler(request)
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        return response
+
+    return middleware
+
+
+@web.middleware
+async def compression(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Compress what is worth it, when the caller accepts gzip; a large body in a thread."""
+    response = await handler(request)
+    if isinstance(response, web.Response) and response.body is not None:
+        length = response.content_length or 0
+        if length >= _COMPRESS_FROM_BYTES and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+            response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
+            response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _preflight_headers(request: web.Request) -> dict[str, str]:
+    headers: dict[str, str] = {
+        hdrs.ACCESS_CONTROL_ALLOW_METHODS: _ALLOWED_METHODS,
+        hdrs.ACCESS_CONTROL_MAX_AGE: str(_PREFLIGHT_MAX_AGE_S),
+    }
+    if asked := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
+        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
+    return headers
+
+
+def _origin_pattern(origin: str) -> str:
+    if origin == "*":
+        return r".+"
+    return re.escape(origin.removesuffix(":*")) + r"(:\d+)?" if origin.endswith(":*") else re.escape(origin)
+
+
+def _template(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "(no route)"
+
+
+def _well_formed(value: str | None) -> str | None:
+    return value if value is not None and _ID.fullmatch(value) else None

@@ -1,0 +1,158 @@
+"""/openapi.json: OpenAPI 3.1, put together from the route tables, the bodies and the Avro schemas."""
+
+import json
+from collections.abc import Iterable
+
+import orjson
+from aiohttp import web
+from atlas_contracts.registry import Registry
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from atlas_gateway import bodies
+from atlas_gateway.envelopes import MAX_TIME_MS, TEXT_MAX
+from atlas_gateway.event_shapes import json_schema
+from atlas_gateway.routes import Part, Route, ref
+
+_REQUESTS: tuple[type[BaseModel], ...] = (bodies.RegisterUser, bodies.ChangeProfile, bodies.DeactivateUser)
+_ANSWERS: tuple[type[BaseModel], ...] = (
+    bodies.User,
+    bodies.UserPage,
+    bodies.Flight,
+    bodies.FlightPage,
+    bodies.Route,
+    bodies.RouteList,
+    bodies.Carrier,
+    bodies.CarrierList,
+)
+_PROBLEM: Part = {
+    "type": "object",
+    "description": "RFC 9457 problem details",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {"type": "array", "items": ref("FieldError")},
+    },
+}
+_FIELD_ERROR: Part = {
+    "type": "object",
+    "required": ["path", "found", "expected"],
+    "properties": {
+        "path": {"type": "string", "description": "JSON pointer"},
+        "found": {"type": "string"},
+        "expected": {"type": "string"},
+    },
+}
+
+_POSTED: Part = {
+    "type": "object",
+    "required": ["results", "succeeded", "failed"],
+    "properties": {
+        "results": {
+            "type": "array",
+            "description": "One entry a record, in the order they were sent",
+            "items": {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "required": ["partition", "offset"],
+                        "properties": {"partition": {"type": "integer"}, "offset": {"type": "integer"}},
+                    },
+                    {
+                        "type": "object",
+                        "required": ["error"],
+                        "properties": {
+                            "error": {
+                                "type": "object",
+                                "required": ["type", "title", "detail"],
+                                "properties": {
+                                    "type": {"type": "string", "format": "uri"},
+                                    "title": {"type": "string"},
+                                    "detail": {"type": "string"},
+                                    "errors": {"type": "array", "items": ref("FieldError")},
+                                },
+                            }
+                        },
+                    },
+                ]
+            },
+        },
+        "succeeded": {"type": "integer"},
+        "failed": {"type": "integer"},
+    },
+}
+
+
+def document(routes: Iterable[Route], registry: Registry, version: str) -> Part:
+    """The whole document; raises ValueError when two routes share an operation."""
+    paths: dict[str, dict[str, Part]] = {}
+    for route in routes:
+        operations = paths.setdefault(route.path, {})
+        if route.method.lower() in operations:
+            raise ValueError(f"{route.method} {route.path} is there twice")
+        operations[route.method.lower()] = route.operation()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Atlas gateway",
+            "version": version,
+            "description": "Commands, events and queries. Errors are problem documents (RFC 9457).",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": _schemas(registry)},
+    }
+
+
+def route(path: str, documented: Part) -> web.RouteDef:
+    """Serve the document, made once."""
+    body = orjson.dumps(documented)
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    return web.get(path, openapi)
+
+
+def record_name(event_type: str) -> str:
+    """The component that describes an event of this type as it is posted to its topic."""
+    return f"{event_type}.Record"
+
+
+def _schemas(registry: Registry) -> dict[str, Part]:
+    wanted = [(model, "validation") for model in _REQUESTS] + [(model, "serialization") for model in _ANSWERS]
+    _, made = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas: dict[str, Part] = {**made["$defs"], "Problem": _PROBLEM, "FieldError": _FIELD_ERROR, "Posted": _POSTED}
+    for topic in registry.topics.values():
+        for event_type in topic.events:
+            schemas[event_type] = json_schema(json.loads(registry.latest(event_type).text))
+            schemas[record_name(event_type)] = _posted(event_type, required=len(topic.events) > 1)
+    return schemas
+
+
+def _posted(event_type: str, *, required: bool) -> Part:
+    text: Part = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}
+    return {
+        "type": "object",
+        "description": f"A {event_type} to be put on its topic",
+        "required": ["type", "value"] if required else ["value"],
+        "properties": {
+            "type": {"const": event_type},
+            "value": ref(event_type),
+            "key": {**text, "description": "The record's key; it has to be the value's key field, and may be left out"},
+            "id": {**text, "description": "The event's id (ce_id); a new UUIDv7 when left out"},
+            "time": {
+                "anyOf": [
+                    {"type": "string", "format": "date-time"},
+                    {"type": "integer", "minimum": 0, "maximum": MAX_TIME_MS},
+                ]
+            },
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "additionalProperties": False,
+    }

@@ -1,0 +1,103 @@
+"""Sends the records of one request in order, group after group, while further ones are still being made."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge, send_all
+
+from atlas_gateway.envelopes import Refused
+from atlas_gateway.problems import Kind
+
+# Groups that are made ahead of the one being sent; bounds a request's memory.
+_AHEAD = 8
+# Packing this many into batches takes about 5 ms.
+_SEND_RECORDS = 1000
+
+RECORD_TOO_LARGE = Kind("record-too-large", 413, "The record is too large")
+NOT_ACKNOWLEDGED = Kind("not-acknowledged", 503, "Kafka has not acknowledged the record")
+NOT_SENT = Kind("not-sent", 503, "The record was not sent")
+FAILED = Kind("not-accepted", 500, "Kafka did not accept the record")
+
+Group = list[Outgoing | Refused]
+log = structlog.get_logger()
+
+
+class Production:
+    """One request's way to Kafka.
+
+    `results` has, in the order of the records, where each one is or why it is not there. Once an acknowledgement has
+    taken longer than `timeout_s`, what follows is not sent any more: a request is answered within that time of the
+    last record read.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, timeout_s: float) -> None:
+        self.results: list[dict[str, Any]] = []
+        self.refusals: list[Refused] = []
+        self.highest: dict[tuple[str, int], int] = {}
+        self._producer = producer
+        self._timeout_s = timeout_s
+        self._waiting: asyncio.Queue[Group | None] = asyncio.Queue(_AHEAD)
+        self._stalled = False
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def succeeded(self) -> int:
+        """How many records Kafka has acknowledged."""
+        return len(self.results) - len(self.refusals)
+
+    async def put(self, group: Group) -> None:
+        """Hand over the next group; waits while too many are waiting."""
+        await self._waiting.put(group)
+
+    async def finish(self) -> None:
+        """Wait until every group that was handed over has its results."""
+        await self._waiting.put(None)
+        await self._task
+
+    async def _run(self) -> None:
+        last = False
+        while not last:
+            groups = [await self._waiting.get()]
+            while not self._waiting.empty() and sum(len(group or ()) for group in groups) < _SEND_RECORDS:
+                groups.append(self._waiting.get_nowait())
+            last = None in groups
+            await self._send(list(itertools.chain.from_iterable(group for group in groups if group)))
+
+    async def _send(self, records: Group) -> None:
+        outgoing = [record for record in records if type(record) is Outgoing]
+        outcomes = iter(await self._deliver(outgoing) if outgoing else ())
+        for record in records:
+            outcome = next(outcomes) if type(record) is Outgoing else record
+            if type(outcome) is Delivery:
+                self.results.append({"partition": outcome.partition, "offset": outcome.offset})
+                self.highest[outcome.topic, outcome.partition] = outcome.offset  # they rise: one send after the other
+            else:
+                refused = outcome if isinstance(outcome, Refused) else _refused(outcome)
+                self.refusals.append(refused)
+                self.results.append({"error": refused.error})
+
+    async def _deliver(self, outgoing: list[Outgoing]) -> "list[Delivery | Exception]":
+        if self._stalled:
+            return [Refused(NOT_SENT, "Kafka did not answer an earlier record of this request.")] * len(outgoing)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await send_all(self._producer, outgoing)
+        except TimeoutError:
+            self._stalled = True
+            detail = f"No acknowledgement within {self._timeout_s:g} s; the record may still arrive."
+            return [Refused(NOT_ACKNOWLEDGED, detail)] * len(outgoing)
+
+
+def _refused(error: object) -> Refused:
+    if isinstance(error, RecordTooLarge | MessageSizeTooLargeError):
+        return Refused(RECORD_TOO_LARGE, f"{error}.")
+    assert isinstance(error, Exception), f"an outcome is a delivery or an error, not {error!r}"
+    if fate_of(error) is Fate.TRANSIENT:
+        return Refused(NOT_SENT, "Kafka is not available; try again.")
+    log.error("record not accepted", error=describe(error))
+    return Refused(FAILED, "Kafka did not accept the record; the gateway's log says why.")

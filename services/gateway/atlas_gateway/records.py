@@ -1,0 +1,102 @@
+"""From what was posted to a Kafka record: checked, encoded, with its CloudEvents headers."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from atlas_contracts.codec import Codec
+from atlas_contracts.errors import InvalidEvent
+from atlas_contracts.headers import CONTENT_TYPE, cloud_event_headers, new_id
+from atlas_contracts.scalars import describe
+from atlas_contracts.timestamps import rfc3339
+from atlas_contracts.topics import Topic
+from atlas_kafka.producer import Outgoing
+
+from atlas_gateway.envelopes import INVALID_RECORD, SOURCE, Envelope, Refused, plain
+from atlas_gateway.problems import field_error
+
+
+class Maker:
+    """Makes the records of one request to one topic. What all of them share is made once."""
+
+    def __init__(
+        self, topic: Topic, codec: Codec, traceparent: str | None, read: Callable[[Any], Envelope] = plain
+    ) -> None:
+        """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record."""
+        self._topic = topic
+        self._codec = codec
+        self._traceparent = traceparent
+        self._read = read
+        self._only_type = topic.events[0] if len(topic.events) == 1 else None
+        self._constant = {event_type: _constant_headers(event_type) for event_type in topic.events}
+        self._tail = [("content-type", CONTENT_TYPE)]
+        if traceparent is not None:
+            self._tail.append(("traceparent", traceparent.encode()))
+        self._now_ms = 0
+        self._now_header = ("ce_time", b"")
+
+    def make(self, items: Sequence[Any]) -> list[Outgoing | Refused]:
+        """A record, or why there is none, for each parsed item (an item may be refused already), in order."""
+        self._now_ms = time.time_ns() // 1_000_000
+        self._now_header = ("ce_time", rfc3339(self._now_ms).encode())
+        one = self._short if self._read is plain else self._long
+        made: list[Outgoing | Refused] = []
+        for item in items:
+            try:
+                made.append(item if type(item) is Refused else one(item))
+            except Refused as refused:
+                made.append(refused)
+        return made
+
+    def _short(self, item: Any) -> Outgoing:
+        """The usual case, and the hot one: a type and a value, nothing else, so all headers but two are ready."""
+        if type(item) is not dict or len(item) != 2 or "value" not in item:
+            return self._long(item)
+        event_type = item.get("type")
+        if type(event_type) is not str or event_type not in self._constant:
+            return self._long(item)
+        value = item["value"]
+        framed = self._encode(event_type, value, "/value")
+        key = self._topic.key_of(event_type, value)
+        headers = [
+            *self._constant[event_type],
+            ("ce_id", new_id().encode()),
+            ("ce_subject", key),
+            self._now_header,
+            *self._tail,
+        ]
+        return Outgoing(self._topic.name, key, framed, headers, self._now_ms)
+
+    def _long(self, item: Any) -> Outgoing:
+        envelope = self._read(item)
+        event_type = self._only_type if envelope.type is None else envelope.type
+        if event_type not in self._topic.events:
+            found = "nothing" if envelope.type is None else describe(envelope.type)
+            errors = [field_error("/type", found, f"one of {', '.join(self._topic.events)}")]
+            raise Refused(INVALID_RECORD, f"The record is no event of {self._topic.name}.", errors)
+        framed = self._encode(event_type, envelope.value, envelope.value_path)
+        key = self._topic.key_of(event_type, envelope.value)
+        if envelope.key is not None and envelope.key != key.decode():
+            errors = [field_error("/key", describe(envelope.key), f"{key.decode()}, the value's own key")]
+            raise Refused(INVALID_RECORD, "The key is not the value's.", errors)
+        time_ms = self._now_ms if envelope.time_ms is None else envelope.time_ms
+        headers = cloud_event_headers(
+            event_type=event_type,
+            source=envelope.source,
+            subject=key.decode() if envelope.subject is None else envelope.subject,
+            event_id=envelope.id,
+            time_ms=time_ms,
+            traceparent=self._traceparent,
+        )
+        return Outgoing(self._topic.name, key, framed, [*headers, *envelope.headers], time_ms)
+
+    def _encode(self, event_type: str, value: Any, value_path: str) -> bytes:
+        try:
+            return self._codec.encode_json(event_type, value)
+        except InvalidEvent as invalid:
+            errors = [field_error(value_path + error.path, error.found, error.expected) for error in invalid.errors]
+            raise Refused(INVALID_RECORD, f"The value is not a {event_type}.", errors) from None
+
+
+def _constant_headers(event_type: str) -> list[tuple[str, bytes]]:
+    return [("ce_specversion", b"1.0"), ("ce_type", event_type.encode()), ("ce_source", SOURCE.encode())]

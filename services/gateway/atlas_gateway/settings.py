@@ -1,0 +1,23 @@
+"""The gateway's settings."""
+
+from atlas_runtime.settings import PostgresSettings, ReadModelSettings, ServiceSettings
+from pydantic import Field
+
+
+class GatewaySettings(ServiceSettings, PostgresSettings, ReadModelSettings):
+    """Read from ATLAS_* like every service's; those of the gateway alone begin with ATLAS_GATEWAY_."""
+
+    service: str = "gateway"
+    http_port: int = 8080
+    # A request may hold this many bytes, after decompression; larger ones are refused without being read to the end.
+    gateway_body_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    # How long a query waits until the read model has passed the request's Atlas-Token.
+    gateway_read_your_write_s: float = Field(default=2.0, ge=0, le=30)
+    # How long records wait for Kafka's acknowledgement before the request is answered without it.
+    gateway_produce_timeout_s: float = Field(default=5.0, gt=0)
+    # The bound of one statement, of a wait for a row lock, and of getting a connection.
+    gateway_postgres_timeout_s: float = Field(default=3.0, gt=0)
+    # How long the answer to an Idempotency-Key is kept.
+    gateway_idempotency_ttl_s: float = Field(default=24 * 3600, gt=0)
+    # Origins that browsers may call from: exact ones, `http://host:*` for any port, or `*` for all.
+    gateway_cors_origins: tuple[str, ...] = ("http://localhost:*", "http://127.0.0.1:*")

@@ -1,0 +1,1 @@
+"""Watches every service and every consumer group."""

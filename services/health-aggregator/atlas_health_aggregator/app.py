@@ -1,0 +1,112 @@
+"""The health-aggregator: hears heartbeats, judges who is alive, publishes changes, and reads consumer lag.
+
+serve()  →  consume_beats()  →  Mesh.observe()
+            watch_mesh()     →  Mesh.judge()  →  Publisher
+            watch_lag()      →  LagReader.read()
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_kafka.deadletters import DeadLetters
+from atlas_kafka.fates import retrying, wait_unless
+from atlas_kafka.producer import open_producer
+from atlas_runtime import heartbeat
+from atlas_runtime.probes import Health, serve_probes
+
+from atlas_health_aggregator import changes
+from atlas_health_aggregator.beats import Receiver, consume_beats
+from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.lag import LagReader, watch_lag
+from atlas_health_aggregator.liveness import Change, Mesh
+from atlas_health_aggregator.settings import HealthAggregatorSettings
+
+TICK_S = 0.25
+TOPIC_POLL_S = 1.0
+FLUSH_TIMEOUT_S = 1.0
+
+
+async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None:
+    """Run until `stop`; the probes answer from the first moment, Kafka may come later."""
+    registry = Registry.load(settings.schemas_dir)
+    codec = Codec(registry)
+    beats_topic = registry.topic_of(heartbeat.EVENT_TYPE).name
+    changes_topic = registry.topic_of(changes.EVENT_TYPE)
+    health = Health(settings.service)
+    health.note("start", "waiting for Kafka")
+    mesh = Mesh(
+        interval_s=settings.heartbeat_interval_s,
+        down_after_intervals=settings.health_down_after_intervals,
+        now=time.monotonic(),
+        epoch_ms=time.time_ns() // 1_000_000,
+    )
+    async with (
+        LagReader(settings) as lag,
+        serve_probes(settings, health, routes=routes(mesh, lag)),
+        open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
+    ):
+        await _wait_for_topics(producer, {beats_topic, changes_topic.name}, health, stop)
+        mesh.restore(await _last_changes(settings, codec, changes_topic.name, stop))
+        publisher = changes.Publisher(producer, codec, changes_topic, f"/{settings.service}")
+        receiver = Receiver(
+            codec,
+            DeadLetters(producer),
+            settings.service,
+            lambda beat: mesh.observe(beat, time.monotonic()),
+        )
+        health.note("start", None)
+        with exposed(mesh, lag):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(heartbeat.heartbeat(settings, health, stop))
+                watches = [
+                    tasks.create_task(_watch_mesh(mesh, publisher, health)),
+                    tasks.create_task(publisher.run(lambda reason: health.note("events", reason))),
+                    tasks.create_task(
+                        watch_lag(lag, settings.health_lag_interval_s, lambda reason: health.note("lag", reason))
+                    ),
+                ]
+                await consume_beats(settings, beats_topic, receiver, stop)
+                for watch in watches:
+                    watch.cancel()
+            await _last_words(mesh, publisher)
+
+
+async def _watch_mesh(mesh: Mesh, publisher: changes.Publisher, health: Health) -> None:
+    while True:
+        now = time.monotonic()
+        publisher.add(mesh.judge(now))
+        health.note("heartbeats", mesh.silence(now))
+        await asyncio.sleep(TICK_S)
+
+
+async def _last_words(mesh: Mesh, publisher: changes.Publisher) -> None:
+    """What changed at the very end, and what still waits: tried once, for the next start can tell it too."""
+    publisher.add(mesh.judge(time.monotonic()))
+    with suppress(KafkaError, OSError):
+        async with asyncio.timeout(FLUSH_TIMEOUT_S):
+            await publisher.flush()
+
+
+async def _last_changes(
+    settings: HealthAggregatorSettings, codec: Codec, topic: str, stop: asyncio.Event
+) -> list[Change]:
+    async def read() -> list[Change]:
+        return await changes.last_changes(settings.kafka_brokers, codec, topic, f"{settings.instance}-restore")
+
+    return await retrying(read, what="read last health events", stop=stop)
+
+
+async def _wait_for_topics(producer: AIOKafkaProducer, names: set[str], health: Health, stop: asyncio.Event) -> None:
+    """Topics are made by the mesh's own start-up; Faust must not see them missing, it would spin."""
+    while not stop.is_set():
+        metadata = await producer.client.fetch_all_metadata()
+        missing = names - metadata.topics()
+        if not missing:
+            return
+        health.note("start", f"no topic {', '.join(sorted(missing))}")
+        await wait_unless(stop, TOPIC_POLL_S)

@@ -1,0 +1,147 @@
+"""Heartbeats from Kafka, by Faust.
+
+    app.serve()  →  consume_beats()  →  handle(value)
+
+Faust runs as a guest: no worker, no web server, no signal handlers, no logging of its own, no table and so no
+changelog topic. What is known is rebuilt from the beats themselves within a few seconds.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import faust
+import structlog
+from aiokafka import ConsumerRecord
+from atlas_contracts.codec import Codec
+from atlas_contracts.errors import Undecodable
+from atlas_kafka.deadletters import DeadLetters
+from atlas_kafka.fates import retrying
+from atlas_runtime.heartbeat import EVENT_TYPE
+from atlas_runtime.metrics import KAFKA_RECORDS_IN
+from mode import CrashingSupervisor
+
+from atlas_health_aggregator.settings import HealthAggregatorSettings
+
+Handle = Callable[[Mapping[str, Any]], None]
+
+STOP_TIMEOUT_S = 4.0
+# The shortest that brokers allow by default (group.min.session.timeout.ms): after a kill the group is stuck for as
+# long, and nobody is judged meanwhile.
+SESSION_TIMEOUT_S = 6.0
+
+log = structlog.get_logger(__name__)
+
+
+async def consume_beats(
+    settings: HealthAggregatorSettings,
+    topic: str,
+    receive: "Receiver",
+    stop: asyncio.Event,
+) -> None:
+    """Give every heartbeat of `topic` to `receive` until `stop`, each at least once, in order a partition.
+
+    1. A beat is received: handled, or in the dead-letter topic.
+    2. It is acknowledged; Faust commits what is acknowledged every second.
+
+    Waits, backing off, for brokers that are away; raises what else `receive` raises, and what Faust crashes of.
+    """
+    failures: list[Exception] = []
+    failed = asyncio.Event()
+
+    async def take(stream: Any) -> None:
+        try:
+            async for event in stream.noack().events():
+                await retrying(partial(receive, event.message), what="receive heartbeat", stop=stop)  # 1
+                event.ack()  # 2
+        except Exception as error:
+            failures.append(error)
+            failed.set()
+            raise
+
+    async def start() -> faust.App:
+        app = _build(settings)
+        source = app.topic(topic, key_type=bytes, value_type=bytes)
+        # Concurrency 1: with more, a commit can pass a beat that is still in flight.
+        app.agent(source, name="beats", concurrency=1, supervisor_strategy=CrashingSupervisor)(take)
+        try:
+            await app.start()
+        except BaseException:
+            await app.stop()
+            raise
+        return app
+
+    app = await retrying(start, what="faust start", stop=stop)
+    log.info("listening for heartbeats", topic=topic, group=settings.service)
+    try:
+        await app.wait_first(stop.wait(), failed.wait())
+    finally:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await app.stop()
+    if failures:
+        raise failures[0]
+    if app.crashed:
+        raise RuntimeError("faust crashed") from app.crash_reason
+
+
+class Receiver:
+    """Decodes a beat and hands its value on; one that can't be decoded goes to the dead-letter topic."""
+
+    def __init__(self, codec: Codec, dead_letters: DeadLetters, group: str, handle: Handle) -> None:
+        self._codec = codec
+        self._dead_letters = dead_letters
+        self._group = group
+        self._handle = handle
+
+    async def __call__(self, message: Any) -> None:
+        """Raises what the dead-letter topic answers when it can't be written."""
+        KAFKA_RECORDS_IN.labels(message.topic, self._group).inc()
+        try:
+            event = self._codec.decode(message.value or b"")
+            if event.type != EVENT_TYPE:
+                raise Undecodable(f"{event.type} is no {EVENT_TYPE}")
+        except Undecodable as error:
+            await self._dead_letters.send(_as_record(message), group=self._group, error=error.reason)
+            return
+        self._handle(event.value)
+
+
+def _build(settings: HealthAggregatorSettings) -> faust.App:
+    return faust.App(
+        settings.service,
+        broker=[f"kafka://{broker.strip()}" for broker in settings.kafka_brokers.split(",")],
+        broker_client_id=settings.instance,
+        broker_session_timeout=SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=SESSION_TIMEOUT_S / 3,
+        broker_rebalance_timeout=SESSION_TIMEOUT_S,
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="latest",
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        autodiscover=False,
+        web_enabled=False,
+        datadir=tempfile.gettempdir(),  # made at the start and never written to: there are no tables
+        loop=asyncio.get_running_loop(),
+    )
+
+
+def _as_record(message: Any) -> ConsumerRecord:
+    headers = message.headers.items() if isinstance(message.headers, Mapping) else message.headers or ()
+    return ConsumerRecord(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp=round(message.timestamp * 1000),
+        timestamp_type=message.timestamp_type,
+        key=message.key,
+        value=message.value,
+        checksum=None,
+        serialized_key_size=len(message.key or b""),
+        serialized_value_size=len(message.value or b""),
+        headers=tuple(headers),
+    )

@@ -1,0 +1,115 @@
+"""What the aggregator adds to /metrics and to its HTTP routes."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import orjson
+from aiohttp import web
+from atlas_contracts.timestamps import rfc3339
+from atlas_kafka.fates import Fate, describe, fate_of
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from atlas_health_aggregator.lag import LagReader
+from atlas_health_aggregator.lag_rows import LagRow, LagState
+from atlas_health_aggregator.liveness import Mesh, State
+
+# Fresh enough for whoever waits for a group to catch up; the brokers are asked no more often than this.
+LAG_MAX_AGE_S = 1.0
+
+_PARTITION = ["group", "topic", "partition"]
+
+
+def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
+    """GET /health/mesh: every service. GET /lag: every group, at most 1 s old; 503 when the brokers don't answer."""
+
+    async def health_mesh(_request: web.Request) -> web.Response:
+        return _json(200, mesh.view(time.monotonic()))
+
+    async def consumer_lag(_request: web.Request) -> web.Response:
+        try:
+            report = await lag.read(LAG_MAX_AGE_S)
+        except Exception as error:
+            if fate_of(error) is not Fate.TRANSIENT:
+                raise
+            return _json(503, {"error": f"lag can't be read: {describe(error)}"})
+        items = [row.as_json() for row in report.rows]
+        return _json(200, {"taken_at": rfc3339(report.taken_at), "items": items})
+
+    return [web.get("/health/mesh", health_mesh), web.get("/lag", consumer_lag)]
+
+
+@contextmanager
+def exposed(mesh: Mesh, lag: LagReader) -> Iterator[None]:
+    """Within the block /metrics shows the mesh and the lag; a group or service that is gone is gone there too."""
+    collector = _Collector(mesh, lag)
+    REGISTRY.register(collector)
+    try:
+        yield
+    finally:
+        REGISTRY.unregister(collector)
+
+
+class _Collector(Collector):
+    def __init__(self, mesh: Mesh, lag: LagReader) -> None:
+        self._mesh = mesh
+        self._lag = lag
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # names are known only with the values; keeps the registry from collecting at registration
+
+    def collect(self) -> Iterable[Metric]:
+        yield from _mesh_metrics(self._mesh)
+        yield from _lag_metrics(self._lag)
+
+
+def _mesh_metrics(mesh: Mesh) -> Iterable[Metric]:
+    state = GaugeMetricFamily("atlas_service_state", "1 for the state a service is in", labels=["service", "state"])
+    instances = GaugeMetricFamily("atlas_service_instances", "Instances alive", labels=["service"])
+    for service in mesh.view(time.monotonic())["services"]:
+        for each in State:
+            state.add_metric([service["service"], each.value], float(service["state"] == each.value))
+        instances.add_metric([service["service"]], sum(instance["alive"] for instance in service["instances"]))
+    return state, instances
+
+
+def _lag_metrics(lag: LagReader) -> Iterable[Metric]:
+    report = lag.report
+    records = GaugeMetricFamily("atlas_consumer_lag_records", "Records not yet consumed", labels=_PARTITION)
+    seconds = GaugeMetricFamily(
+        "atlas_consumer_lag_seconds", "Age of the first record not yet consumed; 0 when caught up", labels=_PARTITION
+    )
+    lost = GaugeMetricFamily("atlas_consumer_records_lost", "Records deleted before they were read", labels=_PARTITION)
+    margin = GaugeMetricFamily(
+        "atlas_consumer_retention_margin_seconds", "Until retention may delete an unread record", labels=_PARTITION
+    )
+    beyond = GaugeMetricFamily(
+        "atlas_consumer_beyond_end", "1 when the committed offset is past the end", labels=_PARTITION
+    )
+    for row in report.rows:
+        labels = _labels(row)
+        records.add_metric(labels, row.lag_records)
+        lost.add_metric(labels, row.records_lost)
+        beyond.add_metric(labels, float(row.state is LagState.BEYOND_END))
+        if row.lag_seconds is not None:
+            seconds.add_metric(labels, row.lag_seconds)
+        if row.retention_margin_s is not None:
+            margin.add_metric(labels, row.retention_margin_s)
+    members = GaugeMetricFamily("atlas_consumer_group_members", "Members of a group", labels=["group"])
+    for group, count in report.members.items():
+        if count is not None:
+            members.add_metric([group], count)
+    age = GaugeMetricFamily("atlas_consumer_lag_age_seconds", "Age of the lag figures")
+    if report.taken_at:
+        age.add_metric([], max(0.0, time.time() - report.taken_at / 1000))
+    return records, seconds, lost, margin, beyond, members, age
+
+
+def _labels(row: LagRow) -> list[str]:
+    return [row.group, row.topic, str(row.partition)]
+
+
+def _json(status: int, body: object) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")

@@ -1,0 +1,146 @@
+"""Consumer lag from offsets and timestamps. Pure: the reading is in lag.py.
+
+Lag in seconds is the age of the first record that the group has not consumed; 0 when there is none. Offsets alone
+can't say whether there is one: transaction markers and aborted records take offsets too, so a group that has read
+everything may have committed less than the end. The record at (or after) the committed offset decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class LagState(StrEnum):
+    """What to make of a row, worst first."""
+
+    LOST = "lost"  # retention deleted records that the group had not read
+    BEYOND_END = "beyond-end"  # committed past the end: the topic was made anew under the group
+    NO_MEMBERS = "no-members"  # records wait and nobody in the group reads
+    LAGGING = "lagging"
+    CAUGHT_UP = "caught-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a group stands in one partition.
+
+    `committed` is None where the group has committed other partitions of the topic but never this one. `end` is the
+    last stable offset, or what a read-uncommitted group has committed past it; `members` None when the broker does not
+    tell; `retention_ms` -1 for ever.
+    """
+
+    group: str
+    topic: str
+    partition: int
+    committed: int | None
+    start: int
+    end: int
+    members: int | None
+    retention_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What reading found: no record in [`origin`, `clean_until`), and at `clean_until` one of time `unread_at`.
+
+    `unread_at` is in epoch milliseconds; None: nothing there when it was read.
+    """
+
+    origin: int
+    clean_until: int
+    unread_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LagRow:
+    """Lag of one group in one partition; what `atlas lag --json` prints.
+
+    `lag_records` is an upper bound where transaction markers lie between the records. `lag_seconds` is None when the
+    first unread record could not be read in time. `retention_margin_s` is how long until retention may delete that
+    record; None when it never does, or there is none.
+    """
+
+    group: str
+    topic: str
+    partition: int
+    committed: int | None
+    start: int
+    end: int
+    lag_records: int
+    lag_seconds: float | None
+    state: LagState
+    members: int | None
+    records_lost: int
+    retention_margin_s: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields, in order."""
+        return {**asdict(self), "state": self.state.value}
+
+
+def scan_from(position: Position, known: Scan | None) -> int | None:
+    """The offset to read on from, or None when what is `known` (a scan from the committed offset) still answers."""
+    at = max(_committed(position), position.start)
+    if known is not None:
+        if known.unread_at is not None and known.clean_until >= position.start:
+            return None
+        at = max(at, known.clean_until)
+    return at if at < position.end else None
+
+
+def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
+    """The row for a position, given the newest scan from its committed offset (None: it could not be read)."""
+    read_up_to = at = _committed(position)
+    if scan is not None:
+        at = max(at, scan.clean_until)
+        if scan.origin <= read_up_to:  # else the scan began behind a loss
+            read_up_to = at
+    lost = max(0, position.start - read_up_to)
+    at = max(at, position.start)
+    seconds: float | None
+    if at >= position.end:
+        records, seconds = 0, 0.0
+    else:
+        records = position.end - at
+        unread_at = scan.unread_at if scan is not None and scan.clean_until == at else None
+        seconds = None if unread_at is None else max(0.0, (now_ms - unread_at) / 1000)
+    margin = None if not seconds or position.retention_ms < 0 else position.retention_ms / 1000 - seconds
+    return LagRow(
+        group=position.group,
+        topic=position.topic,
+        partition=position.partition,
+        committed=position.committed,
+        start=position.start,
+        end=position.end,
+        lag_records=records,
+        lag_seconds=None if seconds is None else round(seconds, 3),
+        state=_state(position, lost, records),
+        members=position.members,
+        records_lost=lost,
+        retention_margin_s=None if margin is None else round(margin, 1),
+    )
+
+
+def _committed(position: Position) -> int:
+    return position.start if position.committed is None else position.committed
+
+
+def _state(position: Position, lost: int, records: int) -> LagState:
+    if lost:
+        return LagState.LOST
+    if position.committed is not None and position.committed > position.end:
+        return LagState.BEYOND_END
+    if records == 0:
+        return LagState.CAUGHT_UP
+    return LagState.NO_MEMBERS if position.members == 0 else LagState.LAGGING
+
+
+def worst_first(rows: Sequence[LagRow]) -> list[LagRow]:
+    """The rows by state (worst first), then most seconds, then group, topic and partition."""
+    order = list(LagState)
+
+    def rank(row: LagRow) -> tuple[int, float, str, str, int]:
+        return order.index(row.state), -(row.lag_seconds or 0.0), row.group, row.topic, row.partition
+
+    return sorted(rows, key=rank)

@@ -1,0 +1,225 @@
+"""Who is alive: heartbeats in a sliding window, judged. Pure: time comes in as an argument.
+
+A service is
+    UP        every living instance says it is ready
+    DEGRADED  a living instance says that it is not
+    DOWN      no instance is alive: each said goodbye, or was silent for `down_after_intervals` of its own intervals
+    UNKNOWN   known from before the aggregator's own start, not heard since, and its time is not up yet
+
+Silence proves death only while beats arrive at all. The aggregator's own beat takes the same way as everybody's, so a
+gap in *all* beats means that the way is broken (Kafka is away, or this process has no partition): nobody is judged
+during it, and after it everyone who was alive has the full window again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from atlas_contracts.timestamps import rfc3339
+
+# All beats late by more than this is a gap. Below two intervals, so that it shows before anyone's window ends.
+GAP_INTERVALS = 1.75
+# An instance that is gone stays in the view for this long, then only its service does.
+FORGET_AFTER_S = 300.0
+
+
+class State(StrEnum):
+    """As in the schema of HealthChanged."""
+
+    UNKNOWN = "UNKNOWN"
+    UP = "UP"
+    DEGRADED = "DEGRADED"
+    DOWN = "DOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A service went from one state to another; `changed_at` is epoch milliseconds, `instances` those alive now."""
+
+    service: str
+    previous: State
+    current: State
+    reason: str
+    instances: int
+    changed_at: int
+
+
+@dataclass(slots=True)
+class _Instance:
+    name: str
+    state: str
+    reasons: Mapping[str, str]
+    version: str
+    started_at: int
+    sent_at: int
+    seen: float
+    window_s: float
+    deadline: float
+    alive: bool = True
+
+    @property
+    def leaving(self) -> bool:
+        return self.state == "STOPPING"
+
+
+@dataclass(slots=True)
+class _Service:
+    name: str
+    deadline: float  # when one that was never heard is down
+    state: State = State.UNKNOWN
+    published: State = State.UNKNOWN
+    since: int = 0
+    published_since: int = 0
+    reason: str = "not heard since the aggregator started"
+    instances: dict[str, _Instance] = field(default_factory=dict)
+
+
+class Mesh:
+    """The state of every service. `now` is always a monotonic time in seconds."""
+
+    def __init__(self, *, interval_s: float, down_after_intervals: float, now: float, epoch_ms: int) -> None:
+        """`interval_s` is the aggregator's own heartbeat interval; `now` and `epoch_ms` are the same moment."""
+        self._gap_s = interval_s * GAP_INTERVALS
+        self._window_s = interval_s * down_after_intervals
+        self._intervals = down_after_intervals
+        self._started, self._started_ms = now, epoch_ms
+        self._heard: float | None = None
+        self._services: dict[str, _Service] = {}
+
+    def restore(self, last: Iterable[Change]) -> None:
+        """Take the last published change of each service; they are UNKNOWN until heard, or until their time is up."""
+        for change in last:
+            self._services[change.service] = _Service(
+                change.service,
+                deadline=self._started + self._window_s,
+                published=change.current,
+                published_since=change.changed_at,
+                since=self._started_ms,
+            )
+
+    def observe(self, beat: Mapping[str, Any], now: float) -> None:
+        """Take one Heartbeat (its decoded value) that arrived at `now`; one older than the last seen is ignored.
+
+        Arrival counts, not the sender's clock, so that clocks that differ declare nobody dead.
+        """
+        if self._heard is None or now - self._heard > self._gap_s:
+            self._grant_grace(now)
+        self._heard = now
+        service = self._services.setdefault(
+            beat["service"], _Service(beat["service"], deadline=now, since=self._epoch_ms(now))
+        )
+        known = service.instances.get(beat["instance"])
+        if known is not None and beat["sent_at"] < known.sent_at:
+            return
+        window_s = beat["interval_ms"] / 1000 * self._intervals
+        service.instances[beat["instance"]] = _Instance(
+            name=beat["instance"],
+            state=beat["state"],
+            reasons=beat["reasons"],
+            version=beat["version"],
+            started_at=beat["started_at"],
+            sent_at=beat["sent_at"],
+            seen=now,
+            window_s=window_s,
+            deadline=now + window_s,
+        )
+
+    def judge(self, now: float) -> list[Change]:
+        """Bring every state up to `now` and return what changed since the last published states, in order of name."""
+        flowing = self._heard is not None and self.silence(now) is None
+        changes = []
+        for name in sorted(self._services):
+            service = self._services[name]
+            for instance in list(service.instances.values()):
+                if instance.leaving or (flowing and now > instance.deadline):
+                    instance.alive = False
+                if now - instance.seen > FORGET_AFTER_S:
+                    del service.instances[instance.name]
+            state, reason = _verdict(service, now, flowing=flowing)
+            if (change := self._move(service, state, reason, now)) is not None:
+                changes.append(change)
+        return changes
+
+    def silence(self, now: float) -> str | None:
+        """Why nobody can be judged: for longer than a gap no beat came, not even the aggregator's own; else None."""
+        silent_s = now - (self._started if self._heard is None else self._heard)
+        return None if silent_s <= self._gap_s else f"no heartbeat arrives, not even its own, for {silent_s:.1f} s"
+
+    def view(self, now: float) -> dict[str, Any]:
+        """What GET /health/mesh shows, as of the last `judge`."""
+        return {
+            "generated_at": rfc3339(self._epoch_ms(now)),
+            "silence": self.silence(now),
+            "services": [self._view_of(self._services[name], now) for name in sorted(self._services)],
+        }
+
+    def _grant_grace(self, now: float) -> None:
+        for service in self._services.values():
+            service.deadline = max(service.deadline, now + self._window_s)
+            for instance in service.instances.values():
+                if instance.alive:
+                    instance.deadline = now + instance.window_s
+
+    def _move(self, service: _Service, state: State, reason: str, now: float) -> Change | None:
+        service.reason = reason
+        if state is not service.state:
+            service.state = state
+            # What was so before the aggregator's own start, and is so still, has been so all the time.
+            restored = state is service.published and service.published_since
+            service.since = service.published_since if restored else self._epoch_ms(now)
+        if state in (State.UNKNOWN, service.published):
+            return None
+        previous, service.published, service.published_since = service.published, state, service.since
+        alive = sum(instance.alive for instance in service.instances.values())
+        return Change(service.name, previous, state, reason, alive, service.since)
+
+    def _view_of(self, service: _Service, now: float) -> dict[str, Any]:
+        return {
+            "service": service.name,
+            "state": service.state.value,
+            "since": rfc3339(service.since),
+            "reason": service.reason,
+            "instances": [
+                {
+                    "instance": instance.name,
+                    "alive": instance.alive,
+                    "state": instance.state,
+                    "reasons": dict(instance.reasons),
+                    "version": instance.version,
+                    "started_at": rfc3339(instance.started_at),
+                    "last_beat_at": rfc3339(self._epoch_ms(instance.seen)),
+                    "silent_s": round(now - instance.seen, 1),
+                }
+                for _name, instance in sorted(service.instances.items())
+            ],
+        }
+
+    def _epoch_ms(self, now: float) -> int:
+        return self._started_ms + round((now - self._started) * 1000)
+
+
+def _verdict(service: _Service, now: float, *, flowing: bool) -> tuple[State, str]:
+    alive = [instance for instance in service.instances.values() if instance.alive]
+    if alive:
+        unready = [
+            f"{instance.name}: {check}: {reason}"
+            for instance in alive
+            if instance.state != "READY"
+            for check, reason in (instance.reasons or {"readiness": "not ready"}).items()
+        ]
+        return (State.DEGRADED, "; ".join(unready)) if unready else (State.UP, f"{len(alive)} ready")
+    if not service.instances and service.state is State.UNKNOWN and not (flowing and now > service.deadline):
+        return State.UNKNOWN, "not heard since the aggregator started"
+    if service.state is State.DOWN:
+        return State.DOWN, service.reason
+    return State.DOWN, _cause(service, now)
+
+
+def _cause(service: _Service, now: float) -> str:
+    if not service.instances:
+        return "no heartbeat since the aggregator started"
+    latest = max(service.instances.values(), key=lambda instance: instance.seen)
+    if latest.leaving:
+        return f"stopped: {latest.name} said goodbye"
+    return f"no heartbeat from {latest.name} for {now - latest.seen:.1f} s"

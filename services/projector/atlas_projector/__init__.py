@@ -1,0 +1,1 @@
+"""Turns topics into read models."""

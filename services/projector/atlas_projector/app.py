@@ -1,0 +1,129 @@
+"""The projector: topics in, read models out."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import structlog
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_kafka.admin import TopicSpec, ensure_topics
+from atlas_kafka.deadletters import DeadLetters
+from atlas_kafka.fates import wait_unless
+from atlas_kafka.loop import ConsumerConfig, consume
+from atlas_kafka.producer import open_producer
+from atlas_readmodel.cache import open_cache
+from atlas_runtime.breakers import open_breaker
+from atlas_runtime.heartbeat import heartbeat
+from atlas_runtime.metrics import observe_pool
+from atlas_runtime.probes import Health, serve_probes
+
+from atlas_projector.live import Live, OtherVersion, group_of
+from atlas_projector.projections import PROJECTIONS
+from atlas_projector.rebuilds import Rebuilds
+from atlas_projector.routes import projection_routes
+from atlas_projector.settings import ProjectorSettings
+
+log = structlog.get_logger(__name__)
+
+# A larger batch folds more events into each row; but each projection holds two (one is written while the next is made),
+# at some 2.5 KB a record. With these two, four projections at full speed take 160 MB.
+MAX_RECORDS = 2500
+FETCH_BYTES = 1024 * 1024
+COMMAND_TIMEOUT_S = 60.0
+OTHER_VERSION_RETRY_S = 5.0
+
+
+async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
+    """Run every projection, and the rebuilds asked for, until `stop`."""
+    _collect_garbage_less_often()
+    registry = Registry.load(settings.schemas_dir)
+    codec = Codec(registry)
+    health = Health(settings.service)
+    for projection in PROJECTIONS:  # before the probes answer: they would say ready while nothing runs yet
+        health.note(f"projection {projection.name}", "starting")
+    lives: dict[str, Live] = {}
+    async with (
+        _open_pool(settings) as pool,
+        _open_rebuilds(pool, codec, settings.kafka_brokers, lives) as rebuilds,
+        # The probes first: they answer while the rest waits for Kafka.
+        serve_probes(settings, health, routes=projection_routes(pool, lives, rebuilds)),
+        open_cache(settings.redis_url, await open_breaker("redis")) as cache,
+        open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
+    ):
+        await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
+        lives |= {p.name: Live(p, pool, cache, codec, DeadLetters(producer)) for p in PROJECTIONS}
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(heartbeat(settings, health, stop))
+            for live in lives.values():
+                tasks.create_task(project(live, settings, rebuilds, health, stop))
+
+
+async def project(
+    live: Live, settings: ProjectorSettings, rebuilds: Rebuilds, health: Health, stop: asyncio.Event
+) -> None:
+    """Keep one projection going; where readers see another version of it, first rebuild it into this one."""
+    name = live.projection.name
+    config = ConsumerConfig(
+        brokers=settings.kafka_brokers,
+        group=group_of(name),
+        topics=live.projection.topics,
+        client_id=f"{settings.instance}-{name}",
+        max_records=MAX_RECORDS,
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
+
+    def on_state(reason: str | None) -> None:
+        live.reason = reason
+        health.note(f"projection {name}", reason)
+
+    on_state("starting")
+    while not stop.is_set():
+        try:
+            await consume(config, live, stop, on_state)
+        except OtherVersion as other:
+            on_state(str(other))
+            log.warning("other version", projection=name, reason=str(other))
+            while not stop.is_set() and not await rebuilds.upgrade(name, stop):
+                await wait_unless(stop, OTHER_VERSION_RETRY_S)
+    on_state("stopped")
+
+
+def _collect_garbage_less_often() -> None:
+    """A batch is thousands of young objects without a cycle among them: by default, looking for cycles in them takes a
+    fifth of the processor time (26 against 21 µs an event).
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+@asynccontextmanager
+async def _open_pool(settings: ProjectorSettings) -> AsyncIterator["asyncpg.Pool[Any]"]:
+    """Connections made when used, so that the database may be away at start."""
+    pool = asyncpg.create_pool(
+        settings.readmodel_dsn.get_secret_value(),
+        min_size=0,
+        max_size=settings.readmodel_pool_max,
+        command_timeout=COMMAND_TIMEOUT_S,
+        timeout=5,
+    )
+    await pool
+    observe_pool(pool, "readmodel")
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def _open_rebuilds(
+    pool: asyncpg.Pool, codec: Codec, brokers: str, lives: Mapping[str, Live]
+) -> AsyncIterator[Rebuilds]:
+    rebuilds = Rebuilds(pool, codec, brokers, lives)
+    try:
+        yield rebuilds
+    finally:
+        await rebuilds.close()

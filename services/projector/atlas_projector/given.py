@@ -1,0 +1,107 @@
+"""Given some events, when one more comes, then the row is: tests of a projection without any I/O.
+
+    given(USERS).events(registered).when(changed).then({"user_id": "u1", "email": "new@example.com"})
+
+An event is `event("users.UserRegistered", user_id="u1", …, sequence=1)`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Self
+
+from atlas_contracts.events import Meta
+from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
+
+from atlas_projector.fold import Change, Key, fold, key_getter
+from atlas_projector.projection import Projection, Row, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An event as a test states it."""
+
+    type: str
+    value: Value
+    partition: int = 0
+    sequence: int | None = None
+
+
+def event(event_type: str, /, *, partition: int = 0, sequence: int | None = None, **value: Any) -> Given:
+    """An event of this type; `sequence` is its ce_sequence."""
+    return Given(event_type, value, partition, sequence)
+
+
+@dataclass
+class Scenario:
+    """The rows of a projection as events come; each step returns itself."""
+
+    projection: Projection
+    rows: dict[Key, Row] = field(default_factory=dict)
+    rejected: list[str] = field(default_factory=list)
+    repeated: int = 0
+    missing: int = 0
+    _offsets: "count[int]" = field(default_factory=count)
+
+    def events(self, *events: Given) -> Self:
+        """Fold the events as one batch."""
+        key_of = key_getter(self.projection)
+        changes = []
+        for given_event in events:
+            handler = self.projection.handlers.get(given_event.type)
+            if handler is not None:
+                meta = self._meta(given_event)
+                changes.append(Change(key_of(given_event.value, meta), handler, given_event.value, meta))
+        folded = fold(self.projection, changes, self.rows.get)
+        for key, row in folded.rows.items():
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+        self.rejected += [reason for _meta, reason in folded.rejected]
+        self.repeated += folded.repeated
+        self.missing += folded.missing
+        return self
+
+    when = events
+
+    def then(self, expected: Mapping[str, Any] | None, *key: Any) -> Self:
+        """The row of `key` has the expected columns (others are not looked at); None: there is no such row.
+
+        Without a key, the only row there is.
+        """
+        row = self.row(*key)
+        if expected is None or row is None:
+            assert row is expected, f"expected {expected}, the row is {row}"
+            return self
+        actual = {column: row.get(column, "no such column") for column in expected}
+        assert actual == dict(expected), f"expected {dict(expected)}, the row has {actual}"
+        return self
+
+    def row(self, *key: Any) -> Row | None:
+        """The row of a key without the columns every table has; of one kept by partition, the key ends with it."""
+        if not key:
+            assert len(self.rows) <= 1, f"say which row: {list(self.rows)}"
+            key = next(iter(self.rows), ())
+        row = self.rows.get(key)
+        if row is None:
+            return None
+        return {name: row[name] for name in row if name not in (OFFSET_COLUMN, PARTITION_COLUMN)}
+
+    def _meta(self, given_event: Given) -> Meta:
+        headers = [("ce_type", given_event.type.encode())]
+        if given_event.sequence is not None:
+            headers.append(("ce_sequence", str(given_event.sequence).encode()))
+        return Meta(
+            topic=self.projection.topics[0],
+            partition=given_event.partition,
+            offset=next(self._offsets),
+            timestamp_ms=0,
+            key=None,
+            headers=headers,
+        )
+
+
+def given(projection: Projection) -> Scenario:
+    """A projection without rows."""
+    return Scenario(projection)

@@ -1,0 +1,159 @@
+"""The live generation of one projection, as the sink of the consumer loop.
+
+atlas_kafka.loop.consume  →  Live.handle  →  Applier.apply  →  handlers of the projection
+"""
+
+import time
+from collections import deque
+from collections.abc import Collection
+from typing import Any
+
+import asyncpg
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from atlas_contracts.codec import Codec
+from atlas_kafka.deadletters import DeadLetters
+from atlas_kafka.fates import Transient
+from atlas_kafka.loop import Offsets, Records
+from atlas_readmodel import generations
+from atlas_readmodel.cache import Cache
+from atlas_readmodel.generations import Generation
+from atlas_readmodel.writer import Fenced, Writer
+from atlas_runtime.traces import span
+
+from atlas_projector.applier import Applier
+from atlas_projector.floors import Floors
+from atlas_projector.metrics import FENCED, GENERATION
+from atlas_projector.projection import Projection
+
+log = structlog.get_logger(__name__)
+
+RATE_WINDOW_S = 10.0
+# While Redis is away, ask for it again this often.
+MEND_EVERY_S = 1.0
+
+
+class OtherVersion(Exception):
+    """Readers see a generation that this code does not write."""
+
+    def __init__(self, projection: Projection, live: Generation) -> None:
+        super().__init__(
+            f"readers of {projection.name} see generation {live.number} of version {live.version},"
+            f" this code is version {projection.version}"
+        )
+
+
+def group_of(projection: str) -> str:
+    """The consumer group of a projection."""
+    return f"projector.{projection}"
+
+
+class Live:
+    """Writes what readers see, each record once; a Sink. What it says of itself comes from here, not from a plan.
+
+    The durable position is the one in PostgreSQL; the group's offset only follows it.
+    """
+
+    def __init__(
+        self, projection: Projection, pool: asyncpg.Pool, cache: Cache, codec: Codec, dead_letters: DeadLetters
+    ) -> None:
+        self.projection = projection
+        self.floors = Floors(projection, cache, pool)
+        self.generation: int | None = None
+        self.reason: str | None = "not started"
+        self._pool = pool
+        self._dead_letters = dead_letters
+        self._applier = Applier(projection, codec, self._set_aside, self.floors.lay)
+        self._swapped = False
+        self._mended_at = 0.0
+        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    async def start_offsets(self, partitions: Collection[TopicPartition]) -> Offsets:
+        """The positions of the live generation, which may be another one than before. Raises OtherVersion."""
+        self._swapped = False
+        async with self._pool.acquire() as connection:
+            live = await generations.ensure_live(connection, self.projection.model)
+        if live.version != self.projection.version:
+            raise OtherVersion(self.projection, live)
+        await self.floors.mend()
+        writer = Writer(self._pool, self.projection.model, live.number)
+        await writer.add_positions((partition.topic, partition.partition) for partition in partitions)
+        known = await writer.positions()
+        positions = {partition: known[partition.topic, partition.partition] for partition in partitions}
+        await self._applier.begin(writer, positions)
+        self.generation = live.number
+        GENERATION.labels(self.projection.name).set(live.number)
+        return positions
+
+    async def handle(self, records: Records) -> Offsets:
+        """Apply records; the answer is what the transaction before made durable.
+
+        1. Decode, fold, and wait for the transaction of the call before (see Applier.apply).
+        2. Lay floors in the cache, then one transaction: positions, rows. Not waited for when records came.
+        3. Answer the offsets that are durable, for the group.
+        """
+        if self._swapped:
+            raise Transient("another generation is live now")
+        try:
+            if not records:
+                await self._applier.flush()
+                await self._mend_cache()
+            else:
+                links = (_traceparent(record) for batch in records.values() for record in batch)
+                with span(f"{self.projection.name} project", links=links):
+                    await self._applier.apply(records)  # 1, 2
+        except Fenced as fenced:
+            FENCED.labels(self.projection.name).inc()
+            log.warning("fenced", projection=self.projection.name, reason=str(fenced))
+            raise Transient(str(fenced)) from fenced
+        self._sample()
+        return self._applier.durable  # 3
+
+    async def release(self, partitions: Collection[TopicPartition]) -> Offsets:
+        """Finish the transaction in flight; whoever has the partitions next begins after it."""
+        try:
+            await self._applier.flush()
+        except Fenced as fenced:
+            raise Transient(str(fenced)) from fenced
+        return {
+            partition: self._applier.durable[partition]
+            for partition in partitions
+            if partition in self._applier.durable
+        }
+
+    async def swapped(self, epoch: int) -> None:
+        """Readers see another generation since `epoch`: begin again there, without waiting to be fenced."""
+        await self.floors.swapped(epoch)
+        self._swapped = True
+
+    def state(self) -> dict[str, Any]:
+        """What the loop is doing, for `atlas projections`."""
+        (began, events_then), (now, events_now) = self._samples[0], self._samples[-1]
+        return {
+            "state": "running" if self.reason is None else "retrying",
+            "reason": self.reason,
+            "generation": self.generation,
+            "positions": {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._applier.durable.items())},
+            "events": self._applier.events,
+            "events_per_second": round((events_now - events_then) / max(now - began, 1e-3), 1),
+        }
+
+    async def _set_aside(self, record: ConsumerRecord, reason: str) -> None:
+        await self._dead_letters.send(record, group=group_of(self.projection.name), error=reason)
+
+    async def _mend_cache(self) -> None:
+        if self.floors.missed and time.monotonic() - self._mended_at > MEND_EVERY_S:
+            self._mended_at = time.monotonic()
+            await self.floors.mend()
+
+    def _sample(self) -> None:
+        now = time.monotonic()
+        self._samples.append((now, self._applier.events))
+        while len(self._samples) > 2 and now - self._samples[0][0] > RATE_WINDOW_S:
+            self._samples.popleft()
+
+
+def _traceparent(record: ConsumerRecord) -> str:
+    return next(
+        (value.decode("ascii", "replace") for name, value in record.headers if name == "traceparent" and value), ""
+    )

@@ -1,0 +1,23 @@
+"""What the projector counts; served at its /metrics."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter(
+    "atlas_projector_events",
+    "Events by what became of them: applied, passed_over (no handler), repeated, rejected",
+    ["projection", "outcome"],
+)
+MISSING = Counter(
+    "atlas_projector_missing_versions", "Entity versions that never came before a later one", ["projection"]
+)
+ROWS = Counter("atlas_projector_rows_written", "Rows written, after folding", ["projection"])
+FENCED = Counter("atlas_projector_fenced", "Times another writer had moved on, or a swap was noticed", ["projection"])
+GENERATION = Gauge("atlas_projector_generation", "The live generation this process writes", ["projection"])
+WRITE_SECONDS = Histogram(
+    "atlas_projector_write_seconds",
+    "Time of one transaction of rows and positions",
+    ["projection"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+REBUILD_EVENTS = Gauge("atlas_projector_rebuild_events", "Events the running rebuild has handled", ["projection"])
+REBUILD_REMAINING = Gauge("atlas_projector_rebuild_remaining", "Records before the running rebuild", ["projection"])

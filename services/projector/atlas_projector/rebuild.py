@@ -1,0 +1,270 @@
+"""Rebuild: a new generation of a read model from the records themselves, then a swap that no reader notices.
+
+The records come from a Source, the rows from the same functions as live; nothing but rows is made: no dead letters,
+no cache, no offsets of a group. What a rebuild has done is in its generation's positions, so it may be killed at any
+moment and goes on where it was.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import asyncpg
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from atlas_contracts.codec import Codec
+from atlas_readmodel import generations
+from atlas_readmodel.comparison import Comparison, compare
+from atlas_readmodel.writer import Writer
+
+from atlas_projector.applier import Applier
+from atlas_projector.metrics import REBUILD_EVENTS, REBUILD_REMAINING
+from atlas_projector.projection import Projection
+from atlas_projector.source import Positions, Source
+
+log = structlog.get_logger(__name__)
+
+# Close enough to stop the live generation for the rest: a fraction of a second.
+CLOSE_RECORDS = 5000
+# The live generation is held no longer than this; then it goes on and the rebuild tries again.
+HOLD_MAX_S = 5.0
+TRIES = 10
+
+
+class RebuildError(Exception):
+    """The rebuild stopped; what it has done so far is kept, and it goes on there when started again."""
+
+
+class NotIdentical(RebuildError):
+    """The rows built differ from the live ones although the version is the same; nothing was swapped."""
+
+    def __init__(self, projection: str, older: int, newer: int, comparison: Comparison) -> None:
+        super().__init__(
+            f"generation {newer} of {projection} differs from the live generation {older} in"
+            f" {comparison.different_rows} rows; nothing was swapped. Without --verify it will be"
+        )
+        self.comparison = comparison
+
+
+@dataclass
+class Progress:
+    """How far a rebuild is; read by others while it runs."""
+
+    phase: str = "starting"
+    from_generation: int | None = None
+    to_generation: int | None = None
+    events: int = 0
+    remaining: int = 0
+    passed_over: int = 0
+    started_at: float = field(default_factory=time.monotonic)
+
+    def as_json(self) -> dict[str, Any]:
+        """For HTTP: rate in events/s, times in seconds."""
+        seconds = max(time.monotonic() - self.started_at, 1e-3)
+        rate = self.events / seconds
+        return {
+            "phase": self.phase,
+            "from_generation": self.from_generation,
+            "to_generation": self.to_generation,
+            "events": self.events,
+            "remaining": self.remaining,
+            "events_per_second": round(rate, 1),
+            "seconds_left": round(self.remaining / rate, 1) if rate else None,
+            "seconds": round(seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What came of it. `comparison`: None if it was not asked for or the versions differ; `epoch`: see the cache."""
+
+    progress: Progress
+    rows: int
+    comparison: Comparison | None
+    epoch: int
+
+
+async def rebuild(
+    projection: Projection,
+    pool: asyncpg.Pool,
+    codec: Codec,
+    source: Source,
+    progress: Progress,
+    *,
+    verify: bool = False,
+) -> Rebuilt:
+    """Build a new generation up to the live one, and swap.
+
+    1. Take the projection's rebuild lock; make the next generation, or find the unfinished one.
+    2. Apply the source's records from its own positions to those of the live generation, again and again, until close.
+    3. With `verify`: hold the live generation, apply the rest, let it go and compare the two row for row as they were
+       then. Any difference between generations of one version ends it here.
+    4. Hold the live generation, apply the rest, swap, commit: only if it is level in every partition.
+    5. Drop what the swap left behind; the generation replaced stays for a rollback.
+
+    Strict: a record that can't be handled stops it, unless the live projector set that very record aside before.
+    Raises RebuildError, RecordsGone; any error leaves readers with what they had.
+    """
+    async with _only_one(pool, projection.name):
+        builder = await _Builder.begin(projection, pool, codec, source, progress)  # 1
+        await builder.approach()  # 2
+        comparison = await builder.verify() if verify else None  # 3
+        epoch = await builder.swap()  # 4
+        rows = await builder.tidy()  # 5
+        progress.phase = "done"
+        return Rebuilt(progress, rows, comparison, epoch)
+
+
+class _Builder:
+    """One rebuild under way."""
+
+    def __init__(
+        self, projection: Projection, pool: asyncpg.Pool, codec: Codec, source: Source, progress: Progress, number: int
+    ) -> None:
+        self._projection = projection
+        self._pool = pool
+        self._source = source
+        self._progress = progress
+        self._number = number
+        self._writer = Writer(pool, projection.model, number)
+        self._applier = Applier(projection, codec, self._expect_known)
+
+    @classmethod
+    async def begin(
+        cls, projection: Projection, pool: asyncpg.Pool, codec: Codec, source: Source, progress: Progress
+    ) -> Self:
+        """Find or make the generation to build, with a position for every partition of the source."""
+        async with pool.acquire() as connection:
+            live = await generations.ensure_live(connection, projection.model)
+            generation = await generations.begin(connection, projection.model)
+        progress.from_generation, progress.to_generation = live.number, generation.number
+        builder = cls(projection, pool, codec, source, progress, generation.number)
+        partitions = await source.partitions()
+        await builder._writer.add_positions((partition.topic, partition.partition) for partition in partitions)
+        return builder
+
+    async def approach(self) -> None:
+        """Apply records until the live generation is close ahead."""
+        self._progress.phase = "reading"
+        while True:
+            async with self._pool.acquire() as connection:
+                live = await generations.in_state(connection, self._projection.name, "live")
+            assert live is not None
+            target = await Writer(self._pool, self._projection.model, live.number).positions()
+            if await self._remaining(target) <= CLOSE_RECORDS:
+                return
+            await self._apply_until(target)
+
+    async def verify(self) -> Comparison | None:
+        """Compare with the live generation, both at the same positions; None if it is of another version."""
+        self._progress.phase = "verifying"
+        model = self._projection.model
+        for _ in range(TRIES):
+            async with self._pool.acquire() as snapshot:
+                level = snapshot.transaction(isolation="repeatable_read", readonly=True)
+                try:
+                    async with self._held():
+                        # The first statement fixes what this transaction sees: both generations, level.
+                        await level.start()
+                        live = await generations.in_state(snapshot, model.name, "live")
+                except (TimeoutError, asyncpg.LockNotAvailableError):
+                    continue
+                try:
+                    assert live is not None
+                    if live.version != model.version:
+                        return None
+                    comparison = await compare(snapshot, model, live.number, self._number)
+                finally:
+                    await level.rollback()
+            if not comparison.identical:
+                raise NotIdentical(model.name, live.number, self._number, comparison)
+            return comparison
+        raise RebuildError(f"could not draw level with the live generation in {TRIES} tries of {HOLD_MAX_S:g} s")
+
+    async def swap(self) -> int:
+        """Let readers see this generation; returns the epoch."""
+        self._progress.phase = "swapping"
+        for attempt in range(TRIES):
+            try:
+                async with self._held() as connection:
+                    return await generations.swap(connection, self._projection.model, self._number)
+            except (TimeoutError, asyncpg.LockNotAvailableError) as error:
+                log.warning("swap will be tried again", projection=self._projection.name, error=repr(error))
+                await asyncio.sleep(0.1 * attempt)
+        raise RebuildError(
+            f"could not swap in {TRIES} tries: a reader's query holds the view, or live events come faster than these"
+        )
+
+    async def tidy(self) -> int:
+        """Drop what is superseded; returns the number of rows built."""
+        async with self._pool.acquire() as connection:
+            await generations.drop_superseded(connection, self._projection.name)
+            name = self._projection.model.relation(self._number)
+            return int(await connection.fetchval(f"SELECT count(*) FROM {name}"))
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[Any]:
+        """A transaction within which the live generation stands still and this one is level with it."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            async with asyncio.timeout(HOLD_MAX_S):
+                target = await generations.hold(connection, self._projection.name)
+                await self._remaining(target)
+                await self._apply_until(target)
+            yield connection
+
+    async def _apply_until(self, target: Mapping[tuple[str, int], int]) -> None:
+        start = _by_partition(await self._writer.positions())
+        await self._applier.begin(self._writer, start)
+        async for records in self._source.read(start, _by_partition(target)):
+            before = self._applier.events
+            await self._applier.apply(records)
+            self._note(self._applier.events - before)
+        await self._applier.flush()
+
+    async def _remaining(self, target: Mapping[tuple[str, int], int]) -> int:
+        own = await self._writer.positions()
+        self._progress.remaining = sum(max(0, until - own.get(place, 0)) for place, until in target.items())
+        return self._progress.remaining
+
+    def _note(self, events: int) -> None:
+        self._progress.events += events
+        self._progress.remaining = max(0, self._progress.remaining - events)
+        REBUILD_EVENTS.labels(self._projection.name).set(self._progress.events)
+        REBUILD_REMAINING.labels(self._projection.name).set(self._progress.remaining)
+
+    async def _expect_known(self, record: ConsumerRecord, reason: str) -> None:
+        known = await self._pool.fetchval(
+            "SELECT true FROM readmodel.dead_letters"
+            " WHERE projection = $1 AND topic = $2 AND partition = $3 AND record_offset = $4",
+            self._projection.name,
+            record.topic,
+            record.partition,
+            record.offset,
+        )
+        if not known:
+            raise RebuildError(
+                f"{record.topic}/{record.partition}@{record.offset} can't be handled, and the live projection did not"
+                f" set it aside: {reason}"
+            )
+        self._progress.passed_over += 1
+
+
+@asynccontextmanager
+async def _only_one(pool: asyncpg.Pool, projection: str) -> AsyncIterator[None]:
+    # A session's lock, so that it ends with this process however that ends.
+    async with pool.acquire() as connection:
+        name = f"atlas rebuild {projection}"
+        if not await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", name):
+            raise RebuildError(f"{projection} is being rebuilt by another process")
+        try:
+            yield
+        finally:
+            if not connection.is_closed():
+                await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", name)
+
+
+def _by_partition(positions: Mapping[tuple[str, int], int]) -> Positions:
+    return {TopicPartition(topic, partition): offset for (topic, partition), offset in positions.items()}

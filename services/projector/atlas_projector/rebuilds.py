@@ -1,0 +1,167 @@
+"""The rebuilds of this process: started, watched and cancelled over HTTP. A rebuild that fails harms nothing else."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import structlog
+from atlas_contracts.codec import Codec
+from atlas_kafka.fates import describe, retrying
+from atlas_readmodel import generations
+from atlas_readmodel.generations import Generation
+
+from atlas_projector.live import Live
+from atlas_projector.rebuild import NotIdentical, Progress, RebuildError, rebuild
+from atlas_projector.source import RecordsGone, open_topic_source
+
+log = structlog.get_logger(__name__)
+
+
+class AlreadyRunning(Exception):
+    """The projection is being rebuilt by this process."""
+
+
+@dataclass
+class _Run:
+    progress: Progress
+    state: str = "running"
+    error: str | None = None
+    result: dict[str, Any] | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Rebuilds:
+    """At most one rebuild a projection; the last one's outcome stays to be asked for."""
+
+    def __init__(self, pool: asyncpg.Pool, codec: Codec, brokers: str, lives: Mapping[str, Live]) -> None:
+        self._pool = pool
+        self._codec = codec
+        self._brokers = brokers
+        self._lives = lives
+        self._runs: dict[str, _Run] = {}
+
+    def start(self, name: str, *, verify: bool = False, fresh: bool = False) -> None:
+        """Begin, or go on with, a rebuild. `fresh`: give up an unfinished one first. Raises AlreadyRunning."""
+        if self.running(name):
+            raise AlreadyRunning(f"{name} is being rebuilt")
+        run = self._runs[name] = _Run(Progress())
+        run.task = asyncio.create_task(self._run(name, run, verify, fresh), name=f"rebuild {name}")
+
+    def running(self, name: str) -> bool:
+        """Whether a rebuild of this projection is under way here."""
+        return name in self._runs and self._runs[name].state == "running"
+
+    def state(self, name: str) -> dict[str, Any] | None:
+        """State (running, done, failed, cancelled), progress, error and result of the last rebuild here."""
+        run = self._runs.get(name)
+        if run is None:
+            return None
+        state = {"projection": name, "state": run.state, **run.progress.as_json(), "error": run.error}
+        return state | {"result": run.result}
+
+    async def wait(self, name: str) -> dict[str, Any] | None:
+        """The state once it has ended."""
+        run = self._runs.get(name)
+        if run is not None and run.task is not None:
+            await asyncio.wait({run.task})
+        return self.state(name)
+
+    async def cancel(self, name: str) -> bool:
+        """Stop it where it is; started again it goes on there. False if none was running."""
+        run = self._runs.get(name)
+        if run is None or run.task is None or run.task.done():
+            return False
+        run.task.cancel()
+        await asyncio.wait({run.task})
+        return True
+
+    async def rollback(self, name: str) -> Generation:
+        """Show readers the generation before again. Raises AlreadyRunning, generations.NoSuchGeneration."""
+        if self.running(name):
+            raise AlreadyRunning(f"{name} is being rebuilt: cancel that first")
+        async with self._pool.acquire() as connection:
+            generation = await generations.rollback(connection, name)
+            epoch = await generations.epoch(connection, name)
+        await self._lives[name].swapped(epoch)
+        log.warning("rolled back", projection=name, generation=generation.number)
+        return generation
+
+    async def upgrade(self, name: str, stop: asyncio.Event) -> bool:
+        """Rebuild a projection whose live generation is of another version; not if it was rolled back to that.
+
+        True once readers see this code's version. Runs until `stop`.
+        """
+        projection = self._lives[name].projection
+        if await self._live_version(name, stop) == projection.version:
+            return True
+        async with self._pool.acquire() as connection:
+            previous = await generations.in_state(connection, name, "previous")
+        if previous is not None and previous.version == projection.version:
+            return False
+        if not self.running(name):
+            self.start(name)
+        ended = asyncio.create_task(self.wait(name))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        ended.cancel()
+        return not stop.is_set() and await self._live_version(name, stop) == projection.version
+
+    async def close(self) -> None:
+        """Cancel whatever runs."""
+        for name in list(self._runs):
+            await self.cancel(name)
+
+    async def _live_version(self, name: str, stop: asyncio.Event) -> int | None:
+        async def look() -> Generation | None:
+            async with self._pool.acquire() as connection:
+                return await generations.in_state(connection, name, "live")
+
+        live = await retrying(look, what=f"{name} version", stop=stop)
+        return None if live is None else live.version
+
+    async def _run(self, name: str, run: _Run, verify: bool, fresh: bool) -> None:
+        live = self._lives[name]
+        projection = live.projection
+        try:
+            if fresh:
+                async with self._pool.acquire() as connection:
+                    await generations.discard(connection, name)
+            async with open_topic_source(self._brokers, projection.topics, f"rebuild-{name}") as source:
+                built = await rebuild(projection, self._pool, self._codec, source, run.progress, verify=verify)
+            await live.swapped(built.epoch)
+        except asyncio.CancelledError:
+            run.state = "cancelled"
+            log.warning("rebuild cancelled", projection=name, events=run.progress.events)
+            raise
+        except Exception as error:
+            run.state, run.error = "failed", _in_words(error)
+            if isinstance(error, NotIdentical):
+                run.result = _result(name, run.progress, error.comparison.rows, error.comparison.different_rows)
+            log.error("rebuild failed", projection=name, error=run.error, exc_info=error)
+        else:
+            comparison = built.comparison
+            run.result = _result(name, run.progress, built.rows, comparison.different_rows if comparison else None)
+            run.state = "done"
+            log.info("rebuilt", **run.result)
+
+
+def _result(name: str, progress: Progress, rows: int, different_rows: int | None) -> dict[str, Any]:
+    now = progress.as_json()
+    return {
+        "projection": name,
+        "from_generation": progress.from_generation,
+        "to_generation": progress.to_generation,
+        "rows": rows,
+        "identical": None if different_rows is None else different_rows == 0,
+        "different_rows": different_rows,
+        "events": progress.events,
+        "passed_over": progress.passed_over,
+        "seconds": now["seconds"],
+    }
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, RebuildError | RecordsGone) else describe(error)

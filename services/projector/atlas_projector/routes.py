@@ -1,0 +1,115 @@
+"""What the projector answers over HTTP, beside its probes: state of the projections, rebuilds, rollback."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import orjson
+from aiohttp import web
+from atlas_readmodel.generations import NoSuchGeneration
+
+from atlas_projector.live import Live
+from atlas_projector.rebuilds import AlreadyRunning, Rebuilds
+
+EVENT_EVERY_S = 0.5
+
+
+def projection_routes(pool: asyncpg.Pool, lives: Mapping[str, Live], rebuilds: Rebuilds) -> list[web.RouteDef]:
+    """GET /projections; POST, GET, DELETE /projections/{name}/rebuild; POST /projections/{name}/rollback."""
+
+    async def index(_request: web.Request) -> web.Response:
+        rows = await pool.fetch(
+            "SELECT projection, generation, version, state, created_at, live_since,"
+            " (SELECT coalesce(sum(events), 0)::bigint FROM readmodel.positions p"
+            "  WHERE p.projection = g.projection AND p.generation = g.generation) AS events"
+            " FROM readmodel.generations g WHERE state <> 'dropped' ORDER BY projection, generation"
+        )
+        return _json({"projections": [_entry(live, rebuilds, rows) for live in lives.values()]})
+
+    async def start(request: web.Request) -> web.Response:
+        name = _name(request, lives)
+        try:
+            rebuilds.start(name, verify=_flag(request, "verify"), fresh=_flag(request, "fresh"))
+        except AlreadyRunning as error:
+            return _problem(409, str(error))
+        return _json(rebuilds.state(name), status=202)
+
+    async def progress(request: web.Request) -> web.StreamResponse:
+        name = _name(request, lives)
+        state = rebuilds.state(name)
+        if state is None:
+            return _problem(404, f"this process has not rebuilt {name} since it started")
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            return await _stream(request, rebuilds, name)
+        return _json(state)
+
+    async def cancel(request: web.Request) -> web.Response:
+        name = _name(request, lives)
+        if not await rebuilds.cancel(name):
+            return _problem(409, f"no rebuild of {name} is running in this process")
+        return _json(rebuilds.state(name))
+
+    async def rollback(request: web.Request) -> web.Response:
+        name = _name(request, lives)
+        try:
+            generation = await rebuilds.rollback(name)
+        except (AlreadyRunning, NoSuchGeneration) as error:
+            return _problem(409, str(error))
+        return _json({"projection": name, "generation": generation.number, "version": generation.version})
+
+    return [
+        web.get("/projections", index),
+        web.post("/projections/{name}/rebuild", start),
+        web.get("/projections/{name}/rebuild", progress),
+        web.delete("/projections/{name}/rebuild", cancel),
+        web.post("/projections/{name}/rollback", rollback),
+    ]
+
+
+async def _stream(request: web.Request, rebuilds: Rebuilds, name: str) -> web.StreamResponse:
+    """Server-sent events: the state each half second, and at the end."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    await response.prepare(request)
+    while True:
+        running = rebuilds.running(name)
+        await response.write(b"data: " + orjson.dumps(rebuilds.state(name)) + b"\n\n")
+        if not running:
+            return response
+        await asyncio.sleep(EVENT_EVERY_S)
+
+
+def _entry(live: Live, rebuilds: Rebuilds, rows: list[asyncpg.Record]) -> dict[str, Any]:
+    name = live.projection.name
+    state = live.state()
+    if rebuilds.running(name):
+        state["state"] = "rebuilding" if state["state"] == "running" else f"{state['state']}, rebuilding"
+    return {
+        "name": name,
+        "version": live.projection.version,
+        "topics": live.projection.topics,
+        **state,
+        "generations": [dict(row) for row in rows if row["projection"] == name],
+        "rebuild": rebuilds.state(name),
+    }
+
+
+def _name(request: web.Request, lives: Mapping[str, Live]) -> str:
+    name = request.match_info["name"]
+    if name not in lives:
+        body = {"title": f"there is no projection {name}", "status": 404, "known": sorted(lives)}
+        raise web.HTTPNotFound(text=orjson.dumps(body).decode(), content_type="application/problem+json")
+    return name
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    return request.query.get(name, "").lower() in ("1", "true", "yes")
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+
+
+def _problem(status: int, title: str) -> web.Response:
+    body = orjson.dumps({"title": title, "status": status})
+    return web.Response(body=body, status=status, content_type="application/problem+json")

@@ -1,0 +1,82 @@
+"""Where a rebuild reads from: anything that gives the records between two positions."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+from atlas_kafka.groups import open_reader, topic_ranges
+
+Positions = Mapping[TopicPartition, int]
+Batches = AsyncIterator[dict[TopicPartition, list[ConsumerRecord]]]
+
+MAX_RECORDS = 2500
+POLL_MS = 500
+
+
+class RecordsGone(Exception):
+    """The source does not hold every record that the rebuild needs."""
+
+
+class Source(Protocol):
+    """Records of some partitions by offset."""
+
+    async def partitions(self) -> frozenset[TopicPartition]:
+        """Every partition there is."""
+
+    def read(self, start: Positions, until: Positions) -> Batches:
+        """The records from `start` up to, not including, `until`, in order a partition. Raises RecordsGone."""
+
+
+class TopicSource:
+    """The topics themselves, read without a group: nothing is committed, no member is disturbed."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topics: tuple[str, ...]) -> None:
+        self._consumer = consumer
+        self._topics = topics
+
+    async def partitions(self) -> frozenset[TopicPartition]:
+        """Every partition of the topics, as the brokers know them now."""
+        return frozenset(await topic_ranges(self._consumer, self._topics))
+
+    async def read(self, start: Positions, until: Positions) -> Batches:
+        """See Source. A partition has ended when the consumer's position is at `until`, whatever is there."""
+        consumer = self._consumer
+        waiting = {partition for partition, end in until.items() if start.get(partition, 0) < end}
+        if not waiting:
+            return
+        ranges = await topic_ranges(consumer, self._topics)
+        for partition in waiting:
+            _check_held(partition, ranges.get(partition, (0, 0)), start.get(partition, 0), until[partition])
+        consumer.assign(list(waiting))
+        for partition in waiting:
+            consumer.seek(partition, start.get(partition, 0))
+        while waiting:
+            batches = await consumer.getmany(*waiting, timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+            wanted = {
+                partition: [record for record in records if record.offset < until[partition]]
+                for partition, records in batches.items()
+            }
+            waiting = {partition for partition in waiting if await consumer.position(partition) < until[partition]}
+            if any(wanted.values()):
+                yield wanted
+
+
+def _check_held(partition: TopicPartition, held: tuple[int, int], start: int, until: int) -> None:
+    first, end = held
+    place = f"{partition.topic}/{partition.partition}"
+    if first > start:
+        raise RecordsGone(
+            f"{place} begins at offset {first} and the rebuild needs it from {start}: retention deleted the records"
+            " between; the topic alone can't give the same rows"
+        )
+    if end < until:
+        raise RecordsGone(f"{place} ends at offset {end}, the live rows are of {until}: the topic was made anew")
+
+
+@asynccontextmanager
+async def open_topic_source(brokers: str, topics: tuple[str, ...], client_id: str) -> AsyncIterator[TopicSource]:
+    """A topic source with a consumer of its own."""
+    async with open_reader(brokers, client_id) as consumer:
+        yield TopicSource(consumer, topics)

@@ -1,0 +1,1 @@
+"""Moves committed outbox rows onto their topics, exactly once."""

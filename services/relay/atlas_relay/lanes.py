@@ -1,0 +1,137 @@
+"""A lane: one connection, one producer, and the groups it relays, through every fault."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, wait_unless
+from atlas_outbox.reader import Reader
+from atlas_outbox.session import open_session
+from atlas_runtime.probes import Health
+
+from atlas_relay.protocol import Caution, Refused
+from atlas_relay.pump import Pump
+from atlas_relay.sender import Sender, SenderConfig, open_sender
+from atlas_relay.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneConfig:
+    """`dsn` with a password in it must not be logged."""
+
+    name: str
+    dsn: str
+    sender: SenderConfig
+    rows: int
+    bytes: int
+    poll_s: float
+    max_record_bytes: int
+
+
+class Lane:
+    """Relays the groups that `assign` names; what it really has in hand is `held`."""
+
+    def __init__(self, config: LaneConfig, health: Health) -> None:
+        self._config = config
+        self._health = health
+        self._caution = Caution(config.rows)
+        self._topics = Topics(config.max_record_bytes)
+        self._wanted: dict[int, int] = {}
+        self._wake = asyncio.Event()
+        self._sender: Sender | None = None
+        self._attempt = 0
+        self.changed = asyncio.Event()
+        self.held: dict[int, int] = {}
+
+    def assign(self, epochs: Mapping[int, int]) -> None:
+        """Relay these groups, by epoch, and no others, from the end of the cycle under way."""
+        if dict(epochs) != self._wanted:
+            self._wanted = dict(epochs)
+            self._wake.set()
+
+    def wake(self) -> None:
+        """There may be new rows."""
+        self._wake.set()
+
+    async def fault(self) -> str | None:
+        """Why this lane could not relay just now: a quiet one does not notice that the brokers are away."""
+        return await self._sender.fault() if self._sender is not None else "not connected"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`; the batch under way is finished first.
+
+        A fault that can pass ends connection and producer; then the lane backs off and begins anew with what it finds
+        pending. Other errors are raised.
+        """
+        while not stop.is_set():
+            try:
+                async with (
+                    open_session(self._config.dsn) as connection,
+                    open_sender(self._config.sender, self._topics, self._caution) as sender,
+                ):
+                    self._sender = sender
+                    pump = Pump(Reader(connection), sender, self._caution, self._config.bytes)
+                    await self._adjust(pump)
+                    await self._pump(pump, stop)
+            except Refused as refusal:
+                log.warning("records refused; trying fewer", lane=self._config.name, error=str(refusal))
+            except Exception as error:
+                if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, asyncpg.InternalClientError):
+                    raise
+                self._note(error)
+                await wait_unless(stop, backoff_s(self._attempt))
+                self._attempt += 1
+            finally:
+                self._sender = None
+                self._hold({})
+
+    async def _pump(self, pump: Pump, stop: asyncio.Event) -> None:
+        """The loop: adjust to what is assigned, move batches while there are any, wait for a nudge."""
+        while not stop.is_set():
+            self._wake.clear()
+            await self._adjust(pump)
+            moved = bool(pump.groups) and await pump.cycle()
+            # Only now: to connect is not yet to get through.
+            self._attempt = 0
+            self._health.note(self._config.name, None)
+            if not moved:
+                await self._idle(stop)
+
+    async def _adjust(self, pump: Pump) -> None:
+        have = {group: state.epoch for group, state in pump.groups.items()}
+        wanted = dict(self._wanted)
+        pump.drop([group for group in have if wanted.get(group) != have[group]])
+        new = {group: epoch for group, epoch in wanted.items() if have.get(group) != epoch}
+        if new:
+            await pump.adopt(new)
+        if have != wanted or self.held != wanted:
+            self._hold({group: state.epoch for group, state in pump.groups.items()})
+
+    async def _idle(self, stop: asyncio.Event) -> None:
+        # The poll is for writers that send no nudge, and for nudges that got lost.
+        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
+        await asyncio.wait(waits, timeout=self._config.poll_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    def _hold(self, epochs: Mapping[int, int]) -> None:
+        self.held = dict(epochs)
+        self.changed.set()
+
+    def _note(self, error: BaseException) -> None:
+        log.warning("will try again", lane=self._config.name, attempt=self._attempt + 1, error=describe(error))
+        self._health.note(self._config.name, describe(error))
+
+
+def groups_of_lane(epochs: Mapping[int, int], lane: int, lanes: int) -> dict[int, int]:
+    """The groups that this one of an instance's lanes relays: a fixed choice, so that a new group moves no other."""
+    return {group: epoch for group, epoch in epochs.items() if group % lanes == lane}
+
+
+def held_by(lanes: Collection[Lane]) -> set[int]:
+    """The groups that any lane has in hand."""
+    return {group for lane in lanes for group in lane.held}

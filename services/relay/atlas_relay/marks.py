@@ -1,0 +1,88 @@
+"""Progress marks: one record a group and batch in a compacted topic, in the transaction of the batch's records.
+
+The partition is the group, and only a group's owner ever writes to it; so once that owner's producer is settled no
+open transaction can hide the end of the partition.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_kafka.admin import TopicSpec
+from atlas_outbox.batches import Pending
+from atlas_outbox.shards import GROUPS
+
+from atlas_relay.producers import open_producer
+from atlas_relay.splice import SplicedBatch, mark_batch
+
+# Small segments, because only closed ones are compacted and a recovery reads them all.
+_CONFIG = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(1024 * 1024),
+    "segment.ms": str(10 * 60 * 1000),
+    "min.cleanable.dirty.ratio": "0.01",
+    "delete.retention.ms": "60000",
+}
+_READ_TIMEOUT_S = 30.0
+
+
+def progress_topic(name: str) -> TopicSpec:
+    """The progress topic as it must be made."""
+    return TopicSpec(name, GROUPS, _CONFIG)
+
+
+def mark_batch_of(group: int, token: UUID) -> SplicedBatch:
+    """The record batch that says: this group's batch with this token is on its topics."""
+    return mark_batch(group, token.bytes, time.time_ns() // 1_000_000)
+
+
+async def settle(brokers: str, transactional_ids: Collection[str], timeout_s: float) -> None:
+    """Fence every producer of these ids and end its transaction: afterwards it is committed or it never will be."""
+
+    async def fence(transactional_id: str) -> None:
+        async with open_producer(brokers, "atlas-relay-settle", transactional_id, timeout_s):
+            pass
+
+    await asyncio.gather(*(fence(transactional_id) for transactional_id in transactional_ids))
+
+
+async def last_marks(brokers: str, topic: str, groups: Collection[int]) -> dict[int, UUID]:
+    """The token of the last committed mark of each group that has one. Settle their producers first."""
+    partitions = [TopicPartition(topic, group) for group in sorted(groups)]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers,
+        client_id="atlas-relay-marks",
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    try:
+        async with asyncio.timeout(_READ_TIMEOUT_S):
+            await consumer.start()
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            return await _read_to_end(consumer, partitions)
+    finally:
+        await consumer.stop()
+
+
+async def _read_to_end(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[int, UUID]:
+    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
+    marks: dict[int, UUID] = {}
+    unread = set(partitions)
+    while True:
+        # The position, not the last record, says how far it got: transactions end with a marker nobody is shown.
+        unread = {partition for partition in unread if await consumer.position(partition) < ends[partition]}
+        if not unread:
+            return marks
+        found = await consumer.getmany(*unread, timeout_ms=100)
+        for partition, records in found.items():
+            if records and records[-1].value is not None:
+                marks[partition.partition] = UUID(bytes=records[-1].value)
+
+
+def settled_by(pending: Sequence[Pending], own: str | None) -> set[str]:
+    """The transactional ids to settle, other than the one whose producer has just been initialised."""
+    return {batch.transactional_id for batch in pending} - {own}

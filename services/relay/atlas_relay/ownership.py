@@ -1,0 +1,100 @@
+"""Which groups this instance relays: renewed, taken and given back, once a second."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, wait_unless
+from atlas_outbox import leases
+from atlas_outbox.leases import fair_share
+from atlas_outbox.session import open_session
+from atlas_runtime.probes import Health
+
+from atlas_relay.lanes import Lane, groups_of_lane, held_by
+from atlas_relay.metrics import GROUPS_HELD, LEASE_EPOCH
+
+TICK_S = 1.0
+_HANDOVER_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Ownership:
+    """Keeps this instance's fair share of the groups and hands it to the lanes."""
+
+    def __init__(self, owner: str, dsn: str, ttl_s: float, lanes: Sequence[Lane], health: Health) -> None:
+        self._owner = owner
+        self._dsn = dsn
+        self._ttl_s = ttl_s
+        self._lanes = lanes
+        self._health = health
+        self.epochs: dict[int, int] = {}
+        health.note("leases", "not read yet")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`. While the database is away the lanes keep their groups: what they write there is checked
+        against the epoch, and what they send is fenced by whoever takes a group over."""
+        attempt = 0
+        while not stop.is_set():
+            try:
+                async with open_session(self._dsn) as connection:
+                    while not stop.is_set():
+                        await self._tick(connection)
+                        self._health.note("leases", None)
+                        attempt = 0
+                        await wait_unless(stop, TICK_S)
+            except Exception as error:
+                if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, asyncpg.InternalClientError):
+                    raise
+                log.warning("will try again", what="leases", error=describe(error))
+                self._health.note("leases", describe(error))
+                await wait_unless(stop, backoff_s(attempt))
+                attempt += 1
+
+    async def leave(self) -> None:
+        """Give everything back, when no lane runs any more, so that others need not wait for the leases to run out."""
+        try:
+            async with asyncio.timeout(1), open_session(self._dsn) as connection:
+                await leases.leave(connection, self._owner)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("leases run out by themselves", error=describe(error))
+
+    async def _tick(self, connection: "asyncpg.Connection[Any]") -> None:
+        """1. say that we live; 2. give back what is too much, after its lane let go; 3. take what is missing."""
+        live, held = await leases.renew(connection, self._owner, self._ttl_s)  # 1
+        share = fair_share(live, self._owner)
+        keep = dict(sorted(held.items())[:share])
+        surplus = {group: epoch for group, epoch in held.items() if group not in keep}
+        self._assign(keep)
+        if surplus:  # 2
+            await self._let_go(set(surplus))
+            await leases.release(
+                connection, self._owner, {g: e for g, e in surplus.items() if g not in held_by(self._lanes)}
+            )
+        if len(held) < share:  # 3
+            taken = await leases.take(connection, self._owner, self._ttl_s, share - len(held))
+            self._assign({**keep, **taken})
+
+    async def _let_go(self, groups: set[int]) -> None:
+        """Wait a little for the lanes to end their cycle; one that takes longer is asked again next time."""
+        for lane in self._lanes:
+            try:
+                async with asyncio.timeout(min(_HANDOVER_S, self._ttl_s / 2)):
+                    while groups & set(lane.held):
+                        lane.changed.clear()
+                        await lane.changed.wait()
+            except TimeoutError:
+                log.warning("a lane is slow to give up its groups", groups=sorted(groups & set(lane.held)))
+
+    def _assign(self, epochs: dict[int, int]) -> None:
+        if epochs != self.epochs:
+            log.info("relaying", groups=sorted(epochs))
+            LEASE_EPOCH.clear()
+            for group, epoch in epochs.items():
+                LEASE_EPOCH.labels(str(group)).set(epoch)
+            GROUPS_HELD.set(len(epochs))
+        self.epochs = epochs
+        for number, lane in enumerate(self._lanes):
+            lane.assign(groups_of_lane(epochs, number, len(self._lanes)))

@@ -1,0 +1,203 @@
+"""The Kafka side of a lane: sending a batch, exactly once or at least once, and telling whether one was sent.
+
+After any error the sender is spent: its producer's state is unknown, and only a new one can tell.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTimestampError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnsupportedForMessageFormatError,
+)
+from atlas_kafka.fates import Transient, describe
+from atlas_outbox.batches import Pending, Row
+
+from atlas_relay.marks import last_marks, mark_batch_of, settle, settled_by
+from atlas_relay.producers import InvalidRecordError, ProducerGone, open_producer
+from atlas_relay.protocol import Caution, Refused
+from atlas_relay.splice import SplicedBatch, ids_of, pack
+from atlas_relay.topics import Topics
+
+# The broker's answer is about the records: sending them again can't help.
+_REFUSALS = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    InvalidRecordError,
+    InvalidTimestampError,
+    InvalidTopicError,
+    CorruptRecordException,
+    PolicyViolationError,
+    TopicAuthorizationFailedError,
+    UnsupportedForMessageFormatError,
+)
+_SIZE_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
+Parcels = Mapping[TopicPartition, Sequence[SplicedBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class SenderConfig:
+    """Where a lane sends, and as whom; `transactional_id` None is at least once."""
+
+    brokers: str
+    client_id: str
+    transactional_id: str | None
+    progress_topic: str
+    timeout_s: float
+
+
+class Sender:
+    """Sends batches with one producer."""
+
+    def __init__(self, config: SenderConfig, producer: AIOKafkaProducer, topics: Topics, caution: Caution) -> None:
+        self._config = config
+        self._producer = producer
+        self._topics = topics
+        self._caution = caution
+        self.transactional_id = config.transactional_id
+
+    async def fault(self) -> str | None:
+        """Why nothing could be sent just now, as far as asking the brokers for metadata can tell."""
+        return None if await self._producer.client.force_metadata_update() else "no broker answers"
+
+    async def learn(self, topics: Collection[str]) -> None:
+        """See Topics.learn."""
+        await self._topics.learn(self._producer.client, topics)
+
+    def forget_missing(self) -> None:
+        """See Topics.forget_missing."""
+        self._topics.forget_missing()
+
+    def reason_against(self, row: Row) -> str | None:
+        """Why the row must not be sent, or None."""
+        return self._caution.condemned.get(row[1]) or self._topics.reason_against(row)
+
+    async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]:
+        """The token of the last batch that was sent, by group; whatever was under way has ended by then.
+
+        This sender's own producer is new, which has settled its own id.
+        """
+        await settle(self._config.brokers, settled_by(pending, self.transactional_id), self._config.timeout_s)
+        groups = {batch.group for batch in pending}
+        return await last_marks(self._config.brokers, self._config.progress_topic, groups)
+
+    async def send(self, rows: Sequence[Row], token: UUID) -> None:
+        """Send the rows; with a transactional id in one transaction with a mark for each of their groups.
+
+        Raises Refused when the broker refuses records, Transient when it is unknown what became of them.
+        """
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                if self.transactional_id is None:
+                    await self._send_in_turn(self._pack(rows))
+                else:
+                    await self._send_transaction(rows, token)
+        except TimeoutError:
+            raise Transient(f"Kafka did not take a batch within {self._config.timeout_s:g} s") from None
+        except (KafkaError, ProducerGone, AssertionError) as error:
+            # AssertionError: how aiokafka reports a transaction in the wrong state.
+            raise Transient(f"Kafka: {describe(error)}") from error
+
+    async def _send_transaction(self, rows: Sequence[Row], token: UUID) -> None:
+        """1. begin; 2. records and marks, each acknowledged; 3. commit."""
+        parcels = self._pack(rows)
+        for group in sorted({row[0] for row in rows}):
+            mark = mark_batch_of(group, token)
+            parcels[TopicPartition(self._config.progress_topic, group)] = [mark]
+        await self._producer.begin_transaction()  # 1
+        outcomes = await asyncio.gather(*(self._enqueue(*parcel) for parcel in parcels.items()))  # 2
+        # Each must be looked at: a commit does not fail because a batch of the transaction did.
+        self._raise_failures([outcome for parcel in outcomes for outcome in parcel], delivered=())
+        await self._producer.commit_transaction()  # 3
+
+    async def _send_in_turn(self, parcels: Parcels) -> None:
+        """Send each partition's batches one after the other: what follows a refused one must not overtake it."""
+
+        async def send(target: TopicPartition, batches: Sequence[SplicedBatch]) -> list[_Outcome]:
+            outcomes: list[_Outcome] = []
+            for batch in batches:
+                outcomes += await self._enqueue(target, [batch])
+                if outcomes[-1].error is not None:
+                    break
+            return outcomes
+
+        done = await asyncio.gather(*(send(*parcel) for parcel in parcels.items()))
+        outcomes = [outcome for parcel in done for outcome in parcel]
+        self._raise_failures(outcomes, delivered=ids_of([o.batch for o in outcomes if o.error is None]))
+
+    async def _enqueue(self, target: TopicPartition, batches: Sequence[SplicedBatch]) -> "list[_Outcome]":
+        """Hand the batches to the producer in order and wait for the answer to each."""
+        futures = []
+        for batch in batches:
+            try:
+                future = await self._producer.send_batch(batch, target.topic, partition=target.partition)
+            except Exception as error:  # noqa: BLE001 - becomes this batch's outcome
+                futures.append(_failed(error))
+                break
+            futures.append(future)
+        answers = await asyncio.gather(*futures, return_exceptions=True)
+        return [
+            _Outcome(target, batch, answer if isinstance(answer, BaseException) else None)
+            for batch, answer in zip(batches, answers, strict=False)
+        ]
+
+    def _raise_failures(self, outcomes: "Sequence[_Outcome]", delivered: Sequence[int]) -> None:
+        """Refusals first: after one, the partition's later batches fail too, for their sequence numbers."""
+        failed = [outcome for outcome in outcomes if outcome.error is not None]
+        refused = []
+        for outcome in failed:
+            topic, error, batch = outcome.target.topic, outcome.error, outcome.batch
+            if isinstance(error, _REFUSALS) and topic != self._config.progress_topic:
+                if isinstance(error, _SIZE_REFUSALS) and len(batch.ids) > 1:
+                    self._caution.too_large(topic, batch.bytes)
+                refused.append((batch.ids, describe(error)))
+        if refused:
+            raise Refused(refused, delivered)
+        for outcome in failed:
+            raise Transient(f"Kafka: {outcome.target.topic}: {outcome.error!r}")
+
+    def _pack(self, rows: Sequence[Row]) -> dict[TopicPartition, list[SplicedBatch]]:
+        now_ms, transactional = time.time_ns() // 1_000_000, self.transactional_id is not None
+        cluster = self._producer.client.cluster
+        return pack(
+            rows,
+            lambda topic: len(cluster.partitions_for_topic(topic)),
+            wire_bytes=self._caution.wire_bytes,
+            wire_rows=self._caution.wire_rows,
+            new_batch=lambda: SplicedBatch(now_ms, transactional=transactional),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    target: TopicPartition
+    batch: SplicedBatch
+    error: BaseException | None
+
+
+async def _failed(error: Exception) -> None:
+    raise error
+
+
+@asynccontextmanager
+async def open_sender(config: SenderConfig, topics: Topics, caution: Caution) -> AsyncIterator[Sender]:
+    """A sender with a new producer, which has fenced the lane's former one and settled its transaction."""
+    try:
+        async with open_producer(
+            config.brokers, config.client_id, config.transactional_id, config.timeout_s
+        ) as producer:
+            yield Sender(config, producer, topics, caution)
+    except KafkaError as error:
+        raise Transient(f"Kafka: {describe(error)}") from error

@@ -1,0 +1,69 @@
+"""Side tasks: hearing the writers' nudges, and saying how the outbox stands."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import structlog
+from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, wait_unless
+from atlas_outbox.listener import listening
+from atlas_outbox.stats import OutboxStats, read_stats
+
+from atlas_relay.lanes import Lane
+from atlas_relay.metrics import BACKLOG_ROWS, OLDEST_SECONDS, PARKED_ROWS, TABLE_BYTES
+
+_STATS_EVERY_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+async def listen(dsn: str, lanes: Sequence[Lane], stop: asyncio.Event) -> None:
+    """Wake the lanes at each nudge until `stop`. Without a connection they find new rows by polling."""
+
+    def wake() -> None:
+        for lane in lanes:
+            lane.wake()
+
+    attempt = 0
+    while not stop.is_set():
+        lost = asyncio.Event()
+        try:
+            async with listening(dsn, wake, lost.set):
+                attempt = 0
+                wake()
+                await _first_of(lost, stop)
+        except Exception as error:
+            if fate_of(error) is not Fate.TRANSIENT:
+                raise
+            log.warning("will try again", what="listen", error=describe(error))
+        if not stop.is_set():
+            await wait_unless(stop, backoff_s(attempt))
+            attempt += 1
+
+
+async def publish_stats(pool: "asyncpg.Pool[asyncpg.Record]", stop: asyncio.Event) -> None:
+    """Keep the outbox's gauges fresh until `stop`. A failure leaves them as they are: the lanes report it."""
+    while not stop.is_set():
+        try:
+            async with pool.acquire(timeout=2) as connection:
+                set_gauges(await read_stats(connection))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            log.warning("no outbox figures", error=describe(error))
+        await wait_unless(stop, _STATS_EVERY_S)
+
+
+def set_gauges(stats: OutboxStats) -> None:
+    """Show these figures at /metrics."""
+    BACKLOG_ROWS.set(stats.backlog)
+    OLDEST_SECONDS.set(max((group.oldest_s or 0.0 for group in stats.groups), default=0.0))
+    PARKED_ROWS.set(sum(group.parked for group in stats.groups))
+    TABLE_BYTES.set(stats.table_bytes)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
