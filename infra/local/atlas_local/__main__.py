@@ -1,0 +1,8 @@
+"""The supervisor of one mesh: `python -m atlas_local --home DIRECTORY [PART…]`."""
+
+import sys
+
+from atlas_local.daemon import main
+
+if __name__ == "__main__":
+    sys.exit(main())

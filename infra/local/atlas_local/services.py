@@ -1,0 +1,55 @@
+"""A service of the mesh as a child process."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import aiohttp
+
+from atlas_local.component import NotReady
+from atlas_local.ports import Ports
+from atlas_local.processes import Command
+from atlas_local.topology import Part
+
+# A service drains for up to ten seconds by itself.
+_STOP_S = 12.0
+
+
+class Service:
+    """`python -m <module>` with its settings in the environment; ready when /health/ready says so."""
+
+    ready_s = 60.0
+
+    def __init__(self, part: Part, ports: Ports, environment: Callable[[], Mapping[str, str]], cwd: Path) -> None:
+        self.name = part.name
+        self.port_names = (part.name,)
+        self._module, self._ports, self._environment, self._cwd = part.module, ports, environment, cwd
+
+    @property
+    def url(self) -> str:
+        """Its HTTP address."""
+        return f"http://127.0.0.1:{self._ports.get(self.name)}"
+
+    async def prepare(self) -> None:
+        """Nothing: what it needs are parts of the mesh of their own."""
+
+    def command(self) -> Command:
+        """Read the addresses now: a server may have moved to another port since the last start."""
+        env = {**self._environment(), "ATLAS_HTTP_PORT": str(self._ports.get(self.name))}
+        return Command(argv=[sys.executable, "-m", self._module], env=env, cwd=self._cwd, stop_s=_STOP_S)
+
+    async def ping(self) -> None:
+        """Ask whether it is ready; NotReady carries its own reasons."""
+        await ask(f"{self.url}/health/ready")
+
+
+async def ask(url: str) -> None:
+    """GET, and nothing but 200 will do; raises NotReady with the beginning of the answer."""
+    timeout = aiohttp.ClientTimeout(total=3)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            text = await response.text(errors="replace")
+            if response.status != 200:
+                raise NotReady(f"{url} answers {response.status}: {text.strip()[:500]}")
+    except aiohttp.ClientConnectionError as error:
+        raise NotReady(f"{url}: {error}") from error

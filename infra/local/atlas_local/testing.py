@@ -1,0 +1,269 @@
+"""Real servers for tests: one set a session, a fresh database, topic and bucket a test.
+
+The set is started with data of its own below `.atlas/test`, beside a mesh that may be running. To use running servers
+instead, name them: ATLAS_TEST_KAFKA_BROKERS, ATLAS_TEST_POSTGRES_DSN, ATLAS_TEST_REDIS_URL, ATLAS_TEST_S3_ENDPOINT,
+ATLAS_TEST_S3_ACCESS_KEY, ATLAS_TEST_S3_SECRET_KEY.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+from aiobotocore.session import get_session
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from atlas_local.client import until_ready
+from atlas_local.control import request
+from atlas_local.daemon import spawn_isolated
+from atlas_local.home import ROOT, Home
+from atlas_local.serverset import Servers, ServerSet, sweep
+
+__all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires"]
+
+TEST_HOMES = ROOT / ".atlas" / "test"
+
+
+def _own_set() -> Iterator[ServerSet]:
+    """A started set, stopped and removed at the end whatever happens."""
+    asyncio.run(sweep(TEST_HOMES))
+    owned = ServerSet(Home(TEST_HOMES / uuid.uuid4().hex[:12]))
+    try:
+        asyncio.run(owned.start())
+        yield owned
+    finally:
+        owned.kill()  # the data go with it: nothing to be stopped in order for
+        owned.home.remove()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers that ATLAS_TEST_* name, else a set of this session."""
+    env = os.environ
+    if "ATLAS_TEST_KAFKA_BROKERS" in env:
+        yield Servers(
+            kafka_brokers=env["ATLAS_TEST_KAFKA_BROKERS"],
+            postgres_dsn=env["ATLAS_TEST_POSTGRES_DSN"],
+            redis_url=env["ATLAS_TEST_REDIS_URL"],
+            s3_endpoint=env["ATLAS_TEST_S3_ENDPOINT"],
+            s3_access_key=env["ATLAS_TEST_S3_ACCESS_KEY"],
+            s3_secret_key=env["ATLAS_TEST_S3_SECRET_KEY"],
+        )
+        return
+    for owned in _own_set():
+        yield owned.servers
+
+
+@pytest.fixture(scope="session")
+def private_set() -> Iterator[ServerSet]:
+    """A set that tests may break; use `private_servers`, which is whole at the start of each test."""
+    yield from _own_set()
+
+
+@pytest.fixture
+async def private_servers(private_set: ServerSet) -> AsyncIterator[ServerSet]:
+    """Servers that this test may stop, kill and start again: `await private_servers.kafka.stop()`.
+
+    Their addresses are `private_servers.servers`. All of them run when the test begins; data of earlier tests are still
+    there, so name topics, databases and buckets freshly.
+    """
+    await private_set.start()
+    yield private_set
+    await private_set.start()
+
+
+def database_url(dsn: str, name: str) -> str:
+    """The same server and user, another database."""
+    return f"{dsn.rsplit('/', 1)[0]}/{name}"
+
+
+async def _execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def migrate(dsn: str) -> None:
+    """Apply every migration to a database."""
+    subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", str(ROOT / "infra/postgres/alembic.ini"), "upgrade", "head"],
+        check=True,
+        env={**os.environ, "ATLAS_POSTGRES_DSN": dsn},
+    )
+
+
+@pytest.fixture(scope="session")
+def migrated_template(servers: Servers) -> Iterator[str]:
+    """The name of a database with every migration applied, to be copied."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_execute(servers.postgres_dsn, f'CREATE DATABASE "{name}"'))
+    migrate(database_url(servers.postgres_dsn, name))
+    yield name
+    asyncio.run(_execute(servers.postgres_dsn, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture
+async def database(servers: Servers, migrated_template: str) -> AsyncIterator[str]:
+    """The DSN of a fresh, migrated database of this test alone."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await _execute(servers.postgres_dsn, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"')
+    yield database_url(servers.postgres_dsn, name)
+    await _execute(servers.postgres_dsn, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+MakeTopic = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+async def make_topic(servers: Servers) -> AsyncIterator[MakeTopic]:
+    """Call it for a new topic: `await make_topic(partitions=4, config={...})` gives its name."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers.kafka_brokers)
+    await admin.start()
+    made: list[str] = []
+
+    async def make(name: str | None = None, *, partitions: int = 4, config: dict[str, str] | None = None) -> str:
+        topic = name or f"test.{uuid.uuid4().hex[:12]}"
+        response = await admin.create_topics(
+            [NewTopic(topic, num_partitions=partitions, replication_factor=1, topic_configs=config or {})]
+        )
+        for _name, code, message in response.topic_errors:
+            assert code == 0, f"topic {topic} was not created: {message}"
+        made.append(topic)
+        return topic
+
+    yield make
+    if made:
+        await admin.delete_topics(made)
+    await admin.close()
+
+
+@pytest.fixture
+async def bucket(servers: Servers) -> AsyncIterator[str]:
+    """The name of a new, empty bucket."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=servers.s3_endpoint,
+        aws_access_key_id=servers.s3_access_key,
+        aws_secret_access_key=servers.s3_secret_key,
+        region_name=servers.s3_region,
+    ) as client:
+        await client.create_bucket(Bucket=name)
+        yield name
+        # A bucket takes volumes of its own from SeaweedFS: without this a long run fills its server.
+        async for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+            if found := [{"Key": item["Key"]} for item in page.get("Contents", ())]:
+                await client.delete_objects(Bucket=name, Delete={"Objects": found})
+        await client.delete_bucket(Bucket=name)
+
+
+class TestMesh:
+    """A whole mesh of its own, under its supervisor: a process that is killed is restarted, as with `atlas up`."""
+
+    __test__ = False
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Every address and secret as ATLAS_… settings."""
+        return self.home.read_env()
+
+    @property
+    def servers(self) -> Servers:
+        """The addresses of its servers."""
+        env = self.env
+        return Servers(
+            kafka_brokers=env["ATLAS_KAFKA_BROKERS"],
+            postgres_dsn=env["ATLAS_POSTGRES_ADMIN_DSN"],
+            redis_url=env["ATLAS_REDIS_URL"],
+            s3_endpoint=env["ATLAS_S3_ENDPOINT"],
+            s3_access_key=env["ATLAS_S3_ACCESS_KEY"],
+            s3_secret_key=env["ATLAS_S3_SECRET_KEY"],
+        )
+
+    @property
+    def dsn(self) -> str:
+        """The database of the mesh, as its services see it."""
+        return self.env["ATLAS_POSTGRES_DSN"]
+
+    def url(self, service: str) -> str:
+        """The HTTP address of a service: gateway, relay, projector, archiver, health."""
+        return self.env[f"ATLAS_{service.removesuffix('-aggregator').upper()}_URL"]
+
+    async def part(self, name: str) -> dict[str, Any]:
+        """The state of one part: state, pid, restarts, last_exit, detail."""
+        state = await request(self.home, "status")
+        return next(part for part in state["parts"] if part["name"] == name)
+
+    async def stop(self, name: str) -> None:
+        """Stop a service or a server in an orderly way; it stays stopped."""
+        await request(self.home, "stop", name=name)
+
+    async def start(self, name: str) -> None:
+        """Start a service or a server and wait until it is ready."""
+        part = await request(self.home, "start", name=name)
+        assert part["state"] == "ready", part["detail"]
+
+    async def kill(self, name: str) -> int:
+        """kill -9 a service or a server, which the supervisor then restarts; gives the number of restarts before."""
+        return int((await request(self.home, "kill", name=name))["restarts"])
+
+    async def until_restarted(self, name: str, restarts_before: int, deadline_s: float = 60.0) -> None:
+        """Wait until a killed part is ready again."""
+        deadline = time.monotonic() + deadline_s
+        part = await self.part(name)
+        while part["restarts"] <= restarts_before or part["state"] != "ready":
+            assert time.monotonic() < deadline, f"{name} is not back after {deadline_s} s: {part}"
+            await asyncio.sleep(0.1)
+            part = await self.part(name)
+
+    async def until_ready(self) -> None:
+        """Start all that is stopped and wait until everything is ready; raises StartFailed."""
+        await request(self.home, "want", names=[])
+        await until_ready(self.home, lambda _state: None, lambda: False)
+
+
+@pytest.fixture(scope="session")
+def mesh_of_session() -> Iterator[TestMesh]:
+    """The one mesh of the session; use `mesh`, which is whole at the start of each test."""
+    asyncio.run(sweep(TEST_HOMES))
+    home = Home(TEST_HOMES / f"mesh-{uuid.uuid4().hex[:8]}")
+    supervisor = spawn_isolated(home, ())
+    try:
+        alive = lambda: supervisor.exit_code is None  # noqa: E731
+        asyncio.run(until_ready(home, lambda _state: None, alive))
+        yield TestMesh(home)
+    finally:
+        asyncio.run(supervisor.stop())
+        home.remove()
+
+
+@pytest.fixture
+async def mesh(mesh_of_session: TestMesh) -> AsyncIterator[TestMesh]:
+    """A whole running mesh with all five services; what a test stops is started again for the next one.
+
+    Its topics, tables and archive are shared by the tests of the session: name keys freshly.
+    """
+    await mesh_of_session.until_ready()
+    yield mesh_of_session
+    await mesh_of_session.until_ready()
+
+
+def requires(program: str) -> str:
+    """The path of a program that only tests use; skips the test, saying what is missing, where there is none."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"needs {program}, which is not on the PATH (Debian: apt-get install {program})")
+    return found
