@@ -1,0 +1,180 @@
+"""Prometheus, alerts and dashboard: valid by Prometheus' own tools, and about metrics that the code has."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from atlas_local.servers.prometheus import with_targets
+from atlas_local.topology import MESH, Kind
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "infra" / "observability"
+CONFIG = FOLDER / "prometheus.yml"
+ALERTS = FOLDER / "alerts.yml"
+ALERTS_TEST = Path(__file__).parent / "observability" / "alerts_test.yml"
+DASHBOARDS = sorted((FOLDER / "grafana" / "dashboards").glob("*.json"))
+SERVICES = [part.name for part in MESH if part.kind is Kind.SERVICE]
+
+# Labels that Prometheus itself puts on.
+OWN_LABELS = {"job", "instance", "le", "alertname", "alertstate", "severity", "__name__"}
+# Metrics of Prometheus and of its Python client.
+OWN_METRICS = {
+    "up": set[str](),
+    "ALERTS": {"service", "group", "topic"},
+    "process_resident_memory_bytes": set[str](),
+    "process_cpu_seconds_total": set[str](),
+}
+SUFFIXES = {
+    "Counter": ("_total",),
+    "Histogram": ("_bucket", "_count", "_sum"),
+    "Gauge": ("",),
+    "GaugeMetricFamily": ("",),
+}
+NAME = re.compile(r"\b(atlas_[a-z0-9_]+|process_[a-z_]+|up|ALERTS)\b")
+SELECTED = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
+GROUPED = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
+MADE = re.compile(r"label_replace\(.*?,\s*\"(\w+)\",")
+
+
+def code_metrics() -> dict[str, set[str]]:
+    """Every series name that the code exposes, with its labels."""
+    found: dict[str, set[str]] = {}
+    for file in sorted([*ROOT.glob("libs/*/atlas_*/**/*.py"), *ROOT.glob("services/*/atlas_*/**/*.py")]):
+        tree = ast.parse(file.read_text())
+        constants = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Name) and call.func.id in SUFFIXES and call.args:
+                name = ast.literal_eval(call.args[0])
+                for suffix in SUFFIXES[call.func.id]:
+                    found[name.removesuffix("_total") + suffix] = _labels(call, constants)
+    return found
+
+
+def _labels(call: ast.Call, constants: dict[str, ast.expr]) -> set[str]:
+    given = [*call.args[2:3], *(word.value for word in call.keywords if word.arg in {"labels", "labelnames"})]
+    if not given:
+        return set()
+    value = constants[given[0].id] if isinstance(given[0], ast.Name) else given[0]
+    return set(ast.literal_eval(value))
+
+
+METRICS = code_metrics()
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Every expression of the alerts and the dashboards, with where it is."""
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        for rule in group["rules"]:
+            yield rule["alert"], rule["expr"]
+    for dashboard in DASHBOARDS:
+        for panel in json.loads(dashboard.read_text())["panels"]:
+            for target in panel.get("targets", ()):
+                yield f"{dashboard.stem}: {panel['title']} {target['refId']}", target["expr"]
+
+
+EXPRESSIONS = list(expressions())
+
+
+def test_the_configuration_is_valid(run_program: Any) -> None:
+    run_program("promtool", "check", "config", CONFIG)
+
+
+def test_each_alert_fires_when_it_should_and_only_then(run_program: Any) -> None:
+    run_program("promtool", "test", "rules", ALERTS_TEST)
+
+
+def test_every_expression_of_a_dashboard_is_valid(run_program: Any, tmp_path: Path) -> None:
+    rules = [
+        {"record": f"dashboard:{number}", "expr": expression.replace("$__rate_interval", "1m")}
+        for number, (_where, expression) in enumerate(EXPRESSIONS)
+    ]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))
+    run_program("promtool", "check", "rules", file)
+
+
+@pytest.mark.parametrize(("where", "expression"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
+def test_every_metric_and_label_exists_in_the_code(where: str, expression: str) -> None:
+    known = {**METRICS, **OWN_METRICS}
+    bare = re.sub(r"\"[^\"]*\"", '""', expression)
+    names = set(NAME.findall(re.sub(r"\{[^}]*\}", "", bare)))
+    assert names, f"{where}: no metric in {expression}"
+    assert not names - set(known), f"{where}: no code exposes {sorted(names - set(known))}"
+    used = set(SELECTED.findall(expression))
+    used |= {label.strip() for labels in GROUPED.findall(expression) for label in labels.split(",")}
+    offered = OWN_LABELS | set(MADE.findall(expression)) | {label for name in names for label in known[name]}
+    assert not used - offered, f"{where}: no such label on {sorted(names)}: {sorted(used - offered)}"
+
+
+def test_the_scan_of_the_code_sees_each_way_a_metric_is_declared() -> None:
+    assert METRICS["atlas_kafka_records_in_total"] == {"topic", "group"}
+    assert METRICS["atlas_http_requests_total"] == {"method", "route", "status"}
+    assert METRICS["atlas_http_request_seconds_bucket"] == {"method", "route"}
+    assert METRICS["atlas_consumer_lag_seconds"] == {"group", "topic", "partition"}
+
+
+def test_every_alert_says_what_it_is_about_and_is_tested() -> None:
+    tested = ALERTS_TEST.read_text()
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        for rule in group["rules"]:
+            assert rule["labels"]["severity"] in {"critical", "warning"}, rule["alert"]
+            assert {"summary", "description"} <= set(rule["annotations"]), rule["alert"]
+            assert f'alertname="{rule["alert"]}"' in tested, f"{rule['alert']} has no case in {ALERTS_TEST.name}"
+
+
+def test_every_service_is_scraped_where_compose_runs_it() -> None:
+    jobs = {job["job_name"]: job["static_configs"] for job in yaml.safe_load(CONFIG.read_text())["scrape_configs"]}
+    assert jobs == {name: [{"targets": [f"{name}:8080"]}] for name in SERVICES}
+
+
+def test_the_embedded_mesh_can_take_the_configuration_as_its_template() -> None:
+    own = {name: f"127.0.0.1:{50000 + number}" for number, name in enumerate(SERVICES)}
+    made = with_targets(yaml.safe_load(CONFIG.read_text()), own, FOLDER)
+    jobs: Any = made["scrape_configs"]
+    assert {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs} == {n: [a] for n, a in own.items()}
+    assert made["rule_files"] == [str(ALERTS)]
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_is_whole(file: Path) -> None:
+    dashboard = json.loads(file.read_text())
+    panels = dashboard["panels"]
+    ids = [panel["id"] for panel in panels]
+    assert len(set(ids)) == len(ids), "two panels have one id"
+    source = yaml.safe_load((FOLDER / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
+    for panel in panels:
+        used = [panel.get("datasource"), *(target["datasource"] for target in panel.get("targets", ()))]
+        assert all(each == {"type": source["type"], "uid": source["uid"]} for each in used if each), panel["title"]
+    for one, other in combinations(panels, 2):
+        assert not _overlap(one["gridPos"], other["gridPos"]), f"{one['title']} lies on {other['title']}"
+
+
+def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+    above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+    return not (beside or above)
+
+
+def test_compose_puts_the_files_where_they_look_for_each_other() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    prometheus = {mount.split(":")[0]: mount.split(":")[1] for mount in services["prometheus"]["volumes"]}
+    assert prometheus["./infra/observability/prometheus.yml"] == "/etc/prometheus/prometheus.yml"
+    assert prometheus["./infra/observability/alerts.yml"] == "/etc/prometheus/alerts.yml"
+    grafana = {mount.split(":")[0]: mount.split(":")[1] for mount in services["grafana"]["volumes"]}
+    provider = yaml.safe_load((FOLDER / "grafana/provisioning/dashboards/atlas.yml").read_text())["providers"][0]
+    assert provider["options"]["path"] == grafana["./infra/observability/grafana/dashboards"]
+    assert grafana["./infra/observability/grafana/provisioning"] == "/etc/grafana/provisioning"
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home in {f"{provider['options']['path']}/{file.name}" for file in DASHBOARDS}

@@ -1,0 +1,156 @@
+"""One user and one flight, from HTTP to a query's answer, an archived object, and an outside reader."""
+
+import json
+import subprocess
+import uuid
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+import fastavro
+from aiobotocore.session import get_session
+from atlas_local.testing import TestMesh, requires
+from atlas_local.waiting import wait_until
+
+ARCHIVED_WITHIN_S = 40
+
+
+def _flight(flight_id: str) -> dict[str, Any]:
+    return {
+        "type": "flights.FlightDeparted",
+        "value": {
+            "flight_id": flight_id,
+            "carrier": "ZZ",
+            "flight_number": 1,
+            "tail_number": None,
+            "origin": "EWR",
+            "destination": "IAH",
+            "scheduled_departure": "2013-01-01T10:15:00Z",
+            "distance_miles": 1400,
+            "departure_delay_minutes": 2,
+            "arrival_delay_minutes": 11,
+            "air_time_minutes": 227,
+        },
+    }
+
+
+async def test_a_user_from_command_to_query(mesh: TestMesh) -> None:
+    gateway = mesh.url("gateway")
+    person = {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ann", "country": "DE"}
+    async with aiohttp.ClientSession() as session:
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        async with session.post(f"{gateway}/users", json=person, headers=headers) as response:
+            assert response.status == 201, await response.text()
+            first, token, etag = await response.json(), response.headers["Atlas-Token"], response.headers["ETag"]
+        async with session.post(f"{gateway}/users", json=person, headers=headers) as response:
+            assert (response.status, await response.json()) == (201, first)
+        url = f"{gateway}/users/{first['user_id']}"
+        async with session.get(url, headers={"Atlas-Token": token}) as response:
+            assert response.status == 200, await response.text()
+            assert (await response.json())["display_name"] == "Ann"
+        change = {"display_name": "Ann B."}
+        async with session.patch(f"{url}/profile", json=change, headers={"If-Match": etag}) as response:
+            assert response.status == 200, await response.text()
+            token = response.headers["Atlas-Token"]
+        async with session.patch(f"{url}/profile", json=change, headers={"If-Match": etag}) as response:
+            assert response.status == 412, "the version was used twice"
+        async with session.get(url, headers={"Atlas-Token": token}) as response:
+            seen = await response.json()
+    assert (seen["display_name"], seen["version"]) == ("Ann B.", 2)
+
+
+async def test_a_flight_from_post_to_archived_object(mesh: TestMesh) -> None:
+    gateway, flight_id = mesh.url("gateway"), f"ZZ1-{uuid.uuid4().hex[:8]}-EWR"
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{gateway}/topics/flights.events", json=_flight(flight_id)) as response:
+            assert response.status == 200, await response.text()
+            (place,) = (await response.json())["results"]
+            token = response.headers["Atlas-Token"]
+        async with session.get(f"{gateway}/flights/{flight_id}", headers={"Atlas-Token": token}) as response:
+            assert response.status == 200, await response.text()
+            assert (await response.json())["arrival_delay_minutes"] == 11
+
+    async def archived() -> bool:
+        return await _archived_offset(mesh, place["partition"]) > place["offset"]
+
+    await wait_until("the archiver to write the segment's manifest", archived, ARCHIVED_WITHIN_S)
+    assert flight_id in await _archived_flights(mesh, place["partition"])
+
+
+async def _archived_offset(mesh: TestMesh, partition: int) -> int:
+    return max((m["next_offset"] for m in await _manifests(mesh, partition)), default=0)
+
+
+async def _manifests(mesh: TestMesh, partition: int) -> list[dict[str, Any]]:
+    found = await _objects(mesh, "topics/flights.events/")
+    wanted = [data for key, data in found.items() if "/manifest/" in key and f"partition={partition}/" in key]
+    return [json.loads(data) for data in wanted]
+
+
+async def _archived_flights(mesh: TestMesh, partition: int) -> set[str]:
+    """Read by an Avro library that knows nothing of Atlas."""
+    flights: set[str] = set()
+    for key, data in (await _objects(mesh, "topics/flights.events/")).items():
+        if key.endswith(".avro") and f"partition={partition}/" in key:
+            for record in fastavro.reader(BytesIO(data)):
+                assert isinstance(record, dict)
+                flights.add(record["value"]["flight_id"])
+    return flights
+
+
+async def _objects(mesh: TestMesh, prefix: str) -> dict[str, bytes]:
+    servers, found = mesh.servers, {}
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=servers.s3_endpoint,
+        aws_access_key_id=servers.s3_access_key,
+        aws_secret_access_key=servers.s3_secret_key,
+        region_name=servers.s3_region,
+    ) as client:
+        bucket = mesh.env.get("ATLAS_S3_BUCKET", "atlas-archive")
+        async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                answer = await client.get_object(Bucket=bucket, Key=entry["Key"])
+                found[entry["Key"]] = await answer["Body"].read()
+    return found
+
+
+async def test_kcat_decodes_through_the_gateway(mesh: TestMesh) -> None:
+    kcat = requires("kcat")
+    gateway, flight_id = mesh.url("gateway"), f"ZZ2-{uuid.uuid4().hex[:8]}-EWR"
+    url = f"{gateway}/topics/flights.events"
+    async with aiohttp.ClientSession() as session, session.post(url, json=_flight(flight_id)) as response:
+        assert response.status == 200, await response.text()
+    command = [kcat, "-C", "-b", mesh.servers.kafka_brokers, "-t", "flights.events", "-e", "-q"]
+    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs in this test meanwhile
+        [*command, "-s", "value=avro", "-r", gateway, "-f", "%k %s\n"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    line = next((line for line in done.stdout.splitlines() if line.startswith(flight_id)), None)
+    assert line is not None, f"{flight_id} is not in kcat's output of {len(done.stdout)} characters"
+    assert json.loads(line.partition(" ")[2])["carrier"] == "ZZ"
+
+
+async def test_lag_returns_to_zero_and_every_service_is_up(mesh: TestMesh) -> None:
+    async with aiohttp.ClientSession() as session:
+
+        async def all_up() -> dict[str, str] | None:
+            async with session.get(f"{mesh.url('health')}/health/mesh") as response:
+                states = {row["service"]: row["state"] for row in (await response.json())["services"]}
+            expected = {"gateway", "relay", "projector", "archiver", "health-aggregator"}
+            return states if expected <= {name for name, state in states.items() if state == "UP"} else None
+
+        async def no_lag() -> bool:
+            async with session.get(f"{mesh.url('health')}/lag") as response:
+                rows = (await response.json())["items"]
+            groups = {row["group"] for row in rows if row["lag_records"] == 0}
+            return {"projector.users", "projector.flights", "archiver"} <= groups and not any(
+                row["lag_records"] for row in rows if row["group"].startswith("projector.")
+            )
+
+        await wait_until("every service to be up at /health/mesh", all_up, 30)
+        await wait_until("the projections to have no lag", no_lag, 30)

@@ -1,0 +1,181 @@
+"""`atlas tail` on a real broker."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from atlas_cli.following import Query, Start, follow
+from atlas_cli.output import CommandError
+from atlas_contracts.codec import Codec
+from atlas_contracts.headers import cloud_event_headers
+from atlas_contracts.registry import Registry
+from atlas_kafka.groups import open_reader
+from atlas_local.testing import Servers
+
+pytestmark = pytest.mark.integration
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+AIRLINE = "flights.AirlineListed"
+T0 = 1_700_000_000_000
+DEADLINE_S = 30
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec(Registry.load(SCHEMAS))
+
+
+@pytest.fixture
+async def producer(servers: Servers) -> AsyncIterator[AIOKafkaProducer]:
+    async with AIOKafkaProducer(bootstrap_servers=servers.kafka_brokers) as started:
+        yield started
+
+
+@pytest.fixture
+async def reader(servers: Servers) -> AsyncIterator[AIOKafkaConsumer]:
+    async with open_reader(servers.kafka_brokers, "test") as started:
+        yield started
+
+
+@pytest.fixture
+async def topic(make_topic: Callable[..., Awaitable[str]], producer: AIOKafkaProducer, codec: Codec) -> str:
+    """Two partitions; offsets 0 to 2 of each: an airline, a record of junk, an airport. A minute apart in time."""
+    name = await make_topic(partitions=2)
+    where = {"latitude": 40.7, "longitude": -74.2, "altitude_feet": 18, "utc_offset_hours": -5.0}
+    airport = {"faa": "EWR", "name": "Newark", **where}
+    for partition in range(2):
+        records = [
+            codec.encode(AIRLINE, {"carrier": f"C{partition}", "name": "Line"}),
+            b"junk",
+            codec.encode("flights.AirportListed", airport),
+        ]
+        for offset, value in enumerate(records):
+            headers = cloud_event_headers(event_type="x.Junk", source="test", subject="s") if offset == 1 else []
+            await producer.send_and_wait(
+                name,
+                value,
+                key=f"C{partition}".encode(),
+                partition=partition,
+                headers=headers,
+                timestamp_ms=T0 + offset * 60_000,
+            )
+    return name
+
+
+async def read(reader: AIOKafkaConsumer, codec: Codec, query: Query) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    async with asyncio.timeout(DEADLINE_S):
+        await follow(reader, codec, query, shown.append, asyncio.Event())
+    return shown
+
+
+def places(shown: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    return sorted((record["partition"], record["offset"]) for record in shown)
+
+
+async def test_from_the_beginning_all_is_shown_undecodable_records_too(
+    reader: AIOKafkaConsumer, codec: Codec, topic: str
+) -> None:
+    shown = await read(reader, codec, Query(topic, Start("beginning"), count=6))
+    assert places(shown) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    first = next(record for record in shown if (record["partition"], record["offset"]) == (0, 0))
+    assert first == {
+        "topic": topic,
+        "partition": 0,
+        "offset": 0,
+        "timestamp": "2023-11-14T22:13:20.000Z",
+        "key": "C0",
+        "type": AIRLINE,
+        "schema_id": 6,
+        "value": {"carrier": "C0", "name": "Line"},
+        "headers": {},
+    }
+    bad = next(record for record in shown if record["offset"] == 1)
+    assert (bad["type"], bad["bytes"]) == ("x.Junk", "anVuaw==")
+    assert bad["error"].startswith("not framed Avro")
+    assert bad["headers"]["ce_source"] == "test"
+
+
+async def test_an_offset_is_meant_in_every_partition(reader: AIOKafkaConsumer, codec: Codec, topic: str) -> None:
+    assert places(await read(reader, codec, Query(topic, Start("offset", 2), count=2))) == [(0, 2), (1, 2)]
+
+
+async def test_a_time_begins_at_the_first_record_from_then(reader: AIOKafkaConsumer, codec: Codec, topic: str) -> None:
+    start = Start("time", T0 + 60_000)
+    assert places(await read(reader, codec, Query(topic, start, count=4))) == [(0, 1), (0, 2), (1, 1), (1, 2)]
+
+
+async def test_key_and_type_choose(reader: AIOKafkaConsumer, codec: Codec, topic: str) -> None:
+    by_key = await read(reader, codec, Query(topic, Start("beginning"), key=b"C1", count=3))
+    assert places(by_key) == [(1, 0), (1, 1), (1, 2)]
+
+
+async def test_type_chooses_by_schema_and_by_header(reader: AIOKafkaConsumer, codec: Codec, topic: str) -> None:
+    by_type = await read(reader, codec, Query(topic, Start("beginning"), type=AIRLINE, count=2))
+    assert places(by_type) == [(0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("start", [Start("end"), Start("offset", 10**9), Start("time", T0 + 10**9)])
+async def test_from_the_end_only_what_comes_is_shown(
+    reader: AIOKafkaConsumer, codec: Codec, topic: str, producer: AIOKafkaProducer, start: Start
+) -> None:
+    shown: list[dict[str, Any]] = []
+    following = asyncio.create_task(follow(reader, codec, Query(topic, start, count=1), shown.append, asyncio.Event()))
+    deadline = time.monotonic() + DEADLINE_S
+    # Sent until seen: when the reader has found the end is its own affair.
+    while not following.done():
+        assert time.monotonic() < deadline, "a record sent after the start was not shown"
+        value = codec.encode(AIRLINE, {"carrier": "new", "name": "New"})
+        await producer.send_and_wait(topic, value, partition=0)
+        await asyncio.wait([following], timeout=0.2)
+    assert await following == 1
+    assert shown[0]["value"]["carrier"] == "new"
+
+
+async def test_stop_ends_it(reader: AIOKafkaConsumer, codec: Codec, topic: str) -> None:
+    stop = asyncio.Event()
+
+    def show(_: dict[str, Any]) -> None:
+        stop.set()
+
+    async with asyncio.timeout(DEADLINE_S):
+        assert await follow(reader, codec, Query(topic, Start("beginning")), show, stop) >= 1
+
+
+async def test_an_unknown_topic_is_said(reader: AIOKafkaConsumer, codec: Codec) -> None:
+    with pytest.raises(CommandError, match="no topic is named nowhere"):
+        await follow(reader, codec, Query("nowhere", Start("end")), lambda _: None, asyncio.Event())
+
+
+async def test_the_command_prints_one_json_document_a_line(servers: Servers, topic: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "atlas_cli.main", "tail", topic, "--from", "beginning", "-n", "6", "--json",
+        stdout=asyncio.subprocess.PIPE,
+        env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert places([json.loads(line) for line in out.splitlines()]) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+
+async def test_ctrl_c_ends_the_command_without_a_traceback(servers: Servers, topic: str) -> None:
+    import signal
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "atlas_cli.main", "tail", topic, "--from", "beginning",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE_S):
+        await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")

@@ -1,0 +1,183 @@
+"""The real gateway in a process of its own, on topics and a database of this session."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_local.home import ROOT
+from atlas_local.testing import Servers, database_url
+from atlas_projector.projections import PROJECTIONS
+from atlas_readmodel.generations import ensure_live
+
+READY_S = 20
+StartGateway = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def prefix() -> str:
+    """What the topics of this session begin with, in place of a mesh's own names."""
+    return f"test.{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory: pytest.TempPathFactory, prefix: str) -> Path:
+    """The schemas folder with topics of this session."""
+    folder = tmp_path_factory.mktemp("gateway") / "schemas"
+    shutil.copytree(ROOT / "schemas", folder)
+    topics = folder / "topics.yaml"
+    names = Registry.load(ROOT / "schemas").topics
+    text = topics.read_text()
+    for name in names:
+        text = text.replace(f"\n  {name}:", f"\n  {prefix}{name}:")
+    topics.write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def codec(schemas: Path) -> Codec:
+    return Codec(Registry.load(schemas))
+
+
+@pytest.fixture(scope="session")
+def dsn(servers: Servers, migrated_template: str, prefix: str) -> Iterator[str]:
+    """The database of the session's gateway, migrated, with empty read models as the projector makes them."""
+    name = f"test_gateway_{uuid.uuid4().hex[:8]}"
+    url = database_url(servers.postgres_dsn, name)
+
+    async def execute(address: str, sql: str) -> None:
+        connection = await asyncpg.connect(address)
+        await connection.execute(sql)
+        await connection.close()
+
+    async def make_read_models() -> None:
+        connection = await asyncpg.connect(url)
+        for projection in PROJECTIONS:
+            topics = tuple(f"{prefix}{topic}" for topic in projection.topics)
+            await ensure_live(connection, replace(projection.model, topics=topics))
+        await connection.close()
+
+    asyncio.run(execute(servers.postgres_dsn, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"'))
+    asyncio.run(make_read_models())
+    yield url
+    asyncio.run(execute(servers.postgres_dsn, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture(scope="session")
+def processes() -> dict[str, subprocess.Popen[bytes]]:
+    """The gateways of this session by their address."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def launch(
+    servers: Servers,
+    dsn: str,
+    schemas: Path,
+    processes: dict[str, subprocess.Popen[bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[StartGateway]:
+    """`launch(postgres_dsn=…)` starts a gateway with these settings and gives its address, once it is ready."""
+
+    def start(**settings: str) -> str:
+        port = free_port()
+        log = tmp_path_factory.mktemp("log") / "gateway.log"
+        env = {
+            "schemas_dir": str(schemas),
+            "kafka_brokers": servers.kafka_brokers,
+            "postgres_dsn": dsn,
+            "redis_url": servers.redis_url,
+            "log_format": "json",
+            "http_port": str(port),
+            **settings,
+        }
+        named = {f"ATLAS_{name.upper()}": value for name, value in env.items()}
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "atlas_gateway"],
+                env={**os.environ, **named},
+                stdout=out,
+                stderr=out,
+                cwd=log.parent,
+            )
+        url = f"http://127.0.0.1:{port}"
+        processes[url] = process
+        _wait_until_ready(url, process, log)
+        return url
+
+    yield start
+    for process in processes.values():
+        process.send_signal(signal.SIGTERM)
+    for process in processes.values():
+        assert process.wait(timeout=15) == 0, "the gateway did not stop cleanly"
+
+
+@pytest.fixture(scope="session")
+def gateway_url(launch: StartGateway, servers: Servers, prefix: str) -> Iterator[str]:
+    yield launch()
+    asyncio.run(_delete_topics(servers.kafka_brokers, prefix))
+
+
+@pytest.fixture
+async def client(gateway_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Calls the session's gateway: `await client.get("/users")`."""
+    async with aiohttp.ClientSession(gateway_url) as session:
+        yield session
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """To the database of the session's gateway."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port on which nobody listens."""
+    return free_port()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    error: Exception | None = None
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the gateway ended with {process.returncode}:\n{log.read_text()}"
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=1):
+                return
+        except OSError as refused:
+            error = refused
+            time.sleep(0.05)
+    pytest.fail(f"the gateway was not ready within {READY_S} s: {error}\n{log.read_text()}")
+
+
+async def _delete_topics(brokers: str, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    await admin.start()
+    try:
+        await admin.delete_topics([name for name in await admin.list_topics() if name.startswith(prefix)])
+    finally:
+        await admin.close()

@@ -1,0 +1,301 @@
+"""The whole aggregator on a real broker: from heartbeats to events, and to what it answers over HTTP."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_health_aggregator.app import serve
+from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
+from atlas_health_aggregator.settings import HealthAggregatorSettings
+from atlas_kafka.fates import Fate, fate_of
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_local.testing import Servers
+from atlas_local.waiting import wait_until
+from atlas_runtime.heartbeat import heartbeat
+from atlas_runtime.probes import Health
+from atlas_runtime.settings import ServiceSettings
+
+pytestmark = pytest.mark.integration
+
+MakeSettings = Callable[..., HealthAggregatorSettings]
+
+
+@asynccontextmanager
+async def _aggregator(settings: HealthAggregatorSettings) -> AsyncIterator["Asked"]:
+    """The service in this process, ready; ended as a signal would end it."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(serve(settings, stop))
+    async with aiohttp.ClientSession() as client:
+        asked = Asked(client, f"http://127.0.0.1:{settings.http_port}")
+
+        async def up() -> bool:
+            _raise_if_done(task)
+            return await asked.is_up(settings.service)
+
+        try:
+            await wait_until("the aggregator is up", up, 20)
+            yield asked
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 10)
+
+
+def _raise_if_done(task: "asyncio.Task[None]") -> None:
+    if task.done():
+        task.result()
+
+
+class Asked:
+    """The aggregator over HTTP."""
+
+    def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        async with self._client.get(self._url + path) as response:
+            is_json = response.content_type == "application/json"
+            return response.status, await (response.json() if is_json else response.text())
+
+    async def service(self, name: str) -> dict[str, Any]:
+        services = (await self.get("/health/mesh"))[1]["services"]
+        return next((each for each in services if each["service"] == name), {"state": None})
+
+    async def is_up(self, name: str) -> bool:
+        try:
+            return bool((await self.service(name))["state"] == "UP")
+        except aiohttp.ClientConnectionError:
+            return False
+
+    async def wait_for(self, name: str, state: str, seconds: float = 15) -> None:
+        async def reached() -> bool:
+            return bool((await self.service(name))["state"] == state)
+
+        await wait_until(f"{name} is {state}", reached, seconds)
+
+
+@asynccontextmanager
+async def _service(settings: HealthAggregatorSettings, name: str) -> AsyncIterator[tuple[Health, "asyncio.Task[None]"]]:
+    """A service that does nothing but beat; says goodbye at the end of the block unless its task was cancelled."""
+    mine = ServiceSettings(
+        service=name,
+        instance=f"{name}-1",
+        http_port=0,
+        schemas_dir=settings.schemas_dir,
+        kafka_brokers=settings.kafka_brokers,
+        heartbeat_interval_s=settings.heartbeat_interval_s,
+    )
+    health, stop = Health(name, "1"), asyncio.Event()
+    task = asyncio.create_task(heartbeat(mine, health, stop))
+    try:
+        yield health, task
+    finally:
+        stop.set()
+        await asyncio.wait([task], timeout=10)
+
+
+async def _events(settings: HealthAggregatorSettings, service: str) -> list[tuple[str, str]]:
+    """(previous, current) of every HealthChanged of the service, in order."""
+    registry = Registry.load(settings.schemas_dir)
+    codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE).name
+    moves = []
+    async with open_reader(settings.kafka_brokers, "test") as reader:
+        ranges = {tp: both for tp, both in (await topic_ranges(reader, [topic])).items() if both[0] < both[1]}
+        reader.assign(list(ranges))
+        for partition, (first, _end) in ranges.items():
+            reader.seek(partition, first)
+        for partition, (_first, end) in ranges.items():
+            while await reader.position(partition) < end:
+                for record in (await reader.getmany(timeout_ms=500)).get(partition, ()):
+                    value = codec.decode(record.value).value
+                    if value["service"] == service:
+                        moves.append((value["previous"], value["current"]))
+    return moves
+
+
+async def test_the_life_of_a_service(make_settings: MakeSettings, name: str) -> None:
+    settings, one = make_settings(), f"{name}-one"
+    async with _aggregator(settings) as asked:
+        async with _service(settings, one) as (health, _task):
+            await asked.wait_for(one, "UP")
+            health.note("loop", "database is away")
+            await asked.wait_for(one, "DEGRADED")
+            assert (await asked.service(one))["reason"] == f"{one}-1: loop: database is away"
+            health.note("loop", None)
+            await asked.wait_for(one, "UP")
+        await asked.wait_for(one, "DOWN")
+        assert "said goodbye" in (await asked.service(one))["reason"]
+        async with _service(settings, one) as (_health, task):
+            await asked.wait_for(one, "UP")
+            task.cancel()  # silence without a goodbye
+            await asked.wait_for(one, "DOWN")
+        assert "no heartbeat" in (await asked.service(one))["reason"]
+        states = ["UNKNOWN", "UP", "DEGRADED", "UP", "DOWN", "UP", "DOWN"]
+        expected = list(pairwise(states))
+
+        async def told() -> bool:
+            return await _events(settings, one) == expected
+
+        await wait_until(f"the events {expected}", told, 10)
+
+
+async def test_probes_metrics_and_lag_over_http(make_settings: MakeSettings, name: str) -> None:
+    settings = make_settings()
+    async with _aggregator(settings) as asked:
+        assert (await asked.get("/health/ready"))[0] == 200
+        assert (await asked.get("/health/live"))[0] == 200
+
+        async def own_group() -> bool:
+            status, body = await asked.get("/lag")
+            assert status == 200
+            return [row["group"] for row in body["items"]] == [settings.service]
+
+        await wait_until("the aggregator's own group is listed", own_group, 10)
+
+        async def on_metrics() -> bool:
+            text = (await asked.get("/metrics"))[1]
+            return (
+                f'atlas_service_state{{service="{name}",state="UP"}} 1.0' in text
+                and f'atlas_consumer_lag_seconds{{group="{name}"' in text
+            )
+
+        await wait_until("mesh and lag in /metrics", on_metrics, 10)
+
+
+async def test_a_restarted_aggregator_tells_what_it_missed(make_settings: MakeSettings, name: str) -> None:
+    settings, dies, lives = make_settings(), f"{name}-dies", f"{name}-lives"
+    async with _service(settings, lives):
+        async with _aggregator(settings) as asked, _service(settings, dies) as (_health, task):
+            await asked.wait_for(dies, "UP")
+            await asked.wait_for(lives, "UP")
+            before = (await asked.service(lives))["since"]
+            task.cancel()
+        # It died within the window: the first aggregator left without having told.
+        if ("UP", "DOWN") in await _events(settings, dies):
+            pytest.fail("the aggregator told before it was stopped: the test shows nothing")
+        async with _aggregator(settings) as asked:
+            await asked.wait_for(dies, "DOWN")
+            await asked.wait_for(lives, "UP")
+            assert (await asked.service(lives))["since"] == before
+        assert await _events(settings, lives) == [("UNKNOWN", "UP")]
+        assert await _events(settings, dies) == [("UNKNOWN", "UP"), ("UP", "DOWN")]
+
+
+async def test_an_undecodable_heartbeat_is_a_dead_letter_and_the_rest_goes_on(
+    servers: Servers, make_settings: MakeSettings, name: str
+) -> None:
+    settings = make_settings()
+    beats = f"{name}.health.heartbeats"
+    async with _aggregator(settings) as asked:
+        async with open_producer(servers.kafka_brokers, "test") as producer:
+            await send_all(producer, [Outgoing(beats, b"k", b"junk", [("a", b"1")])])
+        async with _service(settings, f"{name}-after"):
+            await asked.wait_for(f"{name}-after", "UP")
+    async with open_reader(servers.kafka_brokers, "test") as reader:
+        ranges = await topic_ranges(reader, [f"{beats}.dlq"])
+        reader.assign(list(ranges))
+        await reader.seek_to_beginning()
+        letter = await asyncio.wait_for(reader.getone(), 10)
+    assert (letter.key, letter.value) == (b"k", b"junk")
+    headers = dict(letter.headers)
+    assert headers["a"] == b"1"
+    assert headers["atlas_dlq_group"] == name.encode()
+    assert headers["atlas_dlq_error"]
+
+
+async def test_a_crash_in_handling_ends_the_service(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_args: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("atlas_health_aggregator.liveness.Mesh.observe", breaks)
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(serve(make_settings(), asyncio.Event()), 20)
+    assert caught.group_contains(ZeroDivisionError, match="a bug")
+
+
+async def test_stopping_while_kafka_is_away_is_quick(make_settings: MakeSettings) -> None:
+    settings, stop = make_settings(kafka_brokers="127.0.0.1:1"), asyncio.Event()
+    task = asyncio.create_task(serve(settings, stop))
+    async with aiohttp.ClientSession() as client:
+        asked = Asked(client, f"http://127.0.0.1:{settings.http_port}")
+
+        async def answers() -> bool:
+            _raise_if_done(task)
+            try:
+                return bool((await asked.get("/health/ready"))[1]["reasons"] == {"start": "waiting for Kafka"})
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await wait_until("the probes answer", answers, 5)
+        assert (await asked.get("/health/live"))[0] == 200
+    stop.set()
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert done
+    error = task.exception()
+    assert error is not None
+    assert fate_of(error) is Fate.TRANSIENT, "run() takes it for a clean end after stop"
+
+
+async def test_a_killed_service_is_down_within_15_s_with_the_settings_as_shipped(
+    servers: Servers, schemas: Path, name: str, free_port: int
+) -> None:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("ATLAS_")}
+    env |= {
+        "ATLAS_KAFKA_BROKERS": servers.kafka_brokers,
+        "ATLAS_SCHEMAS_DIR": str(schemas),
+        "ATLAS_SERVICE": name,
+        "ATLAS_HTTP_PORT": str(free_port),
+        "ATLAS_HEALTH_LAG_GROUPS": name,
+    }
+    beating = """
+        from atlas_runtime.heartbeat import heartbeat
+        from atlas_runtime.probes import Health
+        from atlas_runtime.run import run
+        from atlas_runtime.settings import ServiceSettings
+        async def serve(settings, stop):
+            await heartbeat(settings, Health(settings.service), stop)
+        run(ServiceSettings(), serve)
+    """
+    victim_name = f"{name}-victim"
+    aggregator = await asyncio.create_subprocess_exec(sys.executable, "-m", "atlas_health_aggregator", env=env)
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(beating), env={**env, "ATLAS_SERVICE": victim_name}
+    )
+    settings = HealthAggregatorSettings(kafka_brokers=servers.kafka_brokers, schemas_dir=schemas)
+    registry = Registry.load(schemas)
+    codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE).name
+    try:
+        async with aiohttp.ClientSession() as client:
+            asked = Asked(client, f"http://127.0.0.1:{free_port}")
+            await wait_until("the victim is up", lambda: asked.is_up(victim_name), 30)
+            victim.kill()
+            killed = time.monotonic()
+            await asked.wait_for(victim_name, "DOWN", 15)
+
+            async def told() -> bool:
+                last = await last_changes(settings.kafka_brokers, codec, topic, "test")
+                return ("DOWN", victim_name) in [(change.current.value, change.service) for change in last]
+
+            await wait_until("the event", told, 15 - (time.monotonic() - killed))
+        aggregator.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(aggregator.wait(), 10) == 0
+    finally:
+        for process in (aggregator, victim):
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

@@ -1,0 +1,280 @@
+"""Lag on a real broker: quiet topics, dead groups, transactions, retention."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import RecordsToDelete
+from atlas_health_aggregator.lag import LagReader, watch_lag
+from atlas_health_aggregator.lag_rows import LagRow, LagState
+from atlas_health_aggregator.settings import HealthAggregatorSettings
+from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_local.testing import MakeTopic, Servers
+from atlas_local.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def lag(servers: Servers, name: str) -> AsyncIterator[LagReader]:
+    settings = HealthAggregatorSettings(
+        kafka_brokers=servers.kafka_brokers, instance=name, health_lag_groups=f"{name}.*"
+    )
+    async with LagReader(settings) as reader:
+        yield reader
+
+
+async def _rows(lag: LagReader) -> dict[int, LagRow]:
+    return {row.partition: row for row in (await lag.read()).rows}
+
+
+async def _produce(servers: Servers, topic: str, count: int, age_s: float = 0, partition: int = 0) -> int:
+    """Records whose timestamps are `age_s` in the past, 1 ms apart; the first one's timestamp in milliseconds."""
+    first = time.time_ns() // 1_000_000 - round(age_s * 1000)
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        records = [Outgoing(topic, None, b"x", timestamp_ms=first + n, partition=partition) for n in range(count)]
+        for result in await send_all(producer, records):
+            assert not isinstance(result, Exception), result
+    return first
+
+
+async def _commit(servers: Servers, group: str, offsets: dict[tuple[str, int], int]) -> None:
+    """Commit for the group, and leave it without members."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers.kafka_brokers, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = {TopicPartition(topic, partition): offset for (topic, partition), offset in offsets.items()}
+        consumer.assign(list(partitions))
+        await consumer.commit(partitions)
+    finally:
+        await consumer.stop()
+
+
+async def _transaction(servers: Servers, topic: str, count: int, *, abort: bool = False) -> None:
+    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"{topic}-tx") as producer:
+        await producer.begin_transaction()
+        for _ in range(count):
+            await producer.send_and_wait(topic, b"x", partition=0)
+        await (producer.abort_transaction() if abort else producer.commit_transaction())
+
+
+async def test_a_dead_group_on_a_quiet_topic(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=2, config={"retention.ms": "3600000"})
+    await _produce(servers, topic, 5, age_s=600)
+    await _produce(servers, topic, 1, age_s=100, partition=1)
+    await _commit(servers, name, {(topic, 0): 3, (topic, 1): 1})
+
+    rows = await _rows(lag)
+    behind, caught_up = rows[0], rows[1]
+    assert (behind.group, behind.topic, behind.committed, behind.end) == (name, topic, 3, 5)
+    assert (behind.lag_records, behind.state, behind.members) == (2, LagState.NO_MEMBERS, 0)
+    assert behind.lag_seconds == pytest.approx(600, abs=5)
+    assert behind.retention_margin_s == pytest.approx(3000, abs=5)
+    assert (caught_up.lag_records, caught_up.lag_seconds, caught_up.state) == (0, 0.0, LagState.CAUGHT_UP)
+
+    # Quiet: nothing is produced, and the seconds go on counting.
+    before = behind.lag_seconds
+    assert before is not None
+    await wait_until("the lag grows with time", lambda: _older(lag, before + 0.2), 5)
+    await _commit(servers, name, {(topic, 0): 5})
+    assert (await _rows(lag))[0].lag_seconds == 0.0
+
+
+async def _older(lag: LagReader, seconds: float) -> bool:
+    return ((await _rows(lag))[0].lag_seconds or 0.0) > seconds
+
+
+async def test_the_age_is_that_of_the_record_at_the_commit(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, 10, age_s=900)
+    await _produce(servers, topic, 10, age_s=30)
+    await _commit(servers, name, {(topic, 0): 9})
+    assert (await _rows(lag))[0].lag_seconds == pytest.approx(900, abs=5)
+    await _commit(servers, name, {(topic, 0): 10})
+    assert (await _rows(lag))[0].lag_seconds == pytest.approx(30, abs=5)
+
+
+async def test_a_caught_up_reader_of_a_transactional_topic_has_no_lag(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _transaction(servers, topic, 3)
+    await _transaction(servers, topic, 2)
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=servers.kafka_brokers,
+        group_id=name,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        records = [await consumer.getone() for _ in range(5)]
+        partition = TopicPartition(topic, 0)
+        await consumer.commit({partition: records[-1].offset + 1})
+
+        row = (await _rows(lag))[0]
+        assert (row.committed, row.end) == (6, 7), "the last marker lies behind the commit"
+        assert (row.lag_records, row.lag_seconds, row.state, row.members) == (0, 0.0, LagState.CAUGHT_UP, 1)
+
+        await _transaction(servers, topic, 4, abort=True)
+        row = (await _rows(lag))[0]
+        assert row.end == 12
+        assert (row.lag_records, row.lag_seconds) == (0, 0.0), "nobody will ever read what was aborted"
+
+        await _transaction(servers, topic, 1)
+        row = (await _rows(lag))[0]
+        assert (row.lag_records, row.state) == (2, LagState.LAGGING), "one record and its marker"
+        assert row.lag_seconds == pytest.approx(0, abs=5)
+    finally:
+        await consumer.stop()
+
+
+async def test_an_open_transaction_is_not_yet_lag(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, 2)
+    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"{topic}-open") as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"x", partition=0)
+        await _commit(servers, f"{name}-committed", {(topic, 0): 2})
+        await _commit(servers, f"{name}-uncommitted", {(topic, 0): 3})
+        rows = (await lag.read()).rows
+        assert {row.group: (row.lag_records, row.state) for row in rows} == {
+            f"{name}-committed": (0, LagState.CAUGHT_UP),
+            f"{name}-uncommitted": (0, LagState.CAUGHT_UP),  # past the last stable offset, not past the end
+        }
+        await producer.commit_transaction()
+    lagging = {row.group: row.lag_records for row in (await lag.read()).rows}
+    assert lagging == {f"{name}-committed": 2, f"{name}-uncommitted": 0}
+
+
+async def test_records_deleted_unread_are_lost_and_markers_are_not(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    plain, transactional = await make_topic(partitions=1), await make_topic(partitions=1)
+    await _produce(servers, plain, 10, age_s=50)
+    await _transaction(servers, transactional, 3)
+    await _commit(servers, name, {(plain, 0): 2, (transactional, 0): 3})
+    assert {row.records_lost for row in (await lag.read()).rows} == {0}
+    async with open_admin(servers.kafka_brokers) as admin:
+        await admin.delete_records(
+            {
+                TopicPartition(plain, 0): RecordsToDelete(before_offset=7),
+                TopicPartition(transactional, 0): RecordsToDelete(before_offset=4),
+            }
+        )
+    rows = {row.topic: row for row in (await lag.read()).rows}
+    assert (rows[plain].records_lost, rows[plain].lag_records, rows[plain].state) == (5, 3, LagState.LOST)
+    assert rows[plain].lag_seconds == pytest.approx(50, abs=5)
+    assert (rows[transactional].records_lost, rows[transactional].state) == (0, LagState.CAUGHT_UP)
+
+
+async def test_a_commit_past_the_end_is_a_topic_made_anew(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, 2)
+    await _commit(servers, name, {(topic, 0): 5})
+    (row,) = (await lag.read()).rows
+    assert (row.state, row.end, row.lag_records) == (LagState.BEYOND_END, 2, 0)
+
+
+async def test_a_deleted_topic_has_no_rows(servers: Servers, lag: LagReader, name: str) -> None:
+    kept, gone = f"{name}.kept", f"{name}.gone"
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(kept, 1), TopicSpec(gone, 1)])
+    # A member that stays: the broker forgets what a group without members committed to a topic that is deleted.
+    consumer = AIOKafkaConsumer(
+        kept, gone, bootstrap_servers=servers.kafka_brokers, group_id=name, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        await consumer.commit({TopicPartition(kept, 0): 0, TopicPartition(gone, 0): 0})
+        assert {row.topic for row in (await lag.read()).rows} == {kept, gone}
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([gone])
+
+            async def only_kept() -> bool:
+                return {row.topic for row in (await lag.read()).rows} == {kept}
+
+            await wait_until("the deleted topic has no rows", only_kept, 10)
+            await admin.delete_topics([kept])
+    finally:
+        await consumer.stop()
+
+
+async def test_a_partition_the_group_never_committed(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=2)
+    await _produce(servers, topic, 3, age_s=20, partition=1)
+    await _commit(servers, name, {(topic, 0): 0})
+    row = (await _rows(lag))[1]
+    assert (row.committed, row.lag_records) == (None, 3)
+    assert row.lag_seconds == pytest.approx(20, abs=5)
+
+
+async def test_a_record_is_read_once_while_the_group_does_not_move(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, 3)
+    await _transaction(servers, topic, 1)
+    await _commit(servers, f"{name}-behind", {(topic, 0): 1})
+    await _commit(servers, f"{name}-caught-up", {(topic, 0): 4})
+    first = await lag.read()
+    assigned: list[object] = []
+    monkeypatch.setattr(AIOKafkaConsumer, "assign", lambda _self, partitions: assigned.append(partitions))
+    second = await lag.read()
+    assert assigned == []
+    assert [row.lag_records for row in second.rows] == [row.lag_records for row in first.rows] == [4, 0]
+
+
+async def test_compressed_batches_are_read(servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str) -> None:
+    """A batch far above the fetch size comes whole, and the record inside it is found."""
+    topic = await make_topic(partitions=1)
+    async with open_producer(servers.kafka_brokers, "test", compression="zstd") as producer:
+        batch = producer.create_batch()
+        now_ms = time.time_ns() // 1_000_000
+        for n in range(500):
+            assert batch.append(key=None, value=bytes(range(200)) * 2, timestamp=now_ms - 500_000 + n * 1000)
+        await (await producer.send_batch(batch, topic, partition=0))
+    await _commit(servers, name, {(topic, 0): 400})
+    row = (await _rows(lag))[0]
+    assert (row.lag_records, row.state) == (100, LagState.NO_MEMBERS)
+    assert row.lag_seconds == pytest.approx(100, abs=5)
+
+
+async def test_a_report_may_be_as_old_as_the_caller_says(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _commit(servers, name, {(topic, 0): 0})
+    report = await lag.read()
+    assert await lag.read(max_age_s=60) is report
+    assert await lag.read() is not report
+
+
+async def test_watching_says_why_it_can_not_read(name: str) -> None:
+    settings = HealthAggregatorSettings(kafka_brokers="127.0.0.1:1", instance=name)
+    heard: list[str | None] = []
+
+    async with LagReader(settings) as lag:
+
+        async def fails(_max_age_s: float = 0.0) -> None:
+            raise TimeoutError("no broker")
+
+        lag.read = fails  # type: ignore[method-assign, assignment]
+        watching = asyncio.create_task(watch_lag(lag, 0.01, heard.append))
+        await wait_until("the reason", lambda: len(heard) >= 2, 5)
+        watching.cancel()
+    assert heard[0] == "lag not read: TimeoutError: no broker"

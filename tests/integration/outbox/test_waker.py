@@ -1,0 +1,48 @@
+import asyncio
+
+import asyncpg
+import pytest
+from atlas_outbox.waker import CHANNEL, open_waker
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_nudge_reaches_a_listener_and_a_burst_is_few_notifications(database):
+    heard = asyncio.Queue()
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.add_listener(CHANNEL, lambda *_: heard.put_nowait(None))
+        async with open_waker(database) as waker:
+            for _ in range(1000):
+                waker.nudge()
+            await asyncio.wait_for(heard.get(), 5)
+            waker.nudge()
+            await asyncio.wait_for(heard.get(), 5)
+            assert heard.qsize() < 5
+    finally:
+        await connection.close()
+
+
+async def test_it_reconnects_after_its_connection_was_ended(database):
+    heard = asyncio.Event()
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.add_listener(CHANNEL, lambda *_: heard.set())
+        async with open_waker(database) as waker:
+            waker.nudge()
+            await asyncio.wait_for(heard.wait(), 5)
+            ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'NOTIFY%'"
+            assert await connection.fetchval(ended + " AND datname = current_database()") == 1
+            heard.clear()
+            async with asyncio.timeout(5):
+                while not heard.is_set():
+                    waker.nudge()
+                    await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+
+
+async def test_without_a_database_nudges_are_harmless():
+    async with open_waker("postgresql://nobody@127.0.0.1:1/none") as waker:
+        waker.nudge()
+        await asyncio.sleep(0)

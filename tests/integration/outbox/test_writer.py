@@ -1,0 +1,62 @@
+import asyncpg
+import pytest
+from atlas_outbox.headers import unpack_headers
+from atlas_outbox.shards import shard_of
+from atlas_outbox.writer import OutboxRecord, append, append_many
+
+pytestmark = pytest.mark.integration
+
+
+def record(number: int) -> OutboxRecord:
+    return OutboxRecord("users.events", f"user-{number}".encode(), b"\x00value", [("ce_id", b"1"), ("none", None)])
+
+
+@pytest.fixture
+async def connection(database):
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()
+
+
+async def test_a_row_holds_what_was_appended(connection):
+    async with connection.transaction():
+        row_id = await append(connection, record(1))
+    row = await connection.fetchrow("SELECT * FROM outbox.records")
+    assert row["id"] == row_id
+    assert (row["topic"], row["key"], row["value"]) == ("users.events", b"user-1", b"\x00value")
+    assert unpack_headers(row["headers"]) == [("ce_id", b"1"), ("none", None)]
+    assert row["shard"] == shard_of("users.events", b"user-1")
+
+
+async def test_many_rows_get_ids_in_their_order(connection):
+    async with connection.transaction():
+        ids = await append_many(connection, [record(n) for n in range(500)])
+    rows = await connection.fetch("SELECT id, key FROM outbox.records ORDER BY id")
+    assert [row["id"] for row in rows] == ids
+    assert [row["key"] for row in rows] == [f"user-{n}".encode() for n in range(500)]
+
+
+async def test_no_records_write_nothing(connection):
+    async with connection.transaction():
+        assert await append_many(connection, []) == []
+
+
+async def test_a_null_value_is_kept(connection):
+    async with connection.transaction():
+        await append(connection, OutboxRecord("t", b"k", None))
+    assert await connection.fetchval("SELECT value FROM outbox.records") is None
+
+
+async def test_a_rolled_back_row_is_gone(connection):
+    transaction = connection.transaction()
+    await transaction.start()
+    await append(connection, record(1))
+    await transaction.rollback()
+    assert await connection.fetchval("SELECT count(*) FROM outbox.records") == 0
+
+
+async def test_outside_a_transaction_it_refuses(connection):
+    with pytest.raises(RuntimeError, match="inside the transaction"):
+        await append(connection, record(1))
+    with pytest.raises(RuntimeError, match="inside the transaction"):
+        await append_many(connection, [record(1)])

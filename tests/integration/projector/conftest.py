@@ -1,0 +1,165 @@
+"""A rig: a topic, a database and a cache of the test's own, and projections pointed at them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_kafka.deadletters import DeadLetters
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.loop import ConsumerConfig, consume
+from atlas_kafka.producer import Delivery, Outgoing, open_producer, send_all
+from atlas_local.testing import MakeTopic, Servers
+from atlas_local.waiting import wait_until
+from atlas_projector.live import Live
+from atlas_projector.projection import Projection
+from atlas_projector.rebuilds import Rebuilds
+from atlas_readmodel.cache import Cache, open_cache
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+PARTITIONS = 2
+
+
+@dataclass
+class Rig:
+    """Everything a projection needs, of this test alone."""
+
+    servers: Servers
+    topic: str
+    dsn: str
+    pool: "asyncpg.Pool[Any]"
+    cache: Cache
+    codec: Codec
+    producer: AIOKafkaProducer
+
+    def pointed(self, projection: Projection, **changed: Any) -> Projection:
+        """The projection, reading this test's topic."""
+        return replace(projection, topics=(self.topic,), **changed)
+
+    def live(self, projection: Projection) -> Live:
+        return Live(projection, self.pool, self.cache, self.codec, DeadLetters(self.producer))
+
+    def rebuilds(self, *lives: Live) -> Rebuilds:
+        named = {live.projection.name: live for live in lives}
+        return Rebuilds(self.pool, self.codec, self.servers.kafka_brokers, named)
+
+    @asynccontextmanager
+    async def running(
+        self, live: Live, *, group: str | None = None, max_records: int = 500
+    ) -> AsyncIterator["asyncio.Task[None]"]:
+        """The consumer loop of a projection, in a group of this test; stopped in order at the end."""
+        stop = asyncio.Event()
+        config = ConsumerConfig(
+            self.servers.kafka_brokers, group or uuid.uuid4().hex, (self.topic,), "test", max_records=max_records
+        )
+
+        def on_state(reason: str | None) -> None:
+            live.reason = reason
+
+        task = asyncio.create_task(consume(config, live, stop, on_state))
+        try:
+            yield task
+        finally:
+            stop.set()
+            await task
+
+    async def send(
+        self,
+        event_type: str,
+        value: Mapping[str, Any],
+        *,
+        key: str,
+        sequence: int | None = None,
+        partition: int | None = None,
+    ) -> Delivery:
+        headers = [("ce_type", event_type.encode())]
+        if sequence is not None:
+            headers.append(("ce_sequence", str(sequence).encode()))
+        return await self.send_raw(self.codec.encode(event_type, value), key=key, headers=headers, partition=partition)
+
+    async def send_raw(
+        self, value: bytes | None, *, key: str, headers: Any = (), partition: int | None = None
+    ) -> Delivery:
+        (sent,) = await send_all(
+            self.producer, [Outgoing(self.topic, key.encode(), value, headers, partition=partition)]
+        )
+        assert isinstance(sent, Delivery), sent
+        return sent
+
+    async def register(
+        self, user_id: str, version: int = 1, *, email: str = "a@x", partition: int | None = None
+    ) -> Delivery:
+        value = {"user_id": user_id, "email": email, "display_name": "A", "country": None, "registered_at": version}
+        return await self.send("users.UserRegistered", value, key=user_id, sequence=version, partition=partition)
+
+    async def fly(self, count: int, start: int = 0) -> None:
+        """Flights with ids from `start`, every tenth cancelled, spread over the partitions."""
+        outgoing = []
+        for n in range(start, start + count):
+            value: dict[str, Any] = {
+                "flight_id": f"f{n}",
+                "carrier": ("UA", "AA", "DL")[n % 3],
+                "flight_number": n,
+                "tail_number": None,
+                "origin": ("EWR", "JFK")[n % 2],
+                "destination": f"D{n % 5}",
+                "scheduled_departure": n,
+                "distance_miles": n,
+            }
+            kind = "flights.FlightCancelled" if n % 10 == 0 else "flights.FlightDeparted"
+            if n % 10:
+                value |= {"departure_delay_minutes": n % 40, "arrival_delay_minutes": None, "air_time_minutes": n}
+            headers = [("ce_type", kind.encode())]
+            outgoing.append(Outgoing(self.topic, value["flight_id"].encode(), self.codec.encode(kind, value), headers))
+        for result in await send_all(self.producer, outgoing):
+            assert isinstance(result, Delivery), result
+
+    async def ends(self) -> dict[str, int]:
+        """Where the topic's partitions end."""
+        async with open_reader(self.servers.kafka_brokers, "test-ends") as reader:
+            ranges = await topic_ranges(reader, (self.topic,))
+        return {f"{place.topic}/{place.partition}": end for place, (_first, end) in ranges.items()}
+
+    async def positions(self, projection: Projection) -> dict[str, int]:
+        """The durable positions of the live generation."""
+        rows = await self.pool.fetch(
+            "SELECT topic, partition, next_offset FROM readmodel.positions JOIN readmodel.projections ON"
+            " name = projection AND live_generation = generation WHERE projection = $1",
+            projection.name,
+        )
+        return {f"{row['topic']}/{row['partition']}": row["next_offset"] for row in rows}
+
+    async def settled(self, projection: Projection, seconds: float = 20) -> None:
+        """Wait until the live generation has everything that is on the topic now."""
+        ends = await self.ends()
+
+        async def there() -> bool:
+            return await self.positions(projection) == ends
+
+        await wait_until(f"{projection.name} at the end of its topic", there, seconds)
+
+    async def rows(self, projection: Projection, generation: int | None = None) -> list[dict[str, Any]]:
+        """Every row of the view, or of one generation's table, in order."""
+        relation = f"readmodel.{projection.name}" + (f"_g{generation}" if generation else "")
+        return [dict(row) for row in await self.pool.fetch(f"SELECT * FROM {relation} AS every ORDER BY every")]
+
+
+@pytest.fixture
+async def rig(servers: Servers, database: str, make_topic: MakeTopic) -> AsyncIterator[Rig]:
+    topic = await make_topic(partitions=PARTITIONS)
+    await make_topic(f"{topic}.dlq", partitions=1)
+    codec = Codec(Registry.load(SCHEMAS))
+    async with (
+        asyncpg.create_pool(database, min_size=1, max_size=16, command_timeout=30) as pool,
+        open_cache(servers.redis_url, namespace=topic) as cache,
+        open_producer(servers.kafka_brokers, "test-rig") as producer,
+    ):
+        yield Rig(servers, topic, database, pool, cache, codec, producer)

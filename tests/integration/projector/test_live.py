@@ -1,0 +1,252 @@
+"""The live loop on the real servers: effects once, fencing, dead letters, the cache."""
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+from atlas_contracts.events import Meta
+from atlas_kafka.fates import Transient
+from atlas_kafka.groups import open_reader
+from atlas_local.waiting import wait_until
+from atlas_projector.projection import Row, Value
+from atlas_projector.projections.flights import FLIGHTS
+from atlas_projector.projections.routes import ROUTES
+from atlas_projector.projections.users import USERS
+from atlas_readmodel.reader import Reader
+from atlas_readmodel.token import Token
+
+if TYPE_CHECKING:
+    from tests.integration.projector.conftest import Rig
+
+pytestmark = pytest.mark.integration
+
+
+async def fetched(rig: "Rig") -> dict[TopicPartition, list[Any]]:
+    """All records of the topic, as the loop would hand them over."""
+    records: dict[TopicPartition, list[Any]] = {}
+    ends = await rig.ends()
+    async with open_reader(rig.servers.kafka_brokers, "test-fetch") as reader:
+        partitions = [TopicPartition(rig.topic, int(place.rsplit("/", 1)[1])) for place in ends]
+        reader.assign(partitions)
+        await reader.seek_to_beginning(*partitions)
+        while sum(map(len, records.values())) < sum(ends.values()):
+            for partition, batch in (await reader.getmany(timeout_ms=500)).items():
+                records.setdefault(partition, []).extend(batch)
+    return records
+
+
+async def test_events_become_rows(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    async with rig.running(rig.live(users)):
+        sent = await rig.register("u1", email="ann@x")
+        assert await Reader(rig.pool, rig.cache).wait_for(
+            Token.of_records({(rig.topic, sent.partition): sent.offset}), 20
+        )
+        user = await Reader(rig.pool, rig.cache).user("u1", cached=False)
+    assert user is not None
+    assert (user["email"], user["status"], user["version"]) == ("ann@x", "active", 1)
+
+
+async def test_the_group_follows_the_positions(rig: "Rig") -> None:
+    from atlas_kafka.admin import open_admin
+    from atlas_kafka.groups import committed_offsets
+
+    users, group = rig.pointed(USERS), uuid.uuid4().hex
+    async with rig.running(rig.live(users), group=group), open_admin(rig.servers.kafka_brokers) as admin:
+        for n in range(5):
+            await rig.register(f"u{n}")
+        await rig.settled(users)
+        positions = await rig.positions(users)
+
+        async def followed() -> bool:
+            committed = await committed_offsets(admin, group)
+            return all(committed.get(TopicPartition(*_place(name)), 0) == at for name, at in positions.items())
+
+        await wait_until("the group's offsets at the positions", followed)
+
+
+def _place(name: str) -> tuple[str, int]:
+    topic, partition = name.rsplit("/", 1)
+    return topic, int(partition)
+
+
+async def test_counters_count_each_record_once_however_often_it_is_delivered(rig: "Rig") -> None:
+    routes = rig.pointed(ROUTES)
+    await rig.fly(300)
+    records = await fetched(rig)
+    live = rig.live(routes)
+    for _ in range(3):  # each time from before the first record: what was done is passed over
+        await live.start_offsets(records)
+        await live.handle(records)
+        await live.handle(records)
+        await live.release(records)
+    assert sum(row["flights"] for row in await rig.rows(routes)) == 300
+    assert await rig.positions(routes) == await rig.ends()
+
+
+async def test_a_restarted_loop_goes_on_where_the_rows_are(rig: "Rig") -> None:
+    """The group's offsets are lost with each new group; the position in PostgreSQL is what counts."""
+    routes = rig.pointed(ROUTES)
+    for start in (0, 100, 200):
+        async with rig.running(rig.live(routes), max_records=37):
+            await rig.fly(100, start)
+            await rig.settled(routes)
+    assert sum(row["flights"] for row in await rig.rows(routes)) == 300
+
+
+async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig") -> None:
+    routes = rig.pointed(ROUTES)
+    await rig.fly(50)
+    records = await fetched(rig)
+    zombie, successor = rig.live(routes), rig.live(routes)
+    await zombie.start_offsets(records)
+    await successor.start_offsets(records)
+    await successor.handle(records)
+    await successor.handle({})
+    await zombie.handle(records)  # begins its transaction
+    with pytest.raises(Transient, match="moved on by another"):
+        await zombie.handle({})
+    assert sum(row["flights"] for row in await rig.rows(routes)) == 50
+    # It begins again where its successor is.
+    offsets = await zombie.start_offsets(records)
+    assert {f"{place.topic}/{place.partition}": at for place, at in offsets.items()} == await rig.ends()
+
+
+async def test_two_instances_share_the_partitions(rig: "Rig") -> None:
+    routes, group = rig.pointed(ROUTES), uuid.uuid4().hex
+    async with rig.running(rig.live(routes), group=group):
+        await rig.fly(100)
+        await rig.settled(routes)
+        second = rig.live(routes)
+        async with rig.running(second, group=group):
+            await wait_until("the second instance has a partition", lambda: second.state()["positions"])
+            await rig.fly(100, 100)
+            await rig.settled(routes)
+        await rig.fly(100, 200)
+        await rig.settled(routes)
+    assert sum(row["flights"] for row in await rig.rows(routes)) == 300
+
+
+async def test_an_older_version_on_the_topic_again_changes_nothing(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    async with rig.running(rig.live(users)):
+        for version, email in ((1, "one@x"), (2, "two@x"), (1, "one@x"), (2, "again@x")):
+            await rig.register("u1", version, email=email)
+        await rig.settled(users)
+    (row,) = await rig.rows(users)
+    assert (row["email"], row["version"]) == ("two@x", 2)
+
+
+async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    await rig.register("u1", partition=0)
+    bad = await rig.send_raw(b"not avro at all", key="u1", partition=0)
+    none = await rig.send_raw(None, key="u1", partition=0)
+    value = {"user_id": "nobody", "reason": None, "deactivated_at": 1}
+    early = await rig.send("users.UserDeactivated", value, key="nobody", sequence=2, partition=0)
+    await rig.register("u2", partition=0)
+    async with rig.running(rig.live(users)):
+        await rig.settled(users)
+    assert [row["user_id"] for row in await rig.rows(users)] == ["u1", "u2"]
+    letters = await _dead_letters(rig, 3)
+    assert [int(letter["atlas_dlq_offset"]) for letter in letters] == [bad.offset, none.offset, early.offset]
+    assert [letter["atlas_dlq_group"] for letter in letters] == ["projector.users"] * 3
+    assert "not framed Avro" in letters[0]["atlas_dlq_error"]
+    assert "no value" in letters[1]["atlas_dlq_error"]
+    assert "nobody was deactivated before" in letters[2]["atlas_dlq_error"]
+    noted = await rig.pool.fetch("SELECT record_offset FROM readmodel.dead_letters ORDER BY 1")
+    assert [row["record_offset"] for row in noted] == [bad.offset, none.offset, early.offset]
+
+
+async def _dead_letters(rig: "Rig", count: int) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    async with open_reader(rig.servers.kafka_brokers, "test-dlq") as reader:
+        partition = TopicPartition(f"{rig.topic}.dlq", 0)
+        reader.assign([partition])
+        await reader.seek_to_beginning(partition)
+
+        async def enough() -> bool:
+            for batch in (await reader.getmany(timeout_ms=200)).values():
+                found.extend({name: value.decode() for name, value in record.headers} for record in batch)
+            return len(found) >= count
+
+        await wait_until(f"{count} dead letters", enough)
+    return found
+
+
+async def test_a_bug_in_a_handler_is_not_swallowed(rig: "Rig") -> None:
+    def broken(_row: Row | None, _event: Value, _meta: Meta) -> Row | None:
+        raise ZeroDivisionError
+
+    users = rig.pointed(USERS, handlers={"users.UserRegistered": broken})
+    await rig.register("u1")
+    with pytest.raises(ZeroDivisionError):
+        async with rig.running(rig.live(users)) as loop:
+            await wait_until("the loop ended", loop.done)
+
+
+async def test_a_row_can_be_deleted(rig: "Rig") -> None:
+    def gone(_row: Row | None, _event: Value, _meta: Meta) -> Row | None:
+        return None
+
+    users = rig.pointed(USERS, handlers={**USERS.handlers, "users.UserDeactivated": gone})
+    async with rig.running(rig.live(users)):
+        await rig.register("u1")
+        await rig.register("u2")
+        await rig.settled(users)
+        value = {"user_id": "u1", "reason": None, "deactivated_at": 1}
+        await rig.send("users.UserDeactivated", value, key="u1", sequence=2)
+        await rig.settled(users)
+    assert [row["user_id"] for row in await rig.rows(users)] == ["u2"]
+
+
+async def test_a_change_outdates_the_cached_row(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    reader = Reader(rig.pool, rig.cache)
+    async with rig.running(rig.live(users)):
+        for version, email in ((1, "one@x"), (2, "two@x"), (3, "three@x")):
+            await rig.register("u1", version, email=email)
+            await rig.settled(users)
+            user = await reader.user("u1")
+            assert user is not None
+            assert user["email"] == email
+            assert await rig.cache.get("users", "u1") == user
+
+
+async def test_without_redis_rows_are_written_and_the_cache_is_outdated_after(rig: "Rig") -> None:
+    from atlas_readmodel.cache import open_cache
+
+    users = rig.pointed(USERS)
+    live = rig.live(users)
+    reader = Reader(rig.pool, rig.cache)
+    async with rig.running(live), open_cache("redis://127.0.0.1:1/0") as away:
+        await rig.register("u1", 1, email="one@x")
+        await rig.settled(users)
+        assert await reader.user("u1") is not None  # cached now
+        connected, live.floors._cache = live.floors._cache, away
+        await rig.register("u1", 2, email="two@x")
+        await rig.settled(users)
+        assert live.floors.missed
+        live.floors._cache = connected
+        await wait_until("the epoch rose", lambda: not live.floors.missed)
+        user = await reader.user("u1")
+    assert user is not None
+    assert user["email"] == "two@x"
+
+
+async def test_flights_and_what_the_loop_says_of_itself(rig: "Rig") -> None:
+    flights = rig.pointed(FLIGHTS)
+    live = rig.live(flights)
+    assert live.state()["state"] == "retrying"
+    async with rig.running(live, max_records=100):
+        await rig.fly(1000)
+        await rig.settled(flights)
+        ends = await rig.ends()
+        await wait_until("the loop says that it is there", lambda: live.state()["positions"] == ends)
+        state = live.state()
+    assert (state["state"], state["generation"], state["events"]) == ("running", 1, 1000)
+    assert state["events_per_second"] > 0
+    rows = await rig.rows(flights)
+    assert len(rows) == 1000
+    assert {row["status"] for row in rows} == {"departed", "cancelled"}

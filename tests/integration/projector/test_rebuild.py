@@ -1,0 +1,301 @@
+"""Rebuilds on the real servers: the same rows, a swap nobody notices, and every way to stop half-way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+from atlas_projector.live import OtherVersion
+from atlas_projector.projection import Projection, Value
+from atlas_projector.projections.flights import FLIGHTS
+from atlas_projector.projections.routes import ROUTES
+from atlas_projector.projections.users import USERS
+from atlas_projector.rebuild import NotIdentical, Progress, RebuildError, Rebuilt, rebuild
+from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
+from atlas_readmodel.reader import Reader
+
+if TYPE_CHECKING:
+    from tests.integration.projector.conftest import Rig
+
+pytestmark = pytest.mark.integration
+
+
+async def run(rig: "Rig", projection: Projection, *, verify: bool = True, progress: Progress | None = None) -> Rebuilt:
+    async with open_topic_source(rig.servers.kafka_brokers, projection.topics, "test-rebuild") as source:
+        return await rebuild(projection, rig.pool, rig.codec, source, progress or Progress(), verify=verify)
+
+
+async def projected(rig: "Rig", projection: Projection) -> None:
+    """Have the live loop do what is on the topic, then stop it."""
+    async with rig.running(rig.live(projection)):
+        await rig.settled(projection)
+
+
+async def live_generation(rig: "Rig", projection: Projection) -> int:
+    value = await rig.pool.fetchval(
+        "SELECT live_generation FROM readmodel.projections WHERE name = $1", projection.name
+    )
+    return int(value)
+
+
+@pytest.mark.parametrize("projection", [FLIGHTS, ROUTES], ids=lambda projection: str(projection.name))
+async def test_a_rebuild_gives_the_same_rows(rig: "Rig", projection: Projection) -> None:
+    pointed = rig.pointed(projection)
+    await rig.fly(1200)
+    await projected(rig, pointed)
+    before = await rig.rows(pointed)
+    progress = Progress()
+    built = await run(rig, pointed, progress=progress)
+    assert built.comparison is not None
+    assert (built.comparison.identical, built.comparison.rows) == (True, built.rows)
+    assert (progress.phase, progress.events, progress.remaining) == ("done", 1200, 0)
+    assert await live_generation(rig, pointed) == 2
+    assert await rig.rows(pointed) == before
+    assert await rig.rows(pointed, 1) == await rig.rows(pointed, 2)
+
+
+async def test_the_live_loop_goes_on_with_the_new_generation(rig: "Rig") -> None:
+    routes = rig.pointed(ROUTES)
+    live = rig.live(routes)
+    async with rig.running(live):
+        await rig.fly(200)
+        await rig.settled(routes)
+        built = await run(rig, routes)
+        await live.swapped(built.epoch)
+        await rig.fly(200, 200)
+        await rig.settled(routes)
+        assert live.state()["generation"] == 2
+    assert sum(row["flights"] for row in await rig.rows(routes)) == 400
+    assert sum(row["flights"] for row in await rig.rows(routes, 1)) == 200
+
+
+async def test_reads_and_writes_go_on_during_rebuilds(rig: "Rig") -> None:
+    """Counters that readers see never fall, no read fails, nothing is lost or counted twice."""
+    routes, stop = rig.pointed(ROUTES), asyncio.Event()
+    reader = Reader(rig.pool, rig.cache)
+    counts: list[int] = []
+    sent = 0
+
+    async def write() -> None:
+        nonlocal sent
+        while not stop.is_set():
+            await rig.fly(100, sent)
+            sent += 100
+
+    async def read() -> None:
+        while not stop.is_set():
+            counts.append(sum(row["flights"] for row in await reader.routes()))
+            await asyncio.sleep(0)
+
+    await rig.fly(10, 10**6)
+    live = rig.live(routes)
+    async with rig.running(live):
+        await rig.settled(routes)
+        tasks = [asyncio.create_task(write()), asyncio.create_task(read())]
+        for _ in range(3):
+            built = await run(rig, routes)
+            assert built.comparison is not None
+            assert built.comparison.identical
+            await live.swapped(built.epoch)
+        stop.set()
+        await asyncio.gather(*tasks)
+        await rig.settled(routes)
+    assert counts == sorted(counts)
+    assert sum(row["flights"] for row in await rig.rows(routes)) == sent + 10
+    assert await live_generation(rig, routes) == 4
+    assert await rig.pool.fetchval("SELECT to_regclass('readmodel.routes_g2')") is None
+
+
+async def test_an_empty_topic_is_done_at_once(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    built = await run(rig, users)
+    assert (built.rows, built.progress.events) == (0, 0)
+    assert built.comparison is not None
+    assert await live_generation(rig, users) == 2
+
+
+class Interrupted(TopicSource):
+    """Gives so many batches, then never another."""
+
+    batches = 3
+
+    async def read(self, start: Positions, until: Positions) -> Batches:
+        async for records in _bounded(super().read(start, until), self.batches):
+            yield records
+
+
+async def _bounded(batches: Batches, count: int) -> Batches:
+    async for records in batches:
+        if count == 0:
+            await asyncio.Event().wait()
+        count -= 1
+        yield records
+
+
+async def test_cancelled_and_gone_on_with(rig: "Rig", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atlas_projector.source.MAX_RECORDS", 100)
+    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    routes = rig.pointed(ROUTES)
+    await rig.fly(1000)
+    await projected(rig, routes)
+    before, progress = await rig.rows(routes), Progress()
+    async with open_topic_source(rig.servers.kafka_brokers, routes.topics, "test") as source:
+        stuck = Interrupted(source._consumer, routes.topics)
+        task = asyncio.create_task(rebuild(routes, rig.pool, rig.codec, stuck, progress))
+        from atlas_local.waiting import wait_until
+
+        await wait_until("it is half-way", lambda: progress.events >= 200)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await live_generation(rig, routes) == 1
+    assert await rig.rows(routes) == before
+    again = Progress()
+    built = await run(rig, routes, progress=again)
+    assert built.comparison is not None
+    assert built.comparison.identical
+    assert 0 < again.events < 1000
+    assert again.to_generation == progress.to_generation == 2
+
+
+async def test_one_process_at_a_time(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    async with rig.pool.acquire() as other:
+        await other.execute("SELECT pg_advisory_lock(hashtextextended('atlas rebuild users', 0))")
+        with pytest.raises(RebuildError, match="another process"):
+            await run(rig, users)
+    await run(rig, users)
+
+
+async def test_what_live_set_aside_is_passed_over_and_nothing_else(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    await rig.register("u1")
+    await rig.send_raw(b"garbage", key="u1")
+    await rig.register("u2")
+    await projected(rig, users)
+    built = await run(rig, users)
+    assert built.comparison is not None
+    assert (built.comparison.identical, built.rows, built.progress.passed_over) == (True, 2, 1)
+    await rig.pool.execute("DELETE FROM readmodel.dead_letters")
+    with pytest.raises(RebuildError, match="not framed Avro"):
+        await run(rig, users)
+    assert await live_generation(rig, users) == 2
+
+
+async def test_rows_that_differ_are_not_swapped_unless_wanted(rig: "Rig") -> None:
+    flights = rig.pointed(FLIGHTS)
+    await rig.fly(50)
+    await projected(rig, flights)
+    await rig.pool.execute("UPDATE readmodel.flights_g1 SET carrier = 'XX' WHERE flight_id IN ('f3', 'f4')")
+    await rig.pool.execute("DELETE FROM readmodel.flights_g1 WHERE flight_id = 'f5'")
+    with pytest.raises(NotIdentical, match="3 rows") as raised:
+        await run(rig, flights)
+    assert raised.value.comparison.different_rows == 3
+    assert await live_generation(rig, flights) == 1
+    built = await run(rig, flights, verify=False)
+    assert built.comparison is None
+    assert len(await rig.rows(flights)) == 50
+    assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.flights WHERE carrier = 'XX'") == 0
+
+
+async def test_records_that_retention_deleted_stop_it(rig: "Rig") -> None:
+    flights = rig.pointed(FLIGHTS)
+    await rig.fly(50)
+    await projected(rig, flights)
+
+    class Eaten(TopicSource):
+        async def read(self, start: Positions, until: Positions) -> AsyncIterator[dict[TopicPartition, list[Any]]]:
+            await _delete_before(rig, 0, 5)
+            async for records in super().read(start, until):
+                yield records
+
+    async with open_topic_source(rig.servers.kafka_brokers, flights.topics, "test") as source:
+        eaten = Eaten(source._consumer, flights.topics)
+        with pytest.raises(RecordsGone, match="begins at offset 5"):
+            await rebuild(flights, rig.pool, rig.codec, eaten, Progress())
+    assert await live_generation(rig, flights) == 1
+
+
+async def _delete_before(rig: "Rig", partition: int, offset: int) -> None:
+    from aiokafka.admin import RecordsToDelete
+    from atlas_kafka.admin import open_admin
+
+    async with open_admin(rig.servers.kafka_brokers) as admin:
+        await admin.delete_records({TopicPartition(rig.topic, partition): RecordsToDelete(before_offset=offset)})
+
+
+async def test_rolled_back_and_caught_up(rig: "Rig") -> None:
+    routes = rig.pointed(ROUTES)
+    live = rig.live(routes)
+    rebuilds = rig.rebuilds(live)
+    async with rig.running(live):
+        await rig.fly(100)
+        await rig.settled(routes)
+        rebuilds.start("routes")
+        await rebuilds.wait("routes")
+        await rig.fly(100, 100)
+        await rig.settled(routes)
+        assert (await rebuilds.rollback("routes")).number == 1
+        await rig.settled(routes)
+        assert live.state()["generation"] == 1
+    assert sum(row["flights"] for row in await rig.rows(routes)) == 200
+    assert await rig.rows(routes, 1) == await rig.rows(routes, 2)
+
+
+def renamed(row: Any, event: Value, meta: Any) -> Any:
+    result = USERS.handlers["users.UserRegistered"](row, event, meta)
+    return None if result is None else result | {"display_name": event["display_name"].lower()}
+
+
+async def test_a_new_version_builds_its_generation_by_itself(rig: "Rig") -> None:
+    """The deploy of a new version: readers keep the old rows until the new ones are there."""
+    users = rig.pointed(USERS)
+    await rig.register("u1")
+    await projected(rig, users)
+    newer = replace(users, version=2, handlers={**users.handlers, "users.UserRegistered": renamed})
+    live = rig.live(newer)
+    with pytest.raises(OtherVersion, match="version 1"):
+        async with rig.running(live) as loop:
+            await loop
+    rebuilds = rig.rebuilds(live)
+    assert await rebuilds.upgrade("users", asyncio.Event())
+    async with rig.running(live):
+        await rig.register("u2")
+        await rig.settled(newer)
+    assert [row["display_name"] for row in await rig.rows(newer)] == ["a", "a"]
+    # Rolled back on purpose, it is not built again behind the operator's back.
+    await rebuilds.rollback("users")
+    assert not await rebuilds.upgrade("users", asyncio.Event())
+    assert await live_generation(rig, users) == 1
+
+
+async def test_a_failure_is_shown_and_harms_nothing_else(rig: "Rig") -> None:
+    def broken(_row: Any, _event: Value, _meta: Any) -> Any:
+        raise ZeroDivisionError("of all things")
+
+    users = rig.pointed(USERS)
+    await rig.register("u1")
+    await projected(rig, users)
+    rebuilds = rig.rebuilds(rig.live(replace(users, handlers=dict.fromkeys(users.handlers, broken))))
+    rebuilds.start("users", verify=True)
+    state: Mapping[str, Any] = await rebuilds.wait("users") or {}
+    assert (state["state"], state["result"]) == ("failed", None)
+    assert "ZeroDivisionError: of all things" in state["error"]
+    assert len(await rig.rows(users)) == 1
+    again = rig.rebuilds(rig.live(users))
+    again.start("users", verify=True, fresh=True)
+    state = await again.wait("users") or {}
+    assert state["state"] == "done"
+    assert state["result"] | {"seconds": 0} == {
+        "projection": "users",
+        "from_generation": 1,
+        "to_generation": 3,
+        "rows": 1,
+        "identical": True,
+        "different_rows": 0,
+        "events": 1,
+        "passed_over": 0,
+        "seconds": 0,
+    }

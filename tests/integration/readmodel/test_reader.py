@@ -1,0 +1,288 @@
+"""Queries over read models as the projector makes them."""
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+from atlas_projector.projections import PROJECTIONS
+from atlas_readmodel import generations
+from atlas_readmodel.cache import Cache
+from atlas_readmodel.reader import InvalidCursor, NotBuilt, Page, Reader
+from atlas_readmodel.token import Token
+
+pytestmark = pytest.mark.integration
+Pool = asyncpg.Pool
+
+
+@pytest.fixture
+async def reader(pool: Pool) -> Reader:
+    async with pool.acquire() as connection:
+        for projection in PROJECTIONS:
+            await generations.ensure_live(connection, projection.model)
+    return Reader(pool, None)
+
+
+async def add_users(pool: Pool, *users: tuple[str, str, str, str, int]) -> None:
+    await pool.executemany(
+        "INSERT INTO readmodel.users_g1 (user_id, email, display_name, status, registered_at, updated_at, version,"
+        " _offset) VALUES ($1, $2, $3, $4, $5, $5, 1, 0)",
+        users,
+    )
+
+
+async def add_flights(pool: Pool, *flights: tuple[str, str, str, str, int]) -> None:
+    await pool.executemany(
+        "INSERT INTO readmodel.flights_g1 (flight_id, carrier, flight_number, origin, destination,"
+        " scheduled_departure, status, distance_miles, _offset) VALUES ($1, $2, 1, $3, $4, $5, 'departed', 1, 0)",
+        flights,
+    )
+
+
+async def pages(ask: Any) -> list[list[str]]:
+    """The ids of every page, until the last."""
+    found, cursor = [], None
+    while True:
+        page: Page = await ask(cursor)
+        found.append([next(iter(item.values())) for item in page.items])
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+async def test_before_the_projector_ran_the_reason_is_named(pool: Pool) -> None:
+    reader = Reader(pool, None)
+    for ask in (reader.user("u"), reader.flight("f"), reader.users(), reader.flights(), reader.routes()):
+        with pytest.raises(NotBuilt, match="is not built yet"):
+            await ask
+    with pytest.raises(NotBuilt, match="carriers"):
+        await reader.carrier("UA")
+    with pytest.raises(NotBuilt, match="flights"):
+        await reader.wait_for(Token.parse("flights.events/0@1"), 1, projection="flights")
+
+
+async def test_empty_read_models(reader: Reader) -> None:
+    assert await reader.user("u1") is None
+    assert await reader.users() == Page([], None)
+    assert await reader.flights(origin="EWR") == Page([], None)
+    assert await reader.routes() == []
+    assert await reader.carriers() == []
+    assert await reader.carrier("UA") is None
+
+
+async def test_one_user_has_the_columns_of_the_contract(pool: Pool, reader: Reader) -> None:
+    await add_users(pool, ("u1", "ann@example.com", "Ann", "active", 1000))
+    assert await reader.user("u1") == {
+        "user_id": "u1",
+        "email": "ann@example.com",
+        "display_name": "Ann",
+        "country": None,
+        "status": "active",
+        "registered_at": 1000,
+        "updated_at": 1000,
+        "version": 1,
+    }
+
+
+async def test_users_page_by_page_the_latest_first(pool: Pool, reader: Reader) -> None:
+    # Two registered in the same millisecond: the id decides, and none is left out or comes twice.
+    await add_users(pool, *((f"u{n}", f"u{n}@x", f"U{n}", "active", n // 2) for n in range(7)))
+    assert await pages(lambda cursor: reader.users(limit=3, cursor=cursor)) == [
+        ["u6", "u5", "u4"],
+        ["u3", "u2", "u1"],
+        ["u0"],
+    ]
+    assert await pages(lambda cursor: reader.users(limit=7, cursor=cursor)) == [[f"u{n}" for n in range(6, -1, -1)]]
+
+
+async def test_users_by_search_and_status(pool: Pool, reader: Reader) -> None:
+    await add_users(
+        pool,
+        ("u1", "ann@example.com", "Ann Q_1", "active", 1),
+        ("u2", "bob@example.org", "Bob", "deactivated", 2),
+        ("u3", "eve@annex.net", "Eve 100%", "active", 3),
+    )
+
+    async def ids(**filters: Any) -> list[str]:
+        return [item["user_id"] for item in (await reader.users(**filters)).items]
+
+    assert await ids(search="ANN") == ["u3", "u1"]
+    assert await ids(search="ann", status="active") == ["u3", "u1"]
+    assert await ids(status="deactivated") == ["u2"]
+    # Wildcards of LIKE are only letters here.
+    assert await ids(search="_") == ["u1"]
+    assert await ids(search="%") == ["u3"]
+    assert await ids(search="\\") == []
+    assert await pages(lambda cursor: reader.users(search="ann", limit=1, cursor=cursor)) == [["u3"], ["u1"]]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "WzEsMl0", "eyJhIjoxfQ", "é", "W10"])
+async def test_a_cursor_that_is_none(reader: Reader, cursor: str) -> None:
+    with pytest.raises(InvalidCursor):
+        await reader.users(cursor=cursor)
+
+
+async def test_flights_by_route_and_carrier(pool: Pool, reader: Reader) -> None:
+    await add_flights(
+        pool,
+        ("f1", "UA", "EWR", "IAH", 1),
+        ("f2", "UA", "EWR", "MIA", 2),
+        ("f3", "AA", "JFK", "MIA", 3),
+        ("f4", "UA", "EWR", "IAH", 4),
+    )
+
+    async def ids(**filters: Any) -> list[str]:
+        return [item["flight_id"] for item in (await reader.flights(**filters)).items]
+
+    assert await ids() == ["f4", "f3", "f2", "f1"]
+    assert await ids(origin="EWR", destination="IAH") == ["f4", "f1"]
+    assert await ids(destination="MIA") == ["f3", "f2"]
+    assert await ids(carrier="UA", origin="EWR") == ["f4", "f2", "f1"]
+    assert await ids(carrier="XX") == []
+    assert await pages(lambda cursor: reader.flights(carrier="UA", limit=2, cursor=cursor)) == [["f4", "f2"], ["f1"]]
+
+
+async def test_statistics_add_up_the_partitions(pool: Pool, reader: Reader) -> None:
+    await pool.executemany(
+        "INSERT INTO readmodel.routes_g1 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
+        [
+            ("EWR", "IAH", 3, 2, 1, 30, 2, 5, 1, 0),
+            ("EWR", "IAH", 1, 1, 0, 30, 1, 0, 0, 1),
+            ("JFK", "MIA", 1, 0, 1, 0, 0, 0, 0, 1),
+        ],
+    )
+    both = await reader.routes()
+    assert [(row["origin"], row["destination"], row["flights"]) for row in both] == [
+        ("EWR", "IAH", 4),
+        ("JFK", "MIA", 1),
+    ]
+    (route,) = await reader.routes(origin="EWR", destination="IAH")
+    assert route == {
+        "origin": "EWR",
+        "destination": "IAH",
+        "flights": 4,
+        "departed": 3,
+        "cancelled": 1,
+        "departure_delay_sum": 60,
+        "departure_delay_count": 3,
+        "arrival_delay_sum": 5,
+        "arrival_delay_count": 1,
+        "mean_departure_delay_minutes": 20.0,
+        "mean_arrival_delay_minutes": 5.0,
+    }
+    (never,) = await reader.routes(destination="MIA")
+    assert (never["mean_departure_delay_minutes"], never["mean_arrival_delay_minutes"]) == (None, None)
+
+
+async def test_carriers_add_up_the_partitions(pool: Pool, reader: Reader) -> None:
+    await pool.executemany(
+        "INSERT INTO readmodel.carriers_g1 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
+        [("UA", 3, 2, 1, 30, 2, 5, 1, 0), ("UA", 1, 1, 0, 30, 1, 0, 0, 1), ("AA", 1, 0, 1, 0, 0, 0, 0, 1)],
+    )
+    assert [(row["carrier"], row["flights"]) for row in await reader.carriers()] == [("UA", 4), ("AA", 1)]
+    carrier = await reader.carrier("UA")
+    assert carrier is not None
+    assert carrier["mean_departure_delay_minutes"] == 20.0
+
+
+async def test_waiting_for_a_version(pool: Pool, reader: Reader) -> None:
+    await add_users(pool, ("u1", "a@x", "A", "active", 1))
+    assert await reader.wait_for(Token.parse("users/u1@1"), 1)
+    began = time.monotonic()
+    assert not await reader.wait_for(Token.parse("users/u1@2"), 0.1)
+    assert time.monotonic() - began < 2
+    waiting = asyncio.create_task(reader.wait_for(Token.parse("users/u1@2"), 5))
+    await pool.execute("UPDATE readmodel.users_g1 SET version = 2")
+    assert await waiting
+
+
+async def test_waiting_for_records(pool: Pool, reader: Reader) -> None:
+    async def at(projection: str, partition: int, next_offset: int) -> None:
+        await pool.execute(
+            "INSERT INTO readmodel.positions VALUES ($1, 1, 'flights.events', $2, $3)"
+            " ON CONFLICT (projection, generation, topic, partition) DO UPDATE SET next_offset = $3",
+            projection,
+            partition,
+            next_offset,
+        )
+
+    token = Token.parse("flights.events/0@4;flights.events/1@9")
+    for projection in ("flights", "routes", "carriers"):
+        await at(projection, 0, 5)
+        await at(projection, 1, 10)
+    assert await reader.wait_for(token, 0.1)
+    await at("routes", 1, 9)
+    assert not await reader.wait_for(token, 0.1)
+    assert await reader.wait_for(token, 0.1, projection="flights")
+    assert not await reader.wait_for(Token.parse("routes:flights.events/1@9"), 0.1)
+    # A partition that was never read, and a topic that nobody reads.
+    assert not await reader.wait_for(Token.parse("flights.events/2@0"), 0.1, projection="flights")
+    assert await reader.wait_for(Token.parse("flights.weather/0@100"), 0.1)
+
+
+async def test_only_users_have_versions(reader: Reader) -> None:
+    with pytest.raises(ValueError, match="flights"):
+        await reader.wait_for(Token.parse("flights/f1@2"), 0.1)
+
+
+async def test_a_cached_row_is_served_until_it_is_outdated(
+    pool: Pool, reader: Reader, cache: Cache, unique: str
+) -> None:
+    cached = Reader(pool, cache)
+    await add_users(pool, (unique, "old@x", "A", "active", 1))
+    first = await cached.user(unique)
+    await pool.execute("UPDATE readmodel.users_g1 SET email = 'new@x', _offset = 1")
+    assert await cached.user(unique) == first
+    assert (await cached.user(unique, cached=False) or {})["email"] == "new@x"
+    await cache.lay_floors("users", {unique: 1})
+    assert (await cached.user(unique) or {})["email"] == "new@x"
+
+
+async def test_a_reader_overtaken_by_a_write_does_not_cache_what_it_read(
+    pool: Pool, reader: Reader, cache: Cache, unique: str
+) -> None:
+    await add_users(pool, (unique, "old@x", "A", "active", 1))
+
+    class Overtaken(Cache):
+        """Between the reader's SELECT and its put a writer commits."""
+
+        async def put(self, projection: str, key: str, row: Any, *, epoch: int, offset: int) -> bool:
+            await cache.lay_floors(projection, {key: 7})
+            await pool.execute("UPDATE readmodel.users_g1 SET email = 'new@x', _offset = 7")
+            return await super().put(projection, key, row, epoch=epoch, offset=offset)
+
+    await Reader(pool, Overtaken(cache._redis, namespace=unique)).user(unique)
+    assert (await Reader(pool, cache).user(unique) or {})["email"] == "new@x"
+
+
+async def test_reads_go_on_while_views_are_replaced(pool: Pool, reader: Reader) -> None:
+    """Prepared statements outlive their view; a reader sees neither an error nor an older generation."""
+    from atlas_projector.projections.users import USERS
+
+    await add_users(pool, ("u1", "1@x", "A", "active", 1))
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    async def read() -> None:
+        while not stop.is_set():
+            user = await reader.user("u1")
+            assert user is not None
+            seen.append(int(user["email"].split("@")[0]))
+            await reader.users(search="x")
+
+    tasks = [asyncio.create_task(read()) for _ in range(4)]
+    for _ in range(5):
+        async with pool.acquire() as connection:
+            generation = await generations.begin(connection, USERS.model)
+            await connection.execute(
+                f"INSERT INTO readmodel.users_g{generation.number} (user_id, email, display_name, status,"
+                f" registered_at, updated_at, version, _offset)"
+                f" VALUES ('u1', '{generation.number}@x', 'A', 'active', 1, 1, 1, 1)"
+            )
+            async with connection.transaction():
+                await generations.swap(connection, USERS.model, generation.number)
+            await generations.drop_superseded(connection, "users")
+    stop.set()
+    await asyncio.gather(*tasks)
+    assert seen[-1] == 6

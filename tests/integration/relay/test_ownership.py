@@ -1,0 +1,57 @@
+"""Instances share the groups; what one gives up, or loses, another takes over."""
+
+import asyncio
+
+import pytest
+from atlas_local.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_second_instance_takes_its_share_and_gives_it_back(outbox, settings, run_relay):
+    sent = []
+
+    async def write() -> None:
+        for n in range(60):
+            items = [(f"k{key}", n) for key in range(20)]
+            await outbox.commit(*items)
+            sent.extend(items)
+            await asyncio.sleep(0.05)
+
+    async with run_relay(settings, owner="a") as a:
+        writing = asyncio.create_task(write())
+        async with run_relay(settings, owner="b", groups=4) as b:
+            await wait_until("a to hold 4 groups", lambda: len(a.held()) == 4)
+            assert a.held().isdisjoint(b.held())
+            await b.end()
+        await wait_until("a to hold 8 groups again", lambda: len(a.held()) == 8)
+        await writing
+        await outbox.until_empty()
+    await outbox.delivered.until(sent)
+
+
+async def test_the_groups_of_a_dead_instance_are_taken_over(outbox, settings, run_relay):
+    """Its tasks are cancelled where they stand, and its leases run out by themselves."""
+    async with run_relay(settings, owner="dead") as dead:
+        dead.ownership.leave = _nothing
+        dead.task.cancel()
+        await asyncio.wait({dead.task})
+        await outbox.commit(*[(f"k{n}", n) for n in range(50)])
+        assert await outbox.connection.fetchval("SELECT count(*) FROM outbox.leases WHERE owner = 'dead'") == 8
+        async with run_relay(settings, owner="heir"):
+            await outbox.until_empty()
+            epochs = await outbox.connection.fetch("SELECT epoch FROM outbox.leases WHERE owner = 'heir'")
+            assert [row["epoch"] for row in epochs] == [2] * 8
+    await outbox.delivered.until([(f"k{n}", n) for n in range(50)])
+
+
+async def test_a_stopped_instance_leaves_at_once(outbox, settings, run_relay):
+    settings = settings.model_copy(update={"relay_lease_s": 60.0})
+    async with run_relay(settings, owner="a") as a:
+        await a.end()
+    assert await outbox.connection.fetchval("SELECT count(*) FROM outbox.leases WHERE owner IS NOT NULL") == 0
+    assert await outbox.count("instances") == 0
+
+
+async def _nothing() -> None:
+    """In place of a graceful leave."""

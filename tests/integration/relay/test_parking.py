@@ -1,0 +1,167 @@
+"""A row that can't be sent stops its own key and nothing else."""
+
+import aiohttp
+import asyncpg
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from atlas_local.waiting import wait_until
+from atlas_outbox.parking import Choice, list_parked, retry
+from atlas_outbox.writer import OutboxRecord, append
+from atlas_relay.routes import outbox_routes
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def pool(outbox):
+    async with asyncpg.create_pool(outbox.dsn, min_size=0, max_size=2) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def http(settings, pool):
+    app = web.Application()
+    app.add_routes(outbox_routes(settings, "relay-a", pool))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def append_value(outbox, key: str, value: bytes, topic: str | None = None) -> int:
+    async with outbox.connection.transaction():
+        return await append(outbox.connection, OutboxRecord(topic or outbox.topic, key.encode(), value))
+
+
+async def parked(outbox) -> list[tuple[str, str | None]]:
+    rows = await list_parked(outbox.connection, after=0, topic=None, waiting=True, limit=1000)
+    return [(row.key.decode(), row.error) for row in rows]
+
+
+async def test_an_unknown_topic_parks_its_rows_and_retry_sends_them_in_order(
+    outbox, each_delivery, run_relay, make_topic, on_topic
+):
+    missing = f"{outbox.topic}.later"
+    await outbox.commit(*[("k", n) for n in range(5)], topic=missing)
+    await outbox.commit(*[("k", n) for n in range(5)])
+    async with run_relay(each_delivery):
+        await wait_until("5 parked rows", lambda: _is(outbox.count("parked"), 5))
+        await outbox.commit(("k", 5), topic=missing)
+        await wait_until("6 parked rows", lambda: _is(outbox.count("parked"), 6))
+        await outbox.until_empty()
+        assert await parked(outbox) == [("k", f"unknown topic {missing!r}")] + [("k", None)] * 5
+        await make_topic(missing)
+        assert await retry(outbox.connection, Choice(topic=missing)) == 6
+        await outbox.commit(("k", 6), topic=missing)
+        await outbox.until_empty()
+        assert await outbox.count("parked") == 0
+    assert await on_topic(missing).read() == [("k", n) for n in range(7)]
+    await outbox.delivered.until([("k", n) for n in range(5)])
+
+
+async def test_a_record_above_the_limit_parks_its_key_alone(outbox, each_delivery, run_relay):
+    settings = each_delivery.model_copy(update={"relay_max_record_bytes": 2000})
+    await outbox.commit(("bad", 1), ("good", 1))
+    await append_value(outbox, "bad", b"x" * 3000)
+    await outbox.commit(("bad", 3), ("good", 2))
+    async with run_relay(settings):
+        await outbox.until_empty()
+    assert await parked(outbox) == [("bad", "the record has 3004 bytes, the limit is 2000"), ("bad", None)]
+    await outbox.delivered.until([("bad", 1), ("good", 1), ("good", 2)])
+
+
+async def test_a_row_the_broker_refuses_is_found_within_its_batch(
+    outbox, make_topic, each_delivery, run_relay, on_topic
+):
+    """The topic takes smaller records than the relay thinks."""
+    topic = await make_topic(config={"max.message.bytes": "20000"})
+    items = [(f"k{n % 50}", n) for n in range(400)]
+    await outbox.commit(*items[:200], topic=topic)
+    await append_value(outbox, "k7", b"9" * 30_000, topic)
+    await outbox.commit(*items[200:], topic=topic)
+    async with run_relay(each_delivery):
+        await outbox.until_empty(seconds=30)
+    aside = await parked(outbox)
+    assert aside[0][0] == "k7"
+    assert "MessageSizeTooLarge" in aside[0][1]
+    assert aside[1:] == [("k7", None)] * 4
+    expected = [item for item in items if item[0] != "k7" or item[1] < 200]
+    seen = await on_topic(topic).read()
+    assert sorted(seen) == sorted(expected)
+    for key in {key for key, _ in expected}:
+        assert [n for k, n in seen if k == key] == [n for k, n in expected if k == key]
+
+
+async def test_rows_that_the_broker_finds_invalid_are_all_parked(outbox, make_topic, settings, run_relay, on_topic):
+    """The topic takes no record older than a millisecond, so none at all; each is tried before it is parked."""
+    topic = await make_topic(partitions=1, config={"message.timestamp.before.max.ms": "1"})
+    await outbox.commit(*[(f"k{n % 3}", n) for n in range(30)], topic=topic)
+    async with run_relay(settings):
+        await wait_until("30 parked rows", lambda: _is(outbox.count("parked"), 30))
+        await outbox.until_empty()
+    errors = [error for _key, error in await parked(outbox)]
+    assert sum(error is not None and "InvalidTimestamp" in error for error in errors) == 3
+    assert errors.count(None) == 27
+    assert await on_topic(topic).read() == []
+
+
+async def test_discard_sends_what_waited_behind(outbox, settings, run_relay, http):
+    settings = settings.model_copy(update={"relay_max_record_bytes": 2000})
+    bad = await append_value(outbox, "k", b"x" * 3000)
+    await outbox.commit(("k", 2), ("k", 3))
+    async with run_relay(settings):
+        await wait_until("3 parked rows", lambda: _is(outbox.count("parked"), 3))
+        answer = await post(http, "/outbox/parked/discard", {"ids": [bad]})
+        assert answer == (200, {"discarded": 1})
+        await outbox.until_empty()
+    assert await outbox.count("parked") == 0
+    await outbox.delivered.until([("k", 2), ("k", 3)])
+
+
+async def test_retry_of_a_row_that_still_fails_parks_it_again_in_order(outbox, settings, run_relay, http):
+    settings = settings.model_copy(update={"relay_max_record_bytes": 2000})
+    await append_value(outbox, "k", b"x" * 3000)
+    await outbox.commit(("k", 2), ("other", 1))
+    async with run_relay(settings):
+        await wait_until("2 parked rows", lambda: _is(outbox.count("parked"), 2))
+        before = await parked(outbox)
+        assert await post(http, "/outbox/parked/retry", {"all": True}) == (200, {"retried": 2})
+        await wait_until("2 parked rows", lambda: _is(outbox.count("parked"), 2))
+        await outbox.until_empty()
+    assert await parked(outbox) == before
+    await outbox.delivered.until([("other", 1)])
+
+
+async def test_status_and_parked_rows_over_http(outbox, settings, run_relay, http):
+    settings = settings.model_copy(update={"relay_max_record_bytes": 2000})
+    await append_value(outbox, "k", b"x" * 3000)
+    await outbox.commit(("k", 2))
+    async with run_relay(settings):
+        await wait_until("2 parked rows", lambda: _is(outbox.count("parked"), 2))
+        status = await (await http.get("/outbox")).json()
+    assert (status["parked_rows"], status["backlog_rows"], status["oldest_row_s"]) == (2, 0, 0.0)
+    assert [group["owner"] for group in status["groups"]] == ["relay-a"] * 8
+    (row,) = (await (await http.get("/outbox/parked")).json())["rows"]
+    assert (row["key"], row["topic"], row["value_bytes"]) == ("k", outbox.topic, 3000)
+    assert len((await (await http.get("/outbox/parked?waiting=1")).json())["rows"]) == 2
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": [1], "all": True}, {"topic": 3}, {"id": 1}, [], {"all": False}], ids=str)
+async def test_a_choice_that_is_not_clear_is_refused(http, body):
+    status, problem = await post(http, "/outbox/parked/discard", body)
+    assert status == 400
+    assert problem["detail"]
+
+
+async def test_a_limit_out_of_range_is_refused(http):
+    for query in ("limit=0", "limit=1001", "limit=x", "after=x"):
+        assert (await http.get(f"/outbox/parked?{query}")).status == 400
+
+
+async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, dict]:
+    answer = await http.post(path, data=orjson.dumps(body))
+    return answer.status, await answer.json(content_type=None)
+
+
+async def _is(count, expected: int) -> bool:
+    return await count == expected

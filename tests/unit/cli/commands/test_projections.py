@@ -1,0 +1,94 @@
+"""What the commands print; the projector is a stand-in."""
+
+import json
+from typing import Any
+
+import pytest
+import typer
+from atlas_cli import rebuilding
+from atlas_cli.commands import projections
+from atlas_cli.output import CommandError
+from typer.testing import CliRunner
+
+RESULT: dict[str, Any] = {
+    "projection": "flights",
+    "from_generation": 1,
+    "to_generation": 2,
+    "rows": 336776,
+    "identical": True,
+    "different_rows": 0,
+    "events": 336776,
+    "passed_over": 0,
+    "seconds": 6.5,
+}
+STATE = {"phase": "reading", "events": 5000, "remaining": 331776, "events_per_second": 50000.0}
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer()
+    projections.register(made)
+    return made
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, result: dict[str, Any]) -> dict[str, Any]:
+    """Have every rebuild end with `result`; what it was asked with is in the dict returned."""
+    asked: dict[str, Any] = {}
+
+    async def rebuild(_settings: Any, name: str, *, verify: bool, fresh: bool, on_progress: Any) -> dict[str, Any]:
+        asked.update(name=name, verify=verify, fresh=fresh)
+        on_progress(STATE)
+        return result
+
+    monkeypatch.setattr(rebuilding, "rebuild", rebuild)
+    return asked
+
+
+def test_a_rebuild_in_words(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = stand_in(monkeypatch, RESULT)
+    outcome = CliRunner().invoke(app, ["rebuild", "flights", "--verify"])
+    assert outcome.exit_code == 0
+    assert outcome.stdout == (
+        "flights: generation 2 is live: 336,776 rows from 336,776 events in 6.5 s, identical to the generation before\n"
+    )
+    assert "reading, 5,000 events, 331,776 to go, 50,000/s" in outcome.stderr
+    assert asked == {"name": "flights", "verify": True, "fresh": False}
+
+
+def test_a_rebuild_as_json_is_one_document(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, RESULT)
+    outcome = CliRunner().invoke(app, ["rebuild", "flights", "--json"])
+    assert json.loads(outcome.stdout) == RESULT
+    assert outcome.stderr == ""
+
+
+def test_rows_that_differ_are_an_error(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, RESULT | {"identical": False, "different_rows": 3})
+    outcome = CliRunner().invoke(app, ["rebuild", "flights", "--verify"])
+    assert outcome.exit_code == 1
+    assert isinstance(outcome.exception, CommandError)
+    assert "3 rows of flights came out differently" in str(outcome.exception)
+
+
+def test_the_list(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {
+        "name": "flights",
+        "state": "running",
+        "reason": None,
+        "generation": 2,
+        "version": 1,
+        "events_per_second": 12.5,
+        "generations": [
+            {"generation": 1, "state": "previous", "events": 90},
+            {"generation": 2, "state": "live", "events": 100},
+        ],
+    }
+
+    async def ask(_settings: Any, method: str, path: str) -> Any:
+        assert (method, path) == ("GET", "/projections")
+        return {"projections": [entry]}
+
+    monkeypatch.setattr(rebuilding, "ask", ask)
+    assert json.loads(CliRunner().invoke(app, ["projections", "--json"]).stdout) == [entry]
+    table = CliRunner().invoke(app, ["projections"]).stdout
+    assert [word for word in ("flights", "running", "100", "12.5") if word not in table] == []

@@ -1,0 +1,92 @@
+"""`atlas schemas` as a user runs it, in a folder of their own."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+from atlas_cli.commands.schemas import register
+from typer.testing import CliRunner
+
+SCHEMAS = Path(__file__).resolve().parents[4] / "schemas"
+V2 = "users/user_deactivated.v2.avsc"
+
+app = typer.Typer()
+register(app)
+
+
+@pytest.fixture
+def schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the mesh's schemas in a directory that is the working directory."""
+    copy = tmp_path / "schemas"
+    shutil.copytree(SCHEMAS, copy)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ATLAS_SCHEMAS_DIR", raising=False)
+    return copy
+
+
+def atlas(*arguments: str, code: int = 0) -> tuple[str, str]:
+    result = CliRunner().invoke(app, ["schemas", *arguments], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.stdout, result.stderr
+
+
+def second_version(schemas: Path, *, default: bool = True) -> None:
+    definition = json.loads((schemas / "users/user_deactivated.v1.avsc").read_text())
+    definition["fields"].append({"name": "by", "type": "string"} | ({"default": "self"} if default else {}))
+    (schemas / V2).write_text(json.dumps(definition))
+
+
+def test_list_names_every_schema(schemas: Path) -> None:
+    rows = json.loads(atlas("list", "--json")[0])
+    assert rows[0] == {
+        "id": 1,
+        "type": "users.UserRegistered",
+        "version": 1,
+        "topic": "users.events",
+        "path": "users/user_registered.v1.avsc",
+    }
+    assert len(rows) == len(list(SCHEMAS.rglob("*.avsc")))
+
+
+def test_check_is_content_with_the_mesh(schemas: Path) -> None:
+    assert atlas("check")[0] == "schemas: nothing wrong\n"
+    assert json.loads(atlas("check", "--json")[0]) == {"faults": []}
+
+
+def test_a_new_version_is_added_and_then_checks(schemas: Path) -> None:
+    second_version(schemas)
+    assert f"run `atlas schemas add {V2}`" in atlas("check", code=1)[1]
+    highest = len(list(SCHEMAS.rglob("*.avsc")))
+    assert atlas("add", f"schemas/{V2}")[0] == f"{V2} has id {highest + 1}\n"
+    assert json.loads(atlas("add", V2, "--json")[0]) == {"path": V2, "id": highest + 1}
+    atlas("check")
+
+
+def test_an_incompatible_version_fails_with_the_path_and_the_reason(schemas: Path) -> None:
+    second_version(schemas, default=False)
+    _, error = atlas("add", f"schemas/{V2}", code=1)
+    assert error == (
+        f"{V2}: can't read what v1 wrote: /by: the field is new and has no default, "
+        "so older events have no value for it\n"
+    )
+    assert len(json.loads(atlas("check", "--json", code=1)[0])["faults"]) == 2
+
+
+def test_an_edited_schema_fails(schemas: Path) -> None:
+    path = schemas / "users/user_registered.v1.avsc"
+    path.write_text(path.read_text().replace("A person opened an account.", "Someone came."))
+    assert "edited after its release" in atlas("check", code=1)[1]
+    assert "edited after its release" in atlas("list", code=1)[1]
+
+
+def test_a_renumbered_lock_fails_against_what_was_released(schemas: Path) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(schemas.parent)]
+    for arguments in (["init", "-q"], ["add", "schemas"], ["commit", "-qm", "released"]):
+        subprocess.run([*git, *arguments], check=True)
+    atlas("check", "--against", "HEAD")
+    lock = schemas / "ids.lock"
+    lock.write_text(lock.read_text().replace('"id": 3,', '"id": 333,'))
+    assert "was released with id 3 and is now id 333" in atlas("check", "--against", "HEAD", code=1)[1]

@@ -1,0 +1,115 @@
+"""Reading a file of events and posting it in chunks; the gateway here is a stand-in that speaks its protocol."""
+
+import io
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from atlas_cli import producing
+from atlas_cli.output import CommandError
+from atlas_cli.producing import Line, Outcome, chunks, produce, read_lines
+
+
+def lines(text: bytes) -> list[tuple[int, object, str | None]]:
+    return [
+        (line.number, None if line.fault else orjson.loads(line.body), line.fault)
+        for line in read_lines(io.BytesIO(text))
+    ]
+
+
+def test_ndjson_is_read_line_by_line_and_blank_lines_are_nothing() -> None:
+    assert lines(b'\n{"a": 1}\n\n  {"a": 2} \r\n{"a": 3}') == [
+        (2, {"a": 1}, None),
+        (4, {"a": 2}, None),
+        (5, {"a": 3}, None),
+    ]
+
+
+def test_a_broken_line_is_marked_and_the_others_are_read() -> None:
+    assert lines(b'{"a": 1}\n{"a": \n{"a": 3}\n') == [(1, {"a": 1}, None), (2, None, "not JSON"), (3, {"a": 3}, None)]
+
+
+def test_a_json_document_may_be_an_object_or_an_array() -> None:
+    assert lines(b'{\n  "a": 1\n}\n') == [(1, {"a": 1}, None)]
+    assert lines(b'[{"a": 1},\n {"a": 2}]') == [(1, {"a": 1}, None), (2, {"a": 2}, None)]
+    assert lines(b" \n") == []
+
+
+def test_what_is_no_json_at_all_is_said() -> None:
+    with pytest.raises(CommandError, match="neither NDJSON nor"):
+        lines(b"type,value\n1,2\n")
+
+
+def test_chunks_are_bounded_by_records_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producing, "CHUNK_RECORDS", 3)
+    monkeypatch.setattr(producing, "CHUNK_BYTES", 10)
+    sizes = [2, 2, 2, 2, 6, 6, 50, 1]
+    runs = list(chunks(Line(number, b"x" * size) for number, size in enumerate(sizes)))
+    assert [[len(line.body) for line in run] for run in runs] == [[2, 2, 2], [2, 6], [6], [50], [1]]
+
+
+class Gateway:
+    """Refuses records without a value, one by one, and remembers the size of each request."""
+
+    def __init__(self) -> None:
+        self.requests: list[int] = []
+        self.status: int | None = None
+
+    async def post(self, request: web.Request) -> web.Response:
+        assert request.content_type == "application/x-ndjson"
+        records = [orjson.loads(line) for line in (await request.read()).splitlines()]
+        self.requests.append(len(records))
+        if self.status is not None:
+            return web.json_response({"title": "Unavailable", "detail": "Kafka is away"}, status=self.status)
+        fault = {"path": "/value", "found": "nothing", "expected": "object"}
+        results = [
+            {"partition": 0, "offset": 1} if "value" in record else {"error": {"detail": "bad", "errors": [fault]}}
+            for record in records
+        ]
+        failed = sum("error" in result for result in results)
+        answer = {"results": results, "succeeded": len(results) - failed, "failed": failed}
+        return web.json_response(answer, status=207 if failed else 200)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[tuple[Gateway, str]]:
+    stand_in = Gateway()
+    app = web.Application()
+    app.router.add_post("/topics/{topic}", stand_in.post)
+    async with TestServer(app) as server:
+        yield stand_in, str(server.make_url("/topics/flights.events"))
+
+
+async def test_everything_is_posted_in_chunks_with_progress(
+    gateway: tuple[Gateway, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producing, "CHUNK_RECORDS", 4)
+    seen: list[int] = []
+    source = b"\n".join(b'{"type": "t", "value": {}}' for _ in range(10))
+
+    outcome = await produce(gateway[1], read_lines(io.BytesIO(source)), lambda now: seen.append(now.succeeded))
+
+    assert outcome == Outcome(succeeded=10)
+    assert gateway[0].requests == [4, 4, 2]
+    assert seen == [4, 8, 10]
+
+
+async def test_refused_and_broken_lines_are_reported_with_their_numbers(gateway: tuple[Gateway, str]) -> None:
+    source = b'{"value": {}}\n\n{"type": "t"}\nnonsense\n{"value": {}}\n'
+    outcome = await produce(gateway[1], read_lines(io.BytesIO(source)), lambda _: None)
+    assert (outcome.succeeded, outcome.failed) == (2, 2)
+    assert sorted((error["line"], error["detail"]) for error in outcome.errors) == [(3, "bad"), (4, "not JSON")]
+    assert gateway[0].requests == [3]
+
+
+async def test_a_request_refused_as_a_whole_says_where_it_stopped(gateway: tuple[Gateway, str]) -> None:
+    gateway[0].status = 503
+    with pytest.raises(CommandError, match=r"503: Kafka is away; line 2 and what follows was not sent"):
+        await produce(gateway[1], read_lines(io.BytesIO(b'\n{"value": {}}')), lambda _: None)
+
+
+async def test_a_gateway_that_is_away_is_said() -> None:
+    with pytest.raises(CommandError, match=r"Cannot connect.*no word on line 1"):
+        await produce("http://127.0.0.1:1/topics/t", read_lines(io.BytesIO(b'{"value": {}}')), lambda _: None)

@@ -1,0 +1,77 @@
+"""Where the CLI looks for the mesh."""
+
+from pathlib import Path
+
+import pytest
+from atlas_cli.output import CommandError
+from atlas_cli.settings import find_upward, load_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("ATLAS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "topics.yaml").write_text("topics: {}\n")
+    (tmp_path / "deep" / "inside").mkdir(parents=True)
+    return tmp_path
+
+
+def run_mesh(checkout: Path) -> None:
+    (checkout / ".atlas").mkdir()
+    (checkout / ".atlas" / "mesh.env").write_text(
+        "ATLAS_GATEWAY_URL=http://127.0.0.1:4711\nATLAS_POSTGRES_DSN=postgresql://a:s3cret@127.0.0.1:4712/atlas\n"
+    )
+
+
+def test_without_a_mesh_the_ports_are_those_of_services_started_by_hand(checkout: Path) -> None:
+    settings = load_settings(checkout)
+    assert [
+        url.rpartition(":")[2]
+        for url in (
+            settings.gateway_url,
+            settings.relay_url,
+            settings.projector_url,
+            settings.archiver_url,
+            settings.health_url,
+        )
+    ] == ["8080", "8081", "8082", "8083", "8084"]
+
+
+def test_a_running_mesh_is_found_from_anywhere_inside_the_checkout(checkout: Path) -> None:
+    run_mesh(checkout)
+    settings = load_settings(checkout / "deep" / "inside")
+    assert settings.gateway_url == "http://127.0.0.1:4711"
+    assert settings.postgres_dsn.get_secret_value().endswith(":4712/atlas")
+    assert settings.readmodel_dsn == settings.postgres_dsn
+    assert settings.schemas_dir == checkout / "schemas"
+
+
+def test_the_environment_wins_over_the_mesh_and_the_mesh_over_dotenv(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_mesh(checkout)
+    (checkout / ".env").write_text("ATLAS_GATEWAY_URL=http://dotenv\nATLAS_RELAY_URL=http://dotenv\n")
+    monkeypatch.setenv("ATLAS_HEALTH_URL", "http://environment")
+    settings = load_settings(checkout / "deep")
+    assert settings.gateway_url == "http://127.0.0.1:4711"
+    assert settings.relay_url == "http://dotenv"
+    assert settings.health_url == "http://environment"
+
+
+def test_a_bad_setting_is_named_without_its_value(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_POSTGRES_POOL_MAX", "s3cret")
+    with pytest.raises(CommandError, match="ATLAS_POSTGRES_POOL_MAX") as raised:
+        load_settings(checkout)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_nothing_upward_is_none(tmp_path: Path) -> None:
+    assert find_upward(tmp_path, Path("no-such-file-anywhere")) is None

@@ -1,0 +1,172 @@
+"""Events to bytes and back, for every event of the mesh."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from atlas_contracts.checks import add
+from atlas_contracts.codec import Codec
+from atlas_contracts.errors import InvalidEvent, Undecodable, UnknownSchema
+from atlas_contracts.events import Event
+from atlas_contracts.registry import Registry
+from fastavro.schema import parse_schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+DEPARTED = "flights.FlightDeparted"
+FLIGHT: dict[str, Any] = {
+    "flight_id": "UA1545-20130101T10-EWR",
+    "carrier": "UA",
+    "flight_number": 1545,
+    "tail_number": "N14228",
+    "origin": "EWR",
+    "destination": "IAH",
+    "scheduled_departure": 1_357_035_300_000,
+    "distance_miles": 1400,
+    "departure_delay_minutes": 2,
+    "arrival_delay_minutes": None,
+    "air_time_minutes": 227,
+}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load(SCHEMAS)
+
+
+@pytest.fixture(scope="module")
+def codec(registry: Registry) -> Codec:
+    return Codec(registry)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_every_event_comes_back_as_it_was(
+    registry: Registry, codec: Codec, avro: SimpleNamespace, data: st.DataObject
+) -> None:
+    event_type = data.draw(st.sampled_from(registry.event_types))
+    value = data.draw(avro.values(_expanded(registry, event_type)))
+
+    framed = codec.encode(event_type, value)
+
+    schema = registry.latest(event_type)
+    assert framed[:5] == b"\x00" + schema.id.to_bytes(4, "big")
+    assert codec.schema_id(framed) == schema.id
+    event = codec.decode(framed)
+    assert event == Event(event_type, schema.id, value)
+    assert codec.from_json(event_type, json.loads(json.dumps(codec.to_json(event)))) == value
+    assert codec.encode_json(event_type, codec.to_json(event)) == framed
+
+
+@given(st.binary(max_size=60), st.integers(0, 12))
+@settings(max_examples=400, deadline=None)
+def test_any_bytes_are_an_event_or_undecodable(codec: Codec, body: bytes, schema_id: int) -> None:
+    framed = b"\x00" + schema_id.to_bytes(4, "big") + body
+    try:
+        event = codec.decode(framed)
+    except Undecodable:
+        return
+    assert codec.to_json(event)
+
+
+@pytest.mark.parametrize(
+    ("framed", "reason"),
+    [
+        (None, "null value"),
+        (b"", "not framed"),
+        (b'{"a": 1}', "not framed"),
+        (b"\x00\x00\x00\x03\xe7x", "schema id 999"),
+        (b"\x00\x00\x00\x00\x04\x04U", "ends too early"),
+    ],
+)
+def test_what_is_no_event_says_why(codec: Codec, framed: bytes | None, reason: str) -> None:
+    with pytest.raises(Undecodable, match=reason):
+        codec.decode(framed)
+
+
+def test_bytes_after_the_event_are_refused(codec: Codec) -> None:
+    with pytest.raises(Undecodable, match="2 bytes follow"):
+        codec.decode(codec.encode(DEPARTED, FLIGHT) + b"xx")
+
+
+def test_text_that_is_not_utf8_is_undecodable(codec: Codec) -> None:
+    with pytest.raises(Undecodable, match="utf-8"):
+        codec.decode(codec.encode(DEPARTED, FLIGHT).replace(b"N14228", b"\xff14228"))
+
+
+def test_every_fault_is_named_with_its_path(codec: Codec) -> None:
+    wrong = {
+        **FLIGHT,
+        "carrier": 12,
+        "flight_number": True,
+        "distance_miles": 2**31,
+        "tail_number": 5,
+        "scheduled_departure": "yesterday",
+        "wings": 2,
+    }
+    del wrong["origin"]
+    with pytest.raises(InvalidEvent) as raised:
+        codec.from_json(DEPARTED, wrong)
+    assert {error.path: (error.found, error.expected) for error in raised.value.errors} == {
+        "/carrier": ("12 (integer)", "string"),
+        "/flight_number": ("true (boolean)", "int (32-bit whole number)"),
+        "/distance_miles": ("2147483648 (integer)", "int (32-bit whole number)"),
+        "/tail_number": ("5 (integer)", "string or null"),
+        "/scheduled_departure": (
+            '"yesterday" (string)',
+            "timestamp (RFC 3339 with an offset, or epoch milliseconds)",
+        ),
+        "/origin": ("nothing", "string"),
+        "/wings": ("2 (integer)", f"no such field in {DEPARTED}"),
+    }
+    for refuse in (codec.encode, codec.encode_json):
+        with pytest.raises(InvalidEvent) as again:
+            refuse(DEPARTED, wrong)
+        assert {error.path for error in again.value.errors} == {error.path for error in raised.value.errors}
+
+
+def test_a_missing_field_takes_its_default(codec: Codec) -> None:
+    short = {name: value for name, value in FLIGHT.items() if name != "tail_number"}
+    assert codec.from_json(DEPARTED, short) == {**FLIGHT, "tail_number": None}
+    for encode in (codec.encode, codec.encode_json):
+        assert codec.decode(encode(DEPARTED, short)).value == {**FLIGHT, "tail_number": None}
+
+
+def test_a_timestamp_is_a_number_in_python_and_text_in_json(codec: Codec) -> None:
+    event = codec.decode(codec.encode(DEPARTED, FLIGHT))
+    assert event.value["scheduled_departure"] == 1_357_035_300_000
+    assert codec.to_json(event)["scheduled_departure"] == "2013-01-01T10:15:00.000Z"
+    same = {**FLIGHT, "scheduled_departure": "2013-01-01T05:15:00-05:00"}
+    assert codec.encode_json(DEPARTED, same) == codec.encode(DEPARTED, FLIGHT)
+    with pytest.raises(InvalidEvent, match=r"/scheduled_departure.*epoch milliseconds"):
+        codec.encode(DEPARTED, same)
+
+
+def test_an_unknown_event_type_is_named(codec: Codec) -> None:
+    for call in (codec.encode, codec.encode_json, codec.from_json):
+        with pytest.raises(UnknownSchema, match=r"flights\.Nothing"):
+            call("flights.Nothing", {})
+
+
+def test_an_older_event_is_read_in_the_newest_shape(folder: Path, new_version: Callable[..., Any]) -> None:
+    order = {"order_id": "o1", "lines": [1, 2], "placed_at": 5, "note": "n"}
+    old = Codec(Registry.load(folder)).encode("shop.OrderPlaced", order)
+    new_version(lines={"type": {"type": "array", "items": "long"}}, total={"type": "int", "default": 7}, note=None)
+    add(folder, "shop/order_placed.v2.avsc")
+
+    codec = Codec(Registry.load(folder))
+
+    assert codec.decode(old) == Event(
+        "shop.OrderPlaced", 1, {"order_id": "o1", "lines": [1, 2], "placed_at": 5, "total": 7}
+    )
+    fresh = codec.encode("shop.OrderPlaced", {"order_id": "o1", "lines": [2**40], "placed_at": 5, "total": 8})
+    assert codec.decode(fresh).schema_id == 2
+
+
+def _expanded(registry: Registry, event_type: str) -> Any:
+    """The definition with named types written out where they are referred to."""
+    return parse_schema(json.loads(registry.latest(event_type).text), expand=True)

@@ -1,0 +1,88 @@
+"""Reading one schema file, and the lock."""
+
+import json
+from pathlib import Path
+
+import pytest
+from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.folder import LOCK, Locked, read_lock, read_schema, schema_paths, write_lock
+
+PATH = "shop/order_placed.v1.avsc"
+
+
+def test_a_file_is_read_with_its_name_and_version(folder: Path) -> None:
+    file = read_schema(folder, PATH)
+    assert (file.type, file.version, file.path) == ("shop.OrderPlaced", 1, PATH)
+    assert json.loads(file.text) == file.definition
+    assert schema_paths(folder) == [PATH]
+
+
+def test_layout_does_not_change_the_hash_and_content_does(folder: Path) -> None:
+    before = read_schema(folder, PATH)
+    (folder / PATH).write_text(json.dumps(dict(reversed(before.definition.items())), indent=7))
+    assert read_schema(folder, PATH).sha256 == before.sha256
+    (folder / PATH).write_text(json.dumps({**before.definition, "doc": "words"}))
+    assert read_schema(folder, PATH).sha256 != before.sha256
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "fault"),
+    [
+        ("shop/OrderPlaced.v1.avsc", "{}", "not named"),
+        ("shop/order_placed.avsc", "{}", "not named"),
+        ("shop/order_placed.v0.avsc", "{}", "not named"),
+        ("order_placed.v1.avsc", "{}", "not named"),
+        ("shop/order_lost.v1.avsc", "{", "can't be read"),
+        ("shop/order_lost.v1.avsc", '{"type": "enum", "name": "E", "symbols": ["A"]}', "an event is a record"),
+        ("shop/order_lost.v1.avsc", '{"type": "record", "name": "shop.OrderLost"}', "an event is a record with fields"),
+        (
+            "shop/order_lost.v1.avsc",
+            '{"type": "record", "name": "shop.OrderLost", "fields": [{"name": "a", "type": "strin"}]}',
+            "not an Avro schema",
+        ),
+        (
+            "shop/order_lost.v1.avsc",
+            '{"type": "record", "name": "shop.OrderFound", "fields": []}',
+            r"belongs in shop/order_found\.v1\.avsc",
+        ),
+        ("shop/order_lost.v1.avsc", '{"type": "record", "name": "OrderLost", "fields": []}', "belongs in <namespace>"),
+    ],
+)
+def test_what_is_no_event_schema_is_refused(folder: Path, path: str, content: str, fault: str) -> None:
+    (folder / path).write_text(content)
+    with pytest.raises(BrokenSchemas, match=fault):
+        read_schema(folder, path)
+
+
+def test_a_missing_file_is_a_fault(folder: Path) -> None:
+    with pytest.raises(BrokenSchemas, match="can't be read"):
+        read_schema(folder, "shop/order_lost.v1.avsc")
+
+
+def test_the_lock_is_kept_in_order_of_id(tmp_path: Path) -> None:
+    entries = {"b": Locked(2, "bb"), "a": Locked(10, "aa"), "c": Locked(1, "cc")}
+    write_lock(tmp_path, entries)
+    assert read_lock(tmp_path) == entries
+    assert list(json.loads((tmp_path / LOCK).read_text())["schemas"]) == ["c", "b", "a"]
+    assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+
+
+def test_no_lock_is_an_empty_one(tmp_path: Path) -> None:
+    assert read_lock(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{", "can't be read"),
+        ("[]", "can't be read"),
+        ('{"schemas": {"a": {"id": 1}}}', "can't be read"),
+        ('{"schemas": {"a": {"id": 1, "sha256": "x"}, "b": {"id": 1, "sha256": "y"}}}', "given twice"),
+        ('{"schemas": {"a": {"id": 2147483648, "sha256": "x"}}}', "32-bit"),
+        ('{"schemas": {"a": {"id": 0, "sha256": "x"}}}', "32-bit"),
+    ],
+)
+def test_a_damaged_lock_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / LOCK).write_text(text)
+    with pytest.raises(BrokenSchemas, match=fault):
+        read_lock(tmp_path)

@@ -1,0 +1,82 @@
+"""topics.yaml: what it says, and what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+from atlas_contracts.errors import BrokenSchemas, UnknownSchema
+from atlas_contracts.topics import FOREVER, Topic, parse_retention, read_topics
+
+GOOD = """\
+topics:
+  a.events:
+    key: {a.X: x_id, a.Y: n}
+    events: [a.X, a.Y]
+    partitions: 3
+    retention: 12h
+"""
+
+
+def read(tmp_path: Path, text: str) -> dict[str, Topic]:
+    path = tmp_path / "topics.yaml"
+    path.write_text(text)
+    return read_topics(path)
+
+
+def test_a_topic_says_what_it_takes(tmp_path: Path) -> None:
+    topic = read(tmp_path, GOOD)["a.events"]
+    assert (topic.events, topic.partitions, topic.retention_ms) == (("a.X", "a.Y"), 3, 12 * 3_600_000)
+    assert topic.dead_letter == "a.events.dlq"
+    assert (topic.key_field("a.X"), topic.key_field("a.Y")) == ("x_id", "n")
+    assert topic.key_of("a.Y", {"n": 7}) == b"7"
+    assert topic.key_of("a.X", {"x_id": "ø"}) == "ø".encode()
+    with pytest.raises(UnknownSchema, match=r"a\.Z does not belong on a\.events, which takes a\.X, a\.Y"):
+        topic.key_field("a.Z")
+
+
+def test_one_key_field_serves_every_event(tmp_path: Path) -> None:
+    topic = read(tmp_path, GOOD.replace("{a.X: x_id, a.Y: n}", "id"))["a.events"]
+    assert dict(topic.key) == {"a.X": "id", "a.Y": "id"}
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [("forever", FOREVER), ("7d", 604_800_000), ("12h", 43_200_000), ("30m", 1_800_000), ("45s", 45_000)],
+)
+def test_retention_is_a_duration(text: str, milliseconds: int) -> None:
+    assert parse_retention(text) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["", "7", "0d", "-1d", "7 d", "7w", "1.5h", 30, None])
+def test_any_other_retention_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="retention"):
+        parse_retention(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("topics:", "topic:", "no `topics`"),
+        ("topics:", "topics: [", "can't be read"),
+        ("a.events:", "a.events.dlq:", "not a topic's name"),
+        ("a.events:", "a/events:", "not a topic's name"),
+        ("partitions: 3", "partitions: 0", "`partitions` is 0"),
+        ("partitions: 3", "partitions: true", "`partitions` is True"),
+        ("partitions: 3", "partition: 3", "unknown setting `partition`"),
+        ("    partitions: 3\n", "", "no `partitions`"),
+        ("events: [a.X, a.Y]", "events: []", "not a list"),
+        ("events: [a.X, a.Y]", "events: [a.X, a.Y, a.X]", "twice"),
+        ("a.Y: n", "a.Z: n", "no key field for a.Y"),
+        ("a.Y: n", "a.Y: n, a.Z: n", "a key field for a.Z"),
+        ("key: {a.X: x_id, a.Y: n}", "key: 5", "`key` is neither"),
+        ("12h", "12w", "retention '12w'"),
+    ],
+)
+def test_each_fault_of_form_is_named(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    with pytest.raises(BrokenSchemas) as raised:
+        read(tmp_path, GOOD.replace(old, new))
+    assert any(fault in line for line in raised.value.faults), raised.value.faults
+
+
+def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(BrokenSchemas, match="can't be read"):
+        read_topics(tmp_path / "topics.yaml")

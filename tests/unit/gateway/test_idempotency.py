@@ -1,0 +1,31 @@
+"""What makes two requests the same."""
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from atlas_gateway.idempotency import Once, of_request
+from atlas_gateway.problems import Problem
+
+
+def once(method: str = "POST", path: str = "/users", body: bytes = b"{}", **headers: str) -> Once:
+    named = {"Idempotency-Key": "k", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    found = of_request(make_mocked_request(method, path, headers=named), body)
+    assert found is not None
+    return found
+
+
+def test_without_a_key_nothing_is_kept() -> None:
+    assert of_request(make_mocked_request("POST", "/users"), b"{}") is None
+
+
+def test_the_same_request_has_the_same_fingerprint() -> None:
+    assert once().fingerprint == once(X_Request_ID="7").fingerprint
+    others = [once("PATCH"), once(path="/users/1"), once(body=b"[]"), once(If_Match='"1"')]
+    assert len({once().fingerprint, *(other.fingerprint for other in others)}) == 5
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "ä"])
+def test_a_malformed_key(key: str) -> None:
+    request = make_mocked_request("POST", "/users", headers={"Idempotency-Key": key})
+    with pytest.raises(Problem) as raised:
+        of_request(request, b"{}")
+    assert raised.value.kind.status == 400

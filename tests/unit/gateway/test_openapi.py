@@ -1,0 +1,71 @@
+"""/openapi.json as a document; tests/contract holds the gateway to it."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+from atlas_contracts.registry import Registry
+from atlas_gateway import events, queries, registry, users
+from atlas_gateway.openapi import document
+
+REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
+ROUTES = (*users.ROUTES, *queries.ROUTES, *events.routes(REGISTRY), *registry.routes())
+DOCUMENT = document(ROUTES, REGISTRY, "1.2.3")
+
+
+def test_every_route_is_there() -> None:
+    operations = {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert operations == {(route.path, route.method.lower()) for route in ROUTES}
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+def test_operations_have_names_of_their_own_and_words() -> None:
+    operations = [operation for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names), sorted(names)
+    assert all(operation["summary"] and operation["description"] for operation in operations)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def references(part: object) -> set[str]:
+        if isinstance(part, dict):
+            own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+            return own.union(*(references(value) for value in part.values()))
+        return set().union(*(references(item) for item in part)) if isinstance(part, list) else set()
+
+    for reference in references(DOCUMENT):
+        assert reference.removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"], reference
+
+
+def test_every_schema_is_one() -> None:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        try:
+            jsonschema.Draft202012Validator.check_schema(schema)
+        except jsonschema.SchemaError as error:
+            pytest.fail(f"{name}: {error}")
+
+
+def test_events_are_described_as_they_are_posted() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["flights.FlightDeparted.Record"]["required"] == ["type", "value"]
+    assert schemas["health.Heartbeat.Record"]["required"] == ["value"]
+    assert "default" not in schemas["ChangeProfile"]["properties"]["email"]
+
+
+def test_limits_that_are_checked_are_shown() -> None:
+    properties = DOCUMENT["components"]["schemas"]["RegisterUser"]["properties"]
+    assert properties["email"]["maxLength"] == 254
+    assert "@" in properties["email"]["pattern"]
+    assert "pattern" in properties["display_name"]
+    assert properties["country"]["anyOf"][0]["pattern"] == "^[A-Z]{2}$"
+
+
+def test_a_path_parameter_is_in_its_path() -> None:
+    for route in ROUTES:
+        named = {parameter["name"] for parameter in route.parameters if parameter["in"] == "path"}
+        assert {f"{{{name}}}" for name in named} == {part for part in route.path.split("/") if part.startswith("{")}
+
+
+def test_two_routes_can_not_share_an_operation() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        document((*ROUTES, ROUTES[0]), REGISTRY, "1")

@@ -1,0 +1,181 @@
+"""Bodies in groups: the same records whatever way they arrive in, and the loop free in between."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from atlas_gateway.envelopes import Refused
+from atlas_gateway.problems import Problem
+from atlas_gateway.sources import GROUP_RECORDS, document, lines
+from hypothesis import given
+from hypothesis import strategies as st
+
+LIMIT = 16 * 1024 * 1024
+LARGE = 300 * 1024
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+
+
+class Content:
+    def __init__(self, body: bytes, piece: int) -> None:
+        self._pieces = [body[start : start + piece] for start in range(0, len(body), piece)]
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+class Request:
+    """What the sources use of a request."""
+
+    def __init__(self, body: bytes, piece: int = 65_536) -> None:
+        self.content = Content(body, piece)
+        self.content_length = None
+
+
+def request(body: bytes, piece: int = 65_536) -> web.Request:
+    return cast(web.Request, Request(body, piece))
+
+
+async def all_of(groups: AsyncIterator[list[Any]]) -> list[Any]:
+    return [item async for group in groups for item in group]
+
+
+@given(
+    items=st.lists(
+        st.dictionaries(st.text(max_size=3), st.integers(-9, 9) | st.text(max_size=5), min_size=1), max_size=8
+    ),
+    piece=st.integers(1, 40),
+    end=st.sampled_from(["\n", "\r\n", "\n\n  \n"]),
+)
+async def test_lines_wherever_they_are_cut(items: list[Any], piece: int, end: str) -> None:
+    body = end.join(json.dumps(item, ensure_ascii=False) for item in items).encode()
+    assert await all_of(lines(request(body, piece), LIMIT)) == items
+
+
+async def test_a_broken_line_has_its_number_across_pieces() -> None:
+    body = b'{"a":1}\n\n{"a":\n{"a":2}\nnope'
+    for piece in (1, 3, 7, 100):
+        found = await all_of(lines(request(body, piece), LIMIT))
+        assert [item for item in found if not isinstance(item, Refused)] == [{"a": 1}, {"a": 2}]
+        assert [item.error["line"] for item in found if isinstance(item, Refused)] == [3, 5]
+
+
+async def test_lines_come_in_groups() -> None:
+    groups = [group async for group in lines(request(b"1\n" * 1000), LIMIT)]
+    assert [len(group) for group in groups] == [GROUP_RECORDS] * 4
+
+
+@pytest.mark.parametrize("body", [b"[1,2", b'{"a":}', b"", b"[1] 2", b"\xff", b"nope"])
+async def test_a_document_that_is_none(body: bytes) -> None:
+    with pytest.raises(Problem) as raised:
+        await all_of(document(request(body), LIMIT))
+    assert raised.value.kind.status == 400
+    assert raised.value.document["line"] == 1
+
+
+async def test_small_documents() -> None:
+    assert await all_of(document(request(b' {"a": 1} '), LIMIT)) == [{"a": 1}]
+    assert await all_of(document(request(b" [1, [2], {}] "), LIMIT)) == [1, [2], {}]
+    assert await all_of(document(request(b"[]"), LIMIT)) == []
+
+
+@given(
+    items=st.lists(
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers(-(2**63), 2**64 - 1)
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+            max_leaves=8,
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    indent=st.sampled_from([None, 1]),
+)
+async def test_a_large_array_has_the_elements_it_has(items: list[Any], indent: int | None) -> None:
+    try:
+        body = json.dumps([*items, "x" * LARGE], ensure_ascii=False, indent=indent).encode()
+    except UnicodeEncodeError:
+        return  # a lone surrogate is no UTF-8
+    assert await all_of(document(request(body), LIMIT)) == [*items, "x" * LARGE]
+
+
+@pytest.mark.parametrize(
+    ("broken", "line", "column"),
+    [
+        ('[\n"{}",\n1 2]', 3, 3),
+        ('["{}"', 1, LARGE + 4),
+        ('["{}",]', 1, LARGE + 5),
+        ('["{}"] 1', 1, LARGE + 6),
+        ('["{}", NaN]', 1, LARGE + 6),
+        ('["{}", 01]', 1, LARGE + 7),
+        ('["{}", {{"a": }}]', 1, None),
+    ],
+)
+async def test_a_large_array_that_is_none(broken: str, line: int, column: int | None) -> None:
+    body = broken.format("x" * LARGE).encode()
+    with pytest.raises(Problem) as raised:
+        await all_of(document(request(body), LIMIT))
+    assert raised.value.document["line"] == line
+    if column is not None:
+        assert raised.value.document["column"] == column
+
+
+async def test_an_array_nested_too_deeply_is_no_crash() -> None:
+    for body in (b"[" * 200_000, b"[" * 200_000 + b"]" * 200_000):
+        with pytest.raises(Problem) as raised:
+            await all_of(document(request(body), LIMIT))
+        assert raised.value.kind.status == 400
+
+
+async def test_text_that_is_not_utf_8_is_refused_before_anything_is_sent() -> None:
+    body = b'["' + b"x" * LARGE + b'", "\xff"]'
+    with pytest.raises(Problem) as raised:
+        await all_of(document(request(body), LIMIT))
+    assert raised.value.document["column"] == LARGE + 7
+
+
+async def test_a_body_above_the_limit() -> None:
+    for source in (lines, document):
+        with pytest.raises(Problem) as raised:
+            await all_of(source(request(b"1\n" * 600), 1000))
+        assert raised.value.kind.status == 413
+
+
+@pytest.mark.parametrize("source", [lines, document])
+async def test_the_loop_is_free_between_groups(source: Any) -> None:
+    record = {"type": "t", "value": {f"field_{number}": "some text" for number in range(12)}}
+    separator, around = (",", "[{}]") if source is document else ("\n", "{}")
+    text = separator.join([json.dumps(record)] * 20_000)
+    body = around.replace("{}", text).encode()
+    longest, count = 0.0, 0
+    done = asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal longest
+        while not done.is_set():
+            started = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - started)
+
+    watching = asyncio.create_task(watch())
+    async for group in source(request(body), LIMIT):
+        count += len(group)
+    done.set()
+    await watching
+    assert count == 20_000
+    # CPU time, so that a busy machine does not matter; in one go it would be 100 ms and more.
+    assert longest < 0.04

@@ -1,0 +1,92 @@
+"""Routes and metrics over a mesh and a report made by hand."""
+
+import time
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.lag import LagReport
+from atlas_health_aggregator.lag_rows import Position, Scan, lag_row
+from atlas_health_aggregator.liveness import Mesh
+from prometheus_client import REGISTRY, generate_latest
+
+NOW_MS = time.time_ns() // 1_000_000
+
+
+class Lag:
+    """Answers with one report, or raises."""
+
+    def __init__(self, answer: LagReport | Exception) -> None:
+        self.answer = answer
+        self.report = answer if isinstance(answer, LagReport) else LagReport(0, (), {})
+
+    async def read(self, _max_age_s: float = 0.0) -> LagReport:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def _report() -> LagReport:
+    lagging = Position("g", "t", 3, 10, 0, 30, 0, 3_600_000)
+    unread = Position("g", "t", 4, 10, 0, 30, 0, -1)
+    rows = (lag_row(lagging, Scan(10, 10, NOW_MS - 5000), NOW_MS), lag_row(unread, None, NOW_MS))
+    return LagReport(NOW_MS, rows, {"g": 0, "newer-protocol": None})
+
+
+def _mesh() -> Mesh:
+    mesh = Mesh(interval_s=2, down_after_intervals=3.5, now=time.monotonic(), epoch_ms=NOW_MS)
+    beat = {"service": "relay", "instance": "relay-1", "state": "READY", "reasons": {}, "started_at": NOW_MS}
+    mesh.observe({**beat, "sent_at": NOW_MS, "interval_ms": 2000, "version": "1"}, time.monotonic())
+    mesh.judge(time.monotonic())
+    return mesh
+
+
+async def _get(lag: Lag, path: str) -> tuple[int, Any]:
+    app = web.Application()
+    app.add_routes(routes(_mesh(), lag))  # type: ignore[arg-type]
+    async with TestClient(TestServer(app)) as client, client.get(path) as response:
+        return response.status, await response.json()
+
+
+async def test_the_mesh_as_json() -> None:
+    status, body = await _get(Lag(_report()), "/health/mesh")
+    (service,) = body["services"]
+    assert (status, body["silence"]) == (200, None)
+    assert (service["service"], service["state"], service["reason"]) == ("relay", "UP", "1 ready")
+    assert service["instances"][0]["instance"] == "relay-1"
+
+
+async def test_lag_as_json() -> None:
+    status, body = await _get(Lag(_report()), "/lag")
+    assert status == 200
+    assert [(row["partition"], row["lag_seconds"], row["state"]) for row in body["items"]] == [
+        (3, 5.0, "no-members"),
+        (4, None, "no-members"),
+    ]
+
+
+async def test_lag_without_brokers_is_503_with_the_reason() -> None:
+    status, body = await _get(Lag(ConnectionRefusedError("kafka is away")), "/lag")
+    assert status == 503
+    assert "kafka is away" in body["error"]
+
+
+def test_metrics_show_what_is_known_and_only_that() -> None:
+    with exposed(_mesh(), Lag(_report())):  # type: ignore[arg-type]
+        three = {"group": "g", "topic": "t", "partition": "3"}
+        four = {**three, "partition": "4"}
+        value = REGISTRY.get_sample_value
+        assert value("atlas_consumer_lag_records", three) == 20
+        assert value("atlas_consumer_lag_seconds", three) == 5.0
+        assert value("atlas_consumer_lag_seconds", four) is None
+        assert value("atlas_consumer_records_lost", three) == 0
+        assert value("atlas_consumer_retention_margin_seconds", three) == pytest.approx(3595)
+        assert value("atlas_consumer_retention_margin_seconds", four) is None
+        assert value("atlas_consumer_group_members", {"group": "g"}) == 0
+        assert value("atlas_consumer_group_members", {"group": "newer-protocol"}) is None
+        assert value("atlas_service_state", {"service": "relay", "state": "UP"}) == 1
+        assert value("atlas_service_state", {"service": "relay", "state": "DOWN"}) == 0
+        assert value("atlas_service_instances", {"service": "relay"}) == 1
+    assert b"atlas_consumer_lag_records" not in generate_latest()

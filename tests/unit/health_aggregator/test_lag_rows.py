@@ -1,0 +1,126 @@
+"""Lag from offsets and timestamps."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from atlas_health_aggregator.lag_rows import LagState, Position, Scan, lag_row, scan_from, worst_first
+
+NOW_MS = 1_700_000_100_000
+AT = Position(
+    group="g", topic="t", partition=0, committed=10, start=0, end=30, members=1, retention_ms=3_600_000
+)  # fmt: skip
+
+
+def _at(**changes: Any) -> Position:
+    return replace(AT, **changes)
+
+
+def test_seconds_are_the_age_of_the_first_unread_record() -> None:
+    row = lag_row(AT, Scan(10, 10, NOW_MS - 90_500), NOW_MS)
+    assert (row.lag_records, row.lag_seconds, row.state) == (20, 90.5, LagState.LAGGING)
+    assert row.retention_margin_s == 3600 - 90.5
+    assert row.records_lost == 0
+
+
+def test_caught_up_is_zero_whatever_the_clock_says() -> None:
+    row = lag_row(_at(committed=30), None, NOW_MS)
+    assert (row.lag_records, row.lag_seconds, row.state) == (0, 0.0, LagState.CAUGHT_UP)
+    assert row.retention_margin_s is None
+
+
+def test_only_transaction_markers_behind_the_commit_is_caught_up() -> None:
+    row = lag_row(_at(committed=29), Scan(29, 30, None), NOW_MS)
+    assert (row.lag_records, row.lag_seconds, row.state) == (0, 0.0, LagState.CAUGHT_UP)
+
+
+def test_markers_before_the_first_unread_record_are_not_lag() -> None:
+    row = lag_row(AT, Scan(10, 25, NOW_MS - 1000), NOW_MS)
+    assert (row.lag_records, row.lag_seconds) == (5, 1.0)
+
+
+def test_a_record_not_read_in_time_has_no_age() -> None:
+    for scan in (None, Scan(10, 15, None)):
+        row = lag_row(AT, scan, NOW_MS)
+        assert row.lag_records == 30 - (scan.clean_until if scan else 10)
+        assert (row.lag_seconds, row.state, row.retention_margin_s) == (None, LagState.LAGGING, None)
+
+
+def test_a_record_from_the_future_is_zero_seconds_old() -> None:
+    assert lag_row(AT, Scan(10, 10, NOW_MS + 5000), NOW_MS).lag_seconds == 0.0
+
+
+def test_a_group_without_members_is_said_to_be_so_only_when_records_wait() -> None:
+    assert lag_row(_at(members=0), Scan(10, 10, NOW_MS), NOW_MS).state is LagState.NO_MEMBERS
+    assert lag_row(_at(members=0, committed=30), None, NOW_MS).state is LagState.CAUGHT_UP
+    assert lag_row(_at(members=None), Scan(10, 10, NOW_MS), NOW_MS).state is LagState.LAGGING
+
+
+def test_a_partition_never_committed_counts_from_its_start() -> None:
+    row = lag_row(_at(committed=None, start=5), Scan(5, 5, NOW_MS - 1000), NOW_MS)
+    assert (row.committed, row.lag_records, row.lag_seconds, row.records_lost) == (None, 25, 1.0, 0)
+
+
+def test_records_deleted_unread_are_lost() -> None:
+    row = lag_row(_at(start=18), Scan(18, 18, NOW_MS - 1000), NOW_MS)
+    assert (row.records_lost, row.lag_records, row.lag_seconds, row.state) == (8, 12, 1.0, LagState.LOST)
+    assert lag_row(_at(start=18), None, NOW_MS).records_lost == 8
+
+
+def test_what_was_seen_to_be_markers_is_not_lost_when_it_is_deleted() -> None:
+    position = _at(committed=29, start=30)
+    assert lag_row(position, Scan(29, 30, None), NOW_MS).records_lost == 0
+    assert lag_row(position, None, NOW_MS).records_lost == 1
+
+
+def test_loss_stays_known_while_the_group_does_not_move() -> None:
+    first = Scan(18, 18, NOW_MS)
+    assert lag_row(_at(start=18), first, NOW_MS).records_lost == 8
+    assert lag_row(_at(start=25), first, NOW_MS).records_lost == 15
+
+
+def test_a_commit_past_the_end_is_a_topic_made_anew() -> None:
+    row = lag_row(_at(committed=31), None, NOW_MS)
+    assert (row.state, row.lag_records, row.lag_seconds) == (LagState.BEYOND_END, 0, 0.0)
+
+
+def test_kept_for_ever_has_no_margin() -> None:
+    assert lag_row(_at(retention_ms=-1), Scan(10, 10, NOW_MS - 1000), NOW_MS).retention_margin_s is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "known", "expected"),
+    [
+        ({}, None, 10),
+        ({"committed": None, "start": 3}, None, 3),
+        ({"start": 12}, None, 12),
+        ({"committed": 30}, None, None),
+        ({"committed": 31}, None, None),
+        ({"start": 0, "end": 0, "committed": 0}, None, None),
+        ({}, Scan(10, 12, NOW_MS), None),  # still the first unread record
+        ({"start": 13}, Scan(10, 12, NOW_MS), 13),  # it was deleted since
+        ({}, Scan(10, 25, None), 25),  # markers up to 25, read on from there
+        ({"end": 25}, Scan(10, 25, None), None),
+        ({"start": 28}, Scan(10, 25, None), 28),
+    ],
+)
+def test_where_to_read_on(changes: dict[str, Any], known: Scan | None, expected: int | None) -> None:
+    assert scan_from(_at(**changes), known) == expected
+
+
+def test_the_worst_comes_first() -> None:
+    rows = [
+        lag_row(_at(group="ok", committed=30), None, NOW_MS),
+        lag_row(_at(group="slow"), Scan(10, 10, NOW_MS - 1000), NOW_MS),
+        lag_row(_at(group="slower"), Scan(10, 10, NOW_MS - 9000), NOW_MS),
+        lag_row(_at(group="dead", members=0), Scan(10, 10, NOW_MS - 10), NOW_MS),
+        lag_row(_at(group="lost", start=20), Scan(20, 20, NOW_MS), NOW_MS),
+    ]
+    assert [row.group for row in worst_first(rows)] == ["lost", "dead", "slower", "slow", "ok"]
+
+
+def test_json_has_what_the_command_prints() -> None:
+    body = lag_row(AT, Scan(10, 10, NOW_MS), NOW_MS).as_json()
+    assert list(body)[:4] == ["group", "topic", "partition", "committed"]
+    assert {"end", "lag_records", "lag_seconds"} <= set(body)
+    assert body["state"] == "lagging"

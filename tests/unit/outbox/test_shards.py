@@ -1,0 +1,23 @@
+from aiokafka.partitioner import murmur2
+from atlas_outbox.shards import GROUPS, SHARDS, group_of, key_hash, shard_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.binary(max_size=100))
+def test_key_hash_is_what_kafka_clients_partition_by(key):
+    assert key_hash(key) == murmur2(key) & 0x7FFFFFFF
+
+
+def test_shards_never_move():
+    assert [shard_of("users.events", key) for key in (b"", b"a", b"user-1", b"user-2")] == [5, 30, 35, 25]
+
+
+def test_every_shard_and_group_is_used():
+    shards = {shard_of("t", str(n).encode()) for n in range(2000)}
+    assert shards == set(range(SHARDS))
+    assert {group_of(shard) for shard in shards} == set(range(GROUPS))
+
+
+def test_the_topic_is_part_of_the_hash():
+    assert len({shard_of(f"topic-{n}", b"same") for n in range(50)}) > 10

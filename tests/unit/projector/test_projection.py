@@ -1,0 +1,29 @@
+from dataclasses import replace
+
+import pytest
+from atlas_projector.projections import PROJECTIONS
+from atlas_projector.projections.flights import FLIGHTS
+from atlas_projector.projections.routes import ROUTES
+from atlas_projector.projections.users import USERS
+
+
+def test_every_name_is_used_once() -> None:
+    names = [projection.name for projection in PROJECTIONS]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_a_version_column_must_exist_and_be_read() -> None:
+    with pytest.raises(ValueError, match="versioned"):
+        replace(USERS, versioned="revision")
+    with pytest.raises(ValueError, match="versioned"):
+        replace(FLIGHTS, versioned="flight_number")
+
+
+def test_rows_by_partition_can_not_be_cached() -> None:
+    with pytest.raises(ValueError, match="cached"):
+        replace(ROUTES, cached=True)
+
+
+def test_a_reserved_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="positions"):
+        replace(USERS, name="positions")

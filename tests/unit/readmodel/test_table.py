@@ -1,0 +1,45 @@
+import pytest
+from atlas_readmodel.table import ReadModel, Table
+
+COLUMNS = {"id": "text NOT NULL", "size": "integer", "at": "double precision NOT NULL DEFAULT 0"}
+
+
+def model(name: str = "things", table: Table | None = None) -> ReadModel:
+    return ReadModel(name, 1, ("things.events",), table or Table(columns=COLUMNS, key=("id",)))
+
+
+def test_a_generation_is_a_table_of_its_own_behind_one_view() -> None:
+    assert model().ddl(3)[0].startswith("CREATE TABLE readmodel.things_g3 (id text NOT NULL, size integer,")
+    assert model().view_sql(3) == "SELECT id, size, at, _offset FROM readmodel.things_g3"
+
+
+def test_a_view_of_ones_own_names_the_table() -> None:
+    table = Table(columns=COLUMNS, key=("id",), view="SELECT id, sum(size) FROM {table} GROUP BY id")
+    assert model(table=table).view_sql(2) == "SELECT id, sum(size) FROM readmodel.things_g2 GROUP BY id"
+
+
+def test_rows_by_partition_have_it_in_their_key() -> None:
+    table = Table(columns=COLUMNS, key=("id",), per_partition=True)
+    assert table.primary_key == ("id", "_partition")
+    assert list(table.all_columns) == ["id", "size", "at", "_partition", "_offset"]
+
+
+def test_types_are_bare() -> None:
+    types = Table(columns=COLUMNS, key=("id",)).types
+    assert types == {"id": "text", "size": "integer", "at": "double precision", "_offset": "bigint"}
+
+
+@pytest.mark.parametrize("name", ["positions", "generations", "Users", "a-b", "1st", "users; DROP", ""])
+def test_names_that_would_not_do(name: str) -> None:
+    with pytest.raises(ValueError, match="can't name a projection"):
+        model(name)
+
+
+def test_a_key_must_be_a_column() -> None:
+    with pytest.raises(ValueError, match="uid"):
+        Table(columns=COLUMNS, key=("uid",))
+
+
+def test_column_names_are_checked() -> None:
+    with pytest.raises(ValueError, match="_offset"):
+        Table(columns={"id": "text", "_offset": "bigint"}, key=("id",))

@@ -1,0 +1,48 @@
+import pytest
+from atlas_readmodel.token import EntityVersion, InvalidToken, RecordPosition, Token
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "users/0190aaaa-0000-7000-8000-000000000000@3",
+        "flights.events/0@41",
+        "flights.events/0@41;flights.events/3@7",
+        "users:users.events/0@41",
+    ],
+)
+def test_a_token_comes_back_as_it_was(text: str) -> None:
+    assert str(Token.parse(text)) == text
+
+
+def test_the_two_kinds() -> None:
+    assert Token.parse("users/7@3").entity == EntityVersion("users", "7", 3)
+    assert Token.parse("users.events/7@3").records == (RecordPosition("users.events", 7, 3),)
+    assert Token.parse("routes:flights.events/7@3").projection == "routes"
+
+
+def test_from_records_the_order_is_fixed() -> None:
+    assert str(Token.of_records({("b.events", 1): 5, ("a.events", 9): 2})) == "a.events/9@2;b.events/1@5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "users",
+        "users/1",
+        "users/@1",
+        "users/1@",
+        "users/1@-1",
+        "users/1@x",
+        "a.b/1@2;users/1@2",
+        "x y/1@2",
+        "a:t.e/1@2;b:t.e/2@2",
+        "users/1@2;users/2@2",
+        ";".join(["t.e/1@1"] * 1001),
+        "users/1@" + "9" * 40,
+    ],
+)
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(InvalidToken):
+        Token.parse(text)

@@ -1,0 +1,375 @@
+"""The real pump against a model of PostgreSQL and Kafka in which anything may crash at any step.
+
+Writers append rows under the lock of their key and commit, out of id order, or roll back. Two owners relay. At each
+step that touches a server a process may crash before it, or after it with the answer lost, or stand still while the
+other owner takes its groups over and relays them, and then go on in the belief that it owns them.
+
+After every run: each committed row was delivered exactly once, in order per key, and nothing is left behind.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.leases import LeaseState
+from atlas_outbox.parking import Key
+from atlas_relay.protocol import Caution, Refused
+from atlas_relay.pump import Pump
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+T = TypeVar("T")
+GROUPS = (0, 1)
+OWNERS = ("a", "b")
+KEYS = (b"k0", b"k1", b"k2")
+FAULTS = st.none() | st.tuples(st.integers(0, 3), st.sampled_from(("before", "after", "overtaken")))
+
+VALUES = st.lists(st.sampled_from((b"good", b"good", b"bad")), min_size=1, max_size=3)
+WRITES = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3)
+
+
+class Crash(Exception):
+    """The process is gone, or so slow that another took its place."""
+
+
+@dataclass
+class Postgres:
+    """The outbox's tables; every method is one transaction."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    parked: dict[int, Row] = field(default_factory=dict)
+    batches: dict[int, tuple[UUID, str, list[int]]] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
+    revisions: dict[int, int] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
+
+    def take(self, groups: Collection[int]) -> dict[int, int]:
+        for group in groups:
+            self.epochs[group] += 1
+        return {group: self.epochs[group] for group in groups}
+
+    def retry(self) -> None:
+        for row in self.parked.values():
+            self.revisions[row[0]] += 1
+        self.rows |= self.parked
+        self.parked.clear()
+
+
+@dataclass
+class Kafka:
+    """Topics as a read-committed consumer sees them, marks, and transactions by transactional id."""
+
+    log: list[Row] = field(default_factory=list)
+    marks: dict[int, UUID] = field(default_factory=dict)
+    producer_epochs: dict[str, int] = field(default_factory=dict)
+    takes_all: bool = False
+
+    def init(self, transactional_id: str) -> int:
+        """Fences every older producer of the id. An open transaction of one simply never reaches the log."""
+        self.producer_epochs[transactional_id] = self.producer_epochs.get(transactional_id, 0) + 1
+        return self.producer_epochs[transactional_id]
+
+    def commit(self, producer: tuple[str, int], rows: Sequence[Row], token: UUID) -> None:
+        if self.producer_epochs[producer[0]] != producer[1]:
+            raise Crash("fenced")
+        self.log += rows
+        self.marks |= dict.fromkeys((row[0] for row in rows), token)
+
+
+@dataclass
+class Faults:
+    """What goes wrong in this owner's next piece of work: after how many steps, and how."""
+
+    overtake: Callable[[], Awaitable[None]]
+    plan: tuple[int, str] | None = None
+
+    async def step(self, effect: Callable[[], T]) -> T:
+        """One step with an effect on a server: it happens once, or not at all, or happens and nobody hears of it."""
+        kind = ""
+        if self.plan is not None:
+            steps, kind = self.plan
+            self.plan = (steps - 1, kind) if steps else None
+            kind = "" if steps else kind
+        if kind == "before":
+            raise Crash("before")
+        if kind == "overtaken":
+            await self.overtake()
+        answer = effect()
+        if kind == "after":
+            raise Crash("after")
+        return answer
+
+
+class ModelStore:
+    """What atlas_outbox.reader.Reader promises, on the model."""
+
+    def __init__(self, postgres: Postgres, faults: Faults) -> None:
+        self.postgres, self.faults = postgres, faults
+
+    async def claim(self, wants: Sequence[Want], *, max_bytes: int, token: UUID, transactional_id: str | None) -> Claim:
+        def effect() -> Claim:
+            rows, groups = [], set()
+            for want in wants:
+                state = (self.postgres.epochs[want.group], self.postgres.revisions[want.group])
+                if state != (want.epoch, want.revision):
+                    continue
+                groups.add(want.group)
+                visible = sorted(r for r in self.postgres.rows.values() if r[0] == want.group)
+                if visible:
+                    assert want.group not in self.postgres.batches, "two pending batches of one group"
+                    claimed = visible[: want.rows]
+                    assert transactional_id is not None
+                    self.postgres.batches[want.group] = (token, transactional_id, [row[1] for row in claimed])
+                    rows += claimed
+            return Claim(rows, groups)
+
+        return await self.faults.step(effect)
+
+    async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
+        return await self.faults.step(lambda: self._end(epochs, token, delete=True))
+
+    async def forget(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
+        return await self.faults.step(lambda: self._end(epochs, token, delete=False))
+
+    def _end(self, epochs: Mapping[int, int], token: UUID, *, delete: bool) -> set[int]:
+        held = {group for group, epoch in epochs.items() if self.postgres.epochs[group] == epoch}
+        for group in held:
+            if group in self.postgres.batches and self.postgres.batches[group][0] == token:
+                _token, _transactional_id, ids = self.postgres.batches.pop(group)
+                for row_id in ids if delete else ():
+                    self.postgres.rows.pop(row_id, None)
+        return held
+
+    async def delete(self, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
+        raise AssertionError("only at least once deletes without a batch")
+
+    async def pending(self, groups: Collection[int]) -> list[Pending]:
+        batches = self.postgres.batches
+        return await self.faults.step(lambda: [Pending(g, *batches[g][:2]) for g in groups if g in batches])
+
+    async def states(self, groups: Collection[int]) -> dict[int, LeaseState]:
+        epochs, revisions = self.postgres.epochs, self.postgres.revisions
+        return await self.faults.step(lambda: {g: LeaseState(g, epochs[g], revisions[g]) for g in groups})
+
+    async def park(self, lease: tuple[int, int, int], token: UUID, errors: Mapping[int, str | None]) -> bool:
+        def effect() -> bool:
+            group, epoch, revision = lease
+            if (self.postgres.epochs[group], self.postgres.revisions[group]) != (epoch, revision):
+                return False
+            for row_id in errors:
+                self.postgres.parked[row_id] = self.postgres.rows.pop(row_id)
+            if group in self.postgres.batches and self.postgres.batches[group][0] == token:
+                del self.postgres.batches[group]
+            return True
+
+        return await self.faults.step(effect)
+
+    async def parked_keys(self, group: int) -> dict[Key, int]:
+        def effect() -> dict[Key, int]:
+            keys: dict[Key, int] = {}
+            for row_id, row in sorted(self.postgres.parked.items()):
+                if row[0] == group:
+                    keys.setdefault((row[3], row[4]), row_id)
+            return keys
+
+        return await self.faults.step(effect)
+
+
+class ModelChannel:
+    """What atlas_relay.sender.Sender promises, on the model; a value of b"bad" is refused with its whole batch."""
+
+    def __init__(self, kafka: Kafka, faults: Faults, transactional_id: str, caution: Caution) -> None:
+        self.kafka, self.faults, self.caution = kafka, faults, caution
+        self.transactional_id = transactional_id
+        self.producer = (transactional_id, kafka.init(transactional_id))
+
+    async def learn(self, topics: Collection[str]) -> None: ...
+
+    def forget_missing(self) -> None: ...
+
+    def reason_against(self, row: Row) -> str | None:
+        return self.caution.condemned.get(row[1])
+
+    async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]:
+        for transactional_id in {batch.transactional_id for batch in pending} - {self.transactional_id}:
+            await self.faults.step(lambda name=transactional_id: self.kafka.init(name))
+        return {b.group: self.kafka.marks[b.group] for b in pending if b.group in self.kafka.marks}
+
+    async def send(self, rows: Sequence[Row], token: UUID) -> None:
+        size = self.caution.wire_rows
+        batches = [rows[at : at + size] for at in range(0, len(rows), size)]
+        refused = [b for b in batches if not self.kafka.takes_all and any(row[5] == b"bad" for row in b)]
+        if refused:
+            raise Refused([([row[1] for row in batch], "refused") for batch in refused])
+        await self.faults.step(lambda: self.kafka.commit(self.producer, rows, token))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run what never waits, which is a hundred times quicker without an event loop."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+    raise AssertionError("the model waited")
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Writers, two owners, an operator."""
+
+    @initialize()
+    def start(self) -> None:
+        self.postgres, self.kafka = Postgres(), Kafka()
+        self.faults = {
+            owner: Faults(lambda o=other: self._relay(o)) for owner, other in zip(OWNERS, OWNERS[::-1], strict=True)
+        }
+        self.pumps: dict[str, Pump | None] = dict.fromkeys(OWNERS)
+        self.cautions = {owner: Caution(4) for owner in OWNERS}
+        self.next_id = 0
+        self.open: dict[bytes, list[Row]] = {}
+        self.committed: list[Row] = []
+        self.take_over("a", set(GROUPS), None)
+
+    # Writers: a key is locked from its first row to the end of its transaction.
+
+    @rule(key=st.sampled_from(KEYS), values=st.lists(st.just(b"good"), min_size=1, max_size=2))
+    def begin(self, key: bytes, values: list[bytes]) -> None:
+        for value in values:
+            self.next_id += 1
+            self.open.setdefault(key, []).append((KEYS.index(key) % 2, self.next_id, 0, "t", key, value, b"\x00"))
+
+    @precondition(lambda self: self.open)
+    @rule(commits=st.booleans())
+    def end(self, commits: bool) -> None:
+        """The transaction that began last ends first, so ids become visible out of order."""
+        _key, rows = self.open.popitem()
+        if commits:
+            self.postgres.rows |= {row[1]: row for row in rows}
+            self.committed += rows
+
+    # Owners.
+
+    @rule(owner=st.sampled_from(OWNERS), groups=st.sets(st.sampled_from(GROUPS), min_size=1), fault=FAULTS)
+    def take_over(self, owner: str, groups: set[int], fault: tuple[int, str] | None) -> None:
+        """The lease ran out; its former owner, if alive, does not know."""
+        self._run(owner, self._adopt(owner, self.postgres.take(groups)), fault)
+
+    @rule(owner=st.sampled_from(OWNERS), writes=WRITES, fault=FAULTS, times=st.integers(1, 3))
+    def relay(self, owner: str, writes: dict[bytes, list[bytes]], fault: tuple[int, str] | None, times: int) -> None:
+        """Some short transactions, then some cycles; an owner that has crashed comes back first."""
+        for key, values in writes.items():
+            if key not in self.open:
+                self.begin(key, values)
+                self.end(True)
+        if self.pumps[owner] is None:
+            self._run(owner, self._adopt(owner, self.postgres.take(GROUPS)), None)
+        for _ in range(times):
+            pump = self.pumps[owner]
+            if pump is not None and pump.groups:
+                self._run(owner, pump.cycle(), fault)
+
+    @rule()
+    def operator_sends_parked_rows_again(self) -> None:
+        self.postgres.retry()
+
+    async def _adopt(self, owner: str, epochs: Mapping[int, int]) -> None:
+        pump = self.pumps[owner]
+        if pump is None:
+            faults, caution = self.faults[owner], self.cautions[owner]
+            channel = ModelChannel(self.kafka, faults, f"txn-{owner}", caution)
+            pump = Pump(ModelStore(self.postgres, faults), channel, caution, 1 << 20)
+        await pump.adopt(epochs)
+        self.pumps[owner] = pump
+
+    async def _relay(self, owner: str) -> None:
+        """Take everything and relay a little, without a fault, in the middle of a step of the other owner."""
+        try:
+            await self._adopt(owner, self.postgres.take(GROUPS))
+            pump = self.pumps[owner]
+            assert pump is not None
+            for _ in range(3):
+                await pump.cycle()
+        except (Crash, Refused):
+            self.pumps[owner] = None
+
+    def _sole_owner(self) -> Pump:
+        """The owner of everything as it stands, which must notice by itself what an operator does; else a new one."""
+        for owner, pump in self.pumps.items():
+            if pump is not None and {g: state.epoch for g, state in pump.groups.items()} == self.postgres.epochs:
+                self.cautions[owner].condemned.clear()
+                return pump
+        return self._new_owner()
+
+    def _new_owner(self) -> Pump:
+        self.pumps["a"], self.cautions["a"] = None, Caution(4)
+        run(self._adopt("a", self.postgres.take(GROUPS)))
+        assert self.pumps["a"] is not None
+        return self.pumps["a"]
+
+    def _run(self, owner: str, work: Coroutine[Any, Any, Any], fault: tuple[int, str] | None) -> None:
+        self.faults[owner].plan = fault
+        try:
+            run(work)
+        except (Crash, Refused):
+            self.pumps[owner] = None
+        self.faults[owner].plan = None
+
+    # Promises.
+
+    @invariant()
+    def nothing_twice_and_in_order(self) -> None:
+        if not hasattr(self, "kafka"):
+            return
+        ids = [row[1] for row in self.kafka.log]
+        assert len(ids) == len(set(ids)), "delivered twice"
+        committed = {row[1] for row in self.committed}
+        assert set(ids) <= committed, "delivered without a commit"
+        for key in KEYS:
+            of_key = [row[1] for row in self.kafka.log if row[4] == key]
+            assert of_key == sorted(of_key), "out of order within a key"
+            due = [row[1] for row in self.committed if row[4] == key]
+            assert of_key == due[: len(of_key)], "a row of the key was skipped"
+
+    @invariant()
+    def only_bad_rows_park_a_key(self) -> None:
+        if not hasattr(self, "kafka"):
+            return
+        heads: dict[bytes, Row] = {}
+        for _row_id, row in sorted(self.postgres.parked.items()):
+            heads.setdefault(row[4], row)
+        assert all(row[5] == b"bad" for row in heads.values()), "a row waits behind none that failed"
+
+    def teardown(self) -> None:
+        """Faults end, the broker takes everything, one owner is left: nothing may be left behind."""
+        if not hasattr(self, "kafka"):
+            return
+        self.kafka.takes_all = True
+        while self.open:
+            self.end(True)
+        pump = self._sole_owner()
+        self.postgres.retry()
+        for _ in range(1000):
+            try:
+                if not run(pump.cycle()):
+                    break
+            except Crash:  # it was fenced before, and would have begun anew by now
+                pump = self._new_owner()
+        self.nothing_twice_and_in_order()
+        assert sorted(row[1] for row in self.kafka.log) == sorted(row[1] for row in self.committed), "left behind"
+        assert (self.postgres.rows, self.postgres.batches, self.postgres.parked) == ({}, {}, {})
+
+
+OutboxMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestOutbox = OutboxMachine.TestCase
+
+
+def test_the_model_notices_a_lost_row() -> None:
+    """The model itself can fail: a row that never reaches the table the pump reads is missed at the end."""
+    machine = OutboxMachine()
+    machine.start()
+    machine.committed.append((0, 1, 0, "t", b"k0", b"good", b"\x00"))
+    with pytest.raises(AssertionError, match="left behind"):
+        machine.teardown()
