@@ -20,7 +20,7 @@ TESTS ?= tests
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help up down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
-	chaos migrate migration seed db-reset metrics lock clean clean-all
+	chaos bench migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
@@ -94,8 +94,11 @@ test-integration: $(DEV) ## Run the tests on real servers
 test-cov: $(DEV) ## Run all tests and measure what they cover
 	$(PYTEST) --ignore=tests/chaos --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
 
-chaos: $(DEV) ## Kill and stop things under load
-	$(PYTEST) tests/chaos
+chaos: $(DEV) ## Kill and stop things under load; WHAT=relay ROUNDS=50 for one part, with a JSON summary
+	$(if $(WHAT),$(BIN)/python -m tests.chaos.$(WHAT) --rounds $(or $(ROUNDS),50),$(PYTEST) tests/chaos)
+
+bench: $(DEV) ## Measure on real servers and write .atlas/bench/*.json; WHAT=mesh, or one of tests/bench
+	$(BIN)/python -m tests.bench.$(or $(WHAT),mesh)
 
 ##@ The workshop
 lock: $(DEV) ## Resolve the requirements anew into the hashed locks

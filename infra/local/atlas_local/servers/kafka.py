@@ -64,7 +64,7 @@ class Kafka:
     def command(self) -> Command:
         """One Java process."""
         heap = (f"-Xms{_HEAP}", f"-Xmx{_HEAP}", "-XX:+UseG1GC")
-        argv = [*self._java(), *self._start_options(), *heap, "kafka.Kafka", str(self._properties)]
+        argv = [*self.java(), *self._start_options(), *heap, "kafka.Kafka", str(self._properties)]
         return Command(argv=argv, cwd=self._data, stop_s=20)
 
     async def ping(self) -> None:
@@ -89,7 +89,8 @@ class Kafka:
     def _properties(self) -> Path:
         return self._data / "server.properties"
 
-    def _java(self) -> list[str]:
+    def java(self) -> list[str]:
+        """A Java with every jar of Kafka on its class path: a main class and its arguments follow."""
         logging = f"-Dlog4j2.configurationFile={self._data / 'log4j2.yaml'}"
         # In a fixed order and not by a wildcard: the cache of the start is good for one class path.
         class_path = os.pathsep.join(sorted(str(self._jars / jar.file_name) for jar in read_lock()))
@@ -133,7 +134,7 @@ class Kafka:
     async def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         process = await asyncio.create_subprocess_exec(
-            *self._java(),
+            *self.java(),
             _STORAGE_TOOL,
             *("format", f"--cluster-id={cluster}", "--config", str(self._properties), "--ignore-formatted"),
             cwd=self._data,

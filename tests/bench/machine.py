@@ -1,0 +1,80 @@
+"""Servers of a benchmark's own, and what processes cost: CPU seconds and peak memory."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import psutil
+from atlas_local.home import Home
+from atlas_local.serverset import ServerSet, sweep
+from atlas_local.testing import TEST_HOMES
+
+_SAMPLE_S = 0.2
+
+
+@asynccontextmanager
+async def servers() -> AsyncIterator[ServerSet]:
+    """Kafka, PostgreSQL, Valkey and S3 with empty data, gone afterwards."""
+    await sweep(TEST_HOMES)
+    own = ServerSet(Home(TEST_HOMES / f"bench-{uuid.uuid4().hex[:8]}"))
+    try:
+        await own.start()
+        yield own
+    finally:
+        own.kill()
+        own.home.remove()
+
+
+@dataclass
+class Usage:
+    """CPU seconds and peak resident memory of one process with its children, while the block runs.
+
+    Memory is the sum of the resident sets, which counts pages that PostgreSQL's processes share more than once.
+    """
+
+    pid: int
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mb: float = 0.0
+    _begun: tuple[float, float] = (0.0, 0.0)
+    _sampler: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+    async def __aenter__(self) -> "Usage":
+        self._begun = time.perf_counter(), self._cpu()
+        self._sampler = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None
+    ) -> None:
+        assert self._sampler is not None
+        self._sampler.cancel()
+        started, cpu = self._begun
+        self.wall_s, self.cpu_s = time.perf_counter() - started, self._cpu() - cpu
+
+    @property
+    def cpu_percent(self) -> float:
+        """Of one core."""
+        return 100 * self.cpu_s / self.wall_s
+
+    async def _sample(self) -> None:
+        while True:
+            self.peak_mb = max(self.peak_mb, self._over(lambda process: process.memory_info().rss) / 1e6)
+            await asyncio.sleep(_SAMPLE_S)
+
+    def _cpu(self) -> float:
+        return self._over(lambda process: sum(process.cpu_times()[:4]))
+
+    def _over(self, figure: "Callable[[psutil.Process], float]") -> float:
+        total = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            for each in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    total += figure(each)
+        return total
