@@ -3,7 +3,6 @@
 import asyncio
 import re
 import tempfile
-from pathlib import Path
 
 from atlas_local.servers.kafka import Kafka
 from atlas_local.serverset import ServerSet
@@ -15,7 +14,8 @@ _PRODUCED = re.compile(r"^(\d+) records sent, ([\d.,]+) records/sec", re.MULTILI
 async def producer_limit(servers: ServerSet, topic: str, payloads: list[bytes], records: int) -> float:
     """Records a second of ProducerPerformance with acks=all, fed from these payloads; lines may hold no newline."""
     with tempfile.NamedTemporaryFile(suffix=".payload") as file:
-        Path(file.name).write_bytes(b"\n".join(payloads) + b"\n")
+        file.write(b"\n".join(payloads) + b"\n")
+        file.flush()
         output = await _tool(
             servers,
             "org.apache.kafka.tools.ProducerPerformance",
