@@ -23,6 +23,7 @@ from atlas_runtime.probes import Health, probe_routes
 from atlas_gateway import databases, docs, events, idempotency, middleware, openapi, queries, registry, users
 from atlas_gateway.databases import Pool, open_pool
 from atlas_gateway.incoming import expect_continue
+from atlas_gateway.posts import open_posts
 from atlas_gateway.resources import RESOURCES, Requests, Resources
 from atlas_gateway.settings import GatewaySettings
 
@@ -47,12 +48,13 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
             readmodel_dsn, "readmodel", max_size=settings.readmodel_pool_max, timeout_s=timeout_s, stop=stop
         ) as readmodel,
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
+        open_posts(state, settings.kafka_brokers, settings.gateway_idempotency_ttl_s, stop) as posts,
         open_waker(state_dsn) as waker,
         open_cache(settings.redis_url, await open_breaker("redis")) as cache,
     ):
         reader = Reader(readmodel, cache)
         requests = Requests()
-        resources = Resources(settings, schemas, Codec(schemas), state, producer, reader, waker, requests)
+        resources = Resources(settings, schemas, Codec(schemas), state, producer, posts, reader, waker, requests)
         health = make_health(resources, readmodel)
         app = make_app(resources, health)
         collect_garbage_rarely()

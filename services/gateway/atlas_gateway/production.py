@@ -23,7 +23,8 @@ NOT_ACKNOWLEDGED = Kind("not-acknowledged", 503, "Kafka has not acknowledged the
 NOT_SENT = Kind("not-sent", 503, "The record was not sent")
 FAILED = Kind("not-accepted", 500, "Kafka did not accept the record")
 
-Group = list[Outgoing | Refused]
+# What is to be sent, what an earlier attempt has sent, and what can't be.
+Group = list[Outgoing | Delivery | Refused]
 log = structlog.get_logger()
 
 
@@ -32,10 +33,10 @@ class Production:
 
     `results` has, in the order of the records, where each one is or why it is not there. Once an acknowledgement has
     taken longer than `timeout_s`, what follows is not sent any more: a request is answered within that time of the
-    last record read.
+    last record read. None waits for as long as the producer tries.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, timeout_s: float) -> None:
+    def __init__(self, producer: AIOKafkaProducer, timeout_s: float | None) -> None:
         self.results: list[dict[str, Any]] = []
         self.refusals: list[Refused] = []
         self.highest: dict[tuple[str, int], int] = {}
@@ -75,7 +76,8 @@ class Production:
             outcome = next(outcomes) if type(record) is Outgoing else record
             if type(outcome) is Delivery:
                 self.results.append({"partition": outcome.partition, "offset": outcome.offset})
-                self.highest[outcome.topic, outcome.partition] = outcome.offset  # they rise: one send after the other
+                place = outcome.topic, outcome.partition
+                self.highest[place] = max(outcome.offset, self.highest.get(place, 0))
             else:
                 refused = outcome if isinstance(outcome, Refused) else _refused(outcome)
                 self.refusals.append(refused)

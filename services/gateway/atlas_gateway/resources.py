@@ -12,6 +12,7 @@ from atlas_readmodel.reader import Reader
 from prometheus_client import Gauge
 
 from atlas_gateway.databases import Pool
+from atlas_gateway.posts import Posts
 from atlas_gateway.settings import GatewaySettings
 
 IN_FLIGHT = Gauge("atlas_gateway_requests_in_flight", "HTTP requests being answered")
@@ -57,6 +58,7 @@ class Resources:
     codec: Codec
     pool: Pool
     producer: AIOKafkaProducer
+    posts: Posts
     reader: Reader
     waker: Waker
     requests: Requests

@@ -24,7 +24,7 @@ from atlas_runtime.traces import traceparent
 from atlas_gateway import idempotency
 from atlas_gateway.bodies import Body, ChangeProfile, DeactivateUser, RegisterUser, User
 from atlas_gateway.envelopes import SOURCE
-from atlas_gateway.idempotency import Answer, Connection, Effect
+from atlas_gateway.idempotency import KEY_PARAMETER, Answer, Connection, Effect
 from atlas_gateway.incoming import read_command
 from atlas_gateway.problems import DEACTIVATED, EMAIL_TAKEN, NOT_FOUND, STALE_VERSION, VERSION_REQUIRED, Problem
 from atlas_gateway.resources import RESOURCES, Resources
@@ -219,11 +219,6 @@ _USER_HEADERS = {
     TOKEN: "Send it with a query that has to see this write",
     idempotency.REPLAYED: "true when this is the stored answer of an earlier request",
 }
-_KEY = header(
-    idempotency.HEADER,
-    "A repeat with the same key gets the same answer and has no second effect; kept for a day",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-)
 _ID = path_parameter("user_id", {"type": "string", "format": "uuid"})
 
 
@@ -234,19 +229,20 @@ def _if_match(required: bool) -> dict[str, Any]:
 ROUTES = (
     Route(
         "POST", "/users", register_user, "users", "Register a user",
-        parameters=(_KEY,), body=json_body(RegisterUser),
+        parameters=(KEY_PARAMETER,), body=json_body(RegisterUser),
         responses=answer(201, "Registered", User, headers={**_USER_HEADERS, "Location": "Path of the user"}),
         problems=(400, 409, 413, 415, 422, 503),
     ),
     Route(
         "PATCH", "/users/{user_id}/profile", change_profile, "users", "Change a user's profile",
-        parameters=(_ID, _if_match(required=True), _KEY), body=json_body(ChangeProfile, "application/merge-patch+json"),
+        parameters=(_ID, _if_match(required=True), KEY_PARAMETER),
+        body=json_body(ChangeProfile, "application/merge-patch+json"),
         responses=answer(200, "The user as it is now", User, headers=_USER_HEADERS),
         problems=(400, 404, 409, 412, 413, 415, 422, 428, 503),
     ),
     Route(
         "POST", "/users/{user_id}/deactivate", deactivate_user, "users", "Deactivate a user",
-        parameters=(_ID, _if_match(required=False), _KEY), body=json_body(DeactivateUser, required=False),
+        parameters=(_ID, _if_match(required=False), KEY_PARAMETER), body=json_body(DeactivateUser, required=False),
         responses=answer(200, "The user as it is now", User, headers=_USER_HEADERS),
         problems=(400, 404, 409, 412, 413, 415, 422, 503),
     ),
