@@ -43,7 +43,9 @@ class Traffic:
         """Batch after batch, each under a key, with which it is posted again until it is answered."""
         while not stop.is_set():
             batch, key = [self._flight() for _ in range(200)], uuid.uuid4().hex
-            while not await self._post(session, batch, key):
+            while True:
+                if await self._post(session, batch, key):
+                    break
                 await asyncio.sleep(RETRY_S)
 
     async def _post(self, session: aiohttp.ClientSession, batch: list[dict[str, Any]], key: str) -> bool:
