@@ -91,9 +91,9 @@ async def post(gateway: str, requests: int, records: int) -> tuple[float, float]
 def _observation() -> dict[str, Any]:
     value = {
         "observation_id": f"JFK-{uuid.uuid4().hex}",
-        "origin": "JFK",
+        "airport": "JFK",
         "observed_at": "2013-01-01T10:00:00Z",
-        "temperature_fahrenheit": 39.0,
+        "temperature_f": 39.0,
         "wind_speed_mph": 10.4,
     }
     return {"type": "flights.WeatherObserved", "value": value}

@@ -13,6 +13,7 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.fates import Fate, fate_of, wait_unless
 from atlas_kafka.producer import open_producer
+from atlas_kafka.shared_producer import SharedProducer
 from atlas_outbox.waker import open_waker
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.reader import Reader
@@ -54,7 +55,8 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     ):
         reader = Reader(readmodel, cache)
         requests = Requests()
-        resources = Resources(settings, schemas, Codec(schemas), state, producer, posts, reader, waker, requests)
+        sending = SharedProducer(producer)
+        resources = Resources(settings, schemas, Codec(schemas), state, sending, posts, reader, waker, requests)
         health = make_health(resources, readmodel)
         app = make_app(resources, health)
         collect_garbage_rarely()
@@ -111,7 +113,7 @@ def make_health(resources: Resources, readmodel: Pool) -> Health:
         return await databases.check(readmodel)
 
     async def kafka_answers() -> str | None:
-        updated = await resources.producer.client.force_metadata_update()
+        updated = await resources.producer.producer.client.force_metadata_update()
         return None if updated else "no broker answers"
 
     health.add("postgres", state_answers)

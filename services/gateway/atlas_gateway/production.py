@@ -5,10 +5,10 @@ import itertools
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from atlas_kafka.fates import Fate, describe, fate_of
-from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge, send_all
+from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge
+from atlas_kafka.shared_producer import SharedProducer
 
 from atlas_gateway.envelopes import Refused
 from atlas_gateway.problems import Kind
@@ -36,7 +36,7 @@ class Production:
     last record read. None waits for as long as the producer tries.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, timeout_s: float | None) -> None:
+    def __init__(self, producer: SharedProducer, timeout_s: float | None) -> None:
         self.results: list[dict[str, Any]] = []
         self.refusals: list[Refused] = []
         self.highest: dict[tuple[str, int], int] = {}
@@ -88,7 +88,7 @@ class Production:
             return [Refused(NOT_SENT, "Kafka did not answer an earlier record of this request.")] * len(outgoing)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await send_all(self._producer, outgoing)
+                return await self._producer.send_all(outgoing)
         except TimeoutError:
             self._stalled = True
             detail = f"No acknowledgement within {self._timeout_s:g} s; the record may still arrive."
@@ -100,6 +100,7 @@ def _refused(error: object) -> Refused:
         return Refused(RECORD_TOO_LARGE, f"{error}.")
     assert isinstance(error, Exception), f"an outcome is a delivery or an error, not {error!r}"
     if fate_of(error) is Fate.TRANSIENT:
+        log.warning("record not sent", error=describe(error))
         return Refused(NOT_SENT, "Kafka is not available; try again.")
     log.error("record not accepted", error=describe(error))
     return Refused(FAILED, "Kafka did not accept the record; the gateway's log says why.")
