@@ -61,7 +61,7 @@ class Traffic:
             self.failed[str(response.status)] += 1
             assert response.headers["Content-Type"] == "application/problem+json", answer
             # 409: the gateway still waits for Kafka with an earlier request of this key.
-            assert response.status in {409, 503}, answer
+            assert response.status in {409, 503}, answer["detail"]
             return False
         assert len(answer["results"]) == len(batch)
         self.flights.update(event["value"]["flight_id"] for event in batch)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import OutOfOrderSequenceNumber
 
 from atlas_kafka.producer import Delivery, Outgoing, send_all
 
@@ -31,10 +32,15 @@ class _Call:
 
 
 class SharedProducer:
-    """Sends for many callers at once; nobody waits for a batch to fill."""
+    """Sends for many callers at once; nobody waits for a batch to fill.
+
+    `out_of_order` is set when the broker no longer knows where this producer was: then it can never send again, and a
+    new one is needed.
+    """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self.producer = producer
+        self.out_of_order = asyncio.Event()
         self._waiting: deque[_Call] = deque()
         self._rounds: set[asyncio.Task[None]] = set()
 
@@ -74,6 +80,8 @@ class SharedProducer:
                         error if isinstance(error, Exception) else ConnectionAbortedError("stopped")
                     )
             raise
+        if any(isinstance(result, OutOfOrderSequenceNumber) for result in results):
+            self.out_of_order.set()
         place = 0
         for call in calls:
             if not call.done.done():

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
@@ -63,7 +62,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
             side_tasks.create_task(heartbeat(settings, health, stop))
             side_tasks.create_task(purge_keys(state, stop))
-            side_tasks.create_task(watch_producer(producer, stop))
+            side_tasks.create_task(watch_producer(sending, stop))
             await stop.wait()
             health.stopping = True
             if not await requests.drain(_DRAIN_S):
@@ -136,20 +135,21 @@ async def serve_http(app: web.Application, settings: GatewaySettings) -> AsyncIt
         await runner.cleanup()
 
 
-async def watch_producer(producer: AIOKafkaProducer, stop: asyncio.Event) -> None:
-    """Until `stop`; raises what ended the producer's sender, because such a producer never sends again.
+async def watch_producer(sending: SharedProducer, stop: asyncio.Event) -> None:
+    """Until `stop`; raises when the producer can never send again.
 
     An idempotent producer ends for good when the broker has forgotten its sequence: only a new one, in a new process,
     can go on.
     """
-    sender = producer._sender.sender_task
-    stopped = asyncio.create_task(stop.wait())
+    sender = sending.producer._sender.sender_task
+    others = [asyncio.create_task(event.wait()) for event in (stop, sending.out_of_order)]
     try:
-        await asyncio.wait({sender, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({sender, *others}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        stopped.cancel()
-    if sender.done():
-        raise RuntimeError("the Kafka producer has ended") from sender.exception()
+        for other in others:
+            other.cancel()
+    if sender.done() or sending.out_of_order.is_set():
+        raise RuntimeError("the Kafka producer has ended") from (sender.exception() if sender.done() else None)
 
 
 async def purge_keys(pool: Pool, stop: asyncio.Event) -> None:
