@@ -81,7 +81,12 @@ def collect_garbage_rarely() -> None:
 
 def make_app(resources: Resources, health: Health) -> web.Application:
     """The application: every route with its documentation, inside the middlewares that all requests pass."""
-    documented = (*users.ROUTES, *queries.ROUTES, *events.routes(resources.registry), *registry.routes())
+    documented = (
+        *users.ROUTES,
+        *queries.ROUTES,
+        *events.routes(resources.registry),
+        *registry.routes(),
+    )
     app = web.Application(
         middlewares=[
             middleware.context,
