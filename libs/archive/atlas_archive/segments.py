@@ -3,12 +3,14 @@
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from atlas_archive.batches import Batch
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest
-from atlas_archive.records import Incoming
-from atlas_archive.splicer import Finished, Splicer
+from atlas_archive.outputs import Finished
+from atlas_archive.splicer import Splicer
 from atlas_archive.store import MissingObject, ObjectStore
 
 SchemaText = Callable[[int], str | None]
@@ -16,11 +18,12 @@ SchemaText = Callable[[int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are written: an Avro codec, the bytes of a block before it, and whether bodies are checked."""
+    """How files are written: an Avro codec, bytes of a block before it, whether bodies are checked, who compresses."""
 
     codec: str = "zstandard"
     block_bytes: int = 256 * 1024
     check_values: bool = True
+    workers: Executor | None = None
 
 
 class Segment:
@@ -40,8 +43,6 @@ class Segment:
         self.log_start_offset = log_start_offset
         self.schema_text = schema_text
         self.id = uuid.uuid4().hex
-        self.first_offset = self.first_timestamp = -1
-        self.min_timestamp = self.max_timestamp = -1
         metadata = {"topic": path.topic, "incarnation": path.incarnation, "partition": str(path.partition)}
         self._splicer = Splicer(
             schema_text,
@@ -49,6 +50,7 @@ class Segment:
             codec=options.codec,
             block_bytes=options.block_bytes,
             check=options.check_values,
+            workers=options.workers,
         )
 
     @property
@@ -59,20 +61,24 @@ class Segment:
     def size(self) -> int:
         return self._splicer.size
 
-    def add(self, records: Sequence[Incoming]) -> None:
-        """Add records in offset order. Raises ValueError for one before `next_offset`."""
-        if not records:
+    @property
+    def first_timestamp(self) -> int:
+        """That of the first record, epoch ms; -1 before there is one."""
+        return self._splicer.first_timestamp
+
+    @property
+    def timestamps(self) -> tuple[int, int]:
+        """The least and the greatest, epoch ms."""
+        return self._splicer.min_timestamp, self._splicer.max_timestamp
+
+    def add(self, batches: Sequence[Batch]) -> None:
+        """Add batches in offset order. Raises ValueError for one that begins before `next_offset`."""
+        if not batches:
             return
-        if records[0].offset < self.next_offset:
-            raise ValueError(f"offset {records[0].offset} comes after {self.next_offset - 1}")
-        timestamps = [record.timestamp for record in records]
-        if self.first_offset < 0:
-            self.first_offset, self.first_timestamp = records[0].offset, timestamps[0]
-            self.min_timestamp = self.max_timestamp = timestamps[0]
-        self.min_timestamp = min(self.min_timestamp, *timestamps)
-        self.max_timestamp = max(self.max_timestamp, *timestamps)
-        self._splicer.add(records)
-        self.next_offset = records[-1].offset + 1
+        if batches[0].start_offset < self.next_offset:
+            raise ValueError(f"offset {batches[0].start_offset} comes after {self.next_offset - 1}")
+        self._splicer.add(batches)
+        self.next_offset = batches[-1].offset + 1
 
     def finish(self) -> list[Finished]:
         """The segment's files; nothing can be added after."""
@@ -144,10 +150,10 @@ def _manifest(segment: Segment, objects: tuple[DataObject, ...], writer: str) ->
         start_offset=segment.start_offset,
         next_offset=segment.next_offset,
         records=segment.records,
-        first_offset=segment.first_offset,
-        last_offset=segment.next_offset - 1,
-        min_timestamp_ms=segment.min_timestamp,
-        max_timestamp_ms=segment.max_timestamp,
+        first_offset=min((item.first_offset for item in objects), default=-1),
+        last_offset=max((item.last_offset for item in objects), default=-1),
+        min_timestamp_ms=segment.timestamps[0],
+        max_timestamp_ms=segment.timestamps[1],
         log_start_offset=segment.log_start_offset,
         objects=objects,
         segment=segment.id,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.container import CorruptFile
 from atlas_archive.history import HistoryGap, histories, read_history, read_segment
 from atlas_archive.layout import framing
@@ -33,7 +34,7 @@ async def stored(
     while at < len(records):
         size = sizes[min(number, len(sizes) - 1)]
         segment = Segment(PATH, start, 0, SCHEMAS.get, Options(codec="null", block_bytes=block_bytes))
-        segment.add(records[at : at + size])
+        segment.add([pack(records[at : at + size])])
         manifest = (await store_segment(store, segment, "w", nothing)).manifest
         start, at, number = manifest.next_offset, at + size, number + 1
     return store

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
 from typing import Any
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.history import histories, read_history
 from atlas_archive.listing import summaries
 from atlas_archive.manifests import (
@@ -77,7 +78,7 @@ async def write(store: MemoryStore, topic: Sequence[Record], sizes: Sequence[int
             start = None
             continue
         segment = Segment(PATH, start, 0, lambda _: None)
-        segment.add(batch)
+        segment.add([pack(batch)])
         stored = await store_segment(store, segment, name, nothing)
         start = stored.manifest.next_offset if stored.won else None
 

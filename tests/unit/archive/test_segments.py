@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.history import read_segment
 from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath, last_manifest
@@ -22,7 +23,7 @@ async def nothing() -> None:
 
 def segment(start: int = 0, records: list[Record] | None = None) -> Segment:
     made = Segment(PATH, start, 0, {1: SCHEMA}.get, Options(codec="deflate"))
-    made.add(RECORDS if records is None else records)
+    made.add([pack(RECORDS if records is None else records)])
     return made
 
 
@@ -47,7 +48,7 @@ async def test_what_a_manifest_says_is_so() -> None:
 def test_records_must_rise() -> None:
     made = segment()
     with pytest.raises(ValueError, match="offset 29 comes after 29"):
-        made.add(RECORDS[-1:])
+        made.add([pack(RECORDS[-1:])])
     made.add([])
     assert (made.records, made.next_offset) == (20, 30)
 
