@@ -1,8 +1,8 @@
-"""`make chaos WHAT=archive ROUNDS=50`: two archivers under load, killed, paused and cut off; then every record is counted.
+"""`make chaos WHAT=archive ROUNDS=50`: archivers under load, killed, paused and cut off; then every record is counted.
 
-Each round breaks one thing: kill -9 of an archiver (most rounds), a pause of one until the other has written in its
-place (a zombie, when it wakes), a stop of S3, a stop of Kafka. Every acknowledged record must be in the archive once, at
-its offset, byte for byte as it is on the topic.
+Each round breaks one thing: kill -9 of one of two archivers (most rounds), a pause of one until the other has written
+in its place (a zombie, when it wakes), a stop of S3, a stop of Kafka. Every acknowledged record must be in the archive
+once, at its offset, byte for byte as it is on the topic.
 """
 
 import argparse
@@ -106,7 +106,7 @@ class Chaos:
         return Outgoing(TOPIC, b"key-%d" % (number % 5000), value, headers, partition=number % PARTITIONS)
 
     async def kill(self) -> None:
-        """kill -9 at a random moment; at once again in one of four cases."""
+        """kill -9 at a random moment, and start it anew."""
         instance = self.random.choice(self.instances)
         await asyncio.sleep(self.random.uniform(0.2, 2.0))  # the moment is the point
         await instance.kill()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from atlas_archive.batches import Batch
-from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest
+from atlas_archive.chains import fence_of
+from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest, last_manifest
 from atlas_archive.outputs import Finished
 from atlas_archive.splicer import Splicer
 from atlas_archive.store import MissingObject, ObjectStore
@@ -102,7 +103,9 @@ async def store_segment(
     2. Store the schemas its files refer to, then its files, under names of its own.
     3. `confirm()`: raise if the topic is no longer the incarnation that the records were read from.
     4. Put the manifest on the condition that its key is free: from here on the segment counts.
-    5. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
+    5. Take it back if the place is behind the partition's fence: it was taken, and compaction or retention has removed
+       the manifest that was there. Nobody has counted ours meanwhile (chains.py).
+    6. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
        crashed before 4 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
        that is about to win.
     After an error the archive says whether the segment counts (`last_manifest`).
@@ -123,8 +126,21 @@ async def store_segment(
     await confirm()  # 3
     ours = _manifest(segment, tuple(objects), writer)
     winner = await commit(store, ours)  # 4
-    await _sweep(store, segment, winner)  # 5
-    return Stored(winner, won=winner.segment == segment.id)
+    won = winner.segment == segment.id
+    if won and await fence_of(store, path) > segment.start_offset:  # 5
+        return Stored(await _take_back(store, ours), won=False)
+    await _sweep(store, segment, winner)  # 6
+    return Stored(winner, won=won)
+
+
+async def _take_back(store: ObjectStore, ours: Manifest) -> Manifest:
+    """Remove a segment that does not count; the manifest to go on from instead."""
+    await store.delete(ours.key)
+    for item in ours.objects:
+        await store.delete(item.key)
+    last = await last_manifest(store, ours.path)
+    assert last is not None, "a partition with a fence has a last manifest"
+    return last
 
 
 def _data_object(key: str, file: Finished) -> DataObject:
