@@ -1,10 +1,10 @@
 """Archived records as Parquet for analysts: a folder an event type, a column a field. Needs the package polars.
 
-    <folder>/<topic>/type=<full name>/partition=0/<first>-<last>-<schema id>.parquet
-    <folder>/<topic>/type=_raw/partition=0/<first>-<last>-raw.parquet       what is no typed Avro
+    <folder>/<topic>/type=<full name>/partition=0/<incarnation>-<first>-<last>-<schema id>.parquet
+    <folder>/<topic>/type=_raw/partition=0/<incarnation>-<first>-<last>-raw.parquet      what is no typed Avro
 
-Besides the fields of the event: _offset, _timestamp, _key; of a raw record _value. Text, numbers, booleans, bytes, dates
-and timestamps have columns of their own type; a field of any other type is a column of JSON text.
+Besides the fields of the event: _offset, _timestamp, _key; of a raw record _value. Text, numbers, booleans, bytes,
+dates and timestamps have columns of their own type; a field of any other type is a column of JSON text.
 """
 
 import datetime
@@ -51,7 +51,8 @@ async def export(
             file = read_file(await store.get(item.key), item.key)
             for records in _chunks(record for block in file.blocks() for record in block):
                 kind = RAW if file.schema_id is None else _type_name(file)
-                name = f"{records[0].offset:020d}-{records[-1].offset:020d}-{file.schema_id or 'raw'}.parquet"
+                place = f"{segment.incarnation[:8]}-{records[0].offset:020d}-{records[-1].offset:020d}"
+                name = f"{place}-{file.schema_id or 'raw'}.parquet"
                 path = folder / segment.topic / f"type={kind}" / f"partition={segment.partition}" / name
                 done.bytes += _write(path, file, records)
                 done.files += 1

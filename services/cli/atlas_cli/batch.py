@@ -6,8 +6,8 @@ A job is a file of SQL over the table `events`, with what it reads named in comm
     -- type: flights.FlightDeparted
     SELECT carrier, COUNT(*) AS flights FROM events GROUP BY carrier ORDER BY carrier
 
-`events` is what `atlas archive export` wrote: a column a field, and _offset, _timestamp, _key. Both engines get the same
-text, so it must keep to what both of them know.
+`events` is what `atlas archive export` wrote: a column a field, and _offset, _timestamp, _key. Both engines get the
+same text, so it must keep to what both of them know.
 """
 
 import re
