@@ -1,4 +1,4 @@
-"""Parquet for analysts: every record once, a column a field, typed by the schema and not by what happens to be there."""
+"""Parquet for analysts: every record once, a column a field, typed by the schema and not by what is in it."""
 
 import datetime
 import io
