@@ -30,6 +30,8 @@ NOTES = {
     "consume_200": "records/s, aiokafka's getmany in one process, records dropped",
     "consume_1024": "the same, 1 KiB values",
     "consume_200_headers": "the same, 200-byte values and nine headers each",
+    "stored_200": "bytes stored a record of 200 bytes",
+    "stored_1024": "bytes stored a record of 1 KiB",
     "rss_mb": "largest resident set of an archiver process, MB",
     "cpu_200_us": "CPU of the archiver a record of 200 bytes, microseconds",
 }
@@ -55,6 +57,7 @@ async def measure(records: int, rounds: int) -> dict[str, float]:
     figures = {name: statistics.median(rate.records_per_s for rate in found) for name, found in rates.items()}
     for size in (200, 1024):
         figures[f"archive_{size}_mb"] = figures[f"archive_{size}"] * size / 1e6
+        figures[f"stored_{size}"] = rates[f"archive_{size}"][0].stored_bytes
     figures["rss_mb"] = max(rate.rss_mb for found in rates.values() for rate in found)
     figures["cpu_200_us"] = statistics.median(rate.cpu_us for rate in rates["archive_200"])
     return {name: figures[name] for name in NOTES}

@@ -31,11 +31,12 @@ SEGMENT_AGE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one run came to; memory is that of the largest process, CPU of all of them."""
+    """What one run came to: memory of the largest process, CPU of all and bytes stored, these two a record."""
 
     records_per_s: float
     rss_mb: float = 0.0
     cpu_us: float = 0.0
+    stored_bytes: float = 0.0
 
 
 async def consume(servers: Servers, load: Load) -> Rate:
@@ -87,7 +88,8 @@ async def archive(servers: Servers, load: Load, folder: Path, *, processes: int)
     seconds = max(map(_written, timed)) - began_at
     records = sum(manifest.records for manifest in timed)
     cpu = sum(usage.cpu_s for usage in usages)
-    return Rate(records / seconds, max(usage.peak_mb for usage in usages), 1e6 * cpu / load.records)
+    stored = sum(manifest.size for manifest in found) / sum(manifest.records for manifest in found)
+    return Rate(records / seconds, max(usage.peak_mb for usage in usages), 1e6 * cpu / load.records, stored)
 
 
 async def _manifests(store: ObjectStore, topic: str) -> list[Manifest]:
