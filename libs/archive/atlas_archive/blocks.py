@@ -4,17 +4,16 @@ Written out by hand, and with its loops inlined, because it is the whole cost of
 builds a dictionary for each record and each header, takes twice as long for records with the usual eight headers.
 """
 
+from atlas_archive.headers import Headers, HeaderShapes
 from atlas_archive.records import Record
 from atlas_archive.varints import read_long, read_unsigned
 
-Headers = tuple[tuple[str, bytes | None], ...]
 
-
-def read_block(data: bytes, count: int, prefix: bytes | None) -> list[Record]:
+def read_block(data: bytes, count: int, prefix: bytes | None, shapes: HeaderShapes) -> list[Record]:
     """`count` records laid out as layout.py says, which must fill `data`.
 
     Values get `prefix` in front (see `layout.framing`); None means a raw file's, which are a union of null and bytes.
-    Raises IndexError or ValueError when the bytes are not such records.
+    `shapes` are those of the file. Raises IndexError or ValueError when the bytes are not such records.
     """
     records = []
     names: dict[bytes, str] = {}
@@ -39,9 +38,14 @@ def read_block(data: bytes, count: int, prefix: bytes | None) -> list[Record]:
             timestamp = timestamps[data[at:end]] = read_long(data, at)[0]
         key, at = _optional_bytes(data, end)
         headers: Headers = ()
-        if data[at]:
-            headers, at = _headers(data, at, names)
+        if data[at] == 0:
+            at += 1
+        elif prefix is None:
+            headers, at = _nullable_headers(data, at, names)
         else:
+            headers, at = shapes.read(data, at)
+            if data[at]:
+                raise ValueError("headers in a form that is never written")
             at += 1
         size = data[at]
         if size < 128:
@@ -57,7 +61,7 @@ def read_block(data: bytes, count: int, prefix: bytes | None) -> list[Record]:
     return records
 
 
-def _headers(data: bytes, at: int, names: dict[bytes, str]) -> tuple[Headers, int]:
+def _nullable_headers(data: bytes, at: int, names: dict[bytes, str]) -> tuple[Headers, int]:
     headers: list[tuple[str, bytes | None]] = []
     while True:
         count, at = read_long(data, at)

@@ -11,26 +11,22 @@ from typing import Any
 
 from atlas_archive.varints import read_unsigned
 
-Check = Callable[[bytes, int], bool]
+Skip = Callable[[bytes, int], int]
+CHECK_ERRORS = (IndexError, ValueError, RecursionError)
 _INLINE_DEPTH = 5  # CPython nests at most 20 blocks
 
 
-def compile_check(parsed: Any) -> Check:
-    """A function (data, start) → whether data[start:] is exactly one value of the schema (from `layout.parse`).
+def compile_skip(parsed: Any) -> Skip:
+    """A function (data, start) → the place after the value of the schema (from `layout.parse`) that begins there.
+
+    Where no such value begins it raises one of CHECK_ERRORS, or gives a place that is not the value's known end: so
+    `skip(data, start) == end` says whether data[start:end] is exactly one value. `data` may go on after `end`.
 
     It holds lengths, union branches, enum symbols and UTF-8, and is stricter than the specification in two places that
     no writer meets: a union's branch must be in its shortest form, and an array may not claim more items than `data`
     has bytes.
     """
-    skip = _Compiler().compile(parsed)
-
-    def check(data: bytes, start: int) -> bool:
-        try:
-            return skip(data, start) == len(data)
-        except (IndexError, ValueError, RecursionError):
-            return False
-
-    return check
+    return _Compiler().compile(parsed)
 
 
 class _Compiler:
@@ -42,12 +38,12 @@ class _Compiler:
         self._sources: list[str] = []
         self._loops = 0
 
-    def compile(self, parsed: Any) -> Callable[[bytes, int], int]:
+    def compile(self, parsed: Any) -> Skip:
         self._collect(parsed)
         entry = self._function(parsed)
         scope: dict[str, Any] = {"varint": read_unsigned}
         exec("\n".join(self._sources), scope)  # made of the words of this module and of numbers  # nosec B102
-        skip: Callable[[bytes, int], int] = scope[entry]
+        skip: Skip = scope[entry]
         return skip
 
     def _collect(self, schema: Any) -> None:

@@ -11,6 +11,7 @@ from fastavro import parse_schema, schemaless_reader
 
 from atlas_archive.blocks import read_block
 from atlas_archive.codecs import CODECS, Codec
+from atlas_archive.headers import HeaderShapes
 from atlas_archive.layout import MAGIC, METADATA_PREFIX, framing
 from atlas_archive.records import Record
 from atlas_archive.varints import read_long
@@ -44,8 +45,18 @@ class ArchiveFile:
 
     def blocks(self) -> Iterator[list[Record]]:
         """The records, block by block, in offset order. Raises CorruptFile with the first block that is not whole."""
-        at, number = self.start, 0
         prefix = None if self.schema_id is None else framing(self.schema_id)
+        shapes = HeaderShapes()
+        for number, (count, packed) in enumerate(self.packed_blocks()):
+            try:
+                records = read_block(self.codec.decompress(packed), count, prefix, shapes)
+            except _DECODING_ERRORS as error:
+                raise CorruptFile(self.name, str(error) or type(error).__name__, number) from error
+            yield records
+
+    def packed_blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Each block as (records, compressed bytes). Raises CorruptFile with the first that is not whole."""
+        at, number = self.start, 0
         while at < len(self.data):
             try:
                 count, at = read_long(self.data, at)
@@ -54,10 +65,9 @@ class ArchiveFile:
                     raise ValueError(f"truncated: {len(self.data) - at} bytes left of {size + 16}")
                 if self.data[at + size : at + size + 16] != self.sync:
                     raise ValueError("no sync marker at its end")
-                records = read_block(self.codec.decompress(self.data[at : at + size]), count, prefix)
             except _DECODING_ERRORS as error:
                 raise CorruptFile(self.name, str(error) or type(error).__name__, number) from error
-            yield records
+            yield count, self.data[at : at + size]
             at += size + 16
             number += 1
 

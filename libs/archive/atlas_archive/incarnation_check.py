@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from atlas_archive.chains import Chain, assemble
 from atlas_archive.container import CorruptFile, read_file
 from atlas_archive.manifests import BadManifest, DataObject, Manifest, PartitionPath, get_manifest, incarnation_root
 from atlas_archive.records import Incoming, Record
@@ -38,14 +39,18 @@ class IncarnationCheck:
     async def run(self) -> None:
         """Add what is found to the report."""
         # The manifests are listed before the data: what an archiver adds meanwhile then lies past the known end.
-        listed = [item.key async for item in self._store.list(f"{self._root}manifest/")]
-        chains = _by_partition(await self._load(listed))
+        kinds = {
+            kind: [item.key async for item in self._store.list(f"{self._root}{kind}/")]
+            for kind in ("floor", "compacted", "manifest")
+        }
+        found = assemble(await self._load([*kinds["compacted"], *kinds["manifest"]]), kinds["floor"])
+        chains = {partition: chain for partition, chain in found.items() if chain.segments}
         async with asyncio.TaskGroup() as group:
             for chain in chains.values():
-                group.create_task(self._verify_chain(chain))
-        await self._find_strays(set(listed), chains)
+                group.create_task(self._verify_chain(chain.segments, chain.floor))
+        await self._find_strays({key for keys in kinds.values() for key in keys}, found)
         for partition, (first, end) in (self._live.bounds if self._live else {}).items():
-            covered = chains[partition][-1].next_offset if partition in chains else 0
+            covered = chains[partition].segments[-1].next_offset if partition in chains else 0
             self._report.behind += await self._records_after(partition, max(first, covered), end)
 
     def _problem(self, text: str) -> None:
@@ -65,8 +70,8 @@ class IncarnationCheck:
                 self._problem(f"{key}: gone while it was verified")
         return None
 
-    async def _verify_chain(self, chain: Sequence[Manifest]) -> None:
-        self._check_ranges(chain)
+    async def _verify_chain(self, chain: Sequence[Manifest], floor: int) -> None:
+        self._check_ranges(chain, floor)
         for manifest in chain:
             async with self._gate:
                 records = await self._read(manifest)
@@ -77,8 +82,9 @@ class IncarnationCheck:
             self._report.records += len(records) if records is not None else 0
             self._progress(self._report)
 
-    def _check_ranges(self, chain: Sequence[Manifest]) -> None:
-        expected = 0
+    def _check_ranges(self, chain: Sequence[Manifest], floor: int) -> None:
+        # A compacted segment may reach below the floor, when it was made while the floor rose.
+        expected = min(floor, chain[0].start_offset) if floor and chain[0].compacted else floor
         for manifest in chain:
             if manifest.start_offset > expected:
                 self._problem(f"{manifest.key}: offsets {expected} to {manifest.start_offset - 1} have no manifest")
@@ -86,7 +92,7 @@ class IncarnationCheck:
                 self._problem(f"{manifest.key}: overlaps the segment before it, which ends at {expected - 1}")
             if manifest.log_start_offset > manifest.start_offset:
                 gone = f"offsets {manifest.start_offset} to {manifest.log_start_offset - 1}"
-                if manifest.start_offset == 0:
+                if manifest.start_offset == 0 or manifest.compacted:
                     self._report.notes.append(f"{manifest.key}: {gone} were gone before archiving began")
                 else:
                     self._problem(f"{manifest.key}: {gone} were gone from the topic before they were archived")
@@ -176,10 +182,11 @@ class IncarnationCheck:
             return max(0, end - start)
         return sum([len(batch) async for batch in self._reader.read(self._report.topic, partition, start, end)])
 
-    async def _find_strays(self, manifests: set[str], chains: Mapping[int, Sequence[Manifest]]) -> None:
+    async def _find_strays(self, manifests: set[str], chains: Mapping[int, Chain]) -> None:
         """Name the objects that no manifest names. Past a partition's end they are a segment in the making."""
-        known = {item.key for chain in chains.values() for manifest in chain for item in manifest.objects}
-        ends = {partition: chain[-1].next_offset for partition, chain in chains.items()}
+        all_of = [manifest for chain in chains.values() for manifest in (*chain.written, *chain.compacted)]
+        known = {item.key for manifest in all_of for item in manifest.objects}
+        ends = {partition: chain.segments[-1].next_offset for partition, chain in chains.items() if chain.segments}
         async for item in self._store.list(self._root):
             kind = item.key.removeprefix(self._root).split("/", 1)[0]
             if item.key in known or item.key in manifests:
@@ -194,20 +201,13 @@ class IncarnationCheck:
             self._problem(f"{item.key}: extra, no manifest names it")
 
 
-def _by_partition(manifests: Sequence[Manifest]) -> dict[int, list[Manifest]]:
-    chains: dict[int, list[Manifest]] = {}
-    for manifest in sorted(manifests, key=lambda manifest: (manifest.partition, manifest.start_offset)):
-        chains.setdefault(manifest.partition, []).append(manifest)
-    return chains
-
-
 def _place(relative: str) -> tuple[int, int] | None:
     """The partition and start offset that a data object's or manifest's key speaks of; None when it speaks of none."""
     parts = relative.split("/")
     expected = {"data": 4, "manifest": 3}.get(parts[0])
     if expected != len(parts) or not parts[-2].startswith("partition="):
         return None
-    partition, start = parts[-2].removeprefix("partition="), parts[-1][:20]
+    partition, start = parts[-2].removeprefix("partition="), parts[-1].removeprefix("c")[:20]
     return (int(partition), int(start)) if partition.isdigit() and start.isdigit() and len(start) == 20 else None
 
 

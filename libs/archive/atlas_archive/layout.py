@@ -3,7 +3,7 @@
     offset        long                     the record's place in its partition
     timestamp_ms  long                     the record's timestamp, epoch ms (-1: none)
     key           null | bytes
-    headers       array of {name: string, value: null | bytes}
+    headers       array of {name: string, value: bytes} (in a raw file: null | bytes)
     value_length  long                     the bytes of the next field's encoding
     value         the writer schema        (in a raw file: null | bytes)
 
@@ -19,7 +19,7 @@ from fastavro import parse_schema
 
 MAGIC = b"Obj\x01"
 METADATA_PREFIX = "atlas."
-RAW_VALUE: list[str] = ["null", "bytes"]
+_NULLABLE = ["null", "bytes"]
 
 
 class BadSchema(ValueError):
@@ -40,22 +40,31 @@ def parse(text: str) -> Any:
         raise BadSchema(f"not an Avro schema: {error!r}") from error
 
 
+def raw_schema() -> dict[str, Any]:
+    """The schema of a raw file: value and header values may be null and are bytes."""
+    return _schema(_NULLABLE, _NULLABLE)
+
+
 def file_schema(value: Any) -> dict[str, Any]:
     """The schema of a file whose values have the schema `value` (JSON, not parsed).
 
     The envelope's own names are in no namespace, so names without one in `value` stay so, and they step aside for any
     name that `value` defines.
     """
+    return _schema(value, "bytes")
+
+
+def _schema(value: Any, header_value: Any) -> dict[str, Any]:
     taken = set(_names(value))
     header = {
         "type": "record",
         "name": _free("ArchivedHeader", taken),
-        "fields": [{"name": "name", "type": "string"}, {"name": "value", "type": ["null", "bytes"]}],
+        "fields": [{"name": "name", "type": "string"}, {"name": "value", "type": header_value}],
     }
     fields = [
         {"name": "offset", "type": "long"},
         {"name": "timestamp_ms", "type": "long"},
-        {"name": "key", "type": ["null", "bytes"]},
+        {"name": "key", "type": _NULLABLE},
         {"name": "headers", "type": {"type": "array", "items": header}},
         {"name": "value_length", "type": "long"},
         {"name": "value", "type": value},

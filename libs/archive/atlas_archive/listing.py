@@ -1,13 +1,11 @@
 """What the archive holds, from its manifests alone: nothing is read but them."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from atlas_archive.manifests import Manifest, get_manifest, incarnation_root, topics
+from atlas_archive.chains import chains
+from atlas_archive.manifests import Manifest, topics
 from atlas_archive.store import ObjectStore
-
-_PARALLEL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +34,12 @@ async def summaries(store: ObjectStore, topic: str | None = None) -> list[Partit
 
 
 async def partitions(store: ObjectStore, topic: str, incarnation: str) -> dict[int, list[Manifest]]:
-    """The manifests of an incarnation, by partition and in offset order. Raises BadManifest."""
-    prefix = f"{incarnation_root(topic, incarnation)}manifest/"
-    keys = [item.key async for item in store.list(prefix)]
-    gate = asyncio.Semaphore(_PARALLEL)
-
-    async def load(key: str) -> Manifest:
-        async with gate:
-            return await get_manifest(store, key)
-
-    loaded = await asyncio.gather(*(load(key) for key in keys))
-    found: dict[int, list[Manifest]] = {}
-    for manifest in sorted(loaded, key=lambda manifest: (manifest.partition, manifest.start_offset)):
-        found.setdefault(manifest.partition, []).append(manifest)
-    return found
+    """The segments that count of an incarnation, by partition and in offset order. Raises BadManifest."""
+    return {
+        partition: chain
+        for partition, found in (await chains(store, topic, incarnation)).items()
+        if (chain := found.segments)
+    }
 
 
 def _summary(manifests: Sequence[Manifest]) -> PartitionSummary:

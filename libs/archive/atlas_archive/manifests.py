@@ -3,6 +3,9 @@
     topics/<topic>/<incarnation>/schemas/<id>.avsc
     topics/<topic>/<incarnation>/data/date=2013-01-01/partition=0/<start>-<segment>-<schema id|raw>.avro
     topics/<topic>/<incarnation>/manifest/partition=0/<start>.json
+    topics/<topic>/<incarnation>/compacted/partition=0/<start>.json       of segments made of others (compaction.py)
+    topics/<topic>/<incarnation>/floor/partition=0/<offset>.json          what lies before is given up (retention.py)
+    holds/<topic>/<name>.json                                             forbids giving anything up
 
 `incarnation` is Kafka's id of the topic, new each time a topic of that name is made. `<start>`: an offset in 20 digits.
 A segment begins where the one before ended, so two writers that go on from the same segment meet at the same manifest
@@ -51,9 +54,21 @@ class PartitionPath:
     def manifest(self, start_offset: int) -> str:
         return f"{self.manifests}{start_offset:020d}.json"
 
+    @property
+    def compacted(self) -> str:
+        return f"{self.root}compacted/partition={self.partition}/"
+
+    @property
+    def floors(self) -> str:
+        return f"{self.root}floor/partition={self.partition}/"
+
     def data(self, start_offset: int, timestamp_ms: int) -> str:
         """What the keys of a segment's data objects begin with; the date is that of the segment's first record."""
         return f"{self.root}data/date={_date(timestamp_ms)}/partition={self.partition}/{start_offset:020d}-"
+
+    def compacted_data(self, start_offset: int, timestamp_ms: int) -> str:
+        """The same for a compacted segment: apart from `data`, which writers sweep, and beside it for outside tools."""
+        return f"{self.root}data/date={_date(timestamp_ms)}/partition={self.partition}/c{start_offset:020d}-"
 
     def schema(self, schema_id: int) -> str:
         return f"{self.root}schemas/{schema_id}.avsc"
@@ -106,6 +121,7 @@ class Manifest:
     segment: str
     writer: str
     written_at: str
+    compacted: bool = False
 
     @property
     def path(self) -> PartitionPath:
@@ -113,6 +129,8 @@ class Manifest:
 
     @property
     def key(self) -> str:
+        if self.compacted:
+            return f"{self.path.compacted}{self.start_offset:020d}.json"
         return self.path.manifest(self.start_offset)
 
     @property
@@ -163,12 +181,12 @@ async def last_manifest(store: ObjectStore, path: PartitionPath) -> Manifest | N
     keys = await _page(store, path, after=-1)
     if not keys:
         return None
-    low, high = _start_of(keys[-1]), _LAST_OFFSET
+    low, high = offset_of(keys[-1]), _LAST_OFFSET
     while len(keys) == _PAGE:
         middle = (low + high) // 2
         page = await _page(store, path, after=middle)
         if page:
-            keys, low = page, _start_of(page[-1])
+            keys, low = page, offset_of(page[-1])
         elif high - low > _PAGE:
             high = middle
         else:
@@ -181,7 +199,8 @@ async def _page(store: ObjectStore, path: PartitionPath, *, after: int) -> Seque
     return [item.key async for item in store.list(path.manifests, start_after=start_after, limit=_PAGE)]
 
 
-def _start_of(key: str) -> int:
+def offset_of(key: str) -> int:
+    """The offset that a manifest's or a floor's key ends in."""
     return int(key.rsplit("/", 1)[1].removesuffix(".json"))
 
 

@@ -3,14 +3,15 @@
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
 
-from atlas_archive.container import read_file
-from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest
-from atlas_archive.records import Incoming, Record
-from atlas_archive.splicer import Finished, Splicer
+from atlas_archive.batches import Batch
+from atlas_archive.chains import fence_of
+from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest, last_manifest
+from atlas_archive.outputs import Finished
+from atlas_archive.splicer import Splicer
 from atlas_archive.store import MissingObject, ObjectStore
 
 SchemaText = Callable[[int], str | None]
@@ -18,11 +19,12 @@ SchemaText = Callable[[int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are written: an Avro codec, the bytes of a block before it, and whether bodies are checked."""
+    """How files are written: an Avro codec, bytes of a block before it, whether bodies are checked, who compresses."""
 
     codec: str = "zstandard"
     block_bytes: int = 256 * 1024
     check_values: bool = True
+    workers: Executor | None = None
 
 
 class Segment:
@@ -42,8 +44,6 @@ class Segment:
         self.log_start_offset = log_start_offset
         self.schema_text = schema_text
         self.id = uuid.uuid4().hex
-        self.first_offset = self.first_timestamp = -1
-        self.min_timestamp = self.max_timestamp = -1
         metadata = {"topic": path.topic, "incarnation": path.incarnation, "partition": str(path.partition)}
         self._splicer = Splicer(
             schema_text,
@@ -51,6 +51,7 @@ class Segment:
             codec=options.codec,
             block_bytes=options.block_bytes,
             check=options.check_values,
+            workers=options.workers,
         )
 
     @property
@@ -61,20 +62,24 @@ class Segment:
     def size(self) -> int:
         return self._splicer.size
 
-    def add(self, records: Sequence[Incoming]) -> None:
-        """Add records in offset order. Raises ValueError for one before `next_offset`."""
-        if not records:
+    @property
+    def first_timestamp(self) -> int:
+        """That of the first record, epoch ms; -1 before there is one."""
+        return self._splicer.first_timestamp
+
+    @property
+    def timestamps(self) -> tuple[int, int]:
+        """The least and the greatest, epoch ms."""
+        return self._splicer.min_timestamp, self._splicer.max_timestamp
+
+    def add(self, batches: Sequence[Batch]) -> None:
+        """Add batches in offset order. Raises ValueError for one that begins before `next_offset`."""
+        if not batches:
             return
-        if records[0].offset < self.next_offset:
-            raise ValueError(f"offset {records[0].offset} comes after {self.next_offset - 1}")
-        timestamps = [record.timestamp for record in records]
-        if self.first_offset < 0:
-            self.first_offset, self.first_timestamp = records[0].offset, timestamps[0]
-            self.min_timestamp = self.max_timestamp = timestamps[0]
-        self.min_timestamp = min(self.min_timestamp, *timestamps)
-        self.max_timestamp = max(self.max_timestamp, *timestamps)
-        self._splicer.add(records)
-        self.next_offset = records[-1].offset + 1
+        if batches[0].start_offset < self.next_offset:
+            raise ValueError(f"offset {batches[0].start_offset} comes after {self.next_offset - 1}")
+        self._splicer.add(batches)
+        self.next_offset = batches[-1].offset + 1
 
     def finish(self) -> list[Finished]:
         """The segment's files; nothing can be added after."""
@@ -98,7 +103,9 @@ async def store_segment(
     2. Store the schemas its files refer to, then its files, under names of its own.
     3. `confirm()`: raise if the topic is no longer the incarnation that the records were read from.
     4. Put the manifest on the condition that its key is free: from here on the segment counts.
-    5. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
+    5. Take it back if the place is behind the partition's fence: it was taken, and compaction or retention has removed
+       the manifest that was there. Nobody has counted ours meanwhile (chains.py).
+    6. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
        crashed before 4 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
        that is about to win.
     After an error the archive says whether the segment counts (`last_manifest`).
@@ -119,8 +126,21 @@ async def store_segment(
     await confirm()  # 3
     ours = _manifest(segment, tuple(objects), writer)
     winner = await commit(store, ours)  # 4
-    await _sweep(store, segment, winner)  # 5
-    return Stored(winner, won=winner.segment == segment.id)
+    won = winner.segment == segment.id
+    if won and await fence_of(store, path) > segment.start_offset:  # 5
+        return Stored(await _take_back(store, ours), won=False)
+    await _sweep(store, segment, winner)  # 6
+    return Stored(winner, won=won)
+
+
+async def _take_back(store: ObjectStore, ours: Manifest) -> Manifest:
+    """Remove a segment that does not count; the manifest to go on from instead."""
+    await store.delete(ours.key)
+    for item in ours.objects:
+        await store.delete(item.key)
+    last = await last_manifest(store, ours.path)
+    assert last is not None, "a partition with a fence has a last manifest"
+    return last
 
 
 def _data_object(key: str, file: Finished) -> DataObject:
@@ -146,10 +166,10 @@ def _manifest(segment: Segment, objects: tuple[DataObject, ...], writer: str) ->
         start_offset=segment.start_offset,
         next_offset=segment.next_offset,
         records=segment.records,
-        first_offset=segment.first_offset,
-        last_offset=segment.next_offset - 1,
-        min_timestamp_ms=segment.min_timestamp,
-        max_timestamp_ms=segment.max_timestamp,
+        first_offset=min((item.first_offset for item in objects), default=-1),
+        last_offset=max((item.last_offset for item in objects), default=-1),
+        min_timestamp_ms=segment.timestamps[0],
+        max_timestamp_ms=segment.timestamps[1],
         log_start_offset=segment.log_start_offset,
         objects=objects,
         segment=segment.id,
@@ -163,17 +183,3 @@ async def _sweep(store: ObjectStore, segment: Segment, manifest: Manifest) -> No
     prefix = segment.path.data(segment.start_offset, segment.first_timestamp)
     for key in [item.key async for item in store.list(prefix) if item.key not in named]:
         await store.delete(key)
-
-
-async def read_segment(store: ObjectStore, manifest: Manifest) -> list[Record]:
-    """Every record of a segment, in offset order. Raises MissingObject, CorruptFile.
-
-    Checksums are not looked at here: `verify` does that.
-    """
-    records: list[Record] = []
-    for item in manifest.objects:
-        for block in read_file(await store.get(item.key), item.key).blocks():
-            records += block
-    if len(manifest.objects) > 1:
-        records.sort(key=itemgetter(0))  # the files of several schemas overlap
-    return records

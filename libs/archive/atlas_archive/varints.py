@@ -13,6 +13,12 @@ def unsigned(number: int) -> bytes:
     return bytes(out)
 
 
+@lru_cache(maxsize=256)
+def unsigned_kept(number: int) -> bytes:
+    """`unsigned` of numbers that come again and again, such as the high part of timestamps."""
+    return unsigned(number)
+
+
 def long(number: int) -> bytes:
     """The bytes of an Avro int or long."""
     return unsigned(number << 1 if number >= 0 else (-number << 1) - 1)

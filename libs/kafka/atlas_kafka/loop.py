@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, RETRIES
+from atlas_kafka.rawbatches import give_batches
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,8 @@ class ConsumerConfig:
     read_committed: bool = True
     # Bounds memory: at most this much a partition is fetched ahead of the sink.
     max_partition_fetch_bytes: int = 2 * 1024 * 1024
+    # The sink gets RawBatch instead of records, and `max_records` counts them.
+    raw: bool = False
 
 
 async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_state: OnState = lambda _: None) -> None:
@@ -128,6 +131,8 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
         except BaseException:
             await consumer.stop()
             raise
+        if config.raw:
+            give_batches(consumer)
         return consumer
 
     consumer = await retrying(start, what=f"consumer start {config.group}", stop=stop)
@@ -226,7 +231,8 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             durable = await self._sink.handle(records)
             for partition, batch in records.items():
-                RECORDS_IN.labels(partition.topic, self._config.group).inc(len(batch))
+                records_in = sum(part.records for part in batch) if self._config.raw else len(batch)
+                RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
                 self._given[partition] = batch[-1].offset + 1
             await self._commit(durable)
             self.caught_breath = True

@@ -35,7 +35,7 @@ class Outgoing:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
     timestamp_ms: int | None = None
     partition: int | None = None
 
@@ -224,5 +224,5 @@ async def _settle(
 def _size(record: Outgoing) -> int:
     size = len(record.key or b"") + len(record.value or b"") + RECORD_OVERHEAD_BYTES
     for name, value in record.headers:  # a plain loop: `sum` over a generator takes twice as long, once a record
-        size += len(name) + len(value) + 4
+        size += len(name) + len(value or b"") + 4
     return size

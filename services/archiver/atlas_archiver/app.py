@@ -1,6 +1,8 @@
 """The archiver: serve() → atlas_kafka.loop.consume() → ArchiveSink.handle()."""
 
 import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from atlas_archive.segments import Options, SchemaText
@@ -15,10 +17,16 @@ from atlas_archiver.settings import ArchiverSettings
 from atlas_archiver.sink import ArchiveSink, Limits
 from atlas_archiver.topics import KafkaTopicFacts, open_topic_facts
 
+# A poll's worth: of full batches it is bounded by the bytes of a fetch, of single records by this.
+MAX_BATCHES = 1000
+
 
 async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
     """Archive until `stop`; the probes answer from the first moment, the store and Kafka may come later."""
     registry = Registry.load(settings.schemas_dir)
+    # What is loaded by now stays, and of the many small objects to come hardly one is in a cycle.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     health = Health(settings.service)
     health.note("start", "waiting for the object store and Kafka")
     async with serve_probes(settings, health), asyncio.TaskGroup() as tasks:
@@ -42,13 +50,19 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                     held_bytes=settings.archiver_held_max_bytes,
                 ),
                 writer=settings.instance,
-                options=Options(codec=settings.archiver_codec, check_values=settings.archiver_check_values),
+                options=Options(
+                    codec=settings.archiver_codec,
+                    check_values=settings.archiver_check_values,
+                    workers=resources.enter_context(ThreadPoolExecutor(1, "compress")),
+                ),
             )
             config = ConsumerConfig(
                 brokers=settings.kafka_brokers,
                 group=settings.service,
                 topics=tuple(name for name in registry.topics if name not in settings.excluded),
                 client_id=settings.instance,
+                raw=True,
+                max_records=MAX_BATCHES,
             )
             await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
 

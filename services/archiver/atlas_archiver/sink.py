@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
+from atlas_archive.batches import Batch
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.segments import Options, SchemaText, Segment, Stored, store_segment
 from atlas_archive.store import ObjectStore
@@ -20,7 +21,7 @@ from atlas_archiver.topics import TopicFacts
 
 log = structlog.get_logger(__name__)
 
-Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+Records = Mapping[TopicPartition, Sequence[Batch]]
 
 # Leaves time to leave the group within the ten seconds that a stopping process has.
 RELEASE_TIMEOUT_S = 6.0
@@ -101,8 +102,9 @@ class ArchiveSink:
         3. Close the segments that are large or old enough and send them off, without waiting for the store;
            wait only when a partition's segment before is not there yet, or too much is held.
         """
-        for tp, batch in records.items():  # 1
-            self._add(self._partitions[tp], batch)
+        for tp, batches in records.items():  # 1
+            self._add(self._partitions[tp], batches)
+            await asyncio.sleep(0)  # splicing holds the loop for long: fetches and uploads get their turn
         await self._hear([tp for tp, p in self._partitions.items() if p.storing is not None and p.storing.done()])  # 2
         for tp in self._due():  # 3
             await self._send_off(tp)
@@ -128,17 +130,18 @@ class ArchiveSink:
         self._observe()
         return self._told()
 
-    def _add(self, partition: _Partition, batch: Sequence[ConsumerRecord]) -> None:
+    def _add(self, partition: _Partition, batches: Sequence[Batch]) -> None:
+        start = batches[0].start_offset
         if partition.segment is None:
-            if batch[0].offset < partition.next_offset:
-                raise Transient(f"{partition.path.topic}: offsets went back to {batch[0].offset}")
+            if start < partition.next_offset:
+                raise Transient(f"{partition.path.topic}: offsets went back to {start}")
             partition.segment = Segment(
                 partition.path, partition.next_offset, partition.log_start, self._schema_text, self._options
             )
             partition.opened_at = time.monotonic()
-        elif batch[0].offset < partition.segment.next_offset:
-            raise Transient(f"{partition.path.topic}: offsets went back to {batch[0].offset}")
-        partition.segment.add(batch)
+        elif start < partition.segment.next_offset:
+            raise Transient(f"{partition.path.topic}: offsets went back to {start}")
+        partition.segment.add(batches)
 
     def _due(self) -> list[TopicPartition]:
         now = time.monotonic()

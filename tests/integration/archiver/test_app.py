@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.listing import summaries
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
@@ -170,7 +171,7 @@ async def test_a_zombie_that_wakes_up_changes_nothing(
         await until_archived(store, topic, 50)
     (row,) = await summaries(store, topic)
     zombie = Segment(PartitionPath(topic, row.incarnation, 0), 0, 0, lambda _: None)
-    zombie.add([Record(i, 1, b"k", (), b"%d" % i) for i in range(70)])
+    zombie.add([pack([Record(i, 1, b"k", (), b"%d" % i) for i in range(70)])])
 
     async def still_the_same() -> None:
         return

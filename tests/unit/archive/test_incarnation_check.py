@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from atlas_archive.batches import pack
 from atlas_archive.incarnation_check import IncarnationCheck
 from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
@@ -19,7 +20,7 @@ async def nothing() -> None:
 
 async def add(store: MemoryStore, start: int, stop: int) -> None:
     segment = Segment(PATH, start, 0, lambda _: None)
-    segment.add([Record(i, 0, None, (), b"%d" % i) for i in range(start, stop)])
+    segment.add([pack([Record(i, 0, None, (), b"%d" % i) for i in range(start, stop)])])
     await store_segment(store, segment, "w", nothing)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from atlas_archive.layout import RAW_VALUE, BadSchema, file_schema, framing, parse
+from atlas_archive.layout import BadSchema, file_schema, framing, parse, raw_schema
 
 
 def test_framing_is_confluents() -> None:
@@ -24,7 +24,7 @@ def test_names_inside_stay_as_they_were(name: str) -> None:
 def test_the_envelope_steps_aside_for_every_name_in_the_value() -> None:
     value = {"type": "enum", "name": "ArchivedRecord", "symbols": ["A"], "aliases": ["ArchivedRecord_"]}
     assert file_schema(value)["name"] == "ArchivedRecord__"
-    assert file_schema(RAW_VALUE)["name"] == "ArchivedRecord"
+    assert raw_schema()["name"] == "ArchivedRecord"
 
 
 def test_parsing_keeps_nothing_from_one_call_to_the_next() -> None:

@@ -1,6 +1,7 @@
 """What is archived, told from the manifests."""
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.listing import partitions, summaries
 from atlas_archive.manifests import BadManifest, PartitionPath
 from atlas_archive.records import Record
@@ -18,7 +19,7 @@ async def store() -> MemoryStore:
     store = MemoryStore()
     for topic, partition, start, count in (("t", 0, 0, 3), ("t", 0, 3, 4), ("t", 12, 0, 1), ("u", 0, 0, 2)):
         segment = Segment(PartitionPath(topic, "id", partition), start, 0, lambda _: None)
-        segment.add([Record(start + i, 100 + start + i, None, (), b"v") for i in range(count)])
+        segment.add([pack([Record(start + i, 100 + start + i, None, (), b"v") for i in range(count)])])
         await store_segment(store, segment, "w", nothing)
     return store
 

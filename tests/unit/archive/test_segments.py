@@ -4,10 +4,12 @@ import hashlib
 import json
 
 import pytest
+from atlas_archive.batches import pack
+from atlas_archive.history import read_segment
 from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
-from atlas_archive.segments import Options, Segment, read_segment, store_segment
+from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
 
 PATH = PartitionPath("flights", "id-1", 0)
@@ -21,7 +23,7 @@ async def nothing() -> None:
 
 def segment(start: int = 0, records: list[Record] | None = None) -> Segment:
     made = Segment(PATH, start, 0, {1: SCHEMA}.get, Options(codec="deflate"))
-    made.add(RECORDS if records is None else records)
+    made.add([pack(RECORDS if records is None else records)])
     return made
 
 
@@ -40,13 +42,13 @@ async def test_what_a_manifest_says_is_so() -> None:
         assert (item.size, item.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert item.key.startswith(PATH.data(0, 4990))
     assert store.objects["topics/flights/id-1/schemas/1.avsc"] == SCHEMA.encode()
-    assert await read_segment(store, manifest) == RECORDS
+    assert [record async for block in read_segment(store, manifest) for record in block] == RECORDS
 
 
 def test_records_must_rise() -> None:
     made = segment()
     with pytest.raises(ValueError, match="offset 29 comes after 29"):
-        made.add(RECORDS[-1:])
+        made.add([pack(RECORDS[-1:])])
     made.add([])
     assert (made.records, made.next_offset) == (20, 30)
 

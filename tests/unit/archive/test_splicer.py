@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.layout import framing
 from atlas_archive.records import Record
-from atlas_archive.splicer import Splicer, pack_headers
+from atlas_archive.splicer import Splicer
 
 INT = json.dumps("int")
 
@@ -16,8 +17,8 @@ def record(offset: int, value: bytes | None) -> Record:
 
 def test_a_file_each_schema_and_one_for_the_rest() -> None:
     splicer = Splicer({1: INT, 2: INT}.get)
-    splicer.add([record(0, framing(2) + b"\2"), record(1, None), record(2, framing(1) + b"\4")])
-    splicer.add([record(7, framing(2) + b"\6"), record(9, framing(3) + b"\6")])
+    splicer.add([pack([record(0, framing(2) + b"\2"), record(1, None), record(2, framing(1) + b"\4")])])
+    splicer.add([pack([record(7, framing(2) + b"\6"), record(9, framing(3) + b"\6")])])
     files = splicer.finish()
     assert [(f.schema_id, f.records, f.first_offset, f.last_offset) for f in files] == [
         (1, 1, 2, 2),
@@ -35,26 +36,26 @@ def test_each_schema_is_asked_for_once() -> None:
 
     splicer = Splicer(text)
     for offset in range(50):
-        splicer.add([record(offset, framing(offset % 3) + b"\2")])
+        splicer.add([pack([record(offset, framing(offset % 3) + b"\2")])])
     assert sorted(asked) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("text", [None, "no JSON", '"unknown"'])
 def test_without_a_schema_that_reads_a_value_is_raw(text: str | None) -> None:
     splicer = Splicer(lambda _: text)
-    splicer.add([record(0, framing(1) + b"\2")])
+    splicer.add([pack([record(0, framing(1) + b"\2")])])
     assert [file.schema_id for file in splicer.finish()] == [None]
 
 
 def test_values_of_endless_prefixes_are_not_remembered_for_ever() -> None:
     splicer = Splicer(lambda _: None)
-    splicer.add([record(i, i.to_bytes(8, "little")) for i in range(3000)])
+    splicer.add([pack([record(i, i.to_bytes(8, "little")) for i in range(3000)])])
     assert len(splicer._by_prefix) <= 1000
 
 
 def test_what_is_held_is_the_compressed_size() -> None:
     splicer = Splicer(lambda _: None, block_bytes=10_000)
-    splicer.add([record(i, bytes(100)) for i in range(5000)])
+    splicer.add([pack([record(i, bytes(100)) for i in range(5000)])])
     assert splicer.size < 100_000
     (file,) = splicer.finish()
     assert file.size < splicer.size + 1000
@@ -64,8 +65,3 @@ def test_nothing_added_gives_no_file() -> None:
     splicer = Splicer(lambda _: INT)
     splicer.add([])
     assert splicer.finish() == []
-
-
-def test_packed_headers() -> None:
-    assert pack_headers(()) == b"\0"
-    assert pack_headers([("é", None), ("a", b"x")]) == b"\x04" + b"\x04\xc3\xa9\0" + b"\x02a\x02\x02x" + b"\0"

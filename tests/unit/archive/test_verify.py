@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.layout import framing
 from atlas_archive.listing import partitions
 from atlas_archive.manifests import Manifest, PartitionPath
@@ -24,7 +25,8 @@ def texts(schema_id: int) -> str | None:
 
 def record(offset: int) -> Record:
     value = None if offset % 7 == 0 else framing(5) + bytes([offset % 60 * 2])
-    return Record(offset, 1_000 + offset, b"k%d" % offset, (("h", b"v"), ("n", None)), value)
+    headers = (("h", b"v"), ("n", None)) if offset % 4 == 0 else (("h", b"v"),)
+    return Record(offset, 1_000 + offset, b"k%d" % offset, headers, value)
 
 
 TOPIC = {0: [record(i) for i in range(2, 40) if i % 5], 1: [record(i) for i in range(10)]}
@@ -62,7 +64,7 @@ async def archive(
         start = 0
         for at in range(0, len(records), 10):
             segment = Segment(PartitionPath(topic, incarnation, partition), start, log_start, texts)
-            segment.add(records[at : at + 10])
+            segment.add([pack(records[at : at + 10])])
             stored = await store_segment(store, segment, "writer", _nothing)
             start = stored.manifest.next_offset
     return await partitions(store, topic, incarnation)

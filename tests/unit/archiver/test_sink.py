@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from atlas_archive.batches import pack
+from atlas_archive.history import histories, read_history
 from atlas_archive.listing import partitions
 from atlas_archive.records import Record
-from atlas_archive.segments import read_segment
 from atlas_archive.store import MemoryStore
 from atlas_archive.verify import verify
 from atlas_archiver.sink import ArchiveSink, Limits
@@ -55,6 +56,10 @@ class SlowStore(MemoryStore):
 
 
 def batch(start: int, stop: int, size: int = 10) -> Any:
+    return [pack(records(start, stop, size))]
+
+
+def records(start: int, stop: int, size: int = 10) -> list[Record]:
     return [Record(i, i, b"k", (), i.to_bytes(size, "big")) for i in range(start, stop)]
 
 
@@ -72,8 +77,8 @@ def sink(
 
 
 async def archived(store: MemoryStore, incarnation: str = "id-1") -> dict[int, list[Record]]:
-    chains = await partitions(store, "t", incarnation)
-    return {p: [r for manifest in chain for r in await read_segment(store, manifest)] for p, chain in chains.items()}
+    found = await histories(store, "t", incarnation)
+    return {p: [r async for block in read_history(store, history) for r in block] for p, history in found.items()}
 
 
 async def durable(archiver: ArchiveSink, tp: TopicPartition, offset: int) -> None:
@@ -91,7 +96,7 @@ async def test_a_segment_is_closed_by_size() -> None:
     assert store.objects == {}
     await archiver.handle({TP0: batch(10, 100)})
     await durable(archiver, TP0, 100)
-    assert await archived(store) == {0: batch(0, 100)}
+    assert await archived(store) == {0: records(0, 100)}
 
 
 async def test_a_segment_is_closed_by_age() -> None:
@@ -100,7 +105,7 @@ async def test_a_segment_is_closed_by_age() -> None:
     await archiver.start_offsets([TP0, TP1])
     assert await archiver.handle({TP1: batch(3, 5)}) == {}
     await durable(archiver, TP1, 5)
-    assert await archived(store) == {1: batch(3, 5)}
+    assert await archived(store) == {1: records(3, 5)}
 
 
 async def test_release_archives_what_is_held() -> None:
@@ -109,7 +114,7 @@ async def test_release_archives_what_is_held() -> None:
     await archiver.start_offsets([TP0, TP1])
     await archiver.handle({TP0: batch(0, 5), TP1: batch(0, 7)})
     assert await archiver.release([TP0]) == {TP0: 5}
-    assert await archived(store) == {0: batch(0, 5)}
+    assert await archived(store) == {0: records(0, 5)}
     assert await archiver.release([TP1]) == {TP1: 7}
 
 
@@ -125,7 +130,7 @@ async def test_a_store_that_is_away_loses_and_doubles_nothing() -> None:
     store.down = False
     await archiver.handle({TP0: batch(0, 60)})
     await durable(archiver, TP0, 60)
-    assert await archived(store) == {0: batch(0, 60)}
+    assert await archived(store) == {0: records(0, 60)}
 
 
 async def test_release_without_a_store_gives_up_quietly() -> None:
@@ -179,7 +184,7 @@ async def test_a_zombie_loses_and_goes_on_from_the_winners_end() -> None:
     assert await zombie.start_offsets([TP0]) == {TP0: 30}
     await zombie.handle({TP0: batch(30, 50)})
     assert await zombie.release([TP0]) == {TP0: 50}
-    assert await archived(store) == {0: batch(0, 50)}
+    assert await archived(store) == {0: records(0, 50)}
     (report,) = await verify(store)
     assert (report.problems, report.notes) == ([], [])
 
@@ -199,7 +204,7 @@ async def test_a_zombie_that_is_uploading_loses_too() -> None:
     with pytest.raises(Transient, match="going on from 30"):
         await wait_until("the zombie to hear of it", lambda: zombie.handle({}), 3)
     assert await zombie.start_offsets([TP0]) == {TP0: 30}
-    assert await archived(store) == {0: batch(0, 30)}
+    assert await archived(store) == {0: records(0, 30)}
     (report,) = await verify(store)
     assert (report.problems, report.notes) == ([], [])
 
@@ -238,7 +243,7 @@ async def test_a_crash_before_the_manifest_leaves_files_that_the_next_removes() 
     assert await again.start_offsets([TP0]) == {TP0: 0}
     await again.handle({TP0: batch(0, 8)})
     await again.release([TP0])
-    assert await archived(store) == {0: batch(0, 8)}
+    assert await archived(store) == {0: records(0, 8)}
     (report,) = await verify(store)
     assert (report.problems, report.notes, report.records) == ([], [], 8)
 
@@ -256,8 +261,8 @@ async def test_a_topic_made_anew_is_never_mixed_with_the_old() -> None:
     assert await archiver.start_offsets([TP0]) == {TP0: 0}
     await archiver.handle({TP0: batch(0, 3)})
     assert await archiver.release([TP0]) == {TP0: 3}
-    assert await archived(store) == {0: batch(0, 5)}
-    assert await archived(store, "id-2") == {0: batch(0, 3)}
+    assert await archived(store) == {0: records(0, 5)}
+    assert await archived(store, "id-2") == {0: records(0, 3)}
 
 
 async def test_offsets_that_go_back_begin_again() -> None:

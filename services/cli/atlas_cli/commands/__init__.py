@@ -6,6 +6,7 @@ import typer
 
 from atlas_cli.commands import (
     archive,
+    batch,
     database,
     demo,
     health,
@@ -14,6 +15,7 @@ from atlas_cli.commands import (
     outbox,
     produce,
     projections,
+    replay,
     schemas,
     seed,
     tail,
@@ -30,6 +32,8 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     outbox.register,
     projections.register,
     archive.register,
+    replay.register,
+    batch.register,
     health.register,
     metrics.register,
     database.register,

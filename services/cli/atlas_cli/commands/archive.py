@@ -1,19 +1,17 @@
-"""atlas archive ls | verify"""
+"""atlas archive ls | verify; compact, export, expire and holds are in archive_care"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas_cli.commands import archive_care
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
     from atlas_archive.reports import TopicReport
-    from atlas_archive.store import S3Store
 
 Topics = Annotated[list[str] | None, typer.Argument(help="Topics to verify; all when none is given.")]
 
@@ -23,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="What is archived, and the proof that it is all there.", no_args_is_help=True)
     group.command("ls")(ls)
     group.command("verify")(verify)
+    archive_care.add_to(group)
     app.add_typer(group, name="archive")
 
 
@@ -34,8 +33,10 @@ def ls(
     from atlas_archive.listing import summaries
     from atlas_archive.manifests import BadManifest
 
+    from atlas_cli.object_store import open_archive
+
     async def load() -> list[dict[str, Any]]:
-        async with _store(load_settings()) as store:
+        async with open_archive(load_settings()) as store:
             try:
                 return [asdict(row) for row in await summaries(store, topic)]
             except BadManifest as error:
@@ -97,9 +98,10 @@ async def verify_topics(
     from atlas_archive.verify import verify as verify_archive
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from atlas_cli.object_store import open_archive
     from atlas_cli.topic_reader import open_topic_reader
 
-    async with _store(settings) as store:
+    async with open_archive(settings) as store:
         with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), disable=quiet) as bar:
             task = bar.add_task("verifying")
 
@@ -111,23 +113,3 @@ async def verify_topics(
                 return await verify_archive(store, only=topics, progress=show)
             async with open_topic_reader(settings.kafka_brokers) as reader:
                 return await verify_archive(store, only=topics, reader=reader, progress=show)
-
-
-@asynccontextmanager
-async def _store(settings: CliSettings) -> "AsyncIterator[S3Store]":
-    """The archive's bucket; CommandError when it is out of reach."""
-    from atlas_archive.store import S3Address, open_store
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    address = S3Address(
-        bucket=settings.s3_bucket,
-        endpoint=settings.s3_endpoint,
-        access_key=settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        region=settings.s3_region,
-    )
-    try:
-        async with open_store(address) as store:
-            yield store
-    except (BotoCoreError, ClientError, OSError) as error:
-        raise CommandError(f"object store {settings.s3_endpoint}, bucket {settings.s3_bucket}: {error}") from None

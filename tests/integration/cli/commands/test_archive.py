@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.client import AIOKafkaClient
+from atlas_archive.batches import pack
 from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
 from atlas_archive.segments import Segment, store_segment
@@ -34,7 +35,7 @@ async def archive_topic(servers: Servers, store: S3Store, topic: str) -> str:
     keys = []
     for start in (0, 60):
         segment = Segment(path, start, 0, lambda _: None)
-        segment.add([Record(i, 7, b"k", (), values[i]) for i in range(start, min(start + 60, 100))])
+        segment.add([pack([Record(i, 7, b"k", (), values[i]) for i in range(start, min(start + 60, 100))])])
         keys.append((await store_segment(store, segment, "test", _nothing)).manifest.objects[0].key)
     return keys[0]
 

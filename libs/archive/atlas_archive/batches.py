@@ -1,0 +1,128 @@
+"""What the archive takes in: batches of records, laid out as Kafka stores them (record format 2).
+
+A record is, after its own length: attributes (a byte), timestamp delta, offset delta, key, value, headers; each number
+a zigzag varint as in Avro, each of key, value, header name and header value a length and bytes, with -1 for null. So a
+key, a value and, where none of them is null, the headers are Avro already, and go into a file as slices.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from atlas_archive.records import Incoming
+from atlas_archive.varints import long, read_unsigned
+
+NULL = 1  # the zigzag varint of -1, the length of what is null
+_NULL = long(-1)
+
+
+class Batch(Protocol):
+    """Records of one partition, in offset order; atlas_kafka's RawBatch and Packed both fit.
+
+    Only those of `start_offset` ≤ offset ≤ `offset` count. `append_time_ms`: the timestamp of every record, where the
+    broker set it; else each has `base_timestamp` and its delta.
+    """
+
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def start_offset(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def base_timestamp(self) -> int: ...
+    @property
+    def append_time_ms(self) -> int | None: ...
+    @property
+    def records(self) -> int: ...
+    def data(self) -> bytes:
+        """The records, not compressed."""
+
+
+def places(data: bytes, count: int) -> Iterator[tuple[int, int, int, int, int, int, int]]:
+    """Where the parts of each record are: (timestamp delta, offset delta, key, value, its bytes, headers, end).
+
+    The deltas are zigzagged still. `key` and `value` point at a length (NULL: there is none), which is followed by the
+    bytes; `headers` at their number. Raises IndexError, or ValueError for a record that is not as long as it says.
+    """
+    at = 0
+    for _ in range(count):
+        size = data[at]
+        at += 1
+        if size > 127:
+            size, at = read_unsigned(data, at - 1)
+        end = at + (size >> 1)
+        stamp = data[at + 1]  # after the attributes, which mean nothing yet
+        at += 2
+        if stamp > 127:
+            stamp, at = read_unsigned(data, at - 1)
+        offset = data[at]
+        at += 1
+        if offset > 127:
+            offset, at = read_unsigned(data, at - 1)
+        key = at
+        size = data[at]
+        at += 1
+        if size > 127:
+            size, at = read_unsigned(data, at - 1)
+        at += size >> 1
+        value = at
+        size = data[at]
+        at += 1
+        if size > 127:
+            size, at = read_unsigned(data, at - 1)
+        headers = at + (size >> 1)
+        if headers >= end:
+            raise ValueError(f"a record of {end} bytes whose value ends at {headers}")
+        yield stamp, offset, key, value, at, headers, end
+        at = end
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A Batch of records at hand, from `pack`."""
+
+    base_offset: int
+    offset: int
+    base_timestamp: int
+    records: int
+    packed: bytes
+
+    @property
+    def start_offset(self) -> int:
+        return self.base_offset
+
+    @property
+    def append_time_ms(self) -> None:
+        return None
+
+    def data(self) -> bytes:
+        return self.packed
+
+
+def pack(records: Sequence[Incoming]) -> Packed:
+    """At least one record, in offset order, as a broker would store them."""
+    first = records[0]
+    parts = []
+    for record in records:
+        headers = [_text(name) + _bytes(value) for name, value in record.headers]
+        fields = (
+            b"\0",
+            long(record.timestamp - first.timestamp),
+            long(record.offset - first.offset),
+            _bytes(record.key),
+            _bytes(record.value),
+            long(len(headers)),
+            *headers,
+        )
+        body = b"".join(fields)
+        parts.append(long(len(body)) + body)
+    return Packed(first.offset, records[-1].offset, first.timestamp, len(records), b"".join(parts))
+
+
+def _text(name: str) -> bytes:
+    return _bytes(name.encode())
+
+
+def _bytes(data: bytes | None) -> bytes:
+    return _NULL if data is None else long(len(data)) + data

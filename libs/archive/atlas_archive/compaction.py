@@ -1,0 +1,165 @@
+"""Makes a few large segments of many small ones, and removes what that leaves behind.
+
+Blocks are copied as they are, without decompressing them. The result is a chain of its own, of the same kind: a
+compacted segment begins where the one before ended and counts once its manifest is put on the condition that its key is
+free. Of two that compact at once one wins, and the other removes its files.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from atlas_archive.chains import Chain, chain_of
+from atlas_archive.container import ArchiveFile, read_file
+from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit
+from atlas_archive.outputs import container_header
+from atlas_archive.store import ObjectStore
+from atlas_archive.varints import long
+
+
+@dataclass(slots=True)
+class Compacted:
+    """What a run did to one partition."""
+
+    segments: int = 0
+    into: int = 0
+    removed: int = 0
+
+
+async def compact(
+    store: ObjectStore, path: PartitionPath, *, target_bytes: int, writer: str, grace_s: float
+) -> Compacted:
+    """Compact one partition; may run beside archivers, readers and itself.
+
+    1. Of the segments that are not compacted, all but the partition's last (which is where its writer goes on), take
+       runs of at least `target_bytes`; what is left over at the end waits for more.
+    2. Store the files of a run, one for each schema, then put its manifest: from here on it stands for the others.
+    3. Remove what no longer counts and has been so for `grace_s`, so that those who read it meanwhile can end.
+    Raises CorruptFile, MissingObject, BadManifest; what was done up to then stands.
+    """
+    done = Compacted()
+    chain = await chain_of(store, path)
+    for run in runs([m for m in chain.segments if not m.compacted][:-1], target_bytes):  # 1
+        if not await _merge(store, path, run, writer):  # 2
+            break  # somebody else compacts this partition
+        done.segments += len(run)
+        done.into += 1
+    done.removed = await sweep(store, path, grace_s=grace_s)  # 3
+    return done
+
+
+def runs(segments: Sequence[Manifest], target_bytes: int) -> Iterator[list[Manifest]]:
+    """Neighbours whose sizes add up to the target, as soon as they do."""
+    run: list[Manifest] = []
+    for segment in segments:
+        run.append(segment)
+        if sum(manifest.size for manifest in run) >= target_bytes:
+            yield run
+            run = []
+
+
+async def _merge(store: ObjectStore, path: PartitionPath, run: Sequence[Manifest], writer: str) -> bool:
+    """Make one segment of the run; False when another one has its place already."""
+    segment = uuid.uuid4().hex
+    objects = run[0].objects if len(run) == 1 else await _merge_objects(store, path, run, segment)
+    ours = replace(
+        run[0],
+        next_offset=run[-1].next_offset,
+        records=sum(manifest.records for manifest in run),
+        first_offset=min((item.first_offset for item in objects), default=-1),
+        last_offset=max((item.last_offset for item in objects), default=-1),
+        min_timestamp_ms=min(manifest.min_timestamp_ms for manifest in run),
+        max_timestamp_ms=max(manifest.max_timestamp_ms for manifest in run),
+        objects=objects,
+        segment=segment,
+        writer=writer,
+        written_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        compacted=True,
+    )
+    won = (await commit(store, ours)).segment == segment
+    if not won and len(run) > 1:
+        for item in objects:
+            await store.delete(item.key)
+    return won
+
+
+async def _merge_objects(
+    store: ObjectStore, path: PartitionPath, run: Sequence[Manifest], segment: str
+) -> tuple[DataObject, ...]:
+    prefix = path.compacted_data(run[0].start_offset, run[0].min_timestamp_ms)
+    merged = []
+    kinds = sorted({item.schema_id for manifest in run for item in manifest.objects}, key=lambda kind: kind or 0)
+    for kind in kinds:
+        parts = [item for manifest in run for item in manifest.objects if item.schema_id == kind]
+        files = [read_file(await store.get(item.key), item.key) for item in parts]
+        # Files of one schema differ in their codec where that setting was changed: each codec gets a file.
+        for codec in dict.fromkeys(file.codec.name for file in files):
+            pairs = [(p, f) for p, f in zip(parts, files, strict=True) if f.codec.name == codec]
+            name = "raw" if kind is None else str(kind)
+            key = f"{prefix}{segment}-{name}{'' if codec == files[0].codec.name else '-' + codec}.avro"
+            chunks = list(concatenated([file for _, file in pairs]))
+            await store.put(key, chunks)
+            merged.append(_described(key, chunks, kind, [part for part, _ in pairs]))
+    return tuple(merged)
+
+
+def concatenated(files: Sequence[ArchiveFile]) -> Iterator[bytes]:
+    """One file of the blocks of several that share schema and codec. Raises CorruptFile."""
+    sync = os.urandom(16)
+    yield container_header(files[0].schema, files[0].codec, files[0].metadata, sync)
+    for file in files:
+        for count, packed in file.packed_blocks():
+            yield b"".join((long(count), long(len(packed)), packed, sync))
+
+
+def _described(key: str, chunks: Sequence[bytes], kind: int | None, parts: Sequence[DataObject]) -> DataObject:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return DataObject(
+        key=key,
+        size=sum(map(len, chunks)),
+        sha256=digest.hexdigest(),
+        schema_id=kind,
+        records=sum(part.records for part in parts),
+        first_offset=parts[0].first_offset,
+        last_offset=parts[-1].last_offset,
+    )
+
+
+async def sweep(store: ObjectStore, path: PartitionPath, *, grace_s: float, keep: bool = False) -> int:
+    """Remove the data of segments that no longer count, then their manifests; the number of objects removed.
+
+    What counts instead must have stood for `grace_s`. The partition's last manifest stays, for it is where a writer
+    goes on. With `keep` only what has been compacted goes: a hold is on what was given up.
+    """
+    chain = await chain_of(store, path)
+    named = {item.key for manifest in chain.segments for item in manifest.objects}
+    removed = 0
+    for manifest in chain.passed:
+        since = await _passed_since(store, path, chain, manifest, keep)
+        if since is None or (datetime.now(UTC) - since).total_seconds() < grace_s:
+            continue
+        for key in [item.key for item in manifest.objects if item.key not in named]:
+            await store.delete(key)
+            removed += 1
+        if manifest.compacted or manifest is not chain.written[-1]:
+            await store.delete(manifest.key)
+            removed += 1
+    return removed
+
+
+async def _passed_since(
+    store: ObjectStore, path: PartitionPath, chain: Chain, manifest: Manifest, keep: bool
+) -> datetime | None:
+    """When the manifest ceased to count; None while it must stay."""
+    for larger in chain.compacted:
+        if not manifest.compacted and larger.start_offset <= manifest.start_offset < larger.next_offset:
+            return datetime.fromisoformat(larger.written_at)
+    if keep:
+        return None
+    placed = (await store.get(f"{path.floors}{chain.floor:020d}.json")).decode()
+    return datetime.fromisoformat(placed)

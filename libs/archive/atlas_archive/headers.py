@@ -1,0 +1,110 @@
+"""Headers in a typed file: an array of {name: string, value: bytes}, which is how Kafka itself lays headers out.
+
+    count, then for each: length of the name, name, length of the value, value; and in the file one 0 more, unless
+    there are none
+
+Walking through the nine headers of an event costs as much as all the rest of its record. But those of one record look
+like those of the last: the same names, values of the same lengths. Such a shape is compiled to a regular expression,
+which recognises the next record's headers, or takes their values out, in one step.
+"""
+
+import re
+from dataclasses import dataclass
+
+from atlas_archive.varints import long, read_long
+
+Headers = tuple[tuple[str, bytes | None], ...]
+_SHAPES_MAX = 8  # tried in turn, so more of them would cost more than walking
+_COMPILED_MAX = 64  # of one instance: where lengths vary without end, compiling would never pay
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    names: tuple[str, ...]
+    pattern: re.Pattern[bytes]
+
+
+class HeaderShapes:
+    """Recognises and reads headers in Kafka's layout; remembers the shapes it met last."""
+
+    def __init__(self) -> None:
+        self._shapes: list[_Shape] = []
+        self._compiled = 0
+
+    def are_whole(self, data: bytes, start: int, end: int) -> bool:
+        """Whether data[start:end] is headers that all have a value. Raises ValueError, IndexError for no headers."""
+        for shape in self._shapes:
+            if shape.pattern.fullmatch(data, start, end):
+                return True
+        names, values, after = walk(data, start)
+        if after != end:
+            raise ValueError(f"headers end at {after}, their record at {end}")
+        whole = None not in values
+        if whole:
+            self._remember(names, values)
+        return whole
+
+    def read(self, data: bytes, start: int) -> tuple[Headers, int]:
+        """The headers at `start` and the place after them. Raises ValueError, IndexError for other bytes."""
+        for shape in self._shapes:
+            match = shape.pattern.match(data, start)
+            if match:
+                return tuple(zip(shape.names, match.groups(), strict=True)), match.end()
+        names, values, after = walk(data, start)
+        if None in values:
+            raise ValueError("a header without a value")
+        self._remember(names, values)
+        return tuple(zip(names, values, strict=True)), after
+
+    def _remember(self, names: list[str], values: list[bytes | None]) -> None:
+        if self._compiled >= _COMPILED_MAX:
+            return
+        self._compiled += 1
+        source = [re.escape(long(len(names)))]
+        for name, value in zip(names, values, strict=True):
+            text, size = name.encode(), len(value or b"")
+            source.append(re.escape(long(len(text)) + text + long(size)) + b"(.{%d})" % size)
+        # The latest first: it is the likeliest to come again.
+        self._shapes.insert(0, _Shape(tuple(names), re.compile(b"".join(source), re.DOTALL)))
+        del self._shapes[_SHAPES_MAX:]
+
+
+def nullable_headers(data: bytes, start: int, end: int) -> bytes:
+    """Headers in Kafka's layout as those of a raw file, whose values are a union of null and bytes."""
+    names, values, after = walk(data, start)
+    if after != end:
+        raise ValueError(f"headers end at {after}, their record at {end}")
+    if not names:
+        return b"\0"
+    parts = [long(len(names))]
+    for name, value in zip(names, values, strict=True):
+        text = name.encode()
+        parts += (long(len(text)), text, b"\0" if value is None else b"\2" + long(len(value)) + value)
+    parts.append(b"\0")
+    return b"".join(parts)
+
+
+def walk(data: bytes, at: int) -> tuple[list[str], list[bytes | None], int]:
+    """Names and values of the headers at `at`, and the place after them. Raises ValueError, IndexError."""
+    count, at = read_long(data, at)
+    if count < 0:
+        raise ValueError("a negative number of headers")
+    names: list[str] = []
+    values: list[bytes | None] = []
+    for _ in range(count):
+        name, at = _sized(data, at)
+        value, at = _sized(data, at)
+        if name is None:
+            raise ValueError("a header without a name")
+        names.append(name.decode())
+        values.append(value)
+    return names, values, at
+
+
+def _sized(data: bytes, at: int) -> tuple[bytes | None, int]:
+    size, at = read_long(data, at)
+    if size < 0:
+        return None, at
+    if at + size > len(data):
+        raise ValueError("a length past the end")
+    return data[at : at + size], at + size

@@ -1,0 +1,163 @@
+"""Batches as the broker stores them, for a consumer that copies records and looks into none of them.
+
+aiokafka makes an object of every record and of each of its headers. For records with the usual eight headers that
+costs more than everything an archiver does with them. `give_batches` has a consumer hand over each fetched batch as it
+came; assignment, positions, commits and `read_committed` stay what they are.
+
+It reaches into aiokafka's fetcher: what it relies on is checked when it is applied, and tested against a broker.
+"""
+
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.util import calc_crc32c
+
+# base offset, length, leader epoch, magic, crc, attributes, last offset delta, first and last timestamp,
+# producer id, epoch and sequence, number of records
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_LENGTH_AT, _CRC_FROM = 12, 21
+_CODEC_MASK, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
+_CODECS: Mapping[int, Callable[[bytes], bytes]] = {
+    0: bytes,
+    1: gzip_decode,
+    2: snappy_decode,
+    3: lz4_decode,
+    4: zstd_decode,
+}
+_CONTROL_KEY = slice(5, 9)  # of the one record of a control batch: every number before its key takes one byte
+_ABORT_MARKER = b"\x00\x00\x00\x00"  # the key of a control record: version 0, type 0 (1 is a commit's)
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """A record batch of format 2. Only its records from `start_offset` on are meant; `offset` is its last.
+
+    `append_time_ms`: the timestamp of all its records, where the broker set it.
+    """
+
+    base_offset: int
+    start_offset: int
+    offset: int
+    base_timestamp: int
+    append_time_ms: int | None
+    records: int
+    codec: int
+    packed: bytes
+
+    def data(self) -> bytes:
+        """The records as they lie in the batch, decompressed. Raises UnsupportedCodecError."""
+        if self.codec not in _CODECS:
+            raise UnsupportedCodecError(f"compression {self.codec} of the batch at offset {self.base_offset}")
+        return _CODECS[self.codec](self.packed)
+
+
+def give_batches(consumer: AIOKafkaConsumer) -> None:
+    """From now on `consumer.getmany` gives RawBatch, and `max_records` counts them. Call it right after `start()`."""
+    fetcher = consumer._fetcher
+    fetched = _Fetched(fetcher._records)
+    fetcher._records = fetched
+    fetcher._client = _Tap(fetcher._client, fetched)
+
+
+class _Fetched(OrderedDict[TopicPartition, Any]):
+    """Stands in for the fetcher's buffer: what is put in gives batches, made from the bytes of the last answer."""
+
+    def __init__(self, before: Mapping[TopicPartition, Any]) -> None:
+        self.answers: dict[TopicPartition, bytes] = {}
+        super().__init__(before)
+
+    def __setitem__(self, partition: TopicPartition, result: Any) -> None:
+        if isinstance(result, FetchResult):
+            records = result._partition_records
+            committed = records._isolation_level == READ_COMMITTED
+            aborted = records._aborted_transactions if committed else []
+            result._partition_records = RawRecords(
+                partition, self.answers.pop(partition), records.next_fetch_offset, aborted
+            )
+        super().__setitem__(partition, result)
+
+
+class _Tap:
+    """Stands in for the fetcher's client: keeps the bytes of each answer until the fetcher has made sense of it."""
+
+    def __init__(self, client: Any, fetched: _Fetched) -> None:
+        self._client = client
+        self._fetched = fetched
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        response = await self._client.send(node_id, request, **options)
+        if isinstance(request, FetchRequest):
+            self._fetched.answers = {
+                TopicPartition(topic, part[0]): part[-1] for topic, parts in response.topics for part in parts
+            }
+        return response
+
+
+class RawRecords:
+    """The batches of one answer for one partition; what aiokafka's PartitionRecords is for records.
+
+    Leaves out control batches and, with `aborted` (producer and first offset of each aborted transaction), the batches
+    of aborted transactions; `next_fetch_offset` moves past them all the same. Raises CorruptRecordException.
+    """
+
+    def __init__(
+        self, partition: TopicPartition, data: bytes, fetch_offset: int, aborted: list[tuple[int, int]]
+    ) -> None:
+        self._partition = partition
+        self._data = data
+        self._aborted = sorted(aborted, key=lambda transaction: transaction[1])
+        self._aborting: set[int] = set()
+        self.next_fetch_offset = fetch_offset
+        self._batches = self._unpack()
+
+    def __iter__(self) -> "RawRecords":
+        return self
+
+    def __next__(self) -> RawBatch:
+        return next(self._batches)
+
+    def _unpack(self) -> Iterator[RawBatch]:
+        data, at = self._data, 0
+        while at + _HEADER.size <= len(data):
+            fields = _HEADER.unpack_from(data, at)
+            base, end, attributes, last, producer = (
+                fields[0],
+                at + _LENGTH_AT + fields[1],
+                fields[5],
+                fields[0] + fields[6],
+                fields[9],
+            )
+            if end > len(data):
+                return  # cut off by the size of the answer: it comes again, whole
+            if fields[3] != 2 or calc_crc32c(memoryview(data)[at + _CRC_FROM : end]) != fields[4]:
+                raise CorruptRecordException(f"{self._partition} has a damaged batch at offset {base}")
+            body = data[at + _HEADER.size : end]
+            start, at = self.next_fetch_offset, end
+            if self._is_meant(attributes, base, producer, body) and last >= start and fields[12]:
+                stamp = fields[8] if attributes & _APPEND_TIME else None
+                codec = attributes & _CODEC_MASK
+                batch = RawBatch(base, max(base, start), last, fields[7], stamp, fields[12], codec, body)
+                self.next_fetch_offset = last + 1
+                yield batch
+            self.next_fetch_offset = max(self.next_fetch_offset, last + 1)
+
+    def _is_meant(self, attributes: int, base: int, producer: int, body: bytes) -> bool:
+        """Whether the batch holds records that count; keeps track of the transactions that were aborted."""
+        while self._aborted and self._aborted[0][1] <= base:
+            self._aborting.add(self._aborted.pop(0)[0])
+        if attributes & _CONTROL:
+            if body[_CONTROL_KEY] == _ABORT_MARKER:
+                self._aborting.discard(producer)
+            return False
+        return not (attributes & _TRANSACTIONAL and producer in self._aborting)

@@ -1,0 +1,181 @@
+"""atlas archive compact | export | expire | hold | release | holds"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.settings import CliSettings, load_settings
+
+if TYPE_CHECKING:
+    from atlas_archive.manifests import PartitionPath
+    from atlas_archive.store import S3Store
+
+Topic = Annotated[str, typer.Argument(help="The topic, in every incarnation.")]
+Name = Annotated[str, typer.Argument(help="The hold's name.")]
+Grace = Annotated[
+    float, typer.Option(metavar="MINUTES", min=0, help="How long what is replaced stays for those who read it.")
+]
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the commands to the group `archive`."""
+    group.command("compact")(compact)
+    group.command("export")(export)
+    group.command("expire")(expire)
+    group.command("hold")(hold)
+    group.command("release")(release)
+    group.command("holds")(list_holds)
+
+
+def compact(
+    topic: Topic,
+    target_mb: Annotated[float, typer.Option(min=0.001, help="The least size of what is made, MB.")] = 256.0,
+    grace: Grace = 60.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make large segments of small ones. Safe beside archivers and readers, and at any interruption."""
+    from atlas_archive.compaction import compact as run
+
+    async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
+        done = await run(store, path, target_bytes=int(target_mb * 1e6), writer="atlas compact", grace_s=grace * 60)
+        return asdict(done)
+
+    _print(asyncio.run(_each(topic, one)), as_json, "Compacted")
+
+
+def export(
+    topic: Topic,
+    folder: Annotated[Path, typer.Option("--to", help="Where the files go.")] = Path("export"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write what is archived as Parquet: a folder an event type, a column a field."""
+    rows = asyncio.run(export_topic(load_settings(), topic, folder, quiet=as_json))
+    _print(rows, as_json, f"Exported to {folder}")
+
+
+def expire(
+    topic: Topic,
+    older_than_days: Annotated[float, typer.Option(min=0, help="Segments whose last record is older.")],
+    grace: Grace = 60.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Give up old segments for good, unless the topic is under a hold."""
+    from atlas_archive.retention import UnderHold
+    from atlas_archive.retention import expire as run
+
+    before_ms = int((time.time() - older_than_days * 86_400) * 1000)
+
+    async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
+        try:
+            return asdict(await run(store, path, before_ms=before_ms, grace_s=grace * 60, dry_run=dry_run))
+        except UnderHold as error:
+            raise CommandError(str(error)) from None
+
+    _print(asyncio.run(_each(topic, one)), as_json, "Would expire" if dry_run else "Expired")
+
+
+def hold(
+    topic: Topic,
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why nothing may be given up.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Forbid that anything of the topic is given up."""
+    from atlas_archive.retention import place_hold
+
+    placed = asyncio.run(_with_store(lambda store: place_hold(store, topic, name, reason)))
+    if placed is None:
+        raise CommandError(f"{topic} has a hold {name} already")
+    _say(asdict(placed), as_json, f"{topic} is under hold {name}")
+
+
+def release(topic: Topic, name: Name, as_json: JsonFlag = False) -> None:
+    """Take a hold away."""
+    from atlas_archive.retention import release_hold
+
+    if not asyncio.run(_with_store(lambda store: release_hold(store, topic, name))):
+        raise CommandError(f"{topic} has no hold {name}")
+    _say({"topic": topic, "name": name}, as_json, f"hold {name} on {topic} is released")
+
+
+def list_holds(
+    topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None, as_json: JsonFlag = False
+) -> None:
+    """List the holds."""
+    from atlas_archive.retention import holds
+
+    rows = [asdict(found) for found in asyncio.run(_with_store(lambda store: holds(store, topic)))]
+    print_rows(rows, as_json=as_json, title="Holds", empty="no hold")
+
+
+async def export_topic(settings: CliSettings, topic: str, folder: Path, *, quiet: bool) -> list[dict[str, Any]]:
+    """Export every partition of the topic's latest state; a row each."""
+    from atlas_archive.export import export as run
+    from atlas_archive.history import histories
+
+    async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
+        found = (await histories(store, path.topic, path.incarnation)).get(path.partition)
+        if found is None:
+            return {"files": 0, "records": 0, "bytes": 0}
+        return asdict(await run(store, found, folder))
+
+    try:
+        return await _each(topic, one, settings, quiet=quiet)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"export needs the package {error.name}: pip install {error.name}") from None
+
+
+async def _each(
+    topic: str,
+    act: "Callable[[S3Store, PartitionPath], Awaitable[dict[str, Any]]]",
+    settings: CliSettings | None = None,
+    *,
+    quiet: bool = True,
+) -> list[dict[str, Any]]:
+    """What `act` gives for every archived partition of the topic, shown as it goes unless `quiet`."""
+    from atlas_archive.container import CorruptFile
+    from atlas_archive.listing import summaries
+    from atlas_archive.manifests import BadManifest, PartitionPath
+    from atlas_archive.store import MissingObject
+
+    from atlas_cli.object_store import open_archive
+
+    rows = []
+    async with open_archive(settings or load_settings()) as store:
+        try:
+            for found in await summaries(store, topic):
+                path = PartitionPath(found.topic, found.incarnation, found.partition)
+                done = await act(store, path)
+                rows.append({"incarnation": found.incarnation[:8], "partition": found.partition, **done})
+                if not quiet:
+                    typer.echo(f"{topic}/{found.partition}: {done}", err=True)
+        except (BadManifest, CorruptFile, MissingObject) as error:
+            raise CommandError(f"{error}; see `atlas archive verify`") from None
+    if not rows:
+        raise CommandError(f"{topic}: nothing is archived")
+    return rows
+
+
+async def _with_store(act: "Callable[[S3Store], Awaitable[Any]]") -> Any:
+    from atlas_cli.object_store import open_archive
+
+    async with open_archive(load_settings()) as store:
+        return await act(store)
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool, title: str) -> None:
+    print_rows(rows, as_json=as_json, title=title)
+
+
+def _say(document: dict[str, Any], as_json: bool, text: str) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(text)

@@ -1,0 +1,105 @@
+"""`atlas replay`: put the history of a topic, from the archive and the topic itself, onto another one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json
+
+if TYPE_CHECKING:
+    from atlas_archive.records import Incoming
+    from atlas_contracts.registry import Registry
+
+    from atlas_cli.replaying import Progress, Replay
+
+_PLACE = "an offset, a time (2013-01-01T10:00:00Z, 2013-01-01) or an age (-10m, -2h, -1d)"
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the command."""
+    parent.command("replay")(replay_topic)
+
+
+def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, given by name
+    topic: Annotated[str, typer.Argument(help="The topic to replay; it need not exist any more.")],
+    target: Annotated[str, typer.Option("--to", metavar="TOPIC", help="Where to; made when there is none.")],
+    start: Annotated[str, typer.Option("--from", metavar="WHERE", help=f"beginning, {_PLACE}.")] = "beginning",
+    until: Annotated[str, typer.Option(metavar="WHERE", help=f"end, {_PLACE}; itself left out.")] = "end",
+    key: Annotated[str | None, typer.Option(help="Only records with this key.")] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="Only events of this type.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="At most so many records a second.")] = None,
+    incarnation: Annotated[str | None, typer.Option(help="Which one of the topic; how its id begins will do.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Replay a topic's records onto another: same partition, order, key, value, headers and time.
+
+    They come from the archive, then from the topic itself. Each gets a header, atlas_replay, that says where it was.
+    Run the same command again to go on after an interruption: no record is sent twice.
+    """
+    from atlas_cli.following import parse_start
+    from atlas_cli.replaying import Replay
+
+    now_ms = time.time_ns() // 1_000_000
+    wanted = Replay(
+        topic=topic,
+        target=target,
+        start=parse_start(start, now_ms=now_ms),
+        until=parse_start(until, now_ms=now_ms),
+        key=None if key is None else key.encode(),
+        type=event_type,
+        rate=rate,
+        incarnation=incarnation,
+    )
+    if wanted.start.at == "end" or wanted.until.at == "beginning":
+        raise CommandError("nothing lies between --from and --until")
+    progress = asyncio.run(_run(wanted, quiet=as_json))
+    if as_json:
+        print_json(asdict(progress))
+        return
+    typer.echo(
+        f"{progress.replayed} records of {topic} are on {target}"
+        f" ({progress.from_archive} read from the archive, {progress.from_topic} from the topic,"
+        f" {progress.passed} left out)"
+    )
+
+
+async def _run(wanted: "Replay", *, quiet: bool) -> "Progress":
+    from atlas_contracts.registry import Registry
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from atlas_cli.object_store import open_archive
+    from atlas_cli.replaying import replay as run
+    from atlas_cli.settings import load_settings
+    from atlas_cli.topic_reader import open_topic_reader
+
+    settings = load_settings()
+    type_of = _types(Registry.load(settings.schemas_dir))
+    async with open_archive(settings) as store, open_topic_reader(settings.kafka_brokers) as reader:
+        with Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), disable=quiet) as bar:
+            task = bar.add_task(f"replaying {wanted.topic}")
+
+            def show(progress: "Progress") -> None:
+                bar.update(task, description=f"{wanted.topic} to {wanted.target}: {progress.replayed:,} records")
+
+            return await run(wanted, store, reader, settings.kafka_brokers, type_of, show)
+
+
+def _types(registry: "Registry") -> "Callable[[Incoming], str | None]":
+    """An event's type: its header's, else its schema's."""
+
+    def type_of(record: "Incoming") -> str | None:
+        for name, value in record.headers:
+            if name == "ce_type" and value is not None:
+                return value.decode(errors="replace")
+        framed = record.value is not None and len(record.value) >= 5 and record.value[0] == 0
+        if not framed or record.value is None:
+            return None
+        schema = registry.schemas.get(int.from_bytes(record.value[1:5], "big"))
+        return schema.type if schema is not None else None
+
+    return type_of

@@ -1,0 +1,273 @@
+"""Put the history of a topic onto another one: what `atlas replay` does, without the printing.
+
+A record keeps its partition, its order, key, value, headers and timestamp, and gets one header more, which says where
+it comes from. That header also makes a replay resumable: the last record of each target partition says how far it has
+come. Records go out in Kafka transactions under an id made of the two topics, so a replay that was killed leaves no
+half of a batch, and one that was taken for dead can't write beside its successor.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from atlas_archive.history import History, histories, read_history
+from atlas_archive.manifests import topics
+from atlas_archive.records import Incoming
+from atlas_archive.reports import LiveTopic, TopicReader
+from atlas_archive.store import ObjectStore
+from atlas_kafka.admin import TopicSpec, ensure_topics
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.producer import Outgoing, open_producer, send_all
+
+from atlas_cli.following import Start
+from atlas_cli.output import CommandError
+
+REPLAY_HEADER = "atlas_replay"  # its value: <topic>/<incarnation>/<partition>@<offset>
+_TAIL_RECORDS = 1000  # looked through first for the last record of a replay; then ten times as many, and so on
+_TAIL_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What to replay: `start` ≤ place < `until`, offsets or timestamps; only of a key or an event type, if given."""
+
+    topic: str
+    target: str
+    start: Start = field(default_factory=lambda: Start("beginning"))
+    until: Start = field(default_factory=lambda: Start("end"))
+    key: bytes | None = None
+    type: str | None = None
+    rate: float | None = None
+    incarnation: str | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far it is; `passed` counts what the filters left out. `resumed_from`: the first offsets still to do."""
+
+    replayed: int = 0
+    passed: int = 0
+    from_archive: int = 0
+    from_topic: int = 0
+    incarnation: str = ""
+    created: bool = False
+    resumed_from: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a replay reads: by partition its archive, and the topic where it is of the same incarnation."""
+
+    incarnation: str
+    archived: Mapping[int, History]
+    live: LiveTopic | None
+
+    @property
+    def partitions(self) -> list[int]:
+        return sorted({*self.archived, *(self.live.bounds if self.live else ())})
+
+
+async def replay(
+    wanted: Replay,
+    store: ObjectStore,
+    reader: TopicReader,
+    brokers: str,
+    type_of: Callable[[Incoming], str | None],
+    show: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
+    """Replay everything that is wanted, up to where the topic ends now; each record once, however often it is resumed.
+
+    1. Find the incarnation: the live topic's if it has an archive or no other has, else the archive written to last.
+    2. Make the target if there is none, with as many partitions and no retention.
+    3. Fence a predecessor, then read from the target how far it came.
+    4. Archive first, then the topic at the exact next offset; a transaction for each round of blocks.
+    Raises CommandError.
+    """
+    source = await _find(wanted, store, reader)  # 1
+    progress = Progress(incarnation=source.incarnation)
+    partitions = max(source.partitions) + 1
+    spec = TopicSpec(wanted.target, partitions, {"retention.ms": "-1"})
+    progress.created = bool(await ensure_topics(brokers, [spec]))  # 2
+    try:
+        async with AsyncExitStack() as stack:
+            identity = f"atlas-replay-{wanted.topic}-{wanted.target}"
+            producer = await stack.enter_async_context(open_producer(brokers, identity, transactional_id=identity))  # 3
+            consumer = await stack.enter_async_context(open_reader(brokers, identity))
+            progress.resumed_from = await _reached(consumer, wanted, source.incarnation, partitions)
+            await _Copy(wanted, source, store, reader, type_of, progress, show).run(producer)  # 4
+    except ProducerFenced:
+        raise CommandError(f"another replay of {wanted.topic} to {wanted.target} has taken over") from None
+    except KafkaError as error:
+        raise CommandError(f"Kafka {brokers}: {error!r}") from None
+    return progress
+
+
+async def _find(wanted: Replay, store: ObjectStore, reader: TopicReader) -> _Source:
+    if wanted.topic == wanted.target:
+        raise CommandError(f"--to {wanted.target}: a topic can't be replayed onto itself")
+    live = await reader.describe(wanted.topic)
+    archived = [incarnation async for topic, incarnation in topics(store) if topic == wanted.topic]
+    if wanted.incarnation is not None:
+        known = [*archived, *([live.incarnation] if live else [])]
+        matching = sorted({found for found in known if found.startswith(wanted.incarnation)})
+        if len(matching) != 1:
+            raise CommandError(
+                f"--incarnation {wanted.incarnation}: {len(matching)} of {', '.join(known) or 'none'} fit"
+            )
+        chosen = matching[0]
+    elif live is not None and (live.incarnation in archived or not archived):
+        chosen = live.incarnation
+    elif archived:
+        chosen = await _latest(store, wanted.topic, archived)
+    else:
+        raise CommandError(f"{wanted.topic}: there is no such topic, and nothing of it is archived")
+    return _Source(
+        chosen,
+        await histories(store, wanted.topic, chosen),
+        live if live is not None and live.incarnation == chosen else None,
+    )
+
+
+async def _latest(store: ObjectStore, topic: str, incarnations: Sequence[str]) -> str:
+    """The incarnation that was written to last."""
+    latest: dict[str, str] = {}
+    for incarnation in incarnations:
+        found = await histories(store, topic, incarnation)
+        latest[incarnation] = max((history.segments[-1].written_at for history in found.values()), default="")
+    return max(latest, key=lambda incarnation: latest[incarnation])
+
+
+async def _reached(consumer: AIOKafkaConsumer, wanted: Replay, incarnation: str, partitions: int) -> dict[int, int]:
+    """The offset after the last record of this source in each target partition; none where it has no such record."""
+    ranges = await topic_ranges(consumer, [wanted.target])
+    if len(ranges) < partitions:
+        raise CommandError(f"{wanted.target} has {len(ranges)} partitions, {wanted.topic} has {partitions}")
+    found = {}
+    for tp, (first, end) in ranges.items():
+        window = _TAIL_RECORDS
+        while (reached := await _last_mark(consumer, tp, (max(first, end - window), end), wanted, incarnation)) is None:
+            if end - window <= first:
+                break
+            window *= 10
+        if reached is not None:
+            found[tp.partition] = reached
+    return found
+
+
+async def _last_mark(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, place: tuple[int, int], wanted: Replay, incarnation: str
+) -> int | None:
+    prefix = f"{wanted.topic}/{incarnation}/{tp.partition}@"
+    start, end = place
+    consumer.assign([tp])
+    consumer.seek(tp, start)
+    reached = None
+    async with asyncio.timeout(_TAIL_S):
+        while await consumer.position(tp) < end:
+            for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
+                marks = [value for name, value in record.headers if name == REPLAY_HEADER and value]
+                if marks and marks[-1].decode().startswith(prefix):
+                    reached = int(marks[-1].decode().removeprefix(prefix)) + 1
+    return reached
+
+
+@dataclass(slots=True)
+class _Copy:
+    """Everything one run copies with."""
+
+    wanted: Replay
+    source: _Source
+    store: ObjectStore
+    reader: TopicReader
+    type_of: Callable[[Incoming], str | None]
+    progress: Progress
+    show: Callable[[Progress], None]
+
+    async def run(self, producer: AIOKafkaProducer) -> None:
+        """Round by round, a block from each partition, in one transaction a round."""
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            open_: dict[int, AsyncIterator[Sequence[Incoming]]] = {}
+            for partition in self.source.partitions:
+                open_[partition] = await stack.enter_async_context(aclosing(self._records(partition)))
+            while open_:
+                outgoing: list[Outgoing] = []
+                for partition, records in list(open_.items()):
+                    block = await anext(records, None)
+                    if block is None:
+                        del open_[partition]
+                    else:
+                        outgoing += self._meant(partition, block)
+                if outgoing:
+                    await _send(producer, outgoing)
+                    self.progress.replayed += len(outgoing)
+                self.show(self.progress)
+                if self.wanted.rate:
+                    ahead_s = self.progress.replayed / self.wanted.rate - (time.monotonic() - began)
+                    await asyncio.sleep(max(0.0, ahead_s))  # keeps to the rate that was asked for
+
+    def _meant(self, partition: int, block: Sequence[Incoming]) -> list[Outgoing]:
+        meant = [
+            _marked(self.wanted, self.source.incarnation, partition, record)
+            for record in block
+            if _is_meant(self.wanted, record, self.type_of)
+        ]
+        self.progress.passed += len(block) - len(meant)
+        return meant
+
+    async def _records(self, partition: int) -> AsyncGenerator[Sequence[Incoming], None]:
+        """The records of one partition that are still to do, in order: from the archive, then from the topic."""
+        start = max(self.progress.resumed_from.get(partition, 0), _offset(self.wanted.start, 0))
+        stop = _offset(self.wanted.until, None)
+        history = self.source.archived.get(partition)
+        if history is not None:
+            async with aclosing(read_history(self.store, history, start, stop)) as blocks:
+                async for block in blocks:
+                    self.progress.from_archive += len(block)
+                    yield block
+            start = max(start, history.next_offset)
+        if self.source.live is None or partition not in self.source.live.bounds:
+            return
+        first, end = self.source.live.bounds[partition]
+        if history is not None and history.next_offset < first:
+            raise CommandError(
+                f"{self.wanted.topic}/{partition}: offsets {history.next_offset} to {first - 1} are neither archived"
+                " nor on the topic any more"
+            )
+        start, end = max(start, first), end if stop is None else min(end, stop)
+        if start < end:
+            async for batch in self.reader.read(self.wanted.topic, partition, start, end):
+                self.progress.from_topic += len(batch)
+                yield batch
+
+
+def _offset(place: Start, otherwise: Any) -> Any:
+    return place.value if place.at == "offset" else otherwise
+
+
+def _is_meant(wanted: Replay, record: Incoming, type_of: Callable[[Incoming], str | None]) -> bool:
+    if wanted.start.at == "time" and record.timestamp < wanted.start.value:
+        return False
+    if wanted.until.at == "time" and record.timestamp >= wanted.until.value:
+        return False
+    if wanted.key is not None and record.key != wanted.key:
+        return False
+    return wanted.type is None or type_of(record) == wanted.type
+
+
+def _marked(wanted: Replay, incarnation: str, partition: int, record: Incoming) -> Outgoing:
+    mark = f"{wanted.topic}/{incarnation}/{partition}@{record.offset}".encode()
+    headers: list[Any] = [*record.headers, (REPLAY_HEADER, mark)]
+    return Outgoing(wanted.target, record.key, record.value, headers, record.timestamp, partition)
+
+
+async def _send(producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> None:
+    async with producer.transaction():
+        for result in await send_all(producer, outgoing):
+            if isinstance(result, Exception):
+                raise result

@@ -1,0 +1,161 @@
+"""One run of the archiver, or of the consumer it is compared with, over a topic that is full already."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_archive.listing import partitions
+from atlas_archive.manifests import Manifest, topics
+from atlas_archive.store import ObjectStore, S3Address, open_store
+from atlas_local.serverset import Servers
+from atlas_local.waiting import wait_until
+
+from tests.bench.archive_load import PARTITIONS, Load
+from tests.bench.machine import Usage
+
+RUN_S = 180
+# Closes the last segments soon after the last record, so that they add little to what is timed.
+SEGMENT_AGE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one run came to: memory of the largest process, CPU of all and bytes stored, these two a record."""
+
+    records_per_s: float
+    rss_mb: float = 0.0
+    cpu_us: float = 0.0
+    stored_bytes: float = 0.0
+
+
+async def consume(servers: Servers, load: Load) -> Rate:
+    """Read the whole topic with one consumer and drop the records."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers.kafka_brokers,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=2 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(load.topic, partition) for partition in range(PARTITIONS)])
+        started, left = time.perf_counter(), load.records
+        async with asyncio.timeout(RUN_S):
+            while left:
+                left -= sum(map(len, (await consumer.getmany(timeout_ms=250, max_records=5000)).values()))
+        return Rate(load.records / (time.perf_counter() - started))
+    finally:
+        await consumer.stop()
+
+
+async def archive(servers: Servers, load: Load, folder: Path, *, processes: int) -> Rate:
+    """Archive the whole topic. Of several processes, the time begins when all of them have their partitions."""
+    bucket = f"bench-{uuid.uuid4().hex[:8]}"
+    address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key, servers.s3_region)
+    async with open_store(address, create_bucket=True) as store, AsyncExitStack() as stack:
+        env = archiver_env(servers, folder / load.topic, bucket, SEGMENT_MAX_AGE_S=str(SEGMENT_AGE_S))
+        started = [await stack.enter_async_context(_archiver(env)) for _ in range(processes)]
+        usages = [await stack.enter_async_context(Usage(archiver.process.pid)) for archiver in started]
+        share = PARTITIONS // processes
+        await wait_until(
+            "every archiver to get its partitions",
+            lambda: all(archiver.partitions == share for archiver in started),
+            30,
+        )
+        began_at = max(archiver.assigned_at for archiver in started)
+        found: list[Manifest] = []
+
+        async def complete() -> bool:
+            found[:] = await _manifests(store, load.topic)
+            return sum(manifest.records for manifest in found) >= load.records
+
+        await wait_until(f"{load.records} records of {load.topic} to be archived", complete, RUN_S)
+    # What a lone archiver had stored before the others joined is not counted.
+    timed = [manifest for manifest in found if _written(manifest) > began_at]
+    seconds = max(map(_written, timed)) - began_at
+    records = sum(manifest.records for manifest in timed)
+    cpu = sum(usage.cpu_s for usage in usages)
+    stored = sum(manifest.size for manifest in found) / sum(manifest.records for manifest in found)
+    return Rate(records / seconds, max(usage.peak_mb for usage in usages), 1e6 * cpu / load.records, stored)
+
+
+async def _manifests(store: ObjectStore, topic: str) -> list[Manifest]:
+    found = [pair async for pair in topics(store) if pair[0] == topic]
+    return [manifest for pair in found for chain in (await partitions(store, *pair)).values() for manifest in chain]
+
+
+def _written(manifest: Manifest) -> float:
+    return datetime.fromisoformat(manifest.written_at).timestamp()
+
+
+@dataclass
+class _Archiver:
+    """A running archiver, and what its log has said of its assignment."""
+
+    process: asyncio.subprocess.Process
+    partitions: int = 0
+    assigned_at: float = 0.0
+
+    async def listen(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            try:
+                said = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                sys.stderr.write(line.decode(errors="replace"))
+                continue
+            if said.get("event") == "assigned":
+                self.partitions, self.assigned_at = len(said["partitions"]), time.time()
+            elif said.get("level") != "info":
+                sys.stderr.write(line.decode(errors="replace"))
+
+
+@asynccontextmanager
+async def _archiver(env: dict[str, str]) -> AsyncIterator[_Archiver]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "atlas_archiver"),
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**20,
+    )
+    archiver = _Archiver(process)
+    listening = asyncio.create_task(archiver.listen())
+    try:
+        yield archiver
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
+        await listening
+
+
+def archiver_env(servers: Servers, schemas: Path, bucket: str, **settings: str) -> dict[str, str]:
+    """The environment of an archiver on these servers alone; `settings` are its own, without ATLAS_ARCHIVER_."""
+    ours = {
+        "ATLAS_SERVICE": f"archiver-{bucket}",
+        "ATLAS_HTTP_PORT": "0",
+        "ATLAS_LOG_FORMAT": "json",
+        "ATLAS_SCHEMAS_DIR": str(schemas),
+        "ATLAS_KAFKA_BROKERS": servers.kafka_brokers,
+        "ATLAS_S3_ENDPOINT": servers.s3_endpoint,
+        "ATLAS_S3_REGION": servers.s3_region,
+        "ATLAS_S3_ACCESS_KEY": servers.s3_access_key,
+        "ATLAS_S3_SECRET_KEY": servers.s3_secret_key,
+        "ATLAS_S3_BUCKET": bucket,
+        **{f"ATLAS_ARCHIVER_{name}": value for name, value in settings.items()},
+    }
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("ATLAS_")}, **ours}

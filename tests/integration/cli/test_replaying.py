@@ -1,0 +1,206 @@
+"""A replay, on real topics and a real archive: every record once, in its place, however often it is interrupted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka.client import AIOKafkaClient
+from atlas_archive.batches import pack
+from atlas_archive.manifests import PartitionPath
+from atlas_archive.records import Incoming, Record
+from atlas_archive.segments import Segment, store_segment
+from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_cli.following import Start
+from atlas_cli.output import CommandError
+from atlas_cli.replaying import REPLAY_HEADER, Progress, Replay, replay
+from atlas_cli.topic_reader import open_topic_reader
+from atlas_kafka.admin import open_admin
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.topic_ids import topic_ids
+from atlas_local.testing import MakeTopic, Servers
+from atlas_local.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+KEEP = {"retention.ms": "-1"}
+TIME = 1_357_030_800_000
+
+
+@pytest.fixture
+async def store(servers: Servers, bucket: str) -> AsyncIterator[S3Store]:
+    address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+    async with open_store(address) as opened:
+        yield opened
+
+
+def some(topic: str, count: int, start: int = 0) -> list[Outgoing]:
+    """Records of four partitions, tombstones and null headers among them."""
+    return [
+        Outgoing(
+            topic,
+            None if i % 11 == 0 else b"key-%d" % (i % 7),
+            None if i % 13 == 0 else b"value %d" % i,
+            [("ce_type", b"a.A" if i % 2 else b"b.B"), ("none", None)] if i % 3 else [],  # type: ignore[list-item]
+            timestamp_ms=TIME + i,
+            partition=i % 4,
+        )
+        for i in range(start, start + count)
+    ]
+
+
+async def produce(servers: Servers, records: Sequence[Outgoing]) -> None:
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        assert not [found for found in await send_all(producer, records) if isinstance(found, Exception)]
+
+
+async def on(servers: Servers, topic: str) -> dict[int, list[ConsumerRecord]]:
+    """All committed records of a topic, by partition."""
+    found: dict[int, list[ConsumerRecord]] = {}
+    async with open_reader(servers.kafka_brokers, "test") as consumer:
+        for tp, (first, end) in (await topic_ranges(consumer, [topic])).items():
+            consumer.assign([tp])
+            consumer.seek(tp, first)
+            records = found.setdefault(tp.partition, [])
+            while await consumer.position(tp) < end:
+                records += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
+    return found
+
+
+async def archive(servers: Servers, store: S3Store, topic: str, upto: int) -> str:
+    """Archive the first `upto` records of each partition, in two segments; the incarnation."""
+    client = AIOKafkaClient(bootstrap_servers=servers.kafka_brokers)
+    await client.bootstrap()
+    incarnation = (await topic_ids(client, [topic]))[topic]
+    await client.close()
+
+    async def nothing() -> None:
+        return
+
+    for partition, records in (await on(servers, topic)).items():
+        ours = [Record(r.offset, r.timestamp, r.key, tuple(r.headers), r.value) for r in records[:upto]]
+        start = 0
+        for part in (ours[: upto // 2], ours[upto // 2 :]):
+            segment = Segment(PartitionPath(topic, incarnation, partition), start, 0, lambda _: None)
+            segment.add([pack(part)])
+            start = (await store_segment(store, segment, "test", nothing)).manifest.next_offset
+    return incarnation
+
+
+def type_of(record: Incoming) -> str | None:
+    return next((value.decode() for name, value in record.headers if name == "ce_type" and value), None)
+
+
+async def run(servers: Servers, store: S3Store, topic: str, target: str, **wanted: Any) -> Progress:
+    async with open_topic_reader(servers.kafka_brokers) as reader:
+        return await replay(Replay(topic, target, **wanted), store, reader, servers.kafka_brokers, type_of)
+
+
+def same(source: list[ConsumerRecord], copied: list[ConsumerRecord], topic: str, incarnation: str) -> bool:
+    expected = [
+        (
+            r.key,
+            r.value,
+            r.timestamp,
+            (*r.headers, (REPLAY_HEADER, f"{topic}/{incarnation}/{r.partition}@{r.offset}".encode())),
+        )
+        for r in source
+    ]
+    return expected == [(r.key, r.value, r.timestamp, tuple(r.headers)) for r in copied]
+
+
+async def test_from_archive_and_topic_and_again(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:
+    topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
+    await produce(servers, some(topic, 400))
+    incarnation = await archive(servers, store, topic, 60)
+    done = await run(servers, store, topic, target)
+    assert (done.replayed, done.from_archive, done.from_topic, done.created) == (400, 240, 160, False)
+    source, copied = await on(servers, topic), await on(servers, target)
+    for partition, records in source.items():
+        assert same(records, copied[partition], topic, incarnation)
+    assert (await run(servers, store, topic, target)).replayed == 0
+    await produce(servers, some(topic, 40, start=400))
+    assert (await run(servers, store, topic, target)).replayed == 40
+    assert sum(map(len, (await on(servers, target)).values())) == 440
+
+
+async def test_a_topic_that_is_gone_is_restored(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:
+    topic = await make_topic(config=KEEP)
+    target = f"{topic}.restored"
+    await produce(servers, some(topic, 200))
+    source = await on(servers, topic)
+    incarnation = await archive(servers, store, topic, 50)
+    async with open_admin(servers.kafka_brokers) as admin:
+        await admin.delete_topics([topic])
+
+        async def gone() -> bool:
+            return topic not in await admin.list_topics()
+
+        await wait_until("the topic to be gone", gone)
+        done = await run(servers, store, topic, target)
+        assert (done.replayed, done.from_topic, done.created) == (200, 0, True)
+        copied = await on(servers, target)
+        for partition, records in source.items():
+            assert same(records, copied[partition], topic, incarnation)
+        await admin.delete_topics([target])
+        await make_topic(topic, config=KEEP)  # the fixture removes it at the end
+
+
+async def test_it_may_be_killed_at_any_moment(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:
+    """Cancelled in the middle of transactions, again and again: what was begun is aborted, what stands stays."""
+    topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
+    await produce(servers, some(topic, 2000))
+    incarnation = await archive(servers, store, topic, 300)
+    rounds = 0
+    for attempt in range(40):
+        task = asyncio.create_task(run(servers, store, topic, target, rate=4000.0))
+        done, _ = await asyncio.wait({task}, timeout=0.15 + attempt * 0.05)
+        if done:
+            task.result()
+            break
+        task.cancel()
+        await asyncio.wait({task})
+        rounds += 1
+    assert rounds > 0
+    source, copied = await on(servers, topic), await on(servers, target)
+    for partition, records in source.items():
+        assert same(records, copied[partition], topic, incarnation)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"key": b"key-3"}, lambda r: r.key == b"key-3"),
+        ({"type": "a.A"}, lambda r: type_of(r) == "a.A"),
+        ({"start": Start("offset", 20), "until": Start("offset", 70)}, lambda r: 20 <= r.offset < 70),
+        (
+            {"start": Start("time", TIME + 100), "until": Start("time", TIME + 300)},
+            lambda r: TIME + 100 <= r.timestamp < TIME + 300,
+        ),
+    ],
+)
+async def test_bounded_and_filtered(
+    servers: Servers, store: S3Store, make_topic: MakeTopic, wanted: dict[str, Any], expected: Any
+) -> None:
+    topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
+    await produce(servers, some(topic, 400))
+    incarnation = await archive(servers, store, topic, 50)
+    await run(servers, store, topic, target, **wanted)
+    source, copied = await on(servers, topic), await on(servers, target)
+    for partition, records in source.items():
+        assert same([r for r in records if expected(r)], copied[partition], topic, incarnation)
+
+
+async def test_what_can_not_be_done_is_said(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:
+    topic, small = await make_topic(config=KEEP), await make_topic(partitions=1)
+    await produce(servers, some(topic, 8))
+    for wanted, words in (
+        (Replay(topic, topic), "onto itself"),
+        (Replay("no.such", small), "there is no such topic, and nothing of it is archived"),
+        (Replay(topic, small), f"{small} has 1 partitions, {topic} has 4"),
+        (Replay(topic, small, incarnation="zzz"), "--incarnation zzz: fits 0 of"),
+    ):
+        async with open_topic_reader(servers.kafka_brokers) as reader:
+            with pytest.raises(CommandError, match=words):
+                await replay(wanted, store, reader, servers.kafka_brokers, type_of)

@@ -1,0 +1,63 @@
+"""Headers by shape: the same answer as walking gives, for any headers, in any order of shapes."""
+
+import pytest
+from atlas_archive.batches import pack, places
+from atlas_archive.headers import HeaderShapes, nullable_headers, walk
+from atlas_archive.records import Record
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+_headers = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=3).map(tuple)
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+def packed(headers: Headers) -> bytes:
+    data = pack([Record(0, 0, None, headers, None)]).data()
+    ((*_, at, end),) = places(data, 1)
+    return data[at:end]
+
+
+@settings(max_examples=200)
+@given(st.lists(_headers, max_size=20), st.binary(max_size=4))
+def test_any_headers_in_any_order(cases: list[Headers], around: bytes) -> None:
+    writing, reading = HeaderShapes(), HeaderShapes()
+    for headers in cases + cases:
+        data = packed(headers)
+        inside = around + data + around
+        whole = all(value is not None for _, value in headers)
+        assert writing.are_whole(inside, len(around), len(around + data)) is whole
+        if whole and headers:
+            assert reading.read(inside, len(around)) == (headers, len(around + data))
+        names, values, after = walk(inside, len(around))
+        assert (tuple(zip(names, values, strict=True)), after) == (headers, len(around + data))
+
+
+def test_lengths_without_end_are_walked_and_not_remembered() -> None:
+    shapes = HeaderShapes()
+    for size in range(300):
+        headers = (("h", b"v" * size),)
+        assert shapes.read(packed(headers), 0)[0] == headers
+    assert shapes._compiled <= 64
+    assert len(shapes._shapes) <= 8
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x02", b"\x02\x02", b"\x02\x02a\x04x", b"\x01", b"\x02\x01\x02x", b"\x02\x02\xff\x00"]
+)
+def test_other_bytes_are_refused(data: bytes) -> None:
+    for act in (lambda: HeaderShapes().read(data, 0), lambda: HeaderShapes().are_whole(data, 0, len(data))):
+        with pytest.raises((ValueError, IndexError)):
+            act()
+
+
+def test_a_null_value_does_not_belong_in_a_typed_file() -> None:
+    with pytest.raises(ValueError, match="without a value"):
+        HeaderShapes().read(packed((("a", None),)), 0)
+
+
+def test_headers_of_a_raw_file() -> None:
+    assert nullable_headers(b"\0", 0, 1) == b"\0"
+    data = packed((("é", None), ("a", b"x")))
+    assert nullable_headers(data, 0, len(data)) == b"\x04" + b"\x04\xc3\xa9\0" + b"\x02a\x02\x02x" + b"\0"
+    with pytest.raises(ValueError, match="headers end at"):
+        nullable_headers(data + b"\0", 0, len(data) + 1)

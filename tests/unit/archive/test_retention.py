@@ -1,0 +1,115 @@
+"""Giving up: only what is old, only at the beginning, never under a hold, and nothing else changes."""
+
+import pytest
+from atlas_archive.batches import pack
+from atlas_archive.chains import chain_of
+from atlas_archive.compaction import compact
+from atlas_archive.history import histories, read_history
+from atlas_archive.manifests import PartitionPath, last_manifest
+from atlas_archive.records import Record
+from atlas_archive.retention import UnderHold, expire, holds, place_hold, release_hold
+from atlas_archive.segments import Segment, store_segment
+from atlas_archive.store import MemoryStore
+from atlas_archive.verify import verify
+
+PATH = PartitionPath("t", "id-1", 0)
+TOPIC = [Record(i, 1000 + i, b"k", (), b"v%d" % i) for i in range(50)]
+
+
+async def nothing() -> None:
+    return
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    """Five segments of ten records, a millisecond apart."""
+    store = MemoryStore()
+    for start in range(0, 50, 10):
+        segment = Segment(PATH, start, 0, lambda _: None)
+        segment.add([pack(TOPIC[start : start + 10])])
+        await store_segment(store, segment, "w", nothing)
+    return store
+
+
+async def read(store: MemoryStore) -> list[Record]:
+    found = await histories(store, "t", "id-1")
+    return [r for history in found.values() async for block in read_history(store, history) for r in block]
+
+
+async def sound(store: MemoryStore) -> bool:
+    return [problem for report in await verify(store) for problem in report.problems] == []
+
+
+async def test_old_segments_go_and_the_rest_is_untouched(store: MemoryStore) -> None:
+    tried = await expire(store, PATH, before_ms=1025, grace_s=0, dry_run=True)
+    assert (tried.segments, tried.records, tried.floor, tried.removed) == (2, 20, 20, 0)
+    assert await read(store) == TOPIC
+    gone = await expire(store, PATH, before_ms=1025, grace_s=0)
+    assert (gone.segments, gone.floor, gone.removed) == (2, 20, 4)
+    assert await read(store) == TOPIC[20:]
+    assert (await histories(store, "t", "id-1"))[0].start_offset == 20
+    assert await sound(store)
+
+
+async def test_within_the_grace_the_data_are_still_there(store: MemoryStore) -> None:
+    before = set(store.objects)
+    await expire(store, PATH, before_ms=1025, grace_s=3600)
+    assert before < set(store.objects)
+    assert await read(store) == TOPIC[20:]
+    assert await sound(store)
+
+
+async def test_everything_may_go_but_where_the_writer_goes_on(store: MemoryStore) -> None:
+    await expire(store, PATH, before_ms=10**6, grace_s=0)
+    assert await read(store) == []
+    last = await last_manifest(store, PATH)
+    assert last is not None
+    assert last.next_offset == 50
+    assert [key for key in store.objects if "/data/" in key] == []
+    assert await sound(store)
+    segment = Segment(PATH, 50, 0, lambda _: None)
+    segment.add([pack([Record(50, 2000, None, (), b"new")])])
+    assert (await store_segment(store, segment, "w", nothing)).won
+    assert [record.offset for record in await read(store)] == [50]
+    assert await sound(store)
+
+
+async def test_after_a_compaction(store: MemoryStore) -> None:
+    await compact(store, PATH, target_bytes=1, writer="c", grace_s=0)
+    await expire(store, PATH, before_ms=1025, grace_s=0)
+    assert await read(store) == TOPIC[20:]
+    assert await sound(store)
+    await compact(store, PATH, target_bytes=1, writer="c", grace_s=0)
+    assert await read(store) == TOPIC[20:]
+
+
+async def test_a_hold_forbids_it(store: MemoryStore) -> None:
+    hold = await place_hold(store, "t", "case-7", "a dispute")
+    assert hold is not None
+    assert await place_hold(store, "t", "case-7", "again") is None
+    assert await holds(store) == await holds(store, "t") == [hold]
+    assert await holds(store, "other") == []
+    before = dict(store.objects)
+    with pytest.raises(UnderHold, match=r"t is under hold case-7, placed .*: a dispute"):
+        await expire(store, PATH, before_ms=1025, grace_s=0)
+    assert store.objects == before
+    assert await release_hold(store, "t", "case-7")
+    assert not await release_hold(store, "t", "case-7")
+    assert (await expire(store, PATH, before_ms=1025, grace_s=0)).segments == 2
+
+
+class HeldMeanwhile(MemoryStore):
+    """Somebody places a hold just before the floor rises."""
+
+    async def put(self, key: str, chunks: object) -> None:
+        if "/floor/" in key:
+            await place_hold(MemoryStore(self.objects), "t", "late", "in time")
+        await super().put(key, chunks)  # type: ignore[arg-type]
+
+
+async def test_a_hold_placed_at_the_same_time_counts(store: MemoryStore) -> None:
+    racing = HeldMeanwhile(store.objects)
+    with pytest.raises(UnderHold, match="late"):
+        await expire(racing, PATH, before_ms=1025, grace_s=0)
+    assert (await chain_of(racing, PATH)).floor == 0
+    assert await read(racing) == TOPIC
