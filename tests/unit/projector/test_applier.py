@@ -12,7 +12,7 @@ from atlas_contracts.registry import Registry
 from atlas_projector import applier
 from atlas_projector.applier import Applier
 from atlas_projector.projections.users import USERS
-from atlas_readmodel.writer import Batch, Fenced
+from atlas_readmodel.writer import Batch, Fenced, Waits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +33,9 @@ class MemoryWriter:
         self.loaded += len(keys)
         await asyncio.sleep(0)
         return {key: dict(self.rows[key]) for key in keys if key in self.rows}
+
+    async def waiting(self, _partitions: Any) -> Waits:
+        return Waits((), {}, {})
 
     async def write(self, batch: Batch) -> None:
         for _ in range(3):
@@ -122,7 +125,7 @@ async def test_the_error_of_a_write_comes_with_the_next_call() -> None:
     writer.next_offset = 7
     await under_test.apply({PLACE: records[:1]})
     with pytest.raises(Fenced):
-        await under_test.apply({PLACE: records[1:]})
+        await under_test.flush()
     assert under_test.durable == {PLACE: 0}
     # Begun again from what is durable, nothing is left of what failed.
     writer.next_offset = 0
