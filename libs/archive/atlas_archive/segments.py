@@ -5,11 +5,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
 
-from atlas_archive.container import read_file
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest
-from atlas_archive.records import Incoming, Record
+from atlas_archive.records import Incoming
 from atlas_archive.splicer import Finished, Splicer
 from atlas_archive.store import MissingObject, ObjectStore
 
@@ -163,17 +161,3 @@ async def _sweep(store: ObjectStore, segment: Segment, manifest: Manifest) -> No
     prefix = segment.path.data(segment.start_offset, segment.first_timestamp)
     for key in [item.key async for item in store.list(prefix) if item.key not in named]:
         await store.delete(key)
-
-
-async def read_segment(store: ObjectStore, manifest: Manifest) -> list[Record]:
-    """Every record of a segment, in offset order. Raises MissingObject, CorruptFile.
-
-    Checksums are not looked at here: `verify` does that.
-    """
-    records: list[Record] = []
-    for item in manifest.objects:
-        for block in read_file(await store.get(item.key), item.key).blocks():
-            records += block
-    if len(manifest.objects) > 1:
-        records.sort(key=itemgetter(0))  # the files of several schemas overlap
-    return records

@@ -4,10 +4,11 @@ import hashlib
 import json
 
 import pytest
+from atlas_archive.history import read_segment
 from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
-from atlas_archive.segments import Options, Segment, read_segment, store_segment
+from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
 
 PATH = PartitionPath("flights", "id-1", 0)
@@ -40,7 +41,7 @@ async def test_what_a_manifest_says_is_so() -> None:
         assert (item.size, item.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert item.key.startswith(PATH.data(0, 4990))
     assert store.objects["topics/flights/id-1/schemas/1.avsc"] == SCHEMA.encode()
-    assert await read_segment(store, manifest) == RECORDS
+    assert [record async for block in read_segment(store, manifest) for record in block] == RECORDS
 
 
 def test_records_must_rise() -> None:

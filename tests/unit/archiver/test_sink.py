@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from atlas_archive.history import histories, read_history
 from atlas_archive.listing import partitions
 from atlas_archive.records import Record
-from atlas_archive.segments import read_segment
 from atlas_archive.store import MemoryStore
 from atlas_archive.verify import verify
 from atlas_archiver.sink import ArchiveSink, Limits
@@ -72,8 +72,8 @@ def sink(
 
 
 async def archived(store: MemoryStore, incarnation: str = "id-1") -> dict[int, list[Record]]:
-    chains = await partitions(store, "t", incarnation)
-    return {p: [r for manifest in chain for r in await read_segment(store, manifest)] for p, chain in chains.items()}
+    found = await histories(store, "t", incarnation)
+    return {p: [r async for block in read_history(store, history) for r in block] for p, history in found.items()}
 
 
 async def durable(archiver: ArchiveSink, tp: TopicPartition, offset: int) -> None:
