@@ -25,7 +25,7 @@ class Meta(NamedTuple):
     offset: int
     timestamp_ms: int
     key: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
     def header(self, name: str) -> str | None:
         """The first header of this name as text; None when absent, null or not UTF-8."""

@@ -97,7 +97,8 @@ async def parked_of_key(connection: Any, projection: str, generation: int, recor
 async def requested(connection: Any, projection: str, generation: int) -> list[Parked]:
     """What an operator wants retried or dropped, in offset order a partition."""
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} {_OF_GENERATION} AND request IS NOT NULL ORDER BY topic, partition, record_offset LIMIT 500",
+        f"SELECT {_COLUMNS} {_OF_GENERATION} AND request IS NOT NULL"
+        " ORDER BY topic, partition, record_offset LIMIT 500",
         *(projection, generation),
     )
     return [_parked(row) for row in rows]

@@ -118,9 +118,7 @@ class Writer:
                 for topic, partition in sorted(partitions)
                 for record in await parking.parked(connection, name, self.generation, topic, partition)
             ]
-            return Waits(
-                records, await parking.rulings(connection, name), await parking.failures(connection, name)
-            )
+            return Waits(records, await parking.rulings(connection, name), await parking.failures(connection, name))
 
     async def requests(self) -> list[list[Parked]]:
         """What an operator wants done: for each record asked for, all that waits of its key, in offset order."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
@@ -26,6 +27,7 @@ from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
+from atlas_projector.workers import Setup
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +50,7 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
     lives: dict[str, Live] = {}
     async with (
         _open_pool(settings) as pool,
-        _open_rebuilds(pool, codec, settings.kafka_brokers, lives) as rebuilds,
+        _open_rebuilds(pool, codec, _setup(settings), lives) as rebuilds,
         # The probes first: they answer while the rest waits for Kafka.
         serve_probes(settings, health, routes=projection_routes(pool, lives, rebuilds)),
         open_cache(settings.redis_url, await open_breaker("redis")) as cache,
@@ -118,11 +120,29 @@ async def _open_pool(settings: ProjectorSettings) -> AsyncIterator["asyncpg.Pool
         pool.terminate()
 
 
+def _setup(settings: ProjectorSettings) -> Setup:
+    archive = S3Address(
+        bucket=settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        access_key=settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        region=settings.s3_region,
+    )
+    return Setup(
+        brokers=settings.kafka_brokers,
+        dsn=settings.readmodel_dsn.get_secret_value(),
+        schemas_dir=str(settings.schemas_dir),
+        archive=archive if settings.projector_rebuild_from_archive else None,
+        workers=settings.projector_rebuild_workers,
+        load=settings.projector_rebuild_load,
+    )
+
+
 @asynccontextmanager
 async def _open_rebuilds(
-    pool: asyncpg.Pool, codec: Codec, brokers: str, lives: Mapping[str, Live]
+    pool: asyncpg.Pool, codec: Codec, setup: Setup, lives: Mapping[str, Live]
 ) -> AsyncIterator[Rebuilds]:
-    rebuilds = Rebuilds(pool, codec, brokers, lives)
+    rebuilds = Rebuilds(pool, codec, setup, lives)
     try:
         yield rebuilds
     finally:

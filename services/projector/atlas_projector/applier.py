@@ -8,10 +8,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
-from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
+from atlas_readmodel.parking import Decision, Parked, Ruling, State
 from atlas_readmodel.writer import Writer
 
 from atlas_projector.decoding import Decoded, Decoder
@@ -19,10 +19,11 @@ from atlas_projector.fold import Change, Folded, Key, fold
 from atlas_projector.metrics import WRITE_SECONDS, count
 from atlas_projector.pending import Pending
 from atlas_projector.projection import Projection, Row
+from atlas_projector.source import Record, Waited
 from atlas_projector.waiting import Waiting, place_of
 
-Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
-OnPoison = Callable[[ConsumerRecord, str], Awaitable[None]]
+Records = Mapping[TopicPartition, Sequence[Record]]
+OnPoison = Callable[[TopicPartition, Record, str], Awaitable[None]]
 # Given the rows, and the offset of the last record they come from.
 BeforeWrite = Callable[[Mapping[Key, Row | None], int], Awaitable[None]]
 
@@ -102,9 +103,9 @@ class Applier:
         self._raise_if_failed()
         fresh = {tp: _from(batch, self._expected[tp]) for tp, batch in records.items()}  # 1
         decoded = Decoded()
-        for batch in fresh.values():  # 2
+        for tp, batch in fresh.items():  # 2
             for start in range(0, len(batch), RECORDS_A_TURN):
-                self._decoder.decode(batch[start : start + RECORDS_A_TURN], self._waiting, decoded)
+                self._decoder.decode(tp, batch[start : start + RECORDS_A_TURN], self._waiting, decoded)
                 await asyncio.sleep(0)
         await self._read(decoded.changes)  # 3
         folded = fold(self._projection, decoded.changes, self._rows.get, self._waiting)  # 4
@@ -193,7 +194,9 @@ class Applier:
 
     def _changes(self, records: Sequence[Parked]) -> Decoded:
         decoded = Decoded()
-        self._decoder.decode([_record(record) for record in records], self._waiting, decoded)
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self._decoder.decode(partition, [_record(record)], self._waiting, decoded)
         return decoded
 
     def _touch(self, meta: Meta) -> None:
@@ -204,7 +207,10 @@ class Applier:
     def _merge(self, folded: Folded, parked: Sequence[Parked], rulings: Sequence[Ruling]) -> None:
         if not self._projection.replaces:
             self._rows.update(folded.rows)
-        self._pending.rows.update(folded.rows)
+        if self._pending.rows:
+            self._pending.rows.update(folded.rows)
+        else:
+            self._pending.rows = folded.rows
         self._forget_rows()
         self._pending.released += folded.released
         self._pending.parked += parked
@@ -222,12 +228,11 @@ class Applier:
             found = await self._writer.load(unknown)
             rows.update({key: found.get(key) for key in unknown})
 
-    async def _set_aside(
-        self, fresh: Records, decoded: Decoded, folded: Folded
-    ) -> tuple[list[Parked], list[Ruling]]:
-        by_place = {(r.topic, r.partition, r.offset): r for batch in fresh.values() for r in batch}
-        parked = [_park(by_place[place_of(m)], State.BEHIND) for m in decoded.behind + folded.behind]
-        parked += [_park(by_place[place_of(m)], State.EARLY) for m in folded.early if self._waiting.is_early(m)]
+    async def _set_aside(self, fresh: Records, decoded: Decoded, folded: Folded) -> tuple[list[Parked], list[Ruling]]:
+        by_place = {(*tp, record.offset): record for tp, batch in fresh.items() for record in batch}
+        waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
+        waits += [(meta, State.EARLY) for meta in folded.early if self._waiting.is_early(meta)]
+        parked = [_park(meta, by_place[place_of(meta)].value, state) for meta, state in waits]
         rulings = []
         for meta, reason in decoded.poison + folded.rejected:
             if self._waiting.ruling(place_of(meta)) is Decision.DROPPED:
@@ -235,8 +240,8 @@ class Applier:
             record = by_place.get(place_of(meta))
             if record is None:  # one that had waited; its dead letter is the parked record
                 continue
-            await self._on_poison(record, reason)
-            parked.append(_park(record, State.DEAD, reason))
+            await self._on_poison(TopicPartition(meta.topic, meta.partition), record, reason)
+            parked.append(_park(meta, record.value, State.DEAD, reason))
             rulings.append(Ruling(place_of(meta), Decision.SET_ASIDE, reason))
         return parked, rulings
 
@@ -287,27 +292,19 @@ class Applier:
         self._rows = {}
 
 
-def _from(batch: Sequence[ConsumerRecord], offset: int) -> Sequence[ConsumerRecord]:
+def _from(batch: Sequence[Record], offset: int) -> Sequence[Record]:
     if not batch or batch[0].offset >= offset:
         return batch
     return [record for record in batch if record.offset >= offset]
 
 
-def _park(record: ConsumerRecord, state: State, error: str | None = None) -> Parked:
-    return Parked(
-        record.topic, record.partition, record.offset, record.key, record.value, record.headers, record.timestamp,
-        state, error,
-    )  # fmt: skip
+def _park(meta: Meta, value: bytes | None, state: State, error: str | None = None) -> Parked:
+    return Parked(*place_of(meta), meta.key, value, meta.headers, meta.timestamp_ms, state, error)
 
 
-def _record(parked: Parked) -> ConsumerRecord:
-    return ConsumerRecord(
-        parked.topic, parked.partition, parked.offset, parked.timestamp_ms, 0, parked.key, parked.value, None, -1, -1,
-        parked.headers,
-    )  # fmt: skip
+def _record(parked: Parked) -> Record:
+    return Waited(parked.offset, parked.timestamp_ms, parked.key, parked.value, parked.headers)
 
 
 def _meta(parked: Parked) -> Meta:
-    return Meta(
-        parked.topic, parked.partition, parked.offset, parked.timestamp_ms, parked.key, parked.headers  # type: ignore[arg-type]
-    )
+    return Meta(*parked.place, parked.timestamp_ms, parked.key, parked.headers)

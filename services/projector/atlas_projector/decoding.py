@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from aiokafka import ConsumerRecord
+from aiokafka import TopicPartition
 from atlas_contracts.binary_reader import BROKEN, Reader
 from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.errors import Undecodable
@@ -11,6 +12,7 @@ from atlas_contracts.events import Meta
 
 from atlas_projector.fold import Change, HandlerFailed, key_getter
 from atlas_projector.projection import Handler, Projection, Rejected, Value
+from atlas_projector.source import Record
 from atlas_projector.waiting import Waiting, place_of
 
 
@@ -35,15 +37,14 @@ class Decoder:
             prefix: (projection.handlers.get(event_type), read) for prefix, (event_type, read) in codec.newest.items()
         }
 
-    def decode(self, records: Iterable[ConsumerRecord], waiting: Waiting, into: Decoded) -> None:
-        """Add what the records come to. Raises HandlerFailed for an event whose row can't be found."""
+    def decode(self, partition: TopicPartition, records: Iterable[Record], waiting: Waiting, into: Decoded) -> None:
+        """Add what the records of a partition come to. Raises HandlerFailed for an event whose row can't be found."""
         kinds, key_of, each, append = self._kinds, self._key_of, self._projection.each, into.changes.append
         new, blocked = tuple.__new__, waiting.blocked
+        topic, number = partition
         for record in records:
-            framed = record.value
-            meta: Meta = new(
-                Meta, (record.topic, record.partition, record.offset, record.timestamp, record.key, record.headers)
-            )
+            framed: Any = record.value
+            meta: Meta = new(Meta, (topic, number, record.offset, record.timestamp, record.key, record.headers))
             if blocked and waiting.blocks(meta):
                 into.behind.append(meta)
                 continue

@@ -82,7 +82,8 @@ def fold(
 ) -> Folded:
     """Run the handlers over the events in order; `row_before` gives the row of a key as it was before all of them.
 
-    With `accept`, no event waits for the versions before it. Notes in `waiting` which keys have records that wait. Raises HandlerFailed, and `waiting` is then good for nothing.
+    With `accept`, no event waits for the versions before it. Notes in `waiting` which keys have records that wait.
+    Raises HandlerFailed, and `waiting` is then good for nothing.
     """
     folder = _Folder(projection, row_before, waiting)
     if projection.versioned is not None:
@@ -220,4 +221,3 @@ class _Folder:
             raise HandlerFailed(self._projection.name, meta, error) from error
         self.folded.rejected.append((meta, reason))
         self._waiting.block(meta)
-

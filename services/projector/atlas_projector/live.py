@@ -27,6 +27,7 @@ from atlas_projector.floors import Floors
 from atlas_projector.fold import HandlerFailed
 from atlas_projector.metrics import FENCED, GENERATION, PARKED
 from atlas_projector.projection import Projection
+from atlas_projector.source import Record
 from atlas_projector.waiting import ATTEMPTS_MAX, place_of
 
 log = structlog.get_logger(__name__)
@@ -152,7 +153,8 @@ class Live:
             "events_per_second": round((events_now - events_then) / max(now - began, 1e-3), 1),
         }
 
-    async def _set_aside(self, record: ConsumerRecord, reason: str) -> None:
+    async def _set_aside(self, _partition: TopicPartition, record: Record, reason: str) -> None:
+        assert isinstance(record, ConsumerRecord)
         await self._dead_letters.send(record, group=group_of(self.projection.name), error=reason)
 
     async def _tend(self) -> None:

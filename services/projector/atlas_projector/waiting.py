@@ -1,8 +1,8 @@
 """Which records wait, kept in memory beside the rows: what the table `readmodel.parked` says, ready to be asked.
 
 A record that can't be handled blocks its key: later ones of that key wait behind it. A record that comes before an
-earlier version of its entity waits for that, so long as `EARLY_WAIT_S`; then it is taken as it is, and the versions that
-never came are counted as missing.
+earlier version of its entity waits for that, so long as `EARLY_WAIT_S`; then it is taken as it is, and the versions
+that never came are counted as missing.
 """
 
 import time

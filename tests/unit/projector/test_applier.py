@@ -12,6 +12,7 @@ from atlas_contracts.registry import Registry
 from atlas_projector import applier
 from atlas_projector.applier import Applier
 from atlas_projector.projections.users import USERS
+from atlas_projector.source import Record
 from atlas_readmodel.writer import Batch, Fenced, Waits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ class MemoryWriter:
             self.rows[key] = row
 
 
-async def never(_record: ConsumerRecord, reason: str) -> None:
+async def never(_place: TopicPartition, _record: Record, reason: str) -> None:
     raise AssertionError(reason)
 
 
@@ -139,7 +140,7 @@ async def test_poison_is_reported_before_the_position_passes_it() -> None:
     seen: list[int] = []
     writer = MemoryWriter()
 
-    async def note(bad: ConsumerRecord, reason: str) -> None:
+    async def note(_place: TopicPartition, bad: Record, reason: str) -> None:
         assert writer.next_offset == 0
         assert "not framed Avro" in reason
         seen.append(bad.offset)
