@@ -58,6 +58,8 @@ ACCOUNTS = Projection(
     handlers={EVENT: changed},
 )
 
+PROJECTIONS = (ACCOUNTS,)
+
 
 def write_schemas(folder: Path) -> Codec:
     """The mesh's schemas and the event of the benchmark in a folder; returns their codec."""

@@ -22,6 +22,7 @@ from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
 from atlas_runtime.probes import Health, serve_probes
 
+from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.live import Live, OtherVersion, group_of
 from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
@@ -52,7 +53,9 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
         _open_pool(settings) as pool,
         _open_rebuilds(pool, codec, _setup(settings), lives) as rebuilds,
         # The probes first: they answer while the rest waits for Kafka.
-        serve_probes(settings, health, routes=projection_routes(pool, lives, rebuilds)),
+        serve_probes(
+            settings, health, routes=projection_routes(pool, lives, rebuilds) + dead_letter_routes(pool, codec)
+        ),
         open_cache(settings.redis_url, await open_breaker("redis")) as cache,
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):

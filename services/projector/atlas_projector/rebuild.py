@@ -247,13 +247,16 @@ class _Builder:
         async for events in self._strict.advance(self._writer, self._source, _by_partition(target)):
             self._note(events - before)
             before = events
+        self._progress.passed_over += self._strict.passed_over
+        self._strict.passed_over = 0
 
     async def _remaining(self, target: Mapping[tuple[str, int], int]) -> int:
         own = await self._writer.positions()
         self._progress.remaining = sum(max(0, until - own.get(place, 0)) for place, until in target.items())
         return self._progress.remaining
 
-    def _note(self, events: int) -> None:
+    def _note(self, events: int, passed_over: int = 0) -> None:
+        self._progress.passed_over += passed_over
         self._progress.events += events
         self._progress.remaining = max(0, self._progress.remaining - events)
         REBUILD_EVENTS.labels(self._projection.name).set(self._progress.events)

@@ -44,9 +44,10 @@ class Setup:
 
 
 async def fill(
-    setup: Setup, projection: str, generation: int, targets: Positions, on_events: Callable[[int], None]
+    setup: Setup, projection: str, generation: int, targets: Positions, on_events: Callable[[int, int], None]
 ) -> None:
-    """Have the generation's partitions brought to `targets`; `on_events` hears of events that are durable.
+    """Have the generation's partitions brought to `targets`; `on_events` hears of more of them, and how many
+    of those were set aside.
 
     Raises WorkerError, RecordsGone; what was done until then is kept.
     """
@@ -70,7 +71,7 @@ def share(targets: Positions, workers: int) -> Sequence[Mapping[TopicPartition, 
     return [part for part in parts if part]
 
 
-async def _run(job: Mapping[str, Any], on_events: Callable[[int], None]) -> None:
+async def _run(job: Mapping[str, Any], on_events: Callable[[int, int], None]) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "atlas_projector.worker"),
         stdin=asyncio.subprocess.PIPE,
@@ -84,7 +85,7 @@ async def _run(job: Mapping[str, Any], on_events: Callable[[int], None]) -> None
         process.stdin.write(orjson.dumps(job) + b"\n")
         async for line in process.stdout:
             said = orjson.loads(line)
-            on_events(said.get("events", 0))
+            on_events(said.get("events", 0), said.get("passed_over", 0))
     finally:
         if process.returncode is None:
             # The end of its stdin asks it to stop: what it has in flight is then durable or not at all.

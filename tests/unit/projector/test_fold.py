@@ -77,7 +77,7 @@ def test_a_rejected_event_changes_nothing_and_stops_nothing() -> None:
 
 
 def test_any_other_error_is_raised_with_its_place() -> None:
-    with pytest.raises(HandlerFailed, match="projection counts at counts.events/0@0: KeyError: 'nonsense'") as raised:
+    with pytest.raises(HandlerFailed, match=r"counts at counts\.events/0@0: KeyError: 'nonsense'") as raised:
         run(("c.Broken", {"id": "a"}))
     assert isinstance(raised.value.error, KeyError)
 
