@@ -70,7 +70,7 @@ async def measure(events: int, history: int, rounds: int) -> dict[str, float]:
         codec = write_schemas(folder)
         async with servers() as cluster:
             own = cluster.servers
-            for _ in range(rounds):
+            for _ in range(rounds if events else 0):
                 for name, processes, headers in (
                     ("live", 1, False), ("live_two", 2, False), ("live_headers", 1, True)
                 ):  # fmt: skip

@@ -61,12 +61,14 @@ class Applier:
         self._on_poison = on_poison
         self._before_write = before_write
         self._write_rows = write_rows
+        self._pending_max = max(PENDING_ROWS_MAX, write_rows)
         self._waiting = Waiting(projection.ordered)
         self._writer: Writer | None = None
         self._writing: asyncio.Task[None] | None = None
         self._pending = Pending()
         self._in_flight = Pending()
         self._flushing = False
+        self._hurried = False
         # Every row that is newer than PostgreSQL's, and others as they were last seen.
         self._rows: dict[Key, Row | None] = {}
         self._expected: dict[TopicPartition, int] = {}
@@ -122,10 +124,22 @@ class Applier:
         count(self._projection.name, folded, len(decoded.poison), decoded.passed_over, len(decoded.behind))
         self.events += sum(map(len, fresh.values()))
         self._begin_write()
-        while len(self._pending.rows) >= PENDING_ROWS_MAX and self._writing is not None:
+        while len(self._pending.rows) >= self._pending_max and self._writing is not None:
             await asyncio.wait({self._writing})
             self._raise_if_failed()
             self._begin_write()
+
+    def reach(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Everything below these positions was applied: what is left up to them was no records, or is compacted away."""
+        for tp, until in positions.items():
+            if self._expected[tp] < until:
+                self._pending.advance(tp, self._expected[tp], until, 0)
+                self._expected[tp] = until
+
+    def write_soon(self) -> None:
+        """Write what is pending, however little, once the write before it is done."""
+        self._hurried = True
+        self._begin_write()
 
     async def flush(self) -> None:
         """Make durable all that was applied; raises the error of a write, once."""
@@ -251,13 +265,15 @@ class Applier:
 
     def _due(self) -> bool:
         pending = self._pending
-        return bool(pending.advances) and (self._flushing or len(pending.rows) >= self._write_rows)
+        wanted = self._flushing or self._hurried or len(pending.rows) >= self._write_rows
+        return wanted and bool(pending.advances)
 
     async def _write_pending(self) -> None:
         """Write what is pending, and what has become pending meanwhile, until nothing is."""
         assert self._writer is not None
         while self._due():
             self._in_flight, self._pending = self._pending, Pending()
+            self._hurried = False
             batch = self._in_flight.batch()
             with WRITE_SECONDS.labels(self._projection.name).time():
                 await self._before_write(batch.rows, max(advance.next_offset for advance in batch.advances) - 1)

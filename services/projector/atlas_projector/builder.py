@@ -16,10 +16,10 @@ from atlas_projector.projection import Projection
 from atlas_projector.source import Positions, Record, Source
 
 # History is folded as far as memory allows before it is written: the more events make one row, the less PostgreSQL has
-# to do. Some 15 MB a worker.
-WRITE_ROWS = 15_000
-# A batch is durable at least this often, so that a rebuild that is killed goes on close to where it was.
-FLUSH_EVERY_S = 2.0
+# to do. Some 30 MB a worker.
+WRITE_ROWS = 30_000
+# A write begins at least this often, so that a rebuild that is killed goes on close to where it was.
+WRITE_EVERY_S = 4.0
 
 
 class RebuildError(Exception):
@@ -57,21 +57,22 @@ class Strict:
         start = {partition: known[partition.topic, partition.partition] for partition in targets}
         await self._applier.begin(writer, start)
         before = self._applier.events - self.events
-        flushed_at = began_at = time.monotonic()
+        written_at = began_at = time.monotonic()
         async for records in source.read(start, targets):
             try:
                 await self._applier.apply(records)
             except HandlerFailed as failed:
                 raise RebuildError(str(failed)) from failed
             now = time.monotonic()
-            if now - flushed_at > FLUSH_EVERY_S:
-                await self._applier.flush()
-                flushed_at = time.monotonic()
+            if now - written_at > WRITE_EVERY_S:
+                self._applier.write_soon()
+                written_at = now
             self.events = self._applier.events - before
             yield self.events
             if self._load < 1:
                 await asyncio.sleep((now - began_at) * (1 / self._load - 1))
             began_at = time.monotonic()
+        self._applier.reach(targets)
         await self._applier.flush()
 
     async def _expect_known(self, partition: TopicPartition, record: Record, reason: str) -> None:

@@ -141,6 +141,6 @@ def _json(body: Any, status: int = 200) -> web.Response:
 
 
 def _problem(status: int, title: str) -> web.HTTPException:
-    body = orjson.dumps({"title": title, "status": status})
+    text = orjson.dumps({"title": title, "status": status}).decode()
     kind = web.HTTPNotFound if status == 404 else web.HTTPBadRequest
-    return kind(body=body, content_type="application/problem+json")
+    return kind(text=text, content_type="application/problem+json")
