@@ -17,9 +17,10 @@ from atlas_readmodel.writer import Writer
 from atlas_projector.decoding import Decoded, Decoder
 from atlas_projector.fold import Change, Folded, Key, fold
 from atlas_projector.metrics import WRITE_SECONDS, count
-from atlas_projector.pending import Pending
+from atlas_projector.parked import meta_of, park, record_of
+from atlas_projector.pending import Pending, trim
 from atlas_projector.projection import Projection, Row
-from atlas_projector.source import Record, Waited
+from atlas_projector.source import Record, from_offset
 from atlas_projector.waiting import Waiting, place_of
 
 Records = Mapping[TopicPartition, Sequence[Record]]
@@ -87,7 +88,7 @@ class Applier:
                 for change in self._changes([record]).changes:
                     self._waiting.add_early(change, since)
             else:
-                self._waiting.block(_meta(record))
+                self._waiting.block(meta_of(record))
         self._writer = writer
         self._expected = dict(positions)
         self.durable = dict(positions)
@@ -103,7 +104,7 @@ class Applier:
            the one before it is: not waited for, unless too much is pending.
         """
         self._raise_if_failed()
-        fresh = {tp: _from(batch, self._expected[tp]) for tp, batch in records.items()}  # 1
+        fresh = {tp: from_offset(batch, self._expected[tp]) for tp, batch in records.items()}  # 1
         decoded = Decoded()
         for tp, batch in fresh.items():  # 2
             for start in range(0, len(batch), RECORDS_A_TURN):
@@ -130,7 +131,7 @@ class Applier:
             self._begin_write()
 
     def reach(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Everything below these positions was applied: what is left up to them was no records, or is compacted away."""
+        """All below these positions was applied: what is left up to them was no record, or compaction took it."""
         for tp, until in positions.items():
             if self._expected[tp] < until:
                 self._pending.advance(tp, self._expected[tp], until, 0)
@@ -183,7 +184,7 @@ class Applier:
         taken = [record for record in of_key if record.request or (ordered and record.state is not State.EARLY)]
         dropped = [record for record in taken if record.request == "drop"]
         tried = [record for record in taken if record.request != "drop"]
-        self._waiting.unblock(_meta(of_key[0]))
+        self._waiting.unblock(meta_of(of_key[0]))
         for record in taken:
             self._waiting.give_up(record.place, record.attempts + 1)
             self._waiting.forget_early(record.place)
@@ -198,7 +199,7 @@ class Applier:
         again = [record.failed_again(failed[record.place]) for record in tried if record.place in failed]
         rulings = [Ruling(record.place, Decision.DROPPED, record.error or "") for record in dropped]
         rulings += [Ruling(place_of(meta), Decision.ACCEPTED, why) for meta, why in folded.accepted]
-        self._touch(_meta(of_key[0]))
+        self._touch(meta_of(of_key[0]))
         self._merge(folded, again, rulings)
         await self.flush()  # 3
 
@@ -210,7 +211,7 @@ class Applier:
         decoded = Decoded()
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
-            self._decoder.decode(partition, [_record(record)], self._waiting, decoded)
+            self._decoder.decode(partition, [record_of(record)], self._waiting, decoded)
         return decoded
 
     def _touch(self, meta: Meta) -> None:
@@ -225,7 +226,8 @@ class Applier:
             self._pending.rows.update(folded.rows)
         else:
             self._pending.rows = folded.rows
-        self._forget_rows()
+        # Only here: not while a batch is between `_read` and this.
+        trim(self._rows, ROWS_KEPT, self._pending.rows, self._in_flight.rows)
         self._pending.released += folded.released
         self._pending.parked += parked
         self._pending.rulings += rulings
@@ -246,7 +248,7 @@ class Applier:
         by_place = {(*tp, record.offset): record for tp, batch in fresh.items() for record in batch}
         waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
         waits += [(meta, State.EARLY) for meta in folded.early if self._waiting.is_early(meta)]
-        parked = [_park(meta, by_place[place_of(meta)].value, state) for meta, state in waits]
+        parked = [park(meta, by_place[place_of(meta)].value, state) for meta, state in waits]
         rulings = []
         for meta, reason in decoded.poison + folded.rejected:
             if self._waiting.ruling(place_of(meta)) is Decision.DROPPED:
@@ -255,7 +257,7 @@ class Applier:
             if record is None:  # one that had waited; its dead letter is the parked record
                 continue
             await self._on_poison(TopicPartition(meta.topic, meta.partition), record, reason)
-            parked.append(_park(meta, record.value, State.DEAD, reason))
+            parked.append(park(meta, record.value, State.DEAD, reason))
             rulings.append(Ruling(place_of(meta), Decision.SET_ASIDE, reason))
         return parked, rulings
 
@@ -282,15 +284,6 @@ class Applier:
                 self.durable[TopicPartition(advance.topic, advance.partition)] = advance.next_offset
             self._in_flight = Pending()
 
-    def _forget_rows(self) -> None:
-        """Keep few of the rows that PostgreSQL has as well. Not while a batch is between `_read` and `_merge`."""
-        rows, pending, in_flight = self._rows, self._pending.rows, self._in_flight.rows
-        if (surplus := len(rows) - ROWS_KEPT) > 0:
-            oldest = [key for key, _ in zip(rows, range(surplus), strict=False)]
-            for key in oldest:
-                if key not in pending and key not in in_flight:
-                    del rows[key]
-
     def _raise_if_failed(self) -> None:
         if self._writing is not None and self._writing.done():
             writing, self._writing = self._writing, None
@@ -306,21 +299,3 @@ class Applier:
         self._pending = Pending()
         self._in_flight = Pending()
         self._rows = {}
-
-
-def _from(batch: Sequence[Record], offset: int) -> Sequence[Record]:
-    if not batch or batch[0].offset >= offset:
-        return batch
-    return [record for record in batch if record.offset >= offset]
-
-
-def _park(meta: Meta, value: bytes | None, state: State, error: str | None = None) -> Parked:
-    return Parked(*place_of(meta), meta.key, value, meta.headers, meta.timestamp_ms, state, error)
-
-
-def _record(parked: Parked) -> Record:
-    return Waited(parked.offset, parked.timestamp_ms, parked.key, parked.value, parked.headers)
-
-
-def _meta(parked: Parked) -> Meta:
-    return Meta(*parked.place, parked.timestamp_ms, parked.key, parked.headers)

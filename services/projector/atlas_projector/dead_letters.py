@@ -54,25 +54,11 @@ def dead_letter_routes(pool: asyncpg.Pool, codec: Codec) -> list[web.RouteDef]:
         }
         return _json(_shown(row) | whole)
 
-    async def ask(request: web.Request, what: str) -> web.Response:
-        ids, projection = _chosen(await request.read())
-        places = [_place(text) for text in ids]
-        asked = await pool.fetch(
-            f"UPDATE readmodel.parked SET request = $1 WHERE (projection, generation, topic, partition, record_offset)"
-            f" IN (SELECT p.projection, p.generation, p.topic, p.partition, p.record_offset {_LIVE}"
-            "  WHERE ($2::text IS NOT NULL AND projection = $2 AND p.state IN ('dead', 'early'))"
-            "  OR (projection, topic, partition, record_offset)"
-            "     IN (SELECT * FROM unnest($3::text[], $4::text[], $5::int[], $6::bigint[])))"
-            " RETURNING projection, topic, partition, record_offset",
-            *(what, projection, *([place[column] for place in places] for column in range(4))),
-        )
-        return _json({"asked": [_id(row) for row in asked]}, status=202)
-
     async def retry(request: web.Request) -> web.Response:
-        return await ask(request, "retry")
+        return await _ask(pool, request, "retry")
 
     async def drop(request: web.Request) -> web.Response:
-        return await ask(request, "drop")
+        return await _ask(pool, request, "drop")
 
     return [
         web.get("/dead-letters", index),
@@ -80,6 +66,22 @@ def dead_letter_routes(pool: asyncpg.Pool, codec: Codec) -> list[web.RouteDef]:
         web.post("/dead-letters/retry", retry),
         web.post("/dead-letters/drop", drop),
     ]
+
+
+async def _ask(pool: asyncpg.Pool, request: web.Request, what: str) -> web.Response:
+    """Note what is wanted of the chosen records; the loop that owns them does it."""
+    ids, projection = _chosen(await request.read())
+    places = [_place(text) for text in ids]
+    asked = await pool.fetch(
+        f"UPDATE readmodel.parked SET request = $1 WHERE (projection, generation, topic, partition, record_offset)"
+        f" IN (SELECT p.projection, p.generation, p.topic, p.partition, p.record_offset {_LIVE}"
+        "  WHERE ($2::text IS NOT NULL AND projection = $2 AND p.state IN ('dead', 'early'))"
+        "  OR (projection, topic, partition, record_offset)"
+        "     IN (SELECT * FROM unnest($3::text[], $4::text[], $5::int[], $6::bigint[])))"
+        " RETURNING projection, topic, partition, record_offset",
+        *(what, projection, *([place[column] for place in places] for column in range(4))),
+    )
+    return _json({"asked": [_id(row) for row in asked]}, status=202)
 
 
 def _chosen(body: bytes) -> tuple[list[str], str | None]:

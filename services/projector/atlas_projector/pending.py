@@ -39,3 +39,13 @@ class Pending:
             released=self.released,
             rulings=self.rulings,
         )
+
+
+def trim(rows: dict[Key, Row | None], most: int, *written: dict[Key, Row | None]) -> None:
+    """Forget the rows known longest until `most` are left; not those that PostgreSQL may not have yet."""
+    if (surplus := len(rows) - most) <= 0:
+        return
+    oldest = [key for key, _ in zip(rows, range(surplus), strict=False)]
+    for key in oldest:
+        if not any(key in pending for pending in written):
+            del rows[key]

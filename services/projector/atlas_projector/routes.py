@@ -29,19 +29,7 @@ def projection_routes(pool: asyncpg.Pool, lives: Mapping[str, Live], rebuilds: R
         return _json({"projections": [_entry(live, rebuilds, rows) for live in lives.values()]})
 
     async def start(request: web.Request) -> web.Response:
-        name = _name(request, lives)
-        try:
-            rebuilds.start(
-                name,
-                verify=_flag(request, "verify"),
-                fresh=_flag(request, "fresh"),
-                selection=_selection(request),
-            )
-        except ValueError as error:
-            return _problem(400, str(error))
-        except AlreadyRunning as error:
-            return _problem(409, str(error))
-        return _json(rebuilds.state(name), status=202)
+        return _start(request, _name(request, lives), rebuilds)
 
     async def progress(request: web.Request) -> web.StreamResponse:
         name = _name(request, lives)
@@ -73,6 +61,17 @@ def projection_routes(pool: asyncpg.Pool, lives: Mapping[str, Live], rebuilds: R
         web.delete("/projections/{name}/rebuild", cancel),
         web.post("/projections/{name}/rollback", rollback),
     ]
+
+
+def _start(request: web.Request, name: str, rebuilds: Rebuilds) -> web.Response:
+    try:
+        selection = _selection(request)
+        rebuilds.start(name, verify=_flag(request, "verify"), fresh=_flag(request, "fresh"), selection=selection)
+    except ValueError as error:
+        return _problem(400, str(error))
+    except AlreadyRunning as error:
+        return _problem(409, str(error))
+    return _json(rebuilds.state(name), status=202)
 
 
 async def _stream(request: web.Request, rebuilds: Rebuilds, name: str) -> web.StreamResponse:

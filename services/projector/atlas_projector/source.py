@@ -46,6 +46,13 @@ class RecordsGone(Exception):
     """The source does not hold every record that the rebuild needs."""
 
 
+def from_offset(batch: Sequence[Record], offset: int) -> Sequence[Record]:
+    """Those at or after the offset, of records in offset order."""
+    if not batch or batch[0].offset >= offset:
+        return batch
+    return [record for record in batch if record.offset >= offset]
+
+
 class Source(Protocol):
     """Records of some partitions by offset."""
 

@@ -57,10 +57,13 @@ async def work(job: Mapping[str, Any]) -> None:
 
 
 def find(path: str, name: str) -> Projection:
-    """The projection of this name in the tuple that `module:attribute` names."""
+    """The projection of this name in the tuple that `module:attribute` names; LookupError if there is none."""
     module, _, attribute = path.partition(":")
     projections: tuple[Projection, ...] = getattr(importlib.import_module(module), attribute)
-    return next(projection for projection in projections if projection.name == name)
+    for projection in projections:
+        if projection.name == name:
+            return projection
+    raise LookupError(f"there is no projection {name} in {path}")
 
 
 async def until_told(job: Mapping[str, Any]) -> int:

@@ -11,8 +11,8 @@ depends_on = None
 def upgrade() -> None:
     op.execute("""
         ALTER TABLE readmodel.dead_letters
-        -- set_aside: live could not handle it. dropped: an operator gave it up. accepted: versions before it never came.
-        -- A rebuild decides as live did, so that both come to the same rows.
+        -- set_aside: live could not handle it. dropped: an operator gave it up. accepted: versions before it never
+        -- came. A rebuild decides as live did, so that both come to the same rows.
         ADD COLUMN decision text NOT NULL DEFAULT 'set_aside'
             CHECK (decision IN ('set_aside', 'dropped', 'accepted'))""")
     op.execute("""
