@@ -192,10 +192,8 @@ class Applier:
         await self._read(decoded.changes)
         folded = fold(self._projection, decoded.changes, self._rows.get, self._waiting, accept=True)  # 2
         failed = {place_of(meta): reason for meta, reason in decoded.poison + folded.rejected}
-        waits = {place_of(meta) for meta in decoded.behind + folded.behind}
-        self._pending.released += [
-            record.place for record in taken if record.place not in failed and record.place not in waits
-        ]
+        waits = {place_of(meta) for meta in decoded.behind + folded.behind} | failed.keys()
+        self._pending.released += [record.place for record in taken if record.place not in waits]
         again = [record.failed_again(failed[record.place]) for record in tried if record.place in failed]
         rulings = [Ruling(record.place, Decision.DROPPED, record.error or "") for record in dropped]
         rulings += [Ruling(place_of(meta), Decision.ACCEPTED, why) for meta, why in folded.accepted]
