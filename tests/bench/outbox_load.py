@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_local.waiting import wait_until
 from atlas_outbox.waker import open_waker
 from atlas_outbox.writer import OutboxRecord, append_many
 
@@ -72,9 +73,7 @@ class Pace:
         reading = asyncio.create_task(self._read(consumer, stop))
         try:
             await self._write(seconds)
-            async with asyncio.timeout(30):
-                while len(self.received) < len(self.committed):
-                    await asyncio.sleep(0.05)
+            await wait_until("every row at the consumer", lambda: len(self.received) >= len(self.committed), 30)
         finally:
             stop.set()
             await reading

@@ -45,10 +45,13 @@ class Bench:
         """Rows a second from the commit of a backlog to its last row being on the topic and deleted; CPU seconds."""
         sent = await relay.metric("atlas_relay_rows_sent_total")
         begun = await fill(self.dsn, topic, rows, size)
-        async with self._usage(relay.pid) as of_relay, self._usage(self._pid("postgres")) as of_postgres:
-            async with self._usage(self._pid("kafka")) as of_kafka:
-                await wait_until(f"{rows} rows to be sent", lambda: self._is_sent(relay, sent + rows), 300)
-                seconds = time.perf_counter() - begun
+        async with (
+            Usage(relay.pid) as of_relay,
+            Usage(self._pid("postgres")) as of_postgres,
+            Usage(self._pid("kafka")) as of_kafka,
+        ):
+            await wait_until(f"{rows} rows to be sent", lambda: self._is_sent(relay, sent + rows), 300)
+            seconds = time.perf_counter() - begun
         self.rss_mb = max(self.rss_mb, of_relay.peak_mb)
         print(f"{topic}: {rows / seconds:,.0f} rows/s", file=sys.stderr, flush=True)
         return {
@@ -76,7 +79,9 @@ class Bench:
             topic = await new_topic(self.own, f"limit.{size}")
             payloads = [b"v" * size] * 1000
             await producer_limit(self.own, topic, payloads, self.options.rows // 5)
-            runs = [await producer_limit(self.own, topic, payloads, self.options.rows) for _ in range(self.options.repeats)]
+            runs = [
+                await producer_limit(self.own, topic, payloads, self.options.rows) for _ in range(self.options.repeats)
+            ]
             self.figures[f"limit_{size}"] = statistics.median(runs)
             self.figures.setdefault("limits", {})[str(size)] = runs
 
@@ -89,7 +94,7 @@ class Bench:
                 await pace.run(2)  # everything warms up
                 pace.committed.clear()
                 pace.received.clear()
-                async with self._usage(relay.pid) as usage:
+                async with Usage(relay.pid) as usage:
                     took = await pace.run(self.options.seconds)
                 name = f"latency_{mode}" if rate == 500 else f"latency_{mode}_{rate}"
                 self.figures[f"{name}_p50_ms"] = _quantile(took, 0.50)
@@ -98,7 +103,7 @@ class Bench:
 
     async def idle(self) -> None:
         """An exactly-once relay with nothing to do."""
-        async with running(self.relay("eos")) as relay, self._usage(relay.pid) as usage:
+        async with running(self.relay("eos")) as relay, Usage(relay.pid) as usage:
             await asyncio.sleep(IDLE_S)  # the time that is measured
         self.figures["idle_cpu_percent"] = usage.cpu_percent
 
@@ -109,9 +114,6 @@ class Bench:
         process = getattr(self.own, server).process
         assert process is not None
         return int(process.pid)
-
-    def _usage(self, pid: int) -> Usage:
-        return Usage(pid)
 
 
 def _quantile(ordered: list[float], part: float) -> float:
@@ -125,7 +127,6 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         await bench.limits()
         for mode in options.modes:
             await bench.drains(mode)
-        print(bench.figures, file=sys.stderr)
         for mode in options.modes:
             await bench.latency(mode)
         await bench.idle()
