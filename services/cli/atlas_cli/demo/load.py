@@ -16,7 +16,7 @@ Event = tuple[str, dict[str, Any]]
 
 CHUNK_EVENTS = 4_000
 CHUNKS_IN_FLIGHT = 4
-USERS_IN_FLIGHT = 4
+USERS_IN_FLIGHT = 8
 
 COUNTRIES = ("AT", "BR", "CA", "DE", "FR", "GB", "IN", "JP", "MX", "US")
 
