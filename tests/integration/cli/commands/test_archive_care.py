@@ -67,7 +67,7 @@ def test_compact(atlas: Atlas) -> None:
     assert row["segments"] >= 2 * row["into"] > 0
     assert row["removed"] == 2 * row["segments"]
     assert whole(atlas) == 60
-    with pytest.raises(CommandError, match="nothing.events: nothing is archived"):
+    with pytest.raises(CommandError, match=r"nothing\.events: nothing is archived"):
         atlas("compact", "nothing.events")
 
 
