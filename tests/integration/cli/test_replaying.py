@@ -162,7 +162,6 @@ async def test_it_may_be_killed_at_any_moment(servers: Servers, store: S3Store, 
         task.cancel()
         await asyncio.wait({task})
         rounds += 1
-        print("DBG", attempt, flush=True)
     assert rounds > 0
     source, copied = await on(servers, topic), await on(servers, target)
     for partition, records in source.items():

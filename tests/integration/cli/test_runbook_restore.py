@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,12 @@ from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
 from atlas_archive.segments import Segment, store_segment
 from atlas_archive.store import S3Address, open_store
-from atlas_cli.main import app
 from atlas_kafka.admin import open_admin
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_kafka.topic_ids import topic_ids
 from atlas_local.home import ROOT
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
-from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration
 RUNBOOK = ROOT / "docs" / "runbooks" / "restore-a-topic.md"
@@ -77,9 +76,14 @@ async def test_the_runbook(
     assert [command.split()[0] for command in commands] == ["archive", "archive", "replay", "tail", "replay"]
 
     async def run(command: str) -> str:
-        result = await asyncio.to_thread(CliRunner().invoke, app, command.split())
-        assert result.exit_code == 0, f"atlas {command}: {result.output} {result.exception!r}"
-        return result.stdout
+        atlas = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "atlas_cli.main", *command.split()),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await atlas.communicate()
+        assert atlas.returncode == 0, f"atlas {command}: {errors.decode()}"
+        return output.decode()
 
     listed, verified, replayed, tailed, back = [await run(command) for command in commands]
     assert topic in listed
