@@ -113,12 +113,11 @@ async def _find(wanted: Replay, store: ObjectStore, reader: TopicReader) -> _Sou
     live = await reader.describe(wanted.topic)
     archived = [incarnation async for topic, incarnation in topics(store) if topic == wanted.topic]
     if wanted.incarnation is not None:
-        known = [*archived, *([live.incarnation] if live else [])]
-        matching = sorted({found for found in known if found.startswith(wanted.incarnation)})
+        known = sorted({*archived, *([live.incarnation] if live else [])})
+        matching = [found for found in known if found.startswith(wanted.incarnation)]
         if len(matching) != 1:
-            raise CommandError(
-                f"--incarnation {wanted.incarnation}: {len(matching)} of {', '.join(known) or 'none'} fit"
-            )
+            among = ", ".join(known) or "none"
+            raise CommandError(f"--incarnation {wanted.incarnation}: fits {len(matching)} of {among}")
         chosen = matching[0]
     elif live is not None and (live.incarnation in archived or not archived):
         chosen = live.incarnation
