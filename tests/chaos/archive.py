@@ -1,8 +1,8 @@
 """`make chaos WHAT=archive ROUNDS=50`: archivers under load, killed, paused and cut off; then every record is counted.
 
 Each round breaks one thing: kill -9 of one of two archivers (ROUNDS times); among them, at random, pauses of one until
-the other has written in its place (a zombie, when it wakes), stops of S3 and of Kafka. Every acknowledged record must be in the archive
-once, at its offset, byte for byte as it is on the topic.
+the other has written in its place (a zombie, when it wakes), stops of S3 and of Kafka. Every acknowledged record must
+be in the archive once, at its offset, byte for byte as it is on the topic.
 """
 
 import argparse
