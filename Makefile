@@ -82,17 +82,17 @@ type: $(DEV) ## Check the types
 
 check: lint test-unit ## What to run before a commit
 
-test: $(DEV) ## Run the tests but chaos, on real servers of their own; TESTS=tests/unit/kafka for some
-	$(PYTEST) --ignore=tests/chaos $(TESTS)
+test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/kafka for some
+	$(PYTEST) $(TESTS)
 
 test-unit: $(DEV) ## Run the tests that need no server
-	$(PYTEST) tests/unit tests/architecture
+	$(PYTEST) $(if $(filter tests,$(TESTS)),tests/unit tests/architecture,$(TESTS))
 
 test-integration: $(DEV) ## Run the tests on real servers
 	$(PYTEST) tests/integration tests/contract tests/e2e
 
 test-cov: $(DEV) ## Run all tests and measure what they cover
-	$(PYTEST) --ignore=tests/chaos --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
 
 chaos: $(DEV) ## Kill and stop things under load; WHAT=relay ROUNDS=50 for one part, with a JSON summary
 	$(if $(WHAT),$(BIN)/python -m tests.chaos.$(WHAT) --rounds $(or $(ROUNDS),50),$(PYTEST) tests/chaos)

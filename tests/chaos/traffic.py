@@ -40,33 +40,32 @@ class Traffic:
         await wait_until("flights to be acknowledged again", lambda: len(self.flights) > flights_before + 1000, 60)
 
     async def _post_flights(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        """Batch after batch, each under a key, with which it is posted again until it is answered."""
         while not stop.is_set():
-            batch = [self._flight() for _ in range(200)]
-            while batch:
-                results = await self._post(session, batch)
-                batch = [event for event, result in zip(batch, results, strict=True) if "error" in result]
-                if batch:
-                    await asyncio.sleep(RETRY_S)
+            batch, key = [self._flight() for _ in range(200)], uuid.uuid4().hex
+            while True:
+                if await self._post(session, batch, key):
+                    break
+                await asyncio.sleep(RETRY_S)
 
-    async def _post(self, session: aiohttp.ClientSession, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A result for each event; all errors when there was no answer, so that all are sent again."""
+    async def _post(self, session: aiohttp.ClientSession, batch: list[dict[str, Any]], key: str) -> bool:
+        """Whether the batch was answered: all of it is on the topic then."""
         url = f"{self.mesh.url('gateway')}/topics/flights.events"
         try:
-            async with session.post(url, json=batch) as response:
+            async with session.post(url, json=batch, headers={"Idempotency-Key": key}) as response:
                 answer = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError) as error:
             self.failed[type(error).__name__] += 1
-            return [{"error": "no answer"}] * len(batch)
-        if response.status >= 400:
+            return False
+        if response.status != 200:
             self.failed[str(response.status)] += 1
             assert response.headers["Content-Type"] == "application/problem+json", answer
-            assert response.status == 503, answer
-        results = answer.get("results") or [{"error": "refused"}] * len(batch)
-        assert len(results) == len(batch)
-        self.flights.update(
-            event["value"]["flight_id"] for event, result in zip(batch, results, strict=True) if "error" not in result
-        )
-        return list(results)
+            # 409: the gateway still waits for Kafka with an earlier request of this key.
+            assert response.status in {409, 503}, answer["detail"]
+            return False
+        assert len(answer["results"]) == len(batch)
+        self.flights.update(event["value"]["flight_id"] for event in batch)
+        return True
 
     async def _register(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -26,7 +27,7 @@ from atlas_local.daemon import spawn_isolated
 from atlas_local.home import ROOT, Home
 from atlas_local.serverset import Servers, ServerSet, sweep
 
-__all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires"]
+__all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires", "running_mesh"]
 
 TEST_HOMES = ROOT / ".atlas" / "test"
 
@@ -235,9 +236,9 @@ class TestMesh:
         await until_ready(self.home, lambda _state: None, lambda: False)
 
 
-@pytest.fixture(scope="session")
-def mesh_of_session() -> Iterator[TestMesh]:
-    """The one mesh of the session; use `mesh`, which is whole at the start of each test."""
+@contextmanager
+def running_mesh() -> Iterator[TestMesh]:
+    """A whole mesh on data of its own, gone afterwards. Not inside a running event loop."""
     asyncio.run(sweep(TEST_HOMES))
     home = Home(TEST_HOMES / f"mesh-{uuid.uuid4().hex[:8]}")
     supervisor = spawn_isolated(home, ())
@@ -248,6 +249,13 @@ def mesh_of_session() -> Iterator[TestMesh]:
     finally:
         asyncio.run(supervisor.stop())
         home.remove()
+
+
+@pytest.fixture(scope="session")
+def mesh_of_session() -> Iterator[TestMesh]:
+    """The one mesh of the session; use `mesh`, which is whole at the start of each test."""
+    with running_mesh() as mesh:
+        yield mesh
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +14,18 @@ class Event:
     value: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """The record around an event: its position, its time (epoch milliseconds), its key and its headers."""
+class Meta(NamedTuple):
+    """The record around an event: its position, its time (epoch milliseconds), its key and its headers.
+
+    A tuple, because one is made for every event: a frozen dataclass takes five times as long to make.
+    """
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int
     key: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
     def header(self, name: str) -> str | None:
         """The first header of this name as text; None when absent, null or not UTF-8."""
@@ -38,5 +40,8 @@ class Meta:
     @property
     def sequence(self) -> int | None:
         """The entity's version at this event (`ce_sequence`); None when absent or not a number."""
-        text = self.header("ce_sequence")
-        return int(text) if text is not None and text.isascii() and text.isdigit() else None
+        for header, value in self.headers:
+            if header == "ce_sequence":
+                # The bytes' own isdigit takes ASCII digits only.
+                return int(value) if value is not None and value.isdigit() else None
+        return None

@@ -73,6 +73,7 @@ _TRANSIENT_NAMES = {
         "InsufficientResourcesError",
         "DiskFullError",
         "ReadOnlySQLTransactionError",
+        "InternalClientError",  # what an operation gets when the server's goodbye comes in the middle of it
     },
     "redis": {"ConnectionError", "TimeoutError", "BusyLoadingError"},
     "botocore": {

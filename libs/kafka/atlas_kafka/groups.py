@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from atlas_kafka.fates import Transient, describe
 
 
 @asynccontextmanager
@@ -29,8 +32,12 @@ async def topic_ranges(consumer: AIOKafkaConsumer, topics: Collection[str]) -> M
     """First and end offset of every partition of the topics that exist, asked of the partitions' leaders.
 
     The end is the last stable offset for a read-committed consumer, so an open transaction is not counted.
+    Raises Transient when no broker answers.
     """
-    metadata = await consumer._client.fetch_all_metadata()
+    try:
+        metadata = await consumer._client.fetch_all_metadata()
+    except KafkaError as error:
+        raise Transient(f"Kafka: {describe(error)}") from error
     partitions = [
         TopicPartition(topic, partition)
         for topic in topics

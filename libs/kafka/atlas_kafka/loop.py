@@ -7,6 +7,7 @@ so that lag tools see them, and a sink that keeps no offsets of its own may rely
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ OnState = Callable[[str | None], None]
 
 # A commit only tells lag tools where we are: it must not hold up the next batch while a coordinator is away.
 COMMIT_TIMEOUT_S = 5.0
+# Between two commits while records come: lag tools look no closer, and each is a write of the broker's.
+COMMIT_EVERY_S = 0.25
 
 
 class PositionBeyondEnd(Exception):
@@ -155,6 +158,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._given: dict[TopicPartition, int] = {}
         self._durable: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
         self.rewind_due = False
         self.caught_breath = False
 
@@ -234,7 +238,9 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 records_in = sum(part.records for part in batch) if self._config.raw else len(batch)
                 RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
                 self._given[partition] = batch[-1].offset + 1
-            await self._commit(durable)
+            self._durable.update(durable)
+            if not records or time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
+                await self._commit(durable)
             self.caught_breath = True
 
     async def close(self) -> None:
@@ -253,6 +259,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit(self, durable: Offsets) -> None:
         held = self._consumer.assignment()
+        self._committed_at = time.monotonic()
         self._durable.update(durable)
         offsets: dict[TopicPartition, int] = {}
         for partition, offset in self._durable.items():

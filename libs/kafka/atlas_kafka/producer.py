@@ -1,6 +1,7 @@
 """Producing: a producer that opens and closes, and many records in one go with a result for each."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -69,8 +70,8 @@ async def open_producer(
 ) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer: acks=all, idempotent, transactional when it has an id.
 
-    Waits, backing off, for brokers that are not up yet, until `stop` is set. Closes within a few seconds even when they
-    are away.
+    Waits, backing off, for brokers that are not up yet, until `stop` is set. What is sent while they are away waits for
+    as long as that lasts: whoever sends bounds his own patience. Closes within a few seconds even when they are away.
     """
 
     async def start() -> AIOKafkaProducer:
@@ -86,6 +87,9 @@ async def open_producer(
             max_request_size=RECORD_MAX_BYTES + BATCH_BYTES,
             request_timeout_ms=10_000,
         )
+        # aiokafka would give up a batch that has waited for ten seconds for a partition's leader, but not take back its
+        # sequence numbers: from then on the broker refuses everything for that partition as out of order.
+        producer._message_accumulator._batch_ttl = math.inf
         try:
             await producer.start()
         except BaseException:

@@ -6,6 +6,7 @@ row of its group: beginning above the last one sent, even for a moment, would se
 earlier one that had not been visible yet.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -16,44 +17,56 @@ from atlas_outbox.session import Connection
 # group, id, key hash, topic, key, value, headers: what a claim gives. Plain tuples, because there are thousands.
 Row = tuple[int, int, int, str, bytes, bytes | None, bytes]
 
-# Unless epoch and revision are still what the caller believes, the lease is not in the answer and nothing is claimed.
-# FOR SHARE makes a takeover (an UPDATE of the lease) wait for this statement, or this one see its result.
-_LEASE = """
+# Unless epoch and revision are still what the caller believes, the lease is not in the answer and nothing is read.
+# First only the lengths are added up, which costs a tenth of reading the rows; what fits is counted one by one only
+# when not all of it does. A window function over whole rows would copy each of them, and so would an ORDER BY of the
+# UNION, which needs none: each group's rows come in the order of the index.
+_CLAIM = """
 WITH lease AS MATERIALIZED (
-    SELECT want.* FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[])
+    SELECT want.shard_group, want.rows FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[])
         AS want (shard_group, epoch, revision, rows)
     JOIN outbox.leases ON leases.shard_group = want.shard_group
         AND leases.epoch = want.epoch AND leases.revision = want.revision
-    FOR SHARE OF leases
-), claimed AS MATERIALIZED (
-    SELECT lease.shard_group, sized.* FROM lease CROSS JOIN LATERAL (
-        SELECT id, key_hash, topic, key, value, headers,
-            sum(size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - size AS before
-        FROM (
-            SELECT *, octet_length(key) + coalesce(octet_length(value), 0) + octet_length(headers) AS size
-            FROM outbox.records
-            WHERE (shard >> 3) = lease.shard_group
-            ORDER BY id LIMIT lease.rows
+)
+SELECT shard_group, NULL::bigint AS id, NULL::integer AS key_hash, NULL::text AS topic, NULL::bytea AS key,
+    NULL::bytea AS value, NULL::bytea AS headers
+FROM lease
+UNION ALL
+SELECT lease.shard_group, row.* FROM lease CROSS JOIN LATERAL (
+    SELECT id, key_hash, topic, key, value, headers FROM outbox.records
+    WHERE (shard >> 3) = lease.shard_group ORDER BY id
+    LIMIT CASE WHEN $5 >= (
+        SELECT sum(octet_length(key) + coalesce(octet_length(value), 0) + octet_length(headers)) FROM (
+            SELECT key, value, headers FROM outbox.records
+            WHERE (shard >> 3) = lease.shard_group ORDER BY id LIMIT lease.rows
         ) AS visible
-    ) AS sized WHERE sized.before < $5
+    ) THEN lease.rows ELSE (
+        SELECT greatest(1, count(*)) FROM (
+            SELECT sum(octet_length(key) + coalesce(octet_length(value), 0) + octet_length(headers))
+                OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS upto
+            FROM (
+                SELECT id, key, value, headers FROM outbox.records
+                WHERE (shard >> 3) = lease.shard_group ORDER BY id LIMIT lease.rows
+            ) AS visible
+        ) AS sized WHERE upto <= $5
+    ) END
+) AS row
+"""
+# FOR SHARE makes a takeover (an UPDATE of the lease) wait for this statement, or this one see its result. The batch
+# must be on disk before its rows are sent.
+_PLEDGE = """
+WITH lease AS MATERIALIZED (
+    SELECT want.* FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[], $5::integer[])
+        AS want (shard_group, epoch, revision, first, last)
+    JOIN outbox.leases ON leases.shard_group = want.shard_group
+        AND leases.epoch = want.epoch AND leases.revision = want.revision
+    FOR SHARE OF leases
 )
+INSERT INTO outbox.batches (shard_group, token, transactional_id, ids)
+SELECT shard_group, $7, $8, ($6::bigint[])[first:last] FROM lease
+WHERE set_config('synchronous_commit', 'on', true) = 'on'
+RETURNING shard_group
 """
-# The pending batch must be on disk before its rows are sent. set_config is evaluated only when there is one, so an
-# empty claim costs no flush; `true` makes it hold for this transaction alone.
-_PENDING = """
-, pending AS (
-    INSERT INTO outbox.batches (shard_group, token, transactional_id, ids)
-    SELECT shard_group, $6, $7, array_agg(id ORDER BY id) FROM claimed GROUP BY shard_group
-    HAVING set_config('synchronous_commit', 'on', true) = 'on'
-)
-"""
-_ROWS = """
-SELECT lease.shard_group, id, key_hash, topic, key, value, headers
-FROM lease LEFT JOIN claimed ON claimed.shard_group = lease.shard_group
-ORDER BY lease.shard_group, id
-"""
-_CLAIM = _LEASE + _PENDING + _ROWS
-_CLAIM_ONLY = _LEASE + _ROWS
 
 _HELD = """
 WITH lease AS MATERIALIZED (
@@ -80,8 +93,9 @@ SELECT shard_group FROM lease
 """
 _DELETE = f"""{_HELD}, gone AS (
     DELETE FROM outbox.records AS record USING (
-        SELECT lease.shard_group, done.id FROM lease
-        JOIN unnest($3::smallint[], $4::bigint[]) AS done (shard_group, id) ON done.shard_group = lease.shard_group
+        SELECT lease.shard_group, unnest(($5::bigint[])[done.first:done.last]) AS id FROM lease
+        JOIN unnest($1::smallint[], $3::integer[], $4::integer[]) AS done (shard_group, first, last)
+            ON done.shard_group = lease.shard_group
     ) AS sent
     WHERE (record.shard >> 3) = sent.shard_group AND record.id = sent.id
 )
@@ -119,32 +133,58 @@ class Claim:
     groups: Collection[int]
 
 
-async def claim(
-    connection: Connection,
-    wants: Sequence[Want],
-    *,
-    max_bytes: int,
-    token: UUID,
-    transactional_id: str | None,
-) -> Claim:
-    """Read each group's first visible rows and make them its pending batch, in one transaction, durably.
+async def claim(connection: Connection, wants: Sequence[Want], *, max_bytes: int) -> Claim:
+    """Read each group's first visible rows: at most `max_bytes` of keys, values and headers, but always a row.
 
-    Claims at most `max_bytes` of keys, values and headers a group, but always a row when there is one. With a
-    transactional id of None no pending batch is written. A group missing from the answer's `groups` has another epoch
-    or revision by now. Raises UniqueViolationError when a group's earlier batch is still pending.
+    A group missing from the answer's `groups` has another epoch or revision by now.
     """
-    columns = (
+    found = await connection.fetch(
+        _CLAIM,
         [want.group for want in wants],
         [want.epoch for want in wants],
         [want.revision for want in wants],
         [want.rows for want in wants],
+        max_bytes,
     )
-    if transactional_id is None:
-        found = await connection.fetch(_CLAIM_ONLY, *columns, max_bytes)
-    else:
-        found = await connection.fetch(_CLAIM, *columns, max_bytes, token, transactional_id)
-    rows = [row for row in found if row[1] is not None]
-    return Claim(cast("list[Row]", rows), {row[0] for row in found})
+    # The leases come first, then the rows.
+    matched = len({row[0] for row in found[: len(wants)] if row[1] is None})
+    return Claim(cast("list[Row]", found[matched:]), {row[0] for row in found[:matched]})
+
+
+async def pledge(
+    connection: Connection, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
+) -> set[int]:
+    """Make these rows, claimed and in the order of the claim, the pending batch of their groups, durably.
+
+    `leases` has epoch and revision of each group that has rows; `batch` the token and the transactional id. A group
+    missing from the answer has others by now: it has no pending batch, and its rows must not be sent. Raises
+    UniqueViolationError when a group's earlier batch is still pending.
+    """
+    slices = slices_of(rows)
+    groups = list(slices)
+    found = await connection.fetch(
+        _PLEDGE,
+        groups,
+        [leases[group][0] for group in groups],
+        [leases[group][1] for group in groups],
+        [slices[group][0] for group in groups],
+        [slices[group][1] for group in groups],
+        [row[1] for row in rows],
+        *batch,
+    )
+    return {row[0] for row in found}
+
+
+def slices_of(rows: Sequence[Row]) -> dict[int, tuple[int, int]]:
+    """First and last place, counted from 1 as in an array, of each group's rows, which lie side by side."""
+    slices: dict[int, tuple[int, int]] = {}
+    first, last = 1, len(rows)
+    while first <= last:
+        group = rows[first - 1][0]
+        end = bisect_right(rows, False, first - 1, key=lambda row: row[0] != group)
+        slices[group] = (first, end)
+        first = end + 1
+    return slices
 
 
 async def finish(connection: Connection, epochs: Mapping[int, int], token: UUID) -> set[int]:
@@ -162,8 +202,14 @@ async def forget(connection: Connection, epochs: Mapping[int, int], token: UUID)
 
 
 async def delete(connection: Connection, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
-    """Delete rows that were sent without a pending batch; the answer is as for `finish`."""
-    return await _held(connection, _DELETE, epochs, [row[0] for row in rows], [row[1] for row in rows])
+    """Delete rows that were sent without a pending batch; the answer is as for `finish`.
+
+    Each group's rows lie side by side, and each has an epoch.
+    """
+    slices = slices_of(rows)
+    held = {group: epochs[group] for group in slices}
+    firsts, lasts = [first for first, _ in slices.values()], [last for _, last in slices.values()]
+    return await _held(connection, _DELETE, held, firsts, lasts, [row[1] for row in rows])
 
 
 async def pending(connection: Connection, groups: Collection[int]) -> list[Pending]:

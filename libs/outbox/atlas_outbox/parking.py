@@ -8,7 +8,6 @@ owner's next claim does not match and it reads anew which keys are parked.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from atlas_outbox.session import Connection
 
@@ -79,24 +78,16 @@ class Choice:
     topic: str | None = None
 
 
-async def park(
-    connection: Connection,
-    lease: tuple[int, int, int],
-    token: UUID,
-    errors: Mapping[int, str | None],
-) -> bool:
-    """Move claimed, unsent rows of one group to the parked ones, by id with their errors, and forget its pending batch.
+async def park(connection: Connection, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool:
+    """Move claimed, unsent rows of one group to the parked ones, by id with their errors. Durable when it returns.
 
-    `lease` is group, epoch, revision. False when they are not so any longer; nothing is changed then. Durable when it
-    returns.
+    `lease` is group, epoch, revision. False when they are not so any longer; nothing is changed then.
     """
-    group = lease[0]
     async with connection.transaction():
         await connection.execute("SET LOCAL synchronous_commit = on")
         if await connection.fetchval(_LEASE, *lease) is None:
             return False
-        await connection.execute(_PARK, group, list(errors), list(errors.values()))
-        await connection.execute("DELETE FROM outbox.batches WHERE shard_group = $1 AND token = $2", group, token)
+        await connection.execute(_PARK, lease[0], list(errors), list(errors.values()))
     return True
 
 

@@ -16,11 +16,15 @@ class Reader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def claim(self, wants: Sequence[Want], *, max_bytes: int, token: UUID, transactional_id: str | None) -> Claim:
+    async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim:
         """See batches.claim."""
-        return await batches.claim(
-            self._connection, wants, max_bytes=max_bytes, token=token, transactional_id=transactional_id
-        )
+        return await batches.claim(self._connection, wants, max_bytes=max_bytes)
+
+    async def pledge(
+        self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
+    ) -> set[int]:
+        """See batches.pledge."""
+        return await batches.pledge(self._connection, leases, rows, batch)
 
     async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
         """See batches.finish."""
@@ -42,9 +46,9 @@ class Reader:
         """See leases.states."""
         return await leases.states(self._connection, groups)
 
-    async def park(self, lease: tuple[int, int, int], token: UUID, errors: Mapping[int, str | None]) -> bool:
+    async def park(self, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool:
         """See parking.park."""
-        return await parking.park(self._connection, lease, token, errors)
+        return await parking.park(self._connection, lease, errors)
 
     async def parked_keys(self, group: int) -> dict[Key, int]:
         """See parking.parked_keys."""

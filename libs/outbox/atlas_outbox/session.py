@@ -27,6 +27,7 @@ _SETTINGS = {
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",
     "work_mem": "32MB",
     # What must be on disk before it counts says so itself (see batches.py).
     "synchronous_commit": "off",

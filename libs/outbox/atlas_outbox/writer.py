@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from atlas_outbox.callers import Caller, fetch_within
 from atlas_outbox.headers import pack_headers
-from atlas_outbox.session import Connection
 from atlas_outbox.shards import key_hash, shard_of
 
 _INSERT = """
@@ -30,6 +31,11 @@ class OutboxRecord:
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
 
+    @property
+    def event_id(self) -> str | None:
+        """The value of the header ce_id."""
+        return next((value.decode() for name, value in self.headers if name == "ce_id" and value is not None), None)
+
     def row(self) -> tuple[int, int, str, bytes, bytes | None, bytes]:
         """The columns key_hash, shard, topic, key, value, headers."""
         return (
@@ -42,29 +48,29 @@ class OutboxRecord:
         )
 
 
-async def append(connection: Connection, record: OutboxRecord) -> int:
-    """Write one row inside the caller's open transaction and return its id.
+class Appended(NamedTuple):
+    """A row that was written: `event_id` is the record's ce_id header, None without one; `row_id` the outbox's own."""
 
+    event_id: str | None
+    row_id: int
+
+
+async def append(caller: Caller, record: OutboxRecord) -> Appended:
+    """Write one row inside the caller's open transaction.
+
+    `caller` is a connection of asyncpg or of its pool, or an AsyncConnection or AsyncSession of SQLAlchemy on asyncpg.
     Call it after the transaction holds the lock on the entity's row: ids are handed out here, and only that lock makes
     them rise in commit order per key. Raises RuntimeError outside a transaction, where the row could be committed
     without the state it tells of.
     """
-    _require_transaction(connection)
-    row_id: int = await connection.fetchval(_INSERT, *record.row())
-    return row_id
+    rows = await fetch_within(caller, _INSERT, *record.row())
+    return Appended(record.event_id, rows[0][0])
 
 
-async def append_many(connection: Connection, records: Iterable[OutboxRecord]) -> list[int]:
-    """Write rows in one statement; the ids are in the order of the records. The rules of `append` apply."""
-    _require_transaction(connection)
-    rows = [record.row() for record in records]
-    if not rows:
-        return []
-    columns = [list(column) for column in zip(*rows, strict=True)]
+async def append_many(caller: Caller, records: Iterable[OutboxRecord]) -> list[Appended]:
+    """Write rows in one statement; the answer and the rows' ids are in the order of the records. As `append`."""
+    written = list(records)
+    columns = [list(column) for column in zip(*(record.row() for record in written), strict=True)] or [[]] * 6
     # Ids are handed out in the order of the SELECT; RETURNING promises no order, so it is made here.
-    return sorted(row["id"] for row in await connection.fetch(_INSERT_MANY, *columns))
-
-
-def _require_transaction(connection: Connection) -> None:
-    if not connection.is_in_transaction():
-        raise RuntimeError("an outbox row must be written inside the transaction that changes the state")
+    ids = sorted(row[0] for row in await fetch_within(caller, _INSERT_MANY, *columns))
+    return [Appended(record.event_id, row_id) for record, row_id in zip(written, ids, strict=True)]

@@ -114,6 +114,21 @@ async def discard(connection: Connection, projection: str) -> None:
     await drop_superseded(connection, projection)
 
 
+async def discard_side(connection: Connection, name: str) -> bool:
+    """Remove a side table with all that is known of it; False, and nothing is done, if the name is a projection's."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('atlas readmodel ' || $1, 0))", name)
+        rows = await connection.fetch("SELECT topics FROM readmodel.generations WHERE projection = $1", name)
+        if any(row["topics"] for row in rows):
+            return False
+        await connection.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{name}")
+        await connection.execute(f"DROP TABLE IF EXISTS {relation(name, 1)}")
+        for table in ("parked", "positions", "generations", "failures", "dead_letters"):
+            await connection.execute(f"DELETE FROM readmodel.{table} WHERE projection = $1", name)
+        await connection.execute("DELETE FROM readmodel.projections WHERE name = $1", name)
+    return True
+
+
 async def hold(connection: Connection, projection: str) -> Mapping[tuple[str, int], int]:
     """Within the caller's transaction: stop the live generation where it is, and say where that is.
 

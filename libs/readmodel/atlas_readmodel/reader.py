@@ -24,6 +24,11 @@ WAIT_MAX_S = 0.05
 # A view may be replaced once between any two attempts; twice in a row within one query does not happen.
 ATTEMPTS = 3
 
+# The read models whose rows carry their entity's version, and the column that finds a row: a token can wait for those.
+VERSIONED = {
+    "users": "user_id",
+}
+
 USER_COLUMNS = "user_id, email, display_name, country, status, registered_at, updated_at, version"
 FLIGHT_COLUMNS = (
     "flight_id, carrier, flight_number, tail_number, origin, destination, scheduled_departure, status,"
@@ -97,6 +102,10 @@ class Reader:
         filters = [(f"{column} = ${{n}}", value) for column, value in wanted.items() if value]
         return await self._page("flights", FLIGHT_COLUMNS, ("scheduled_departure", "flight_id"), filters, limit, cursor)
 
+    async def rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """What a SELECT of one read model gives: the way of a feature's own queries."""
+        return await self._rows(projection, sql, *values)
+
     async def routes(self, origin: str | None = None, destination: str | None = None) -> list[dict[str, Any]]:
         """Delay statistics by route, the busiest first."""
         wanted = {"origin": origin, "destination": destination}
@@ -146,9 +155,11 @@ class Reader:
         return await self._has_passed(token.records, projection)
 
     async def _shows_version(self, entity: EntityVersion) -> bool:
-        if entity.projection != "users":
+        key = VERSIONED.get(entity.projection)
+        if key is None:
             raise ValueError(f"the rows of {entity.projection} have no version to wait for")
-        rows = await self._rows("users", "SELECT version FROM readmodel.users WHERE user_id = $1", entity.key)
+        sql = f"SELECT version FROM readmodel.{entity.projection} WHERE {key} = $1"
+        rows = await self._rows(entity.projection, sql, entity.key)
         return bool(rows) and rows[0]["version"] >= entity.version
 
     async def _has_passed(self, records: Sequence[RecordPosition], projection: str | None) -> bool:

@@ -6,13 +6,15 @@ delivers it how often, and a writer that was overtaken is told so before it chan
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 import asyncpg
 
+from atlas_readmodel import parking
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling
 from atlas_readmodel.table import ReadModel
 
 Key = tuple[Any, ...]
@@ -39,22 +41,25 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A record that was set aside; kept so that a rebuild passes over it too, and over no other."""
-
-    topic: str
-    partition: int
-    offset: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
-    """What a run of records comes to: positions moved, rows changed (None: deleted), records set aside."""
+    """What a run of records comes to: positions moved, rows changed (None: deleted), records that wait or no longer
+    do, decisions about records.
+    """
 
     advances: Sequence[Advance]
     rows: Mapping[Key, Row | None]
-    dead_letters: Sequence[DeadLetter] = field(default=())
+    parked: Sequence[Parked] = ()
+    released: Sequence[Place] = ()
+    rulings: Sequence[Ruling] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What a writer begins with beside its rows: records that wait, decisions, failed attempts by record."""
+
+    records: Sequence[Parked]
+    rulings: Mapping[Place, Decision]
+    failures: Mapping[Place, int]
 
 
 class Writer:
@@ -104,12 +109,34 @@ class Writer:
                 [number for _, number in added],
             )
 
+    async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
+        """What waits of these partitions, and every decision about records of the projection."""
+        name = self._model.name
+        async with self._pool.acquire() as connection:
+            records = [
+                record
+                for topic, partition in sorted(partitions)
+                for record in await parking.parked(connection, name, self.generation, topic, partition)
+            ]
+            return Waits(records, await parking.rulings(connection, name), await parking.failures(connection, name))
+
+    async def requests(self) -> list[list[Parked]]:
+        """What an operator wants done: for each record asked for, all that waits of its key, in offset order."""
+        name, found = self._model.name, []
+        async with self._pool.acquire() as connection:
+            seen: set[Place] = set()
+            for record in await parking.requested(connection, name, self.generation):
+                if record.place not in seen:
+                    found.append(await parking.parked_of_key(connection, name, self.generation, record))
+                    seen.update(each.place for each in found[-1])
+        return found
+
     async def write(self, batch: Batch) -> None:
         """Make a batch durable, all of it or nothing; raises Fenced when another writer has moved a position.
 
         1. Move the positions, each from the expected offset and only while the generation is written.
         2. Write the rows, delete those that ended.
-        3. Note the records set aside.
+        3. Park records, let go those that waited, note what was decided.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             # A crash of PostgreSQL may undo the last commits, rows and positions together; they are then read again
@@ -117,15 +144,16 @@ class Writer:
             await connection.execute("SET LOCAL synchronous_commit = off")
             await self._move(connection, batch.advances)  # 1
             await self._write_rows(connection, batch.rows)  # 2
-            if batch.dead_letters:  # 3
-                await connection.executemany(
-                    "INSERT INTO readmodel.dead_letters (projection, topic, partition, record_offset, error)"
-                    " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-                    [
-                        (self._model.name, letter.topic, letter.partition, letter.offset, letter.error)
-                        for letter in batch.dead_letters
-                    ],
-                )
+            await self._write_parked(connection, batch)  # 3
+
+    async def _write_parked(self, connection: Any, batch: Batch) -> None:
+        name = self._model.name
+        if batch.released:
+            await parking.release(connection, name, self.generation, batch.released)
+        if batch.parked:
+            await parking.park(connection, name, self.generation, batch.parked)
+        if batch.rulings:
+            await parking.set_rulings(connection, name, batch.rulings)
 
     async def _move(self, connection: Any, advances: Sequence[Advance]) -> None:
         # The conditions are on the row itself, so they hold after a wait for its lock as well: a sub-select on another

@@ -3,6 +3,9 @@
 A record is `{"type": "flights.FlightDeparted", "value": {…}}`, with `key`, `headers` and `id` when wanted.
 """
 
+import asyncio
+import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -15,6 +18,10 @@ from atlas_cli.output import CommandError
 CHUNK_RECORDS = 2_000
 # Well below what the gateway takes in one body, so that its limit concerns a single record only.
 CHUNK_BYTES = 4_000_000
+# A gateway that is restarted, or whose Kafka is, is back within that time; then what was cut off is posted again.
+RETRY_FOR_S = 30.0
+RETRY_PAUSE_S = 0.5
+RETRY_STATUS = (409, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,9 @@ def chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
 async def produce(url: str, lines: Iterator[Line], on_progress: Callable[[Outcome], None]) -> Outcome:
     """Post the lines to `url` in order, a bounded chunk at a time, and say after each how it stands.
 
-    A record that is refused does not hold up the others. Raises CommandError, naming the first line that was not sent,
-    when the gateway does not answer or refuses the request as a whole.
+    A record that is refused does not hold up the others, and one whose answer was lost is not sent twice. Raises
+    CommandError, naming the first line that was not sent, when the gateway does not answer for RETRY_FOR_S or refuses
+    the request as a whole.
     """
     outcome = Outcome()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
@@ -116,27 +124,44 @@ async def _answers(
             if line.fault is not None:
                 outcome.fail(line.number, {"detail": line.fault})
         sendable = [line for line in run if line.fault is None]
-        yield sendable, await _post(session, url, sendable) if sendable else []
+        yield sendable, await _post(session, url, sendable, begun=outcome.succeeded > 0) if sendable else []
 
 
-async def _post(session: aiohttp.ClientSession, url: str, lines: list[Line]) -> list[dict[str, Any]]:
+async def _post(session: aiohttp.ClientSession, url: str, lines: list[Line], *, begun: bool) -> list[dict[str, Any]]:
+    """A result for each line. Under a key of its own, so that to post again after no answer repeats no record."""
     body = b"\n".join(line.body for line in lines)
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"produce-{uuid.uuid4().hex}"}
     not_sent = f"line {lines[0].number} and what follows was not sent"
-    try:
-        async with session.post(url, data=body, headers={"Content-Type": "application/x-ndjson"}) as response:
-            answer = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        # Not "was not sent": the answer may be lost after the gateway wrote the records.
-        raise CommandError(
-            f"{url}: {error or 'no answer in 60 s'}; no word on line {lines[0].number} and after"
-        ) from None
-    except ValueError:
-        raise CommandError(f"{url}: the answer is not JSON; {not_sent}") from None
-    if not isinstance(answer, dict):
-        answer = {"detail": "the answer is not a JSON object"}
-    if response.status not in (200, 207) or "results" not in answer:
-        raise CommandError(f"{url}: {response.status}: {answer.get('detail') or answer.get('title')}; {not_sent}")
-    results = answer["results"]
+    deadline = time.monotonic() + RETRY_FOR_S
+    while True:
+        try:
+            async with session.post(url, data=body, headers=headers) as response:
+                status, answer = response.status, await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # Not "was not sent": the answer may be lost after the gateway wrote the records.
+            fault = f"{url}: {error or 'no answer in 60 s'}; no word on line {lines[0].number} and after"
+            if isinstance(error, aiohttp.ClientConnectorError) and not begun:
+                raise CommandError(fault) from None  # not a gateway that went away: there is none
+        except ValueError:
+            raise CommandError(f"{url}: the answer is not JSON; {not_sent}") from None
+        else:
+            results = _results(status, answer)
+            if results is not None:
+                break
+            said = answer if isinstance(answer, dict) else {"detail": "the answer is not a JSON object"}
+            fault = f"{url}: {status}: {said.get('detail') or said.get('title')}; {not_sent}"
+            if status not in RETRY_STATUS:
+                raise CommandError(fault)
+        if time.monotonic() > deadline:
+            raise CommandError(fault)
+        await asyncio.sleep(RETRY_PAUSE_S)
     if len(results) != len(lines):
         raise CommandError(f"{url}: {len(results)} answers for {len(lines)} records")
-    return list(results)
+    return results
+
+
+def _results(status: int, answer: Any) -> list[dict[str, Any]] | None:
+    """What the gateway says of each record; None when it says nothing of them."""
+    if status in (200, 207, 422) and isinstance(answer, dict) and "results" in answer:
+        return list(answer["results"])
+    return None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -29,15 +29,17 @@ async def rebuild(
     *,
     verify: bool = False,
     fresh: bool = False,
+    selection: Mapping[str, str] | None = None,
     on_progress: OnProgress = lambda _state: None,
 ) -> dict[str, Any]:
-    """Rebuild a projection and wait for its end; `on_progress` hears each state on the way.
+    """Rebuild a projection and wait for its end; `on_progress` hears each state on the way. A `selection` (into,
+    until_ms, key, type) goes into a side table.
 
     Gives {"projection", "from_generation", "to_generation", "rows", "identical", "different_rows", "events",
     "passed_over", "seconds"}; `identical` is None unless `verify`, and False if readers kept the old rows for it.
     CommandError if it failed otherwise, was cancelled, or the projector does not answer.
     """
-    flags = {flag: "true" for flag, on in (("verify", verify), ("fresh", fresh)) if on}
+    flags = {flag: "true" for flag, on in (("verify", verify), ("fresh", fresh)) if on} | dict(selection or {})
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
         path = f"/projections/{quote(name, safe='')}/rebuild"
         state = await _ask(session, settings, "POST", path, flags)
@@ -52,10 +54,10 @@ async def rebuild(
     return dict(state["result"])
 
 
-async def ask(settings: CliSettings, method: str, path: str) -> Any:
-    """The projector's answer; CommandError with what it says is wrong, NoAnswer if it says nothing."""
+async def ask(settings: CliSettings, method: str, path: str, body: Any = None) -> Any:
+    """The projector's answer; `body` is sent as JSON. CommandError with what it says is wrong, NoAnswer without one."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
-        return await _ask(session, settings, method, path, {})
+        return await _ask(session, settings, method, path, {}, body)
 
 
 async def _patiently(session: aiohttp.ClientSession, settings: CliSettings, path: str) -> Any:
@@ -70,11 +72,16 @@ async def _patiently(session: aiohttp.ClientSession, settings: CliSettings, path
 
 
 async def _ask(
-    session: aiohttp.ClientSession, settings: CliSettings, method: str, path: str, query: dict[str, str]
+    session: aiohttp.ClientSession,
+    settings: CliSettings,
+    method: str,
+    path: str,
+    query: dict[str, str],
+    body: Any = None,
 ) -> Any:
     url = f"{settings.projector_url.rstrip('/')}{path}"
     try:
-        async with session.request(method, url, params=query) as response:
+        async with session.request(method, url, params=query or None, json=body) as response:
             if response.status < 400:
                 return await response.json()
             text = await response.text()

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.fates import Fate, fate_of, wait_unless
 from atlas_kafka.producer import open_producer
+from atlas_kafka.shared_producer import SharedProducer
 from atlas_outbox.waker import open_waker
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.reader import Reader
@@ -23,6 +23,7 @@ from atlas_runtime.probes import Health, probe_routes
 from atlas_gateway import databases, docs, events, idempotency, middleware, openapi, queries, registry, users
 from atlas_gateway.databases import Pool, open_pool
 from atlas_gateway.incoming import expect_continue
+from atlas_gateway.posts import open_posts
 from atlas_gateway.resources import RESOURCES, Requests, Resources
 from atlas_gateway.settings import GatewaySettings
 
@@ -47,19 +48,21 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
             readmodel_dsn, "readmodel", max_size=settings.readmodel_pool_max, timeout_s=timeout_s, stop=stop
         ) as readmodel,
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
+        open_posts(state, settings.kafka_brokers, settings.gateway_idempotency_ttl_s, stop) as posts,
         open_waker(state_dsn) as waker,
         open_cache(settings.redis_url, await open_breaker("redis")) as cache,
     ):
         reader = Reader(readmodel, cache)
         requests = Requests()
-        resources = Resources(settings, schemas, Codec(schemas), state, producer, reader, waker, requests)
+        sending = SharedProducer(producer)
+        resources = Resources(settings, schemas, Codec(schemas), state, sending, posts, reader, waker, requests)
         health = make_health(resources, readmodel)
         app = make_app(resources, health)
         collect_garbage_rarely()
         async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
             side_tasks.create_task(heartbeat(settings, health, stop))
             side_tasks.create_task(purge_keys(state, stop))
-            side_tasks.create_task(watch_producer(producer, stop))
+            side_tasks.create_task(watch_producer(sending, stop))
             await stop.wait()
             health.stopping = True
             if not await requests.drain(_DRAIN_S):
@@ -78,7 +81,12 @@ def collect_garbage_rarely() -> None:
 
 def make_app(resources: Resources, health: Health) -> web.Application:
     """The application: every route with its documentation, inside the middlewares that all requests pass."""
-    documented = (*users.ROUTES, *queries.ROUTES, *events.routes(resources.registry), *registry.routes())
+    documented = (
+        *users.ROUTES,
+        *queries.ROUTES,
+        *events.routes(resources.registry),
+        *registry.routes(),
+    )
     app = web.Application(
         middlewares=[
             middleware.context,
@@ -109,7 +117,7 @@ def make_health(resources: Resources, readmodel: Pool) -> Health:
         return await databases.check(readmodel)
 
     async def kafka_answers() -> str | None:
-        updated = await resources.producer.client.force_metadata_update()
+        updated = await resources.producer.producer.client.force_metadata_update()
         return None if updated else "no broker answers"
 
     health.add("postgres", state_answers)
@@ -132,20 +140,21 @@ async def serve_http(app: web.Application, settings: GatewaySettings) -> AsyncIt
         await runner.cleanup()
 
 
-async def watch_producer(producer: AIOKafkaProducer, stop: asyncio.Event) -> None:
-    """Until `stop`; raises what ended the producer's sender, because such a producer never sends again.
+async def watch_producer(sending: SharedProducer, stop: asyncio.Event) -> None:
+    """Until `stop`; raises when the producer can never send again.
 
     An idempotent producer ends for good when the broker has forgotten its sequence: only a new one, in a new process,
     can go on.
     """
-    sender = producer._sender.sender_task
-    stopped = asyncio.create_task(stop.wait())
+    sender = sending.producer._sender.sender_task
+    others = [asyncio.create_task(event.wait()) for event in (stop, sending.out_of_order)]
     try:
-        await asyncio.wait({sender, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({sender, *others}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        stopped.cancel()
-    if sender.done():
-        raise RuntimeError("the Kafka producer has ended") from sender.exception()
+        for other in others:
+            other.cancel()
+    if sender.done() or sending.out_of_order.is_set():
+        raise RuntimeError("the Kafka producer has ended") from (sender.exception() if sender.done() else None)
 
 
 async def purge_keys(pool: Pool, stop: asyncio.Event) -> None:

@@ -1,20 +1,25 @@
 """Events that need no state: POST /topics/{topic}, straight to Kafka with acks=all."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Topic
 from atlas_readmodel.token import Token
 from atlas_runtime.traces import traceparent
 from prometheus_client import Counter
 
-from atlas_gateway.incoming import require_type
-from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, UNKNOWN_TOPIC, Problem
-from atlas_gateway.production import Production
+from atlas_gateway import idempotency
+from atlas_gateway.idempotency import Answer, Once
+from atlas_gateway.incoming import chunks, read, require_type
+from atlas_gateway.posts import Attempt
+from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, UNKNOWN_TOPIC, Problem, unavailable
+from atlas_gateway.production import Group, Production
 from atlas_gateway.records import Maker
-from atlas_gateway.resources import RESOURCES
+from atlas_gateway.resources import RESOURCES, Resources
 from atlas_gateway.routes import JSON, Part, Route, answer, path_parameter, problem, ref
 from atlas_gateway.sources import FORMS
 
@@ -30,23 +35,72 @@ async def post_events(request: web.Request) -> web.Response:
     1. each record is checked and encoded, group by group, while the body is read
     2. each group is sent with acks=all, in order, while the next one is made
     3. the answer, when every record has its result, says per record where it is or what is wrong with it
+
+    With an Idempotency-Key the body is read first, and what an earlier attempt has put on the topic is not sent again.
     """
     resources = request.app[RESOURCES]
     topic = _topic(resources.registry, request.match_info["topic"])
     groups, form = FORMS[require_type(request, tuple(FORMS))]
     maker = Maker(topic, resources.codec, traceparent(), form)
+    limit = resources.settings.gateway_body_max_bytes
+    if idempotency.HEADER in request.headers:
+        body = await read(request, limit)
+        once = idempotency.of_request(request, request.content_type.encode() + b"\n" + body)
+        assert once is not None, "the header is there"
+        return await _post_once(resources, once, topic, maker, groups(_whole(body)))
     production = Production(resources.producer, resources.settings.gateway_produce_timeout_s)
-    cut: Problem | None = None
+    cut = await _produce(production, maker, groups(chunks(request, limit)))
+    return _answer(production, cut).response()  # 3.
+
+
+async def _produce(
+    production: Production, maker: Maker, groups: AsyncIterator[list[Any]], attempt: Attempt | None = None
+) -> Problem | None:
+    """Send what the groups hold and wait for every result; what ended the body before its end, if anything did."""
+    count = 0
     try:
-        async for items in groups(request, resources.settings.gateway_body_max_bytes):
-            await production.put(maker.make(items))  # 1. and 2.
+        async for items in groups:
+            made: Group = [*maker.make(items)]  # 1.
+            await production.put(attempt.left(made, count) if attempt else made)  # 2.
+            count += len(made)
     except Problem as problem:
-        cut = problem
+        return problem
     finally:
         await production.finish()
-    for refused in production.refusals:
-        REFUSED.labels(topic.name, refused.kind.slug).inc()
-    return _answer(production, cut)  # 3.
+        for refused in production.refusals:
+            REFUSED.labels(maker.topic, refused.kind.slug).inc()
+    return None
+
+
+async def _post_once(
+    resources: Resources, once: Once, topic: Topic, maker: Maker, groups: AsyncIterator[list[Any]]
+) -> web.Response:
+    """The answer of the post with this key; a 503 problem while Kafka acknowledges nothing, and the post goes on."""
+    production = Production(resources.producer, None)
+
+    async def effect(attempt: Attempt) -> tuple[Answer, bool]:
+        cut = await _produce(production, maker, groups, attempt)
+        try:
+            answer = _answer(production, cut)
+        except Problem as refusal:
+            answer = idempotency.of_refusal(refusal)
+        return answer, not any(refused.kind.status >= 500 for refused in production.refusals)
+
+    post = resources.posts.start(once, topic, effect)
+    settled, timeout_s = -1, resources.settings.gateway_produce_timeout_s
+    while not post.done() and settled < len(production.results):
+        settled = len(production.results)
+        await asyncio.wait({post}, timeout=timeout_s)
+    if not post.done():
+        detail = (
+            f"No acknowledgement within {timeout_s:g} s; send the request again with the same {idempotency.HEADER}."
+        )
+        raise unavailable(detail)
+    return post.result().response()
+
+
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def list_topics(request: web.Request) -> web.Response:
@@ -84,14 +138,14 @@ def routes(registry: Registry) -> tuple[Route, ...]:
         ),
         Route(
             "POST", "/topics/{topic}", post_events, "events", "Put events on a topic",
-            parameters=(topic,), body={"required": True, "content": content},
+            parameters=(topic, idempotency.KEY_PARAMETER), body={"required": True, "content": content},
             responses={
                 **answer(200, "Every record is on the topic", posted, headers=token),
                 **answer(207, "Some are, some are not: see each result", posted, headers=token),
                 "422": problem("None could be taken; `results` says why"),
                 "503": problem("Kafka is not available; `results` says what is unknown"),
             },
-            problems=(400, 404, 413, 415),
+            problems=(400, 404, 409, 413, 415),
         ),
     )  # fmt: skip
 
@@ -104,7 +158,7 @@ def _topic(registry: Registry, name: str) -> Topic:
         raise Problem(UNKNOWN_TOPIC, f"There is no topic {name}; there are {', '.join(known)}.", topics=known) from None
 
 
-def _answer(production: Production, cut: Problem | None) -> web.Response:
+def _answer(production: Production, cut: Problem | None) -> Answer:
     """200: all there; 207: some; 422: none, for what they are; 503: none, for Kafka. 4xx of the body as a whole."""
     failed = len(production.refusals)
     results: dict[str, Any] = {
@@ -120,7 +174,7 @@ def _answer(production: Production, cut: Problem | None) -> web.Response:
         )
     if failed and not production.succeeded:
         raise _none_succeeded(production, results)
-    return web.Response(status=207 if failed else 200, body=orjson.dumps(results), content_type=JSON, headers=headers)
+    return Answer(207 if failed else 200, orjson.dumps(results), {**headers, hdrs.CONTENT_TYPE: JSON})
 
 
 def _none_succeeded(production: Production, results: dict[str, Any]) -> Problem:

@@ -13,10 +13,16 @@ from atlas_runtime.metrics import timed_query
 
 from atlas_gateway.databases import Pool
 from atlas_gateway.problems import BAD_HEADER, CONTENT_TYPE, KEY_REUSED, Problem
+from atlas_gateway.routes import header
 
 Connection = PoolConnectionProxy
 
 HEADER = "Idempotency-Key"
+KEY_PARAMETER = header(
+    HEADER,
+    "A repeat with the same key gets the same answer and has no second effect; kept for a day",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+)
 REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _PURGE_ROWS = 1000
@@ -92,17 +98,22 @@ async def run(pool: Pool, once: Once | None, effect: Effect, ttl_s: float) -> An
         with timed_query("idempotency.claim"):
             claimed = await connection.fetchval(_CLAIM, once.key, once.fingerprint, ttl_s)  # 1.
         if not claimed:
-            return await _replay(connection, once)
+            return await replay(connection, once)
         try:
             async with connection.transaction():
                 answer = await effect(connection)  # 2.
         except Problem as refusal:
             if refusal.kind.status >= 500:
                 raise
-            answer = _of_refusal(refusal)
-        headers = json.dumps(answer.headers)  # not orjson: a header's name may be a subclass of str
-        await connection.execute(_STORE, once.key, answer.status, headers, answer.body)  # 3.
+            answer = of_refusal(refusal)
+        await store(connection, once, answer)  # 3.
     return answer  # 4.
+
+
+async def store(connection: Connection, once: Once, answer: Answer) -> None:
+    """Keep the answer under the key, which has been claimed."""
+    headers = json.dumps(answer.headers)  # not orjson: a header's name may be a subclass of str
+    await connection.execute(_STORE, once.key, answer.status, headers, answer.body)
 
 
 async def purge(pool: Pool) -> int:
@@ -111,14 +122,16 @@ async def purge(pool: Pool) -> int:
     return int(status.rpartition(" ")[2])
 
 
-async def _replay(connection: Connection, once: Once) -> Answer:
+async def replay(connection: Connection, once: Once) -> Answer:
+    """The stored answer; a 422 problem when the key belongs to another request."""
     row = await connection.fetchrow(_STORED, once.key)
     if row is None or row["fingerprint"] != once.fingerprint:
         raise Problem(KEY_REUSED, f"{HEADER} {once.key} was used for a different request; take a new key.")
     return Answer(row["status"], row["body"], {**orjson.loads(row["headers"]), REPLAYED: "true"})
 
 
-def _of_refusal(refusal: Problem) -> Answer:
+def of_refusal(refusal: Problem) -> Answer:
+    """A refusal as an answer that can be kept."""
     return Answer(
         refusal.kind.status, orjson.dumps(refusal.document), {**refusal.headers, hdrs.CONTENT_TYPE: CONTENT_TYPE}
     )

@@ -5,10 +5,10 @@ import itertools
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from atlas_kafka.fates import Fate, describe, fate_of
-from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge, send_all
+from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge
+from atlas_kafka.shared_producer import SharedProducer
 
 from atlas_gateway.envelopes import Refused
 from atlas_gateway.problems import Kind
@@ -23,7 +23,8 @@ NOT_ACKNOWLEDGED = Kind("not-acknowledged", 503, "Kafka has not acknowledged the
 NOT_SENT = Kind("not-sent", 503, "The record was not sent")
 FAILED = Kind("not-accepted", 500, "Kafka did not accept the record")
 
-Group = list[Outgoing | Refused]
+# What is to be sent, what an earlier attempt has sent, and what can't be.
+Group = list[Outgoing | Delivery | Refused]
 log = structlog.get_logger()
 
 
@@ -32,10 +33,10 @@ class Production:
 
     `results` has, in the order of the records, where each one is or why it is not there. Once an acknowledgement has
     taken longer than `timeout_s`, what follows is not sent any more: a request is answered within that time of the
-    last record read.
+    last record read. None waits for as long as the producer tries.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, timeout_s: float) -> None:
+    def __init__(self, producer: SharedProducer, timeout_s: float | None) -> None:
         self.results: list[dict[str, Any]] = []
         self.refusals: list[Refused] = []
         self.highest: dict[tuple[str, int], int] = {}
@@ -75,7 +76,8 @@ class Production:
             outcome = next(outcomes) if type(record) is Outgoing else record
             if type(outcome) is Delivery:
                 self.results.append({"partition": outcome.partition, "offset": outcome.offset})
-                self.highest[outcome.topic, outcome.partition] = outcome.offset  # they rise: one send after the other
+                place = outcome.topic, outcome.partition
+                self.highest[place] = max(outcome.offset, self.highest.get(place, 0))
             else:
                 refused = outcome if isinstance(outcome, Refused) else _refused(outcome)
                 self.refusals.append(refused)
@@ -86,7 +88,7 @@ class Production:
             return [Refused(NOT_SENT, "Kafka did not answer an earlier record of this request.")] * len(outgoing)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await send_all(self._producer, outgoing)
+                return await self._producer.send_all(outgoing)
         except TimeoutError:
             self._stalled = True
             detail = f"No acknowledgement within {self._timeout_s:g} s; the record may still arrive."
@@ -98,6 +100,7 @@ def _refused(error: object) -> Refused:
         return Refused(RECORD_TOO_LARGE, f"{error}.")
     assert isinstance(error, Exception), f"an outcome is a delivery or an error, not {error!r}"
     if fate_of(error) is Fate.TRANSIENT:
+        log.warning("record not sent", error=describe(error))
         return Refused(NOT_SENT, "Kafka is not available; try again.")
     log.error("record not accepted", error=describe(error))
     return Refused(FAILED, "Kafka did not accept the record; the gateway's log says why.")

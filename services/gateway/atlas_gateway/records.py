@@ -23,6 +23,7 @@ class Maker:
         self, topic: Topic, codec: Codec, traceparent: str | None, read: Callable[[Any], Envelope] = plain
     ) -> None:
         """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record."""
+        self.topic = topic.name
         self._topic = topic
         self._codec = codec
         self._traceparent = traceparent

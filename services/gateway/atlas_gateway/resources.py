@@ -4,14 +4,15 @@ import asyncio
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_kafka.shared_producer import SharedProducer
 from atlas_outbox.waker import Waker
 from atlas_readmodel.reader import Reader
 from prometheus_client import Gauge
 
 from atlas_gateway.databases import Pool
+from atlas_gateway.posts import Posts
 from atlas_gateway.settings import GatewaySettings
 
 IN_FLIGHT = Gauge("atlas_gateway_requests_in_flight", "HTTP requests being answered")
@@ -56,7 +57,8 @@ class Resources:
     registry: Registry
     codec: Codec
     pool: Pool
-    producer: AIOKafkaProducer
+    producer: SharedProducer
+    posts: Posts
     reader: Reader
     waker: Waker
     requests: Requests

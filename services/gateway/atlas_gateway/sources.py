@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import orjson
-from aiohttp import web
 
 from atlas_gateway.envelopes import Envelope, Refused, cloud_event, plain
-from atlas_gateway.incoming import broken, chunks, parse, read
+from atlas_gateway.incoming import broken, parse
 from atlas_gateway.problems import BROKEN_JSON
 
 # A group takes 3 to 5 ms from text to bytes: the longest that another request waits for this one.
@@ -21,14 +20,14 @@ GROUP_BYTES = 128 * 1024
 _SMALL_BYTES = 256 * 1024
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
 
-Groups = Callable[[web.Request, int], AsyncIterator[list[Any]]]
+Groups = Callable[[AsyncIterator[bytes]], AsyncIterator[list[Any]]]
 
 
-async def lines(request: web.Request, limit: int) -> AsyncIterator[list[Any]]:
+async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
     """NDJSON, as it arrives. A line that is not JSON is Refused with its line and column; blank lines are skipped."""
     pending: list[bytes] = []
     number = 0
-    async for chunk in chunks(request, limit):
+    async for chunk in body:
         first, *rest = chunk.split(b"\n")
         pending.append(first)
         if not rest:
@@ -42,21 +41,21 @@ async def lines(request: web.Request, limit: int) -> AsyncIterator[list[Any]]:
         yield group
 
 
-async def document(request: web.Request, limit: int) -> AsyncIterator[list[Any]]:
+async def document(body: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
     """One JSON document, read whole: an object is one record, an array as many as it has elements.
 
     A 400 problem when it is not JSON, before the first group: then nothing has been sent.
     """
-    body = await read(request, limit)
-    if len(body) <= _SMALL_BYTES or body.lstrip()[:1] != b"[":
-        value = parse(body)
+    text = b"".join([chunk async for chunk in body])
+    if len(text) <= _SMALL_BYTES or text.lstrip()[:1] != b"[":
+        value = parse(text)
         items = value if isinstance(value, list) else [value]
         for start in range(0, len(items), GROUP_RECORDS):
             yield items[start : start + GROUP_RECORDS]
             await asyncio.sleep(0)
         return
-    ends = await _boundaries(body)
-    elements = [body[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
+    ends = await _boundaries(text)
+    elements = [text[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
     async for group in _parsed(elements, 0, "element"):
         yield group
 

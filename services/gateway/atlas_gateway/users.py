@@ -4,7 +4,6 @@ The event is final when it is written to the outbox: Avro bytes, key, headers. R
 `users`; the answer's Atlas-Token lets a query wait for that.
 """
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,17 +13,15 @@ from uuid import UUID
 import asyncpg
 import orjson
 from aiohttp import hdrs, web
-from atlas_contracts.headers import cloud_event_headers, new_id
+from atlas_contracts.headers import new_id
 from atlas_contracts.timestamps import rfc3339
-from atlas_outbox.writer import OutboxRecord, append
 from atlas_readmodel.token import Token
 from atlas_runtime.metrics import timed_query
-from atlas_runtime.traces import traceparent
 
-from atlas_gateway import idempotency
-from atlas_gateway.bodies import Body, ChangeProfile, DeactivateUser, RegisterUser, User
-from atlas_gateway.envelopes import SOURCE
-from atlas_gateway.idempotency import Answer, Connection, Effect
+from atlas_gateway import commands, idempotency
+from atlas_gateway.bodies import ChangeProfile, DeactivateUser, RegisterUser, User
+from atlas_gateway.commands import Of
+from atlas_gateway.idempotency import KEY_PARAMETER, Answer, Connection
 from atlas_gateway.incoming import read_command
 from atlas_gateway.problems import DEACTIVATED, EMAIL_TAKEN, NOT_FOUND, STALE_VERSION, VERSION_REQUIRED, Problem
 from atlas_gateway.resources import RESOURCES, Resources
@@ -66,7 +63,7 @@ async def register_user(request: web.Request) -> web.Response:
         )
         return _answer(201, row, {hdrs.LOCATION: f"/users/{row['user_id']}"})
 
-    return await _run(request, body, effect)
+    return await commands.run(request, body, effect)
 
 
 async def change_profile(request: web.Request) -> web.Response:
@@ -93,7 +90,7 @@ async def change_profile(request: web.Request) -> web.Response:
         )
         return _answer(200, row)
 
-    return await _run(request, body, effect)
+    return await commands.run(request, body, effect)
 
 
 async def deactivate_user(request: web.Request) -> web.Response:
@@ -110,19 +107,7 @@ async def deactivate_user(request: web.Request) -> web.Response:
         await _emit(connection, resources, "users.UserDeactivated", row, value)
         return _answer(200, row)
 
-    return await _run(request, body, effect)
-
-
-async def _run(request: web.Request, body: Body, effect: Effect) -> web.Response:
-    """The transaction, then, after its commit, the nudge that lets the relay send within milliseconds."""
-    resources = request.app[RESOURCES]
-    canonical = orjson.dumps(body.model_dump(include=body.model_fields_set), option=orjson.OPT_SORT_KEYS)
-    once = idempotency.of_request(request, canonical)
-    settings = resources.settings
-    async with asyncio.timeout(settings.gateway_postgres_timeout_s * 2):
-        answer = await idempotency.run(resources.pool, once, effect, settings.gateway_idempotency_ttl_s)
-    resources.waker.nudge()
-    return answer.response()
+    return await commands.run(request, body, effect)
 
 
 async def _locked(connection: Connection, user_id: UUID, if_match: str | None) -> Row:
@@ -153,20 +138,9 @@ async def _one(connection: Connection, sql: str, *values: object) -> Row:
 
 
 async def _emit(connection: Connection, resources: Resources, event_type: str, row: Row, value: dict[str, Any]) -> None:
-    """Append the event to the outbox; the row's lock is held, so outbox ids rise with the user's versions."""
-    user_id = str(row["user_id"])
-    headers = cloud_event_headers(
-        event_type=event_type,
-        source=SOURCE,
-        subject=user_id,
-        time_ms=row["updated_at"],
-        sequence=row["version"],
-        traceparent=traceparent(),
-    )
-    topic = resources.registry.topic_of(event_type)
-    framed = resources.codec.encode(event_type, value)
-    with timed_query("outbox.append"):
-        await append(connection, OutboxRecord(topic.name, topic.key_of(event_type, value), framed, headers))
+    """The row's lock is held, so outbox ids rise with the user's versions."""
+    subject, version, time_ms = str(row["user_id"]), row["version"], row["updated_at"]
+    await commands.emit(connection, resources, event_type, value, Of(subject, version, time_ms))
 
 
 @contextmanager
@@ -219,11 +193,6 @@ _USER_HEADERS = {
     TOKEN: "Send it with a query that has to see this write",
     idempotency.REPLAYED: "true when this is the stored answer of an earlier request",
 }
-_KEY = header(
-    idempotency.HEADER,
-    "A repeat with the same key gets the same answer and has no second effect; kept for a day",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-)
 _ID = path_parameter("user_id", {"type": "string", "format": "uuid"})
 
 
@@ -234,19 +203,20 @@ def _if_match(required: bool) -> dict[str, Any]:
 ROUTES = (
     Route(
         "POST", "/users", register_user, "users", "Register a user",
-        parameters=(_KEY,), body=json_body(RegisterUser),
+        parameters=(KEY_PARAMETER,), body=json_body(RegisterUser),
         responses=answer(201, "Registered", User, headers={**_USER_HEADERS, "Location": "Path of the user"}),
         problems=(400, 409, 413, 415, 422, 503),
     ),
     Route(
         "PATCH", "/users/{user_id}/profile", change_profile, "users", "Change a user's profile",
-        parameters=(_ID, _if_match(required=True), _KEY), body=json_body(ChangeProfile, "application/merge-patch+json"),
+        parameters=(_ID, _if_match(required=True), KEY_PARAMETER),
+        body=json_body(ChangeProfile, "application/merge-patch+json"),
         responses=answer(200, "The user as it is now", User, headers=_USER_HEADERS),
         problems=(400, 404, 409, 412, 413, 415, 422, 428, 503),
     ),
     Route(
         "POST", "/users/{user_id}/deactivate", deactivate_user, "users", "Deactivate a user",
-        parameters=(_ID, _if_match(required=False), _KEY), body=json_body(DeactivateUser, required=False),
+        parameters=(_ID, _if_match(required=False), KEY_PARAMETER), body=json_body(DeactivateUser, required=False),
         responses=answer(200, "The user as it is now", User, headers=_USER_HEADERS),
         problems=(400, 404, 409, 412, 413, 415, 422, 503),
     ),

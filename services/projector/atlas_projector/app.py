@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
@@ -21,11 +22,13 @@ from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
 from atlas_runtime.probes import Health, serve_probes
 
+from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.live import Live, OtherVersion, group_of
 from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
+from atlas_projector.workers import Setup
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +51,11 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
     lives: dict[str, Live] = {}
     async with (
         _open_pool(settings) as pool,
-        _open_rebuilds(pool, codec, settings.kafka_brokers, lives) as rebuilds,
+        _open_rebuilds(pool, codec, _setup(settings), lives) as rebuilds,
         # The probes first: they answer while the rest waits for Kafka.
-        serve_probes(settings, health, routes=projection_routes(pool, lives, rebuilds)),
+        serve_probes(
+            settings, health, routes=projection_routes(pool, lives, rebuilds) + dead_letter_routes(pool, codec)
+        ),
         open_cache(settings.redis_url, await open_breaker("redis")) as cache,
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):
@@ -118,11 +123,29 @@ async def _open_pool(settings: ProjectorSettings) -> AsyncIterator["asyncpg.Pool
         pool.terminate()
 
 
+def _setup(settings: ProjectorSettings) -> Setup:
+    archive = S3Address(
+        bucket=settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        access_key=settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        region=settings.s3_region,
+    )
+    return Setup(
+        brokers=settings.kafka_brokers,
+        dsn=settings.readmodel_dsn.get_secret_value(),
+        schemas_dir=str(settings.schemas_dir),
+        archive=archive if settings.projector_rebuild_from_archive else None,
+        workers=settings.projector_rebuild_workers,
+        load=settings.projector_rebuild_load,
+    )
+
+
 @asynccontextmanager
 async def _open_rebuilds(
-    pool: asyncpg.Pool, codec: Codec, brokers: str, lives: Mapping[str, Live]
+    pool: asyncpg.Pool, codec: Codec, setup: Setup, lives: Mapping[str, Live]
 ) -> AsyncIterator[Rebuilds]:
-    rebuilds = Rebuilds(pool, codec, brokers, lives)
+    rebuilds = Rebuilds(pool, codec, setup, lives)
     try:
         yield rebuilds
     finally:

@@ -1,198 +1,291 @@
 """Records into rows of one generation: the work that the live loop and a rebuild share.
 
-The transaction of one batch runs while the next batch is fetched, decoded and folded: PostgreSQL works on one core,
-this process on another.
+While PostgreSQL writes one batch, the records that come are folded into the next: it works on one core, this process on
+another, and the slower PostgreSQL is, the more events of a key become one row before they get there.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
-from atlas_readmodel.writer import Advance, Batch, DeadLetter, Writer
+from atlas_readmodel.parking import Decision, Parked, Ruling, State
+from atlas_readmodel.writer import Writer
 
-from atlas_projector.fold import Change, Folded, Key, fold, key_getter
-from atlas_projector.metrics import EVENTS, MISSING, ROWS, WRITE_SECONDS
+from atlas_projector.decoding import Decoded, Decoder
+from atlas_projector.fold import Change, Folded, Key, fold
+from atlas_projector.metrics import WRITE_SECONDS, count
+from atlas_projector.parked import meta_of, park, record_of
+from atlas_projector.pending import Pending, trim
 from atlas_projector.projection import Projection, Row
+from atlas_projector.source import Record, from_offset
+from atlas_projector.waiting import Waiting, place_of
 
-Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
-OnPoison = Callable[[ConsumerRecord, str], Awaitable[None]]
+Records = Mapping[TopicPartition, Sequence[Record]]
+OnPoison = Callable[[TopicPartition, Record, str], Awaitable[None]]
 # Given the rows, and the offset of the last record they come from.
 BeforeWrite = Callable[[Mapping[Key, Row | None], int], Awaitable[None]]
 
 # Decoding holds the event loop: other projections, probes and the write in flight get their turn this often.
 RECORDS_A_TURN = 250
 # Rows kept between batches so that a busy key is not read again; some 1 KB each.
-ROWS_KEPT = 20_000
+ROWS_KEPT = 30_000
+# The most that is folded ahead of PostgreSQL.
+PENDING_ROWS_MAX = 20_000
 
 
 async def nothing_first(_rows: Mapping[Key, Row | None], _offset: int) -> None:
     """The `before_write` of who has no cache to warn."""
 
 
-@dataclass(slots=True)
-class _Decoded:
-    changes: list[Change]
-    poison: list[tuple[ConsumerRecord, str]]
-    passed_over: int = 0
-
-
 class Applier:
     """Applies records to one generation, each once. Not to be shared between tasks.
 
-    `on_poison` is asked about each record that can't be handled: it returns once the record may be passed over, or
-    raises. `before_write` is called with the rows about to be written.
+    `on_poison` is asked about each record that can't be handled: it returns once the record may be set aside, or
+    raises. `before_write` is called with the rows about to be written. A write begins as soon as the one before it is
+    done and `write_rows` rows changed; whatever there is, at a flush.
     """
 
     def __init__(
-        self, projection: Projection, codec: Codec, on_poison: OnPoison, before_write: BeforeWrite = nothing_first
+        self,
+        projection: Projection,
+        codec: Codec,
+        on_poison: OnPoison,
+        before_write: BeforeWrite = nothing_first,
+        *,
+        write_rows: int = 0,
     ) -> None:
         self._projection = projection
-        self._codec = codec
+        self._decoder = Decoder(projection, codec)
         self._on_poison = on_poison
         self._before_write = before_write
-        self._key_of = key_getter(projection)
+        self._write_rows = write_rows
+        self._pending_max = max(PENDING_ROWS_MAX, write_rows)
+        self._waiting = Waiting(projection.ordered)
         self._writer: Writer | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._rows_in_flight: Mapping[Key, Row | None] = {}
+        self._pending = Pending()
+        self._in_flight = Pending()
+        self._flushing = False
+        self._hurried = False
+        # Every row that is newer than PostgreSQL's, and others as they were last seen.
         self._rows: dict[Key, Row | None] = {}
         self._expected: dict[TopicPartition, int] = {}
         self.durable: dict[TopicPartition, int] = {}
         self.events = 0
+        self.parked = 0
 
     async def begin(self, writer: Writer, positions: Mapping[TopicPartition, int]) -> None:
         """Forget everything held, and go on from these durable positions of the writer's generation."""
         await self._abandon()
+        waits = await writer.waiting((partition.topic, partition.partition) for partition in positions)
+        self._waiting = Waiting(self._projection.ordered, waits.rulings, waits.failures)
+        for record in waits.records:
+            if record.state is State.EARLY:
+                since = time.monotonic() - max(0.0, time.time() - record.parked_at_ms / 1000)
+                for change in self._changes([record]).changes:
+                    self._waiting.add_early(change, since)
+            else:
+                self._waiting.block(meta_of(record))
         self._writer = writer
         self._expected = dict(positions)
         self.durable = dict(positions)
+        self.parked = len(waits.records)
 
     async def apply(self, records: Records) -> None:
-        """Take the next records, in offset order a partition; raises what the write before them raised.
+        """Take the next records, in offset order a partition; raises what a write before raised.
 
         1. Pass over records behind the position: delivered again.
         2. Decode; 3. read the rows they touch, except those still known; 4. fold, key by key.
         5. Set aside what can't be handled, acknowledged before the position passes it.
-        6. Wait for the transaction before this one: rows and positions of its batch are durable, or all of this is
-           dropped by its error.
-        7. Begin this batch's transaction, and return without waiting for it.
+        6. Put rows, positions and what waits together into the pending batch; it is written, in one transaction, once
+           the one before it is: not waited for, unless too much is pending.
         """
-        fresh = {
-            partition: [record for record in batch if record.offset >= self._expected[partition]]
-            for partition, batch in records.items()
-        }  # 1
-        decoded = await self._decode(fresh)  # 2
-        before = await self._read(decoded.changes)  # 3
-        folded = fold(self._projection, decoded.changes, before.get)  # 4
-        letters = await self._set_aside(fresh, decoded, folded)  # 5
-        advances = [
-            Advance(tp.topic, tp.partition, self._expected[tp], batch[-1].offset + 1, len(batch))
-            for tp, batch in fresh.items()
-            if batch
-        ]
-        await self.flush()  # 6
-        if not advances:
-            return
-        self._keep(before)
-        self._rows_in_flight = folded.rows
-        for advance in advances:
-            self._expected[TopicPartition(advance.topic, advance.partition)] = advance.next_offset
-        self._writing = asyncio.create_task(self._write(Batch(advances, folded.rows, letters)))  # 7
-        self._count(decoded, folded)
+        self._raise_if_failed()
+        fresh = {tp: from_offset(batch, self._expected[tp]) for tp, batch in records.items()}  # 1
+        decoded = Decoded()
+        for tp, batch in fresh.items():  # 2
+            for start in range(0, len(batch), RECORDS_A_TURN):
+                self._decoder.decode(tp, batch[start : start + RECORDS_A_TURN], self._waiting, decoded)
+                await asyncio.sleep(0)
+        await self._read(decoded.changes)  # 3
+        folded = fold(self._projection, decoded.changes, self._rows.get, self._waiting)  # 4
+        poison = decoded.poison + folded.rejected
+        parked: list[Parked] = []
+        rulings: list[Ruling] = []
+        if poison or decoded.behind or folded.behind or folded.early:
+            parked, rulings = await self._set_aside(fresh, decoded, folded)  # 5
+        for tp, batch in fresh.items():  # 6
+            if batch:
+                self._pending.advance(tp, self._expected[tp], batch[-1].offset + 1, len(batch))
+                self._expected[tp] = batch[-1].offset + 1
+        self._merge(folded, parked, rulings)
+        count(self._projection.name, folded, len(decoded.poison), decoded.passed_over, len(decoded.behind))
+        self.events += sum(map(len, fresh.values()))
+        self._begin_write()
+        while len(self._pending.rows) >= self._pending_max and self._writing is not None:
+            await asyncio.wait({self._writing})
+            self._raise_if_failed()
+            self._begin_write()
+
+    def reach(self, positions: Mapping[TopicPartition, int]) -> None:
+        """All below these positions was applied: what is left up to them was no record, or compaction took it."""
+        for tp, until in positions.items():
+            if self._expected[tp] < until:
+                self._pending.advance(tp, self._expected[tp], until, 0)
+                self._expected[tp] = until
+
+    def write_soon(self) -> None:
+        """Write what is pending, however little, once the write before it is done."""
+        self._hurried = True
+        self._begin_write()
 
     async def flush(self) -> None:
-        """Wait for the transaction in flight; raises its error, once."""
-        if self._writing is None:
-            return
-        writing, self._writing = self._writing, None
-        await writing
-        self.durable = dict(self._expected)
-        self._keep(self._rows_in_flight)
-        self._rows_in_flight = {}
-        while len(self._rows) > ROWS_KEPT:
-            del self._rows[next(iter(self._rows))]
+        """Make durable all that was applied; raises the error of a write, once."""
+        self._flushing = True
+        try:
+            self._begin_write()
+            while self._writing is not None:
+                await asyncio.wait({self._writing})
+                self._raise_if_failed()
+                self._begin_write()
+        finally:
+            self._flushing = False
 
-    async def _decode(self, records: Records) -> _Decoded:
-        changes: list[Change] = []
-        decoded = _Decoded(changes, [])
-        decode, key_of, handlers = self._codec.decode, self._key_of, self._projection.handlers
-        turn = 0
-        for batch in records.values():
-            for record in batch:
-                turn += 1
-                if turn % RECORDS_A_TURN == 0:
-                    await asyncio.sleep(0)
-                try:
-                    if record.value is None:
-                        raise Undecodable("the record has no value")
-                    event = decode(record.value)
-                except Undecodable as error:
-                    decoded.poison.append((record, str(error)))
-                    continue
-                handler = handlers.get(event.type)
-                if handler is None:
-                    decoded.passed_over += 1
-                    continue
-                meta = Meta(record.topic, record.partition, record.offset, record.timestamp, record.key, record.headers)
-                value = event.value
-                changes.append(Change(key_of(value, meta), handler, value, meta))
+    async def take_overdue(self) -> None:
+        """Handle events that waited too long for the versions before them."""
+        changes = self._waiting.overdue()
+        if not changes:
+            return
+        await self._read(changes)
+        for change in changes:
+            self._waiting.drop_early(change)
+        folded = fold(self._projection, changes, self._rows.get, self._waiting, accept=True)
+        handled = [place_of(change.meta) for change in changes]
+        rulings = [Ruling(place_of(meta), Decision.ACCEPTED, why) for meta, why in folded.accepted]
+        rulings += [Ruling(place_of(meta), Decision.SET_ASIDE, why) for meta, why in folded.rejected]
+        self._pending.released += handled
+        self._touch(changes[0].meta)
+        self._merge(folded, [], rulings)
+        count(self._projection.name, folded)
+        self._begin_write()
+
+    async def settle(self, of_key: Sequence[Parked]) -> None:
+        """Do what an operator asked about the records that wait of one key.
+
+        1. Make durable what is pending; 2. take the key's records in order: those to be dropped are passed over, the
+        others folded until one fails again; 3. rows, what still waits, what was decided: one transaction.
+        """
+        assert self._writer is not None
+        await self.flush()  # 1
+        ordered = self._projection.ordered and of_key[0].key is not None
+        taken = [record for record in of_key if record.request or (ordered and record.state is not State.EARLY)]
+        dropped = [record for record in taken if record.request == "drop"]
+        tried = [record for record in taken if record.request != "drop"]
+        self._waiting.unblock(meta_of(of_key[0]))
+        for record in taken:
+            self._waiting.give_up(record.place, record.attempts + 1)
+            self._waiting.forget_early(record.place)
+        decoded = self._changes(tried)
+        await self._read(decoded.changes)
+        folded = fold(self._projection, decoded.changes, self._rows.get, self._waiting, accept=True)  # 2
+        failed = {place_of(meta): reason for meta, reason in decoded.poison + folded.rejected}
+        waits = {place_of(meta) for meta in decoded.behind + folded.behind} | failed.keys()
+        self._pending.released += [record.place for record in taken if record.place not in waits]
+        again = [record.failed_again(failed[record.place]) for record in tried if record.place in failed]
+        rulings = [Ruling(record.place, Decision.DROPPED, record.error or "") for record in dropped]
+        rulings += [Ruling(place_of(meta), Decision.ACCEPTED, why) for meta, why in folded.accepted]
+        self._touch(meta_of(of_key[0]))
+        self._merge(folded, again, rulings)
+        await self.flush()  # 3
+
+    def holds(self, record: Parked) -> bool:
+        """Whether the record's partition is one of those this applier was begun with."""
+        return TopicPartition(record.topic, record.partition) in self._expected
+
+    def _changes(self, records: Sequence[Parked]) -> Decoded:
+        decoded = Decoded()
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self._decoder.decode(partition, [record_of(record)], self._waiting, decoded)
         return decoded
 
-    async def _read(self, changes: Sequence[Change]) -> dict[Key, Row | None]:
+    def _touch(self, meta: Meta) -> None:
+        """The transaction to come is fenced by this partition's position, although that does not move."""
+        tp = TopicPartition(meta.topic, meta.partition)
+        self._pending.advance(tp, self._expected[tp], self._expected[tp], 0)
+
+    def _merge(self, folded: Folded, parked: Sequence[Parked], rulings: Sequence[Ruling]) -> None:
+        if not self._projection.replaces:
+            self._rows.update(folded.rows)
+        if self._pending.rows:
+            self._pending.rows.update(folded.rows)
+        else:
+            self._pending.rows = folded.rows
+        # Only here: not while a batch is between `_read` and this.
+        trim(self._rows, ROWS_KEPT, self._pending.rows, self._in_flight.rows)
+        self._pending.released += folded.released
+        self._pending.parked += parked
+        self._pending.rulings += rulings
+        self.parked += len(parked) - len(folded.released)
+
+    async def _read(self, changes: Sequence[Change]) -> None:
         if self._projection.replaces:
-            return {}
-        before: dict[Key, Row | None] = {}
-        unknown: list[Key] = []
-        for change in changes:
-            key = change.key
-            if key in before:
-                continue
-            if key in self._rows_in_flight:
-                before[key] = self._rows_in_flight[key]
-            elif key in self._rows:
-                before[key] = self._rows[key]
-            else:
-                before[key] = None
-                unknown.append(key)
+            return
+        rows = self._rows
+        unknown = {change.key for change in changes if change.key not in rows}
         if unknown:
             assert self._writer is not None
-            before.update(await self._writer.load(unknown))
-        return before
+            # What is pending or in flight is among the known ones, so PostgreSQL's rows are the newest of these.
+            found = await self._writer.load(unknown)
+            rows.update({key: found.get(key) for key in unknown})
 
-    async def _set_aside(self, fresh: Records, decoded: _Decoded, folded: Folded) -> list[DeadLetter]:
-        poison = decoded.poison
-        if folded.rejected:
-            by_place = {(r.topic, r.partition, r.offset): r for batch in fresh.values() for r in batch}
-            poison = poison + [
-                (by_place[meta.topic, meta.partition, meta.offset], reason) for meta, reason in folded.rejected
-            ]
-        for record, reason in poison:
-            await self._on_poison(record, reason)
-        return [DeadLetter(record.topic, record.partition, record.offset, reason) for record, reason in poison]
+    async def _set_aside(self, fresh: Records, decoded: Decoded, folded: Folded) -> tuple[list[Parked], list[Ruling]]:
+        by_place = {(*tp, record.offset): record for tp, batch in fresh.items() for record in batch}
+        waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
+        waits += [(meta, State.EARLY) for meta in folded.early if self._waiting.is_early(meta)]
+        parked = [park(meta, by_place[place_of(meta)].value, state) for meta, state in waits]
+        rulings = []
+        for meta, reason in decoded.poison + folded.rejected:
+            if self._waiting.ruling(place_of(meta)) is Decision.DROPPED:
+                continue
+            record = by_place.get(place_of(meta))
+            if record is None:  # one that had waited; its dead letter is the parked record
+                continue
+            await self._on_poison(TopicPartition(meta.topic, meta.partition), record, reason)
+            parked.append(park(meta, record.value, State.DEAD, reason))
+            rulings.append(Ruling(place_of(meta), Decision.SET_ASIDE, reason))
+        return parked, rulings
 
-    async def _write(self, batch: Batch) -> None:
+    def _begin_write(self) -> None:
+        if self._writing is None and self._due():
+            self._writing = asyncio.create_task(self._write_pending())
+
+    def _due(self) -> bool:
+        pending = self._pending
+        wanted = self._flushing or self._hurried or len(pending.rows) >= self._write_rows
+        return wanted and bool(pending.advances)
+
+    async def _write_pending(self) -> None:
+        """Write what is pending, and what has become pending meanwhile, until nothing is."""
         assert self._writer is not None
-        with WRITE_SECONDS.labels(self._projection.name).time():
-            await self._before_write(batch.rows, max(advance.next_offset for advance in batch.advances) - 1)
-            await self._writer.write(batch)
+        while self._due():
+            self._in_flight, self._pending = self._pending, Pending()
+            self._hurried = False
+            batch = self._in_flight.batch()
+            with WRITE_SECONDS.labels(self._projection.name).time():
+                await self._before_write(batch.rows, max(advance.next_offset for advance in batch.advances) - 1)
+                await self._writer.write(batch)
+            for advance in batch.advances:
+                self.durable[TopicPartition(advance.topic, advance.partition)] = advance.next_offset
+            self._in_flight = Pending()
 
-    def _keep(self, rows: Mapping[Key, Row | None]) -> None:
-        if not self._projection.replaces:
-            self._rows.update(rows)
-
-    def _count(self, decoded: _Decoded, folded: Folded) -> None:
-        name = self._projection.name
-        poison = len(decoded.poison) + len(folded.rejected)
-        EVENTS.labels(name, "applied").inc(folded.applied)
-        EVENTS.labels(name, "passed_over").inc(decoded.passed_over)
-        EVENTS.labels(name, "repeated").inc(folded.repeated)
-        EVENTS.labels(name, "rejected").inc(poison)
-        MISSING.labels(name).inc(folded.missing)
-        ROWS.labels(name).inc(len(folded.rows))
-        self.events += folded.applied + folded.repeated + decoded.passed_over + poison
+    def _raise_if_failed(self) -> None:
+        if self._writing is not None and self._writing.done():
+            writing, self._writing = self._writing, None
+            writing.result()
 
     async def _abandon(self) -> None:
         if self._writing is not None:
@@ -201,5 +294,6 @@ class Applier:
             await asyncio.wait({writing})
             if not writing.cancelled():
                 writing.exception()  # looked at, so that asyncio does not complain; the positions tell the truth
-        self._rows_in_flight = {}
+        self._pending = Pending()
+        self._in_flight = Pending()
         self._rows = {}

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from atlas_contracts.events import Meta
+from atlas_readmodel.parking import Place
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
 
 from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
+from atlas_projector.waiting import Waiting, place_of
 
 Key = tuple[Any, ...]
+RowBefore = Callable[[Key], Row | None]
+NO_SEQUENCE = "it has no ce_sequence header, so its place in the entity's history is unknown"
 
 
 class Change(NamedTuple):
@@ -22,15 +27,36 @@ class Change(NamedTuple):
     meta: Meta
 
 
+class HandlerFailed(Exception):
+    """A handler raised something it does not promise, which is its `__cause__`; `meta` says at which event."""
+
+    def __init__(self, projection: str, meta: Meta, error: Exception) -> None:
+        super().__init__(
+            f"projection {projection} at {meta.topic}/{meta.partition}@{meta.offset}: {type(error).__name__}: {error}"
+        )
+        self.meta = meta
+        self.error = error
+
+
 @dataclass(slots=True)
 class Folded:
-    """What some events come to: the rows that changed (None: deleted), the events no handler took, counts."""
+    """What some events come to: the rows that changed (None: deleted), what has to wait, counts.
+
+    `rejected`: no handler took it. `behind`: a record of its key waits already. `early`: a version before it is
+    missing. `accepted`: taken without the versions before it. `released`: those of earlier calls that waited and were
+    handled now.
+    """
 
     rows: dict[Key, Row | None] = field(default_factory=dict)
     rejected: list[tuple[Meta, str]] = field(default_factory=list)
+    behind: list[Meta] = field(default_factory=list)
+    early: list[Meta] = field(default_factory=list)
+    accepted: list[tuple[Meta, str]] = field(default_factory=list)
+    released: list[Place] = field(default_factory=list)
     applied: int = 0
     repeated: int = 0
     missing: int = 0
+    reordered: int = 0
 
 
 def key_getter(projection: Projection) -> Callable[[Value, Meta], Key]:
@@ -46,53 +72,152 @@ def key_getter(projection: Projection) -> Callable[[Value, Meta], Key]:
     return lambda value, _meta: fields(value)
 
 
-def fold(projection: Projection, changes: Iterable[Change], row_before: Callable[[Key], Row | None]) -> Folded:
+def fold(
+    projection: Projection,
+    changes: Iterable[Change],
+    row_before: RowBefore,
+    waiting: Waiting,
+    *,
+    accept: bool = False,
+) -> Folded:
     """Run the handlers over the events in order; `row_before` gives the row of a key as it was before all of them.
 
-    A handler's own error, other than Rejected, is raised with the event's place in its notes.
+    With `accept`, no event waits for the versions before it. Notes in `waiting` which keys have records that wait.
+    Raises HandlerFailed, and `waiting` is then good for nothing.
     """
-    folded = Folded()
-    rows = folded.rows
-    versioned = projection.versioned
-    per_partition = projection.table.per_partition
-    for key, handler, value, meta in changes:
-        row = rows[key] if key in rows else row_before(key)
-        version = None
-        try:
-            if versioned is not None:
-                version = _next_version(row, versioned, meta, folded)
-                if version is None:
+    folder = _Folder(projection, row_before, waiting)
+    if projection.versioned is not None:
+        folder.versioned(changes, projection.versioned, accept)
+    elif projection.each is not None:
+        folder.several(changes)
+    else:
+        folder.plain(changes)
+    return folder.folded
+
+
+class _Folder:
+    """One fold under way."""
+
+    def __init__(self, projection: Projection, row_before: RowBefore, waiting: Waiting) -> None:
+        self._projection = projection
+        self._row_before = row_before
+        self._waiting = waiting
+        self._per_partition = projection.table.per_partition
+        self.folded = Folded()
+
+    def plain(self, changes: Iterable[Change]) -> None:
+        folded, row_before, blocked = self.folded, self._row_before, self._waiting.blocked
+        rows, per_partition = folded.rows, self._per_partition
+        applied = 0
+        for key, handler, value, meta in changes:
+            if blocked and self._is_behind(meta):
+                continue
+            row = rows[key] if key in rows else row_before(key)
+            try:
+                after = handler(row, value, meta)
+            except Exception as error:  # noqa: BLE001 - becomes its fate
+                self._failed(meta, error)
+                continue
+            applied += 1
+            if after is row:
+                continue
+            if after is not None:
+                after[OFFSET_COLUMN] = meta.offset
+                if per_partition:
+                    after[PARTITION_COLUMN] = meta.partition
+            rows[key] = after
+        folded.applied += applied
+
+    def several(self, changes: Iterable[Change]) -> None:
+        """As plain, but the changes of one record are made together or not at all."""
+        whole, row_before = self.folded, self._row_before
+        for _, of_record in groupby(changes, key=lambda change: place_of(change.meta)):
+            group = list(of_record)
+            self.folded = Folded()
+            self._row_before = lambda key: whole.rows[key] if key in whole.rows else row_before(key)
+            self.plain(group)
+            part, self.folded = self.folded, whole
+            whole.behind += part.behind[:1]
+            whole.rejected += part.rejected[:1]
+            if not part.rejected and not part.behind:
+                whole.rows.update(part.rows)
+                whole.applied += 1
+
+    def versioned(self, changes: Iterable[Change], column: str, accept: bool) -> None:
+        """As plain, for rows that carry their entity's version."""
+        folded, waiting = self.folded, self._waiting
+        rows, row_before = folded.rows, self._row_before
+        for change in changes:
+            key, meta = change.key, change.meta
+            if waiting.blocked and self._is_behind(meta):
+                continue
+            row = rows[key] if key in rows else row_before(key)
+            sequence = meta.sequence
+            if sequence is None:
+                self._failed(meta, Rejected(NO_SEQUENCE))
+                continue
+            known = 0 if row is None else row[column]
+            if sequence <= known:
+                folded.repeated += 1
+                continue
+            if sequence > known + 1:
+                if accept:
+                    folded.accepted.append((meta, f"versions {known + 1} to {sequence - 1} never came"))
+                elif waiting.waits(meta):
+                    waiting.add_early(change)
+                    folded.early.append(meta)
                     continue
+                folded.missing += sequence - known - 1
+            if self._step(change, row, column, sequence) and waiting.early:
+                self._catch_up(change, column)
+
+    def _step(self, change: Change, row: Row | None, column: str, version: int) -> bool:
+        key, handler, value, meta = change
+        try:
             after = handler(row, value, meta)
-        except Rejected as rejection:
-            folded.rejected.append((meta, str(rejection)))
-            continue
-        except Exception as error:
-            error.add_note(f"in projection {projection.name} at {meta.topic}/{meta.partition}@{meta.offset}")
-            raise
-        folded.applied += 1
-        if after is row and version is None:
-            continue
+        except Exception as error:  # noqa: BLE001 - becomes its fate
+            self._failed(meta, error)
+            return False
+        self.folded.applied += 1
         if after is not None:
             if after is row:
                 after = dict(after)
             after[OFFSET_COLUMN] = meta.offset
-            if per_partition:
-                after[PARTITION_COLUMN] = meta.partition
-            if versioned is not None:
-                after[versioned] = version
-        rows[key] = after
-    return folded
+            after[column] = version
+        self.folded.rows[key] = after
+        return True
 
+    def _catch_up(self, change: Change, column: str) -> None:
+        """Handle the events of this entity that came early and are next now."""
+        folded = self.folded
+        for early in self._waiting.early_of(change.meta):
+            row = folded.rows[change.key]
+            known = 0 if row is None else row[column]
+            sequence = early.meta.sequence or 0
+            if sequence > known + 1:
+                break
+            self._waiting.drop_early(early)
+            folded.released.append(place_of(early.meta))
+            if sequence <= known:
+                folded.repeated += 1
+            elif self._step(early, row, column, sequence):
+                folded.reordered += 1
+            else:
+                break
 
-def _next_version(row: Row | None, column: str, meta: Meta, folded: Folded) -> int | None:
-    """The version this event brings its row to; None if the row has it already."""
-    sequence = meta.sequence
-    if sequence is None:
-        raise Rejected("it has no ce_sequence header, so its place in the entity's history is unknown")
-    known = 0 if row is None else row[column]
-    if sequence <= known:
-        folded.repeated += 1
-        return None
-    folded.missing += sequence - known - 1
-    return sequence
+    def _is_behind(self, meta: Meta) -> bool:
+        if not self._waiting.blocks(meta):
+            return False
+        self.folded.behind.append(meta)
+        return True
+
+    def _failed(self, meta: Meta, error: Exception) -> None:
+        """Note what a handler can't take; raise what it did not mean to raise, unless it was given up."""
+        if isinstance(error, Rejected):
+            reason = str(error)
+        elif (attempts := self._waiting.given_up(meta)) is not None:
+            reason = f"its handler failed {attempts} times: {type(error).__name__}: {error}"
+        else:
+            raise HandlerFailed(self._projection.name, meta, error) from error
+        self.folded.rejected.append((meta, reason))
+        self._waiting.block(meta)

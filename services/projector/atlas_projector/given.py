@@ -13,8 +13,9 @@ from typing import Any, Self
 from atlas_contracts.events import Meta
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
 
-from atlas_projector.fold import Change, Key, fold, key_getter
+from atlas_projector.fold import Change, Folded, Key, fold, key_getter
 from atlas_projector.projection import Projection, Row, Value
+from atlas_projector.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,33 @@ class Scenario:
     rejected: list[str] = field(default_factory=list)
     repeated: int = 0
     missing: int = 0
+    reordered: int = 0
+    waiting: Waiting = field(init=False)
     _offsets: "count[int]" = field(default_factory=count)
 
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.projection.ordered)
+
     def events(self, *events: Given) -> Self:
-        """Fold the events as one batch."""
-        key_of = key_getter(self.projection)
+        """Fold the events as one batch; those of one key have the same record key."""
+        key_of, each = key_getter(self.projection), self.projection.each
         changes = []
         for given_event in events:
             handler = self.projection.handlers.get(given_event.type)
             if handler is not None:
                 meta = self._meta(given_event)
-                changes.append(Change(key_of(given_event.value, meta), handler, given_event.value, meta))
-        folded = fold(self.projection, changes, self.rows.get)
+                parts = [given_event.value] if each is None else each(given_event.value, meta)
+                changes += [Change(key_of(part, meta), handler, part, meta) for part in parts]
+        return self._take(fold(self.projection, changes, self.rows.get, self.waiting))
+
+    def waited_long_enough(self) -> Self:
+        """Events that came before an earlier version of their entity wait for it no longer."""
+        early = [change for changes in self.waiting.early.values() for change in changes]
+        early.sort(key=lambda change: change.meta.sequence or 0)
+        self.waiting.early.clear()
+        return self._take(fold(self.projection, early, self.rows.get, self.waiting, accept=True))
+
+    def _take(self, folded: Folded) -> Self:
         for key, row in folded.rows.items():
             if row is None:
                 self.rows.pop(key, None)
@@ -61,6 +77,7 @@ class Scenario:
         self.rejected += [reason for _meta, reason in folded.rejected]
         self.repeated += folded.repeated
         self.missing += folded.missing
+        self.reordered += folded.reordered
         return self
 
     when = events
@@ -97,7 +114,8 @@ class Scenario:
             partition=given_event.partition,
             offset=next(self._offsets),
             timestamp_ms=0,
-            key=None,
+            # As on the topics, whose key is the first field of their events.
+            key=repr(next(iter(given_event.value.values()), None)).encode(),
             headers=headers,
         )
 

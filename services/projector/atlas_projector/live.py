@@ -13,22 +13,30 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import Transient
+from atlas_kafka.fates import Transient, describe
 from atlas_kafka.loop import Offsets, Records
 from atlas_readmodel import generations
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.generations import Generation
+from atlas_readmodel.parking import note_failure
 from atlas_readmodel.writer import Fenced, Writer
 from atlas_runtime.traces import span
 
 from atlas_projector.applier import Applier
 from atlas_projector.floors import Floors
-from atlas_projector.metrics import FENCED, GENERATION
+from atlas_projector.fold import HandlerFailed
+from atlas_projector.metrics import FENCED, GENERATION, PARKED
 from atlas_projector.projection import Projection
+from atlas_projector.source import Record
+from atlas_projector.waiting import ATTEMPTS_MAX, place_of
 
 log = structlog.get_logger(__name__)
 
 RATE_WINDOW_S = 10.0
+# How often to look for what an operator asked for, and for events that waited too long.
+TEND_EVERY_S = 0.25
+# More than this is no bad record but a bad deploy: nothing more is taken until somebody has looked at them.
+PARKED_MAX = 100_000
 # While Redis is away, ask for it again this often.
 MEND_EVERY_S = 1.0
 
@@ -60,12 +68,14 @@ class Live:
         self.projection = projection
         self.floors = Floors(projection, cache, pool)
         self.generation: int | None = None
+        self._writer: Writer | None = None
         self.reason: str | None = "not started"
         self._pool = pool
         self._dead_letters = dead_letters
         self._applier = Applier(projection, codec, self._set_aside, self.floors.lay)
         self._swapped = False
         self._mended_at = 0.0
+        self._tended_at = 0.0
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
     async def start_offsets(self, partitions: Collection[TopicPartition]) -> Offsets:
@@ -82,19 +92,21 @@ class Live:
         positions = {partition: known[partition.topic, partition.partition] for partition in partitions}
         await self._applier.begin(writer, positions)
         self.generation = live.number
+        self._writer = writer
         GENERATION.labels(self.projection.name).set(live.number)
         return positions
 
     async def handle(self, records: Records) -> Offsets:
-        """Apply records; the answer is what the transaction before made durable.
+        """Apply records; the answer is what earlier transactions made durable.
 
-        1. Decode, fold, and wait for the transaction of the call before (see Applier.apply).
+        1. Decode and fold (see Applier.apply); what waits and may go on now is folded too.
         2. Lay floors in the cache, then one transaction: positions, rows. Not waited for when records came.
         3. Answer the offsets that are durable, for the group.
         """
         if self._swapped:
             raise Transient("another generation is live now")
         try:
+            await self._tend()
             if not records:
                 await self._applier.flush()
                 await self._mend_cache()
@@ -106,6 +118,8 @@ class Live:
             FENCED.labels(self.projection.name).inc()
             log.warning("fenced", projection=self.projection.name, reason=str(fenced))
             raise Transient(str(fenced)) from fenced
+        except HandlerFailed as failed:
+            await self._count_failure(failed)
         self._sample()
         return self._applier.durable  # 3
 
@@ -135,11 +149,34 @@ class Live:
             "generation": self.generation,
             "positions": {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._applier.durable.items())},
             "events": self._applier.events,
+            "parked": self._applier.parked,
             "events_per_second": round((events_now - events_then) / max(now - began, 1e-3), 1),
         }
 
-    async def _set_aside(self, record: ConsumerRecord, reason: str) -> None:
+    async def _set_aside(self, _partition: TopicPartition, record: Record, reason: str) -> None:
+        assert isinstance(record, ConsumerRecord)
         await self._dead_letters.send(record, group=group_of(self.projection.name), error=reason)
+
+    async def _tend(self) -> None:
+        """Now and then: do what an operator asked about waiting records, and what waited too long."""
+        if time.monotonic() - self._tended_at < TEND_EVERY_S or self._writer is None:
+            return
+        self._tended_at = time.monotonic()
+        for of_key in await self._writer.requests():
+            if self._applier.holds(of_key[0]):
+                await self._applier.settle(of_key)
+        await self._applier.take_overdue()
+        PARKED.labels(self.projection.name).set(self._applier.parked)
+        if self._applier.parked > PARKED_MAX:
+            raise Transient(f"{self._applier.parked:,} records of {self.projection.name} wait: see `atlas dlq ls`")
+
+    async def _count_failure(self, failed: HandlerFailed) -> None:
+        """Crash, unless it was often enough: then begin again, and the record is set aside this time."""
+        place = place_of(failed.meta)
+        attempts = await note_failure(self._pool, self.projection.name, place, describe(failed.error))
+        if attempts < ATTEMPTS_MAX:
+            raise failed.error
+        raise Transient(f"{failed}; set aside after {attempts} attempts") from failed
 
     async def _mend_cache(self) -> None:
         if self.floors.missed and time.monotonic() - self._mended_at > MEND_EVERY_S:

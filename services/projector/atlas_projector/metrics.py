@@ -1,12 +1,19 @@
 """What the projector counts; served at its /metrics."""
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from atlas_projector.fold import Folded
 
 EVENTS = Counter(
     "atlas_projector_events",
-    "Events by what became of them: applied, passed_over (no handler), repeated, rejected",
+    "Events by what became of them: applied, passed_over (no handler), repeated, reordered (applied once an earlier"
+    " version had come), early (waits for one), rejected, behind (waits behind a rejected one)",
     ["projection", "outcome"],
 )
+PARKED = Gauge("atlas_projector_parked", "Records of this process's partitions that wait", ["projection"])
 MISSING = Counter(
     "atlas_projector_missing_versions", "Entity versions that never came before a later one", ["projection"]
 )
@@ -21,3 +28,20 @@ WRITE_SECONDS = Histogram(
 )
 REBUILD_EVENTS = Gauge("atlas_projector_rebuild_events", "Events the running rebuild has handled", ["projection"])
 REBUILD_REMAINING = Gauge("atlas_projector_rebuild_remaining", "Records before the running rebuild", ["projection"])
+
+
+def count(name: str, folded: "Folded", poison: int = 0, passed_over: int = 0, behind: int = 0) -> None:
+    """What became of some events; `poison`, `passed_over` and `behind` never reached the fold."""
+    for outcome, number in (
+        ("applied", folded.applied - folded.reordered),
+        ("passed_over", passed_over),
+        ("repeated", folded.repeated),
+        ("reordered", folded.reordered),
+        ("early", len(folded.early)),
+        ("rejected", poison + len(folded.rejected)),
+        ("behind", behind + len(folded.behind)),
+    ):
+        if number:
+            EVENTS.labels(name, outcome).inc(number)
+    MISSING.labels(name).inc(folded.missing)
+    ROWS.labels(name).inc(len(folded.rows))

@@ -1,6 +1,6 @@
 """What a projection is: a read model, and pure functions that say how events change its rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ Handler = Callable[[Row | None, Value, Meta], Row | None]
 
 
 class Rejected(Exception):
-    """A handler can't take this event: it goes to the dead-letter topic with this reason, the rest goes on."""
+    """A handler can't take this event: it is set aside with this reason, the rest goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,14 @@ class Projection:
 
     A handler gets the row as it is (None: there is none) and answers the row as it will be (None: delete it; the very
     same object: no change). It must not change its arguments, look at a clock or do I/O, and may raise Rejected.
-    `key` names the fields of the event that find the row; the table's key columns have the same names.
+    `table.key` names the fields of the event that find the row.
 
     Raise `version` whenever the table or what a handler does changes: the projector then builds a new generation.
 
-    `versioned`: the column that holds the entity's version (`ce_sequence`). It is set by the projector, a repeated
-    event is ignored by it and a missing one is counted.
+    `each`: for events that change several rows, or a row whose key is not in the event as it stands (a time window,
+    see `windows`): what each of the rows is given as its event. All of them change, or none.
+    `versioned`: the column that holds the entity's version (`ce_sequence`). It is set by the projector; a repeated
+    event is ignored by it, and one that comes before an earlier one waits for that.
     `replaces`: no handler looks at the row, so it need not be read.
     `cached`: readers cache rows of this projection by their key.
     """
@@ -37,14 +39,15 @@ class Projection:
     topics: tuple[str, ...]
     table: Table
     handlers: Mapping[str, Handler]
+    each: Callable[[Value, Meta], Iterable[Value]] | None = None
     versioned: str | None = None
     replaces: bool = False
     cached: bool = False
 
     def __post_init__(self) -> None:
         _ = self.model  # checks the names
-        if self.versioned is not None and (self.versioned not in self.table.columns or self.replaces):
-            raise ValueError("`versioned` names a column of the table, and its rows are read")
+        if self.versioned is not None and (self.versioned not in self.table.columns or self.replaces or self.each):
+            raise ValueError("`versioned` names a column of the table, its rows are read, and an event has one row")
         if self.cached and (len(self.table.key) != 1 or self.table.per_partition):
             raise ValueError("only rows with a key of one column can be cached")
 
@@ -52,6 +55,11 @@ class Projection:
     def key(self) -> tuple[str, ...]:
         """The fields of an event that find its row."""
         return self.table.key
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of a record key's events matters: not where each partition adds up what it sees."""
+        return not self.table.per_partition
 
     @property
     def model(self) -> ReadModel:

@@ -14,16 +14,17 @@ from typing import Any, Self
 
 import asyncpg
 import structlog
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_readmodel import generations
 from atlas_readmodel.comparison import Comparison, compare
 from atlas_readmodel.writer import Writer
 
-from atlas_projector.applier import Applier
+from atlas_projector.builder import RebuildError, Strict
 from atlas_projector.metrics import REBUILD_EVENTS, REBUILD_REMAINING
 from atlas_projector.projection import Projection
-from atlas_projector.source import Positions, Source
+from atlas_projector.source import Positions, RecordsGone, Source
+from atlas_projector.workers import PARALLEL_FROM, Setup, WorkerError, fill
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +33,6 @@ CLOSE_RECORDS = 5000
 # The live generation is held no longer than this; then it goes on and the rebuild tries again.
 HOLD_MAX_S = 5.0
 TRIES = 10
-
-
-class RebuildError(Exception):
-    """The rebuild stopped; what it has done so far is kept, and it goes on there when started again."""
 
 
 class NotIdentical(RebuildError):
@@ -47,6 +44,14 @@ class NotIdentical(RebuildError):
             f" {comparison.different_rows} rows; nothing was swapped. Without --verify it will be"
         )
         self.comparison = comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`verify`: compare before the swap. `setup`: have worker processes do what is far; without it, none."""
+
+    verify: bool = False
+    setup: Setup | None = None
 
 
 @dataclass
@@ -87,19 +92,22 @@ class Rebuilt:
     epoch: int
 
 
+_PLAIN = Options()
+
+
 async def rebuild(
     projection: Projection,
     pool: asyncpg.Pool,
     codec: Codec,
     source: Source,
     progress: Progress,
-    *,
-    verify: bool = False,
+    options: Options = _PLAIN,
 ) -> Rebuilt:
     """Build a new generation up to the live one, and swap.
 
     1. Take the projection's rebuild lock; make the next generation, or find the unfinished one.
-    2. Apply the source's records from its own positions to those of the live generation, again and again, until close.
+    2. Apply history from its own positions to those of the live generation, again and again, until close. With a
+       `setup`, what is far is done by worker processes.
     3. With `verify`: hold the live generation, apply the rest, let it go and compare the two row for row as they were
        then. Any difference between generations of one version ends it here.
     4. Hold the live generation, apply the rest, swap, commit: only if it is level in every partition.
@@ -109,9 +117,9 @@ async def rebuild(
     Raises RebuildError, RecordsGone; any error leaves readers with what they had.
     """
     async with _only_one(pool, projection.name):
-        builder = await _Builder.begin(projection, pool, codec, source, progress)  # 1
-        await builder.approach()  # 2
-        comparison = await builder.verify() if verify else None  # 3
+        builder = await _Builder.begin(projection, pool, Strict(projection, pool, codec, eager=True), source, progress)
+        await builder.approach(options.setup)  # 2
+        comparison = await builder.verify() if options.verify else None  # 3
         epoch = await builder.swap()  # 4
         rows = await builder.tidy()  # 5
         progress.phase = "done"
@@ -122,7 +130,13 @@ class _Builder:
     """One rebuild under way."""
 
     def __init__(
-        self, projection: Projection, pool: asyncpg.Pool, codec: Codec, source: Source, progress: Progress, number: int
+        self,
+        projection: Projection,
+        pool: asyncpg.Pool,
+        strict: Strict,
+        source: Source,
+        progress: Progress,
+        number: int,
     ) -> None:
         self._projection = projection
         self._pool = pool
@@ -130,23 +144,23 @@ class _Builder:
         self._progress = progress
         self._number = number
         self._writer = Writer(pool, projection.model, number)
-        self._applier = Applier(projection, codec, self._expect_known)
+        self._strict = strict
 
     @classmethod
     async def begin(
-        cls, projection: Projection, pool: asyncpg.Pool, codec: Codec, source: Source, progress: Progress
+        cls, projection: Projection, pool: asyncpg.Pool, strict: Strict, source: Source, progress: Progress
     ) -> Self:
         """Find or make the generation to build, with a position for every partition of the source."""
         async with pool.acquire() as connection:
             live = await generations.ensure_live(connection, projection.model)
             generation = await generations.begin(connection, projection.model)
         progress.from_generation, progress.to_generation = live.number, generation.number
-        builder = cls(projection, pool, codec, source, progress, generation.number)
+        builder = cls(projection, pool, strict, source, progress, generation.number)
         partitions = await source.partitions()
         await builder._writer.add_positions((partition.topic, partition.partition) for partition in partitions)
         return builder
 
-    async def approach(self) -> None:
+    async def approach(self, setup: Setup | None) -> None:
         """Apply records until the live generation is close ahead."""
         self._progress.phase = "reading"
         while True:
@@ -154,9 +168,22 @@ class _Builder:
                 live = await generations.in_state(connection, self._projection.name, "live")
             assert live is not None
             target = await Writer(self._pool, self._projection.model, live.number).positions()
-            if await self._remaining(target) <= CLOSE_RECORDS:
+            remaining = await self._remaining(target)
+            if remaining <= CLOSE_RECORDS:
                 return
-            await self._apply_until(target)
+            if setup is not None and setup.workers and remaining >= PARALLEL_FROM:
+                await self._by_workers(setup, target)
+            else:
+                await self._apply_until(target)
+
+    async def _by_workers(self, setup: Setup, target: Mapping[tuple[str, int], int]) -> None:
+        try:
+            await fill(setup, self._projection.name, self._number, _by_partition(target), self._note)
+        except* (WorkerError, RecordsGone) as errors:
+            first = errors.exceptions[0]
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise (first if isinstance(first, RecordsGone) else RebuildError(str(first))) from None
 
     async def verify(self) -> Comparison | None:
         """Compare with the live generation, both at the same positions; None if it is of another version."""
@@ -216,40 +243,24 @@ class _Builder:
             yield connection
 
     async def _apply_until(self, target: Mapping[tuple[str, int], int]) -> None:
-        start = _by_partition(await self._writer.positions())
-        await self._applier.begin(self._writer, start)
-        async for records in self._source.read(start, _by_partition(target)):
-            before = self._applier.events
-            await self._applier.apply(records)
-            self._note(self._applier.events - before)
-        await self._applier.flush()
+        before = 0
+        async for events in self._strict.advance(self._writer, self._source, _by_partition(target)):
+            self._note(events - before)
+            before = events
+        self._progress.passed_over += self._strict.passed_over
+        self._strict.passed_over = 0
 
     async def _remaining(self, target: Mapping[tuple[str, int], int]) -> int:
         own = await self._writer.positions()
         self._progress.remaining = sum(max(0, until - own.get(place, 0)) for place, until in target.items())
         return self._progress.remaining
 
-    def _note(self, events: int) -> None:
+    def _note(self, events: int, passed_over: int = 0) -> None:
+        self._progress.passed_over += passed_over
         self._progress.events += events
         self._progress.remaining = max(0, self._progress.remaining - events)
         REBUILD_EVENTS.labels(self._projection.name).set(self._progress.events)
         REBUILD_REMAINING.labels(self._projection.name).set(self._progress.remaining)
-
-    async def _expect_known(self, record: ConsumerRecord, reason: str) -> None:
-        known = await self._pool.fetchval(
-            "SELECT true FROM readmodel.dead_letters"
-            " WHERE projection = $1 AND topic = $2 AND partition = $3 AND record_offset = $4",
-            self._projection.name,
-            record.topic,
-            record.partition,
-            record.offset,
-        )
-        if not known:
-            raise RebuildError(
-                f"{record.topic}/{record.partition}@{record.offset} can't be handled, and the live projection did not"
-                f" set it aside: {reason}"
-            )
-        self._progress.passed_over += 1
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """The rebuilds of this process: started, watched and cancelled over HTTP. A rebuild that fails harms nothing else."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,13 @@ from atlas_kafka.fates import describe, retrying
 from atlas_readmodel import generations
 from atlas_readmodel.generations import Generation
 
+from atlas_projector.archived import open_source
+from atlas_projector.builder import RebuildError
 from atlas_projector.live import Live
-from atlas_projector.rebuild import NotIdentical, Progress, RebuildError, rebuild
-from atlas_projector.source import RecordsGone, open_topic_source
+from atlas_projector.rebuild import NotIdentical, Options, Progress, rebuild
+from atlas_projector.side import Selection, build_side
+from atlas_projector.source import RecordsGone, Source
+from atlas_projector.workers import Setup
 
 log = structlog.get_logger(__name__)
 
@@ -35,19 +40,24 @@ class _Run:
 class Rebuilds:
     """At most one rebuild a projection; the last one's outcome stays to be asked for."""
 
-    def __init__(self, pool: asyncpg.Pool, codec: Codec, brokers: str, lives: Mapping[str, Live]) -> None:
+    def __init__(self, pool: asyncpg.Pool, codec: Codec, setup: Setup, lives: Mapping[str, Live]) -> None:
         self._pool = pool
         self._codec = codec
-        self._brokers = brokers
+        self._setup = setup
         self._lives = lives
         self._runs: dict[str, _Run] = {}
 
-    def start(self, name: str, *, verify: bool = False, fresh: bool = False) -> None:
-        """Begin, or go on with, a rebuild. `fresh`: give up an unfinished one first. Raises AlreadyRunning."""
+    def start(
+        self, name: str, *, verify: bool = False, fresh: bool = False, selection: Selection | None = None
+    ) -> None:
+        """Begin, or go on with, a rebuild. `fresh`: give up an unfinished one first. With a `selection`: into its side
+        table, which readers of the projection never see. Raises AlreadyRunning.
+        """
         if self.running(name):
             raise AlreadyRunning(f"{name} is being rebuilt")
         run = self._runs[name] = _Run(Progress())
-        run.task = asyncio.create_task(self._run(name, run, verify, fresh), name=f"rebuild {name}")
+        work = self._swap(name, run, verify, fresh) if selection is None else self._side(name, run, selection)
+        run.task = asyncio.create_task(self._watched(name, run, work), name=f"rebuild {name}")
 
     def running(self, name: str) -> bool:
         """Whether a rebuild of this projection is under way here."""
@@ -122,16 +132,31 @@ class Rebuilds:
         live = await retrying(look, what=f"{name} version", stop=stop)
         return None if live is None else live.version
 
-    async def _run(self, name: str, run: _Run, verify: bool, fresh: bool) -> None:
+    async def _swap(self, name: str, run: _Run, verify: bool, fresh: bool) -> None:
         live = self._lives[name]
-        projection = live.projection
+        if fresh:
+            async with self._pool.acquire() as connection:
+                await generations.discard(connection, name)
+        async with self._source(name) as source:
+            options = Options(verify, self._setup)
+            built = await rebuild(live.projection, self._pool, self._codec, source, run.progress, options)
+        await live.swapped(built.epoch)
+        comparison = built.comparison
+        run.result = _result(name, run.progress, built.rows, comparison.different_rows if comparison else None)
+
+    async def _side(self, name: str, run: _Run, selection: Selection) -> None:
+        projection = self._lives[name].projection
+        async with self._source(name) as source:
+            rows = await build_side(projection, self._pool, self._codec, source, run.progress, selection)
+        run.result = _result(name, run.progress, rows, None) | {"into": selection.into}
+
+    def _source(self, name: str) -> AbstractAsyncContextManager[Source]:
+        setup = self._setup
+        return open_source(setup.brokers, self._lives[name].projection.topics, f"rebuild-{name}", setup.archive)
+
+    async def _watched(self, name: str, run: _Run, work: Coroutine[Any, Any, None]) -> None:
         try:
-            if fresh:
-                async with self._pool.acquire() as connection:
-                    await generations.discard(connection, name)
-            async with open_topic_source(self._brokers, projection.topics, f"rebuild-{name}") as source:
-                built = await rebuild(projection, self._pool, self._codec, source, run.progress, verify=verify)
-            await live.swapped(built.epoch)
+            await work
         except asyncio.CancelledError:
             run.state = "cancelled"
             log.warning("rebuild cancelled", projection=name, events=run.progress.events)
@@ -142,10 +167,8 @@ class Rebuilds:
                 run.result = _result(name, run.progress, error.comparison.rows, error.comparison.different_rows)
             log.error("rebuild failed", projection=name, error=run.error, exc_info=error)
         else:
-            comparison = built.comparison
-            run.result = _result(name, run.progress, built.rows, comparison.different_rows if comparison else None)
             run.state = "done"
-            log.info("rebuilt", **run.result)
+            log.info("rebuilt", **(run.result or {}))
 
 
 def _result(name: str, progress: Progress, rows: int, different_rows: int | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from atlas_readmodel.generations import NoSuchGeneration
 
 from atlas_projector.live import Live
 from atlas_projector.rebuilds import AlreadyRunning, Rebuilds
+from atlas_projector.side import Selection
 
 EVENT_EVERY_S = 0.5
 
@@ -28,12 +29,7 @@ def projection_routes(pool: asyncpg.Pool, lives: Mapping[str, Live], rebuilds: R
         return _json({"projections": [_entry(live, rebuilds, rows) for live in lives.values()]})
 
     async def start(request: web.Request) -> web.Response:
-        name = _name(request, lives)
-        try:
-            rebuilds.start(name, verify=_flag(request, "verify"), fresh=_flag(request, "fresh"))
-        except AlreadyRunning as error:
-            return _problem(409, str(error))
-        return _json(rebuilds.state(name), status=202)
+        return _start(request, _name(request, lives), rebuilds)
 
     async def progress(request: web.Request) -> web.StreamResponse:
         name = _name(request, lives)
@@ -65,6 +61,17 @@ def projection_routes(pool: asyncpg.Pool, lives: Mapping[str, Live], rebuilds: R
         web.delete("/projections/{name}/rebuild", cancel),
         web.post("/projections/{name}/rollback", rollback),
     ]
+
+
+def _start(request: web.Request, name: str, rebuilds: Rebuilds) -> web.Response:
+    try:
+        selection = _selection(request)
+        rebuilds.start(name, verify=_flag(request, "verify"), fresh=_flag(request, "fresh"), selection=selection)
+    except ValueError as error:
+        return _problem(400, str(error))
+    except AlreadyRunning as error:
+        return _problem(409, str(error))
+    return _json(rebuilds.state(name), status=202)
 
 
 async def _stream(request: web.Request, rebuilds: Rebuilds, name: str) -> web.StreamResponse:
@@ -100,6 +107,20 @@ def _name(request: web.Request, lives: Mapping[str, Live]) -> str:
         body = {"title": f"there is no projection {name}", "status": 404, "known": sorted(lives)}
         raise web.HTTPNotFound(text=orjson.dumps(body).decode(), content_type="application/problem+json")
     return name
+
+
+def _selection(request: web.Request) -> Selection | None:
+    """What of the history, into which side table. Raises ValueError."""
+    query = request.query
+    if "into" not in query:
+        given = [name for name in ("until_ms", "key", "type") if name in query]
+        if given:
+            raise ValueError(f"{given[0]}: readers would get a part of the rows; name a side table with `into`")
+        return None
+    until = query.get("until_ms")
+    if until is not None and not until.isdigit():
+        raise ValueError(f"until_ms: {until!r} is not a time in epoch milliseconds")
+    return Selection(query["into"], None if until is None else int(until), query.get("key"), query.get("type"))
 
 
 def _flag(request: web.Request, name: str) -> bool:

@@ -1,15 +1,42 @@
 """Where a rebuild reads from: anything that gives the records between two positions."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import ConsumerRecord
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.topic_ids import topic_ids
 
 Positions = Mapping[TopicPartition, int]
-Batches = AsyncIterator[dict[TopicPartition, list[ConsumerRecord]]]
+
+
+class Record(Protocol):
+    """What is read of a record, whether Kafka or the archive gave it. `timestamp` in epoch milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Waited(NamedTuple):
+    """A record that had been parked."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+Batches = AsyncIterator[Mapping[TopicPartition, Sequence[Record]]]
 
 MAX_RECORDS = 2500
 POLL_MS = 500
@@ -17,6 +44,13 @@ POLL_MS = 500
 
 class RecordsGone(Exception):
     """The source does not hold every record that the rebuild needs."""
+
+
+def from_offset(batch: Sequence[Record], offset: int) -> Sequence[Record]:
+    """Those at or after the offset, of records in offset order."""
+    if not batch or batch[0].offset >= offset:
+        return batch
+    return [record for record in batch if record.offset >= offset]
 
 
 class Source(Protocol):
@@ -38,7 +72,15 @@ class TopicSource:
 
     async def partitions(self) -> frozenset[TopicPartition]:
         """Every partition of the topics, as the brokers know them now."""
-        return frozenset(await topic_ranges(self._consumer, self._topics))
+        return frozenset(await self.ranges())
+
+    async def ranges(self) -> Mapping[TopicPartition, tuple[int, int]]:
+        """First and end offset of every partition."""
+        return await topic_ranges(self._consumer, self._topics)
+
+    async def incarnations(self) -> Mapping[str, str]:
+        """Kafka's id of each topic."""
+        return await topic_ids(self._consumer._client, self._topics)
 
     async def read(self, start: Positions, until: Positions) -> Batches:
         """See Source. A partition has ended when the consumer's position is at `until`, whatever is there."""
@@ -46,7 +88,7 @@ class TopicSource:
         waiting = {partition for partition, end in until.items() if start.get(partition, 0) < end}
         if not waiting:
             return
-        ranges = await topic_ranges(consumer, self._topics)
+        ranges = await self.ranges()
         for partition in waiting:
             _check_held(partition, ranges.get(partition, (0, 0)), start.get(partition, 0), until[partition])
         consumer.assign(list(waiting))
@@ -69,7 +111,7 @@ def _check_held(partition: TopicPartition, held: tuple[int, int], start: int, un
     if first > start:
         raise RecordsGone(
             f"{place} begins at offset {first} and the rebuild needs it from {start}: retention deleted the records"
-            " between; the topic alone can't give the same rows"
+            " between, and the archive does not have them either"
         )
     if end < until:
         raise RecordsGone(f"{place} ends at offset {end}, the live rows are of {until}: the topic was made anew")

@@ -16,15 +16,16 @@ from atlas_relay.protocol import Caution, Refused, rows_to_park, was_sent
 class Store(Protocol):
     """The outbox as a pump sees it; atlas_outbox.reader.Reader says what each promises."""
 
-    async def claim(
-        self, wants: Sequence[Want], *, max_bytes: int, token: UUID, transactional_id: str | None
-    ) -> Claim: ...
+    async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim: ...
+    async def pledge(
+        self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
+    ) -> set[int]: ...
     async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]: ...
     async def forget(self, epochs: Mapping[int, int], token: UUID) -> set[int]: ...
     async def delete(self, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]: ...
     async def pending(self, groups: Collection[int]) -> list[Pending]: ...
     async def states(self, groups: Collection[int]) -> dict[int, LeaseState]: ...
-    async def park(self, lease: tuple[int, int, int], token: UUID, errors: Mapping[int, str | None]) -> bool: ...
+    async def park(self, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool: ...
     async def parked_keys(self, group: int) -> dict[Key, int]: ...
 
 
@@ -35,6 +36,7 @@ class Channel(Protocol):
 
     async def learn(self, topics: Collection[str]) -> None: ...
     def forget_missing(self) -> None: ...
+    def suspects(self, rows: Sequence[Row]) -> bool: ...
     def reason_against(self, row: Row) -> str | None: ...
     async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]: ...
     async def send(self, rows: Sequence[Row], token: UUID) -> None: ...
@@ -85,41 +87,56 @@ class Pump:
     async def cycle(self) -> bool:
         """Move one batch; False when there was nothing to move.
 
-        1. Claim: the visible rows become each group's pending batch, durably, in one transaction.
-        2. Send: one Kafka transaction with the records and a mark with the batch's token for each group.
-        3. Finish: the rows and the pending batches are deleted in one transaction.
+        1. Claim: read each group's first visible rows, and set those aside that can't be sent.
+        2. Pledge: the rest become each group's pending batch, durably, in one transaction.
+        3. Send: one Kafka transaction with the records and a mark with the batch's token for each group.
+        4. Finish: the rows and the pending batches are deleted in one transaction.
 
-        A crash after 1 leaves a batch that `adopt` forgets, after 2 one that it finishes. At least once, there are
-        no pending batches and no marks, and a crash after 2 sends the rows again.
+        A crash after 2 leaves a batch that `adopt` forgets, after 3 one that it finishes. At least once, there are
+        no pending batches and no marks, and a crash after 3 sends the rows again.
         """
-        token, wanted = uuid4(), set(self.groups)
-        claim = await self._claim(token)  # 1
+        wanted = set(self.groups)
+        claim = await self._claim()  # 1
         if not claim.rows:
             # A group that did not match may have rows as it is known now.
             return not wanted <= set(claim.groups)
         rows = claim.rows
         await self.channel.learn({row[3] for row in rows})
-        parked = {group: state.parked for group, state in self.groups.items() if state.parked}
-        aside = rows_to_park(rows, parked, self.channel.reason_against)
-        if aside:
-            await self._park(aside, token, {row[0] for row in rows})
+        if aside := self._aside(rows):
+            await self._park(aside)
             return True
-        await self._send(rows, token)  # 2
-        await self._finish(rows, token)  # 3
-        self.caution.arrived()
+        token = uuid4()
+        rows = await self._pledge(rows, token)  # 2
+        if rows:
+            await self._send(rows, token)  # 3
+            await self._finish(rows, token)  # 4
+            self.caution.arrived()
         return True
 
-    async def _claim(self, token: UUID) -> Claim:
+    async def _claim(self) -> Claim:
         rows_each = max(1, self.caution.rows // max(1, len(self.groups)))
         wants = [Want(group, state.epoch, state.revision, rows_each) for group, state in self.groups.items()]
-        claim = await self.store.claim(
-            wants,
-            max_bytes=max(1, self.max_bytes // max(1, len(wants))),
-            token=token,
-            transactional_id=self.channel.transactional_id,
-        )
+        claim = await self.store.claim(wants, max_bytes=max(1, self.max_bytes // max(1, len(wants))))
         await self._reconcile(set(self.groups) - set(claim.groups))
         return claim
+
+    def _aside(self, rows: Sequence[Row]) -> dict[int, dict[int, str | None]]:
+        parked = {group: state.parked for group, state in self.groups.items() if state.parked}
+        if not parked and not self.channel.suspects(rows):
+            return {}
+        return rows_to_park(rows, parked, self.channel.reason_against)
+
+    async def _pledge(self, rows: Sequence[Row], token: UUID) -> Sequence[Row]:
+        """The rows that may be sent: those of groups that are still as they were when the rows were claimed."""
+        if self.channel.transactional_id is None:
+            return rows
+        groups = {row[0] for row in rows}
+        leases = {group: (self.groups[group].epoch, self.groups[group].revision) for group in groups}
+        pledged = await self.store.pledge(leases, rows, (token, self.channel.transactional_id))
+        if pledged == groups:
+            return rows
+        await self._reconcile(groups - pledged)
+        return [row for row in rows if row[0] in pledged]
 
     async def _send(self, rows: Sequence[Row], token: UUID) -> None:
         try:
@@ -142,14 +159,13 @@ class Pump:
         BATCHES.inc()
         self.drop(set(epochs) - held)
 
-    async def _park(self, aside: Mapping[int, Mapping[int, str | None]], token: UUID, claimed: set[int]) -> None:
-        """Park rows and give the whole batch up, unsent: what is left of it is claimed again."""
+    async def _park(self, aside: Mapping[int, Mapping[int, str | None]]) -> None:
+        """Park rows and give the whole claim up: what is left of it is claimed again."""
         for group, errors in aside.items():
             state = self.groups[group]
-            if await self.store.park((group, state.epoch, state.revision), token, errors):
+            if await self.store.park((group, state.epoch, state.revision), errors):
                 self.caution.parked(errors)
                 PARKED.inc(len(errors))
-        await self.store.forget(self._epochs(claimed), token)
         await self._load(self._epochs(set(aside)))
 
     async def _reconcile(self, changed: set[int]) -> None:

@@ -80,6 +80,10 @@ class Sender:
         """See Topics.forget_missing."""
         self._topics.forget_missing()
 
+    def suspects(self, rows: Sequence[Row]) -> bool:
+        """Whether there may be a reason against any of them: quicker than to ask for each."""
+        return bool(self._caution.condemned) or self._topics.suspects(rows)
+
     def reason_against(self, row: Row) -> str | None:
         """Why the row must not be sent, or None."""
         return self._caution.condemned.get(row[1]) or self._topics.reason_against(row)

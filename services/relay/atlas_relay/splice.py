@@ -6,6 +6,7 @@ section as they are.
 """
 
 import struct
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
@@ -23,7 +24,7 @@ _MAGIC = 2
 # Attributes and the difference to the batch's timestamp: every record of a batch is stamped with the same moment.
 _PLAIN = b"\x00\x00"
 _NULL = b"\x01"
-RECORD_OVERHEAD_BYTES = 16
+_SIZE_BYTES_MAX = 5  # a varint of 32 bits
 
 
 class SplicedBatch:
@@ -40,22 +41,34 @@ class SplicedBatch:
         self._state = (-1, -1, -1)
         self._built: bytes | None = None
 
-    def add(self, row_id: int, key: bytes, value: bytes | None, headers: bytes) -> None:
-        """Append a record; `headers` is a packed header section."""
-        small = _varints()
-        place, key_length = len(self.ids), len(key)
-        offset = small[place] if place < len(small) else varint(place)
-        key_size = small[key_length] if key_length < len(small) else varint(key_length)
-        if value is None:
-            value_size, value = _NULL, b""
-        else:
-            value_length = len(value)
-            value_size = small[value_length] if value_length < len(small) else varint(value_length)
-        body = 2 + len(offset) + len(key_size) + key_length + len(value_size) + len(value) + len(headers)
-        size = small[body] if body < len(small) else varint(body)
-        self._parts += (size, _PLAIN, offset, key_size, key, value_size, value, headers)
-        self.bytes += len(size) + body
-        self.ids.append(row_id)
+    def fill(self, rows: Sequence[Row], first: int, limit_bytes: int, limit_rows: int) -> int:
+        """Append rows from number `first` on until the batch is full; at least one while it is empty.
+
+        The number of the next row. One loop that calls nothing, because it runs for every row.
+        """
+        small, starts, parts, ids = _varints(), _starts(), self._parts, self.ids
+        many, place, total = len(small), len(ids), self.bytes
+        begun = place
+        for number in range(first, len(rows)):
+            _group, row_id, _hash, _topic, key, value, headers = rows[number]
+            key_length = len(key)
+            key_size = small[key_length] if key_length < many else varint(key_length)
+            if value is None:
+                value, value_length, value_size = b"", 0, _NULL
+            else:
+                value_length = len(value)
+                value_size = small[value_length] if value_length < many else varint(value_length)
+            start = starts[place] if place < many else _PLAIN + varint(place)
+            body = len(start) + len(key_size) + key_length + len(value_size) + value_length + len(headers)
+            if place and (total + body + _SIZE_BYTES_MAX > limit_bytes or place >= limit_rows):
+                break
+            size = small[body] if body < many else varint(body)
+            parts += (size, start, key_size, key, value_size, value, headers)
+            total += len(size) + body
+            ids.append(row_id)
+            place += 1
+        self.bytes = total
+        return first + place - begun
 
     def record_count(self) -> int:
         """Records in the batch."""
@@ -92,10 +105,15 @@ def _varints() -> tuple[bytes, ...]:
     return tuple(varint(number) for number in range(1 << 14))
 
 
+@cache
+def _starts() -> tuple[bytes, ...]:
+    return tuple(_PLAIN + offset for offset in _varints())
+
+
 def mark_batch(group: int, token: bytes, timestamp_ms: int) -> SplicedBatch:
     """The progress mark of one group."""
     batch = SplicedBatch(timestamp_ms, transactional=True)
-    batch.add(0, str(group).encode(), token, NO_HEADERS)
+    batch.fill([(group, 0, 0, "", str(group).encode(), token, NO_HEADERS)], 0, sys.maxsize, 1)
     return batch
 
 
@@ -111,23 +129,30 @@ def pack(
 
     The partition is the row's key hash modulo the number of partitions: what every client with Java's default does.
     """
-    packed: dict[TopicPartition, list[SplicedBatch]] = {}
-    counts: dict[str, tuple[int, int]] = {}
-    for _group, row_id, key_hash, topic, key, value, headers in rows:
-        if topic not in counts:
-            counts[topic] = partitions(topic), wire_bytes(topic)
-        count, limit = counts[topic]
-        target = (topic, key_hash % count)
-        batches = packed.get(target)  # equal to, and quicker than, a TopicPartition
-        if batches is None:
-            batches = packed[TopicPartition(*target)] = [new_batch()]
-        batch = batches[-1]
-        size = len(key) + len(value or b"") + len(headers) + RECORD_OVERHEAD_BYTES
-        if batch.ids and (batch.bytes + size > limit or len(batch.ids) >= wire_rows):
-            batch = new_batch()
-            batches.append(batch)
-        batch.add(row_id, key, value, headers)
-    return packed
+    counts: dict[str, int] = {}
+    shares: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        topic = row[3]
+        count = counts.get(topic)
+        if count is None:
+            count = counts[topic] = partitions(topic)
+        target = (topic, row[2] % count)
+        share = shares.get(target)
+        if share is None:
+            share = shares[target] = []
+        share.append(row)
+    return {TopicPartition(*t): _batches(share, wire_bytes(t[0]), wire_rows, new_batch) for t, share in shares.items()}
+
+
+def _batches(
+    rows: Sequence[Row], limit_bytes: int, limit_rows: int, new_batch: Callable[[], SplicedBatch]
+) -> list[SplicedBatch]:
+    batches, place = [], 0
+    while place < len(rows):
+        batch = new_batch()
+        place = batch.fill(rows, place, limit_bytes, limit_rows)
+        batches.append(batch)
+    return batches
 
 
 def ids_of(batches: Sequence[SplicedBatch]) -> list[int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from aiokafka.client import AIOKafkaClient
 from atlas_kafka.fates import Transient
@@ -38,6 +38,11 @@ class Topics:
     def forget_missing(self) -> None:
         """Look again: an operator may have made the topic before sending rows again."""
         self._missing.clear()
+
+    def suspects(self, rows: Sequence[Row]) -> bool:
+        """Whether there is a reason against any of them."""
+        limit = self._max_record_bytes
+        return bool(self._missing) or any(len(row[4]) + len(row[5] or b"") + len(row[6]) > limit for row in rows)
 
     def reason_against(self, row: Row) -> str | None:
         """Why the row can't be sent as far as can be told without trying; its topic has been learned."""

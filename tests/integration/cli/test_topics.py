@@ -47,7 +47,7 @@ async def test_create_makes_what_is_missing_and_may_be_repeated(
         # In a thread: the command has an event loop of its own.
         result = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--json"], catch_exceptions=False)
         row = next(row for row in json.loads(result.stdout) if row["topic"] == fresh)
-        return row["records"], row["dead_letters"]
+        return row["offsets"], row["dead_letters"]
 
     assert await held() == (None, None)
     try:

@@ -1,8 +1,17 @@
 """send_all against a real broker."""
 
+import asyncio
+import uuid
+
+from aiokafka import AIOKafkaProducer
+from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.groups import open_reader
 from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge, open_producer, partition_for, send_all
-from atlas_local.testing import MakeTopic, Servers
+from atlas_local.testing import MakeTopic, Servers, ServerSet
+from atlas_local.waiting import wait_until
+
+# aiokafka's producer gives a batch ten seconds to find a leader, unless told otherwise.
+OUTAGE_S = 12
 
 
 async def _read(servers: Servers, topic: str, count: int) -> list[tuple[int, int, bytes | None, bytes | None]]:
@@ -75,3 +84,28 @@ async def test_an_unknown_partition_fails_alone(servers: Servers, make_topic: Ma
         bad, good = await send_all(producer, [Outgoing(topic, b"a", b"1", partition=9), Outgoing(topic, b"b", b"2")])
     assert isinstance(bad, Exception)
     assert good == Delivery(topic, 0, 0)
+
+
+async def test_an_outage_longer_than_any_time_out_leaves_the_producer_whole(private_servers: ServerSet) -> None:
+    """What is sent while the broker stops, and while it is away, arrives once; and so does what is sent after."""
+    brokers, topic = private_servers.servers.kafka_brokers, f"test.{uuid.uuid4().hex[:12]}"
+    await ensure_topics(brokers, [TopicSpec(topic, 4, {})])
+    results: list[Delivery | Exception] = []
+    stop = asyncio.Event()
+
+    async def send_on(producer: AIOKafkaProducer) -> None:
+        while not stop.is_set():
+            results.extend(await send_all(producer, [Outgoing(topic, b"%d" % key, b"v") for key in range(100)]))
+
+    async with open_producer(brokers, "test") as producer, asyncio.TaskGroup() as tasks:
+        tasks.create_task(send_on(producer))
+        await wait_until("records to be acknowledged", lambda: results)
+        await private_servers.kafka.stop()
+        await asyncio.sleep(OUTAGE_S)
+        await private_servers.kafka.start()
+        before = len(results)
+        await wait_until("records to be acknowledged again", lambda: len(results) > before + 1000, 30)
+        stop.set()
+    delivered = [(result.partition, result.offset) for result in results if isinstance(result, Delivery)]
+    assert len(delivered) == len(results), {str(result) for result in results if isinstance(result, Exception)}
+    assert len(set(delivered)) == len(results)

@@ -3,6 +3,8 @@ import pytest
 from atlas_outbox.headers import unpack_headers
 from atlas_outbox.shards import shard_of
 from atlas_outbox.writer import OutboxRecord, append, append_many
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +22,8 @@ async def connection(database):
 
 async def test_a_row_holds_what_was_appended(connection):
     async with connection.transaction():
-        row_id = await append(connection, record(1))
+        event_id, row_id = await append(connection, record(1))
+    assert event_id == "1"
     row = await connection.fetchrow("SELECT * FROM outbox.records")
     assert row["id"] == row_id
     assert (row["topic"], row["key"], row["value"]) == ("users.events", b"user-1", b"\x00value")
@@ -30,9 +33,9 @@ async def test_a_row_holds_what_was_appended(connection):
 
 async def test_many_rows_get_ids_in_their_order(connection):
     async with connection.transaction():
-        ids = await append_many(connection, [record(n) for n in range(500)])
+        written = await append_many(connection, [record(n) for n in range(500)])
     rows = await connection.fetch("SELECT id, key FROM outbox.records ORDER BY id")
-    assert [row["id"] for row in rows] == ids
+    assert [row["id"] for row in rows] == [row_id for _event_id, row_id in written]
     assert [row["key"] for row in rows] == [f"user-{n}".encode() for n in range(500)]
 
 
@@ -60,3 +63,33 @@ async def test_outside_a_transaction_it_refuses(connection):
         await append(connection, record(1))
     with pytest.raises(RuntimeError, match="inside the transaction"):
         await append_many(connection, [record(1)])
+
+
+@pytest.fixture
+async def engine(database):
+    engine = create_async_engine(database.replace("postgresql://", "postgresql+asyncpg://"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("kind", [AsyncConnection, AsyncSession])
+@pytest.mark.parametrize("commits", [True, False])
+async def test_inside_a_transaction_of_sqlalchemy(connection, engine, kind, commits):
+    await connection.execute("CREATE TABLE entity (name text)")
+    async with kind(engine) as caller:
+        with pytest.raises(RuntimeError, match="inside the transaction"):
+            await append(caller, record(1))
+        await caller.execute(text("INSERT INTO entity VALUES ('one')"))
+        first = await append(caller, record(1))
+        many = await append_many(caller, [record(n) for n in range(2, 50)])
+        assert await connection.fetchval("SELECT count(*) FROM outbox.records") == 0
+        await (caller.commit() if commits else caller.rollback())
+    rows = await connection.fetch("SELECT id, key FROM outbox.records ORDER BY id")
+    expected = [(row_id, f"user-{n}".encode()) for n, (_event, row_id) in enumerate([first, *many], 1)]
+    assert [tuple(row) for row in rows] == (expected if commits else [])
+    assert await connection.fetchval("SELECT count(*) FROM entity") == int(commits)
+
+
+async def test_a_record_without_an_event_id_has_none(connection):
+    async with connection.transaction():
+        assert (await append(connection, OutboxRecord("t", b"k", b"v"))).event_id is None

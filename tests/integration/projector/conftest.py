@@ -22,6 +22,7 @@ from atlas_local.waiting import wait_until
 from atlas_projector.live import Live
 from atlas_projector.projection import Projection
 from atlas_projector.rebuilds import Rebuilds
+from atlas_projector.workers import Setup
 from atlas_readmodel.cache import Cache, open_cache
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
@@ -47,9 +48,14 @@ class Rig:
     def live(self, projection: Projection) -> Live:
         return Live(projection, self.pool, self.cache, self.codec, DeadLetters(self.producer))
 
+    @property
+    def setup(self) -> Setup:
+        """What rebuild workers are told; without an archive."""
+        return Setup(self.servers.kafka_brokers, self.dsn, str(SCHEMAS), None, workers=0)
+
     def rebuilds(self, *lives: Live) -> Rebuilds:
         named = {live.projection.name: live for live in lives}
-        return Rebuilds(self.pool, self.codec, self.servers.kafka_brokers, named)
+        return Rebuilds(self.pool, self.codec, self.setup, named)
 
     @asynccontextmanager
     async def running(

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
+from atlas_projector.builder import RebuildError
 from atlas_projector.live import OtherVersion
 from atlas_projector.projection import Projection, Value
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
-from atlas_projector.rebuild import NotIdentical, Progress, RebuildError, Rebuilt, rebuild
+from atlas_projector.rebuild import NotIdentical, Options, Progress, Rebuilt, rebuild
 from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
 from atlas_readmodel.reader import Reader
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 async def run(rig: "Rig", projection: Projection, *, verify: bool = True, progress: Progress | None = None) -> Rebuilt:
     async with open_topic_source(rig.servers.kafka_brokers, projection.topics, "test-rebuild") as source:
-        return await rebuild(projection, rig.pool, rig.codec, source, progress or Progress(), verify=verify)
+        return await rebuild(projection, rig.pool, rig.codec, source, progress or Progress(), Options(verify))
 
 
 async def projected(rig: "Rig", projection: Projection) -> None:

@@ -1,12 +1,14 @@
 """Positions and rows in one transaction, on the real database."""
 
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 from atlas_readmodel import generations
+from atlas_readmodel.parking import Decision, Parked, Ruling, State, note_failure
 from atlas_readmodel.table import ReadModel, Table
-from atlas_readmodel.writer import COPY_FROM_ROWS, Advance, Batch, DeadLetter, Fenced, Writer
+from atlas_readmodel.writer import COPY_FROM_ROWS, Advance, Batch, Fenced, Writer
 
 pytestmark = pytest.mark.integration
 Pool = asyncpg.Pool
@@ -94,12 +96,44 @@ async def test_a_write_that_waits_for_the_swap_sees_what_it_did(pool: Pool, writ
     assert await pool.fetchval("SELECT count(*) FROM readmodel.things_g1") == 0
 
 
-async def test_records_set_aside_are_remembered_once(pool: Pool, writer: Writer) -> None:
-    letter = DeadLetter("things.events", 0, 0, "not an event")
-    await writer.write(Batch([advance(0, 1)], {}, [letter]))
-    await writer.write(Batch([advance(1, 2)], {}, [letter]))
-    stored = await pool.fetch("SELECT topic, partition, record_offset, error FROM readmodel.dead_letters")
-    assert [tuple(row) for row in stored] == [("things.events", 0, 0, "not an event")]
+def waits(offset: int, state: State = State.DEAD) -> Parked:
+    headers = (("ce_type", b"x"), ("empty", None))
+    return Parked("things.events", 0, offset, b"k", b"\x00v", headers, 5, state, "not an event")
+
+
+async def test_what_waits_is_kept_whole_and_let_go(writer: Writer) -> None:
+    dead, behind = waits(0), waits(1, State.BEHIND)
+    ruling = Ruling(dead.place, Decision.SET_ASIDE, "not an event")
+    await writer.write(Batch([advance(0, 2)], {}, [dead, behind], rulings=[ruling]))
+    found = await writer.waiting([("things.events", 0)])
+    assert [replace(record, parked_at_ms=0) for record in found.records] == [dead, behind]
+    assert all(record.parked_at_ms > 0 for record in found.records)
+    assert found.rulings == {dead.place: Decision.SET_ASIDE}
+    await writer.write(Batch([advance(2, 2)], {}, released=[dead.place]))
+    found = await writer.waiting([("things.events", 0)])
+    assert [record.offset for record in found.records] == [1]
+    assert found.rulings == {}
+
+
+async def test_a_decision_replaces_the_one_before(writer: Writer) -> None:
+    place = waits(0).place
+    for decision in (Decision.SET_ASIDE, Decision.DROPPED):
+        await writer.write(Batch([], {}, rulings=[Ruling(place, decision, "why")]))
+    assert (await writer.waiting([])).rulings == {place: Decision.DROPPED}
+
+
+async def test_what_is_asked_for_comes_with_all_of_its_key(pool: Pool, writer: Writer) -> None:
+    await writer.write(Batch([advance(0, 3)], {}, [waits(0), waits(2, State.BEHIND), replace(waits(1), key=b"other")]))
+    assert await writer.requests() == []
+    await pool.execute("UPDATE readmodel.parked SET request = 'retry' WHERE record_offset = 0")
+    ((first, second),) = await writer.requests()
+    assert (first.offset, first.request, second.offset, second.request) == (0, "retry", 2, None)
+
+
+async def test_failures_are_counted(pool: Pool, writer: Writer) -> None:
+    place = waits(4).place
+    assert [await note_failure(pool, MODEL.name, place, "boom") for _ in range(2)] == [1, 2]
+    assert (await writer.waiting([])).failures == {place: 2}
 
 
 async def test_positions_begin_once(writer: Writer) -> None:

@@ -88,7 +88,8 @@ class Outbox:
     async def commit(self, *items: tuple[str, int], topic: str | None = None) -> list[int]:
         """Commit one row for each (key, number)."""
         async with self.connection.transaction():
-            return await append_many(self.connection, [self.record(*item, topic=topic) for item in items])
+            written = await append_many(self.connection, [self.record(*item, topic=topic) for item in items])
+        return [row_id for _event_id, row_id in written]
 
     def record(self, key: str, number: int, topic: str | None = None) -> OutboxRecord:
         """The record that `commit` writes."""

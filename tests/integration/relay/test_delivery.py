@@ -79,7 +79,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(outbox, each_deliv
         async with run_relay(each_delivery):
             transaction = late.transaction()
             await transaction.start()
-            first = await append(late, outbox.record("late", 1))
+            first = (await append(late, outbox.record("late", 1))).row_id
             ids = await outbox.commit(*[(f"k{n}", n) for n in range(300)])
             assert first < min(ids)
             await outbox.delivered.until([(f"k{n}", n) for n in range(300)])

@@ -30,7 +30,7 @@ async def http(settings, pool):
 
 async def append_value(outbox, key: str, value: bytes, topic: str | None = None) -> int:
     async with outbox.connection.transaction():
-        return await append(outbox.connection, OutboxRecord(topic or outbox.topic, key.encode(), value))
+        return (await append(outbox.connection, OutboxRecord(topic or outbox.topic, key.encode(), value))).row_id
 
 
 async def parked(outbox) -> list[tuple[str, str | None]]:

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from atlas_kafka.fates import Transient
 from atlas_outbox import leases
-from atlas_outbox.batches import Want, claim, finish
+from atlas_outbox.batches import Want, claim, finish, pledge
 from atlas_outbox.reader import Reader
 from atlas_outbox.session import open_session
 from atlas_relay.protocol import Caution
@@ -49,7 +49,7 @@ class Owner:
         await self.pump.adopt(self.epochs)
 
     def crash_at(self, step: str) -> None:
-        """1: after the claim. 2: records and marks are sent, no commit. 3: committed, rows still there."""
+        """1: after the pledge. 2: records and marks are sent, no commit. 3: committed, rows still there."""
         if step == "1":
             self.sender.send = _crash
         elif step == "2":
@@ -116,8 +116,9 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     await outbox.commit(*ITEMS)
     stale = await owner("stale")
     await stale.take()
-    claimed = await stale.pump._claim(token := uuid4())
+    claimed = await stale.pump._claim()
     assert len(claimed.rows) == len(ITEMS)
+    await stale.pump._pledge(claimed.rows, token := uuid4())
     await stale.sender.learn({outbox.topic})
 
     heir = await owner("heir")
@@ -130,9 +131,12 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     await outbox.commit(*more)
     rows = await outbox.count("records")
     wants = [Want(group, epoch, 0, 100) for group, epoch in stale.epochs.items()]
-    again = await claim(stale.connection, wants, max_bytes=1 << 20, token=uuid4(), transactional_id="stale")
+    again = await claim(stale.connection, wants, max_bytes=1 << 20)
     assert (list(again.rows), set(again.groups)) == ([], set())
-    heirs = await heir.pump._claim(token := uuid4())
+    heirs = await heir.pump._claim()
+    as_stale = {group: (epoch, 0) for group, epoch in stale.epochs.items()}
+    assert await pledge(stale.connection, as_stale, heirs.rows, (uuid4(), "stale")) == set()
+    await heir.pump._pledge(heirs.rows, token := uuid4())
     assert await finish(stale.connection, stale.epochs, token) == set()
     assert await outbox.count("records") == rows
 

@@ -56,12 +56,16 @@ class Gateway:
     def __init__(self) -> None:
         self.requests: list[int] = []
         self.status: int | None = None
+        self.failures = 0
+        self.keys: list[str] = []
 
     async def post(self, request: web.Request) -> web.Response:
         assert request.content_type == "application/x-ndjson"
         records = [orjson.loads(line) for line in (await request.read()).splitlines()]
         self.requests.append(len(records))
-        if self.status is not None:
+        self.keys.append(request.headers["Idempotency-Key"])
+        if self.status is not None and self.failures:
+            self.failures -= 1
             return web.json_response({"title": "Unavailable", "detail": "Kafka is away"}, status=self.status)
         fault = {"path": "/value", "found": "nothing", "expected": "object"}
         results = [
@@ -105,9 +109,29 @@ async def test_refused_and_broken_lines_are_reported_with_their_numbers(gateway:
 
 
 async def test_a_request_refused_as_a_whole_says_where_it_stopped(gateway: tuple[Gateway, str]) -> None:
-    gateway[0].status = 503
-    with pytest.raises(CommandError, match=r"503: Kafka is away; line 2 and what follows was not sent"):
+    gateway[0].status, gateway[0].failures = 413, 1
+    with pytest.raises(CommandError, match=r"413: Kafka is away; line 2 and what follows was not sent"):
         await produce(gateway[1], read_lines(io.BytesIO(b'\n{"value": {}}')), lambda _: None)
+
+
+async def test_a_request_without_success_is_posted_again_under_its_key(
+    gateway: tuple[Gateway, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producing, "RETRY_PAUSE_S", 0)
+    monkeypatch.setattr(producing, "CHUNK_RECORDS", 1)
+    gateway[0].status, gateway[0].failures = 503, 2
+    outcome = await produce(gateway[1], read_lines(io.BytesIO(b'{"value": {}}\n{"value": {}}')), lambda _: None)
+    assert outcome == Outcome(succeeded=2)
+    first, *rest = gateway[0].keys
+    assert rest[:2] == [first, first]
+    assert rest[2] != first, "another chunk, another key"
+
+
+async def test_patience_ends(gateway: tuple[Gateway, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producing, "RETRY_FOR_S", 0)
+    gateway[0].status, gateway[0].failures = 503, 1
+    with pytest.raises(CommandError, match=r"503: Kafka is away; line 1 and what follows was not sent"):
+        await produce(gateway[1], read_lines(io.BytesIO(b'{"value": {}}')), lambda _: None)
 
 
 async def test_a_gateway_that_is_away_is_said() -> None:

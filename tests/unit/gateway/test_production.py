@@ -5,14 +5,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
-from atlas_gateway import production
 from atlas_gateway.envelopes import INVALID_RECORD, Refused
 from atlas_gateway.production import Production
 from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge
-
-PRODUCER = cast(AIOKafkaProducer, None)
+from atlas_kafka.shared_producer import SharedProducer
 
 
 def record(number: int) -> Outgoing:
@@ -20,7 +17,7 @@ def record(number: int) -> Outgoing:
 
 
 class Broker:
-    """Stands for send_all: keeps what it was given, answers with offsets or with what `failing` says of a key."""
+    """Stands for the producer: keeps what it was given, answers with offsets or with what `failing` says of a key."""
 
     def __init__(self, failing: dict[bytes, Exception] | None = None) -> None:
         self.sent: list[bytes] = []
@@ -28,7 +25,7 @@ class Broker:
         self.hangs = asyncio.Event()
         self._failing = failing or {}
 
-    async def send_all(self, _producer: Any, records: list[Outgoing]) -> list[Any]:
+    async def send_all(self, records: list[Outgoing]) -> list[Any]:
         self.calls += 1
         if self.hangs.is_set():
             await asyncio.Event().wait()
@@ -50,20 +47,22 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+def broker() -> Broker:
     failing: dict[bytes, Exception] = {
         b"-1": RecordTooLarge(2, 1),
         b"-2": KafkaConnectionError("away"),
         b"-3": MessageSizeTooLargeError(),
         b"-4": ValueError("unheard of"),
     }
-    broker = Broker(failing)
-    monkeypatch.setattr(production, "send_all", broker.send_all)
-    return broker
+    return Broker(failing)
+
+
+def through(broker: Broker, timeout_s: float) -> Production:
+    return Production(cast(SharedProducer, broker), timeout_s)
 
 
 async def test_results_are_in_the_order_of_the_records(broker: Broker) -> None:
-    sending = Production(PRODUCER, 1)
+    sending = through(broker, 1)
     refused = Refused(INVALID_RECORD, "no")
     for start in range(0, 1000, 100):
         await sending.put([record(number) for number in range(start, start + 100)])
@@ -76,7 +75,7 @@ async def test_results_are_in_the_order_of_the_records(broker: Broker) -> None:
 
 
 async def test_groups_that_wait_are_sent_together(broker: Broker) -> None:
-    sending = Production(PRODUCER, 1)
+    sending = through(broker, 1)
     for number in range(8):
         await sending.put([record(number)])
     await sending.finish()
@@ -84,7 +83,7 @@ async def test_groups_that_wait_are_sent_together(broker: Broker) -> None:
 
 
 async def test_each_failure_has_its_kind(broker: Broker) -> None:
-    sending = Production(PRODUCER, 1)
+    sending = through(broker, 1)
     await sending.put([record(number) for number in (1, -1, -2, -3, -4, 2)])
     await sending.finish()
     kinds = [result["error"]["type"].rpartition(":")[2] for result in sending.results if "error" in result]
@@ -93,7 +92,7 @@ async def test_each_failure_has_its_kind(broker: Broker) -> None:
 
 
 async def test_what_follows_a_stall_is_not_waited_for(broker: Broker) -> None:
-    sending = Production(PRODUCER, 0.05)
+    sending = through(broker, 0.05)
     await sending.put([record(0)])
     await until(lambda: bool(broker.sent))
     broker.hangs.set()

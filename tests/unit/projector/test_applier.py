@@ -12,7 +12,8 @@ from atlas_contracts.registry import Registry
 from atlas_projector import applier
 from atlas_projector.applier import Applier
 from atlas_projector.projections.users import USERS
-from atlas_readmodel.writer import Batch, Fenced
+from atlas_projector.source import Record
+from atlas_readmodel.writer import Batch, Fenced, Waits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,9 @@ class MemoryWriter:
         await asyncio.sleep(0)
         return {key: dict(self.rows[key]) for key in keys if key in self.rows}
 
+    async def waiting(self, _partitions: Any) -> Waits:
+        return Waits((), {}, {})
+
     async def write(self, batch: Batch) -> None:
         for _ in range(3):
             await asyncio.sleep(0)
@@ -46,7 +50,7 @@ class MemoryWriter:
             self.rows[key] = row
 
 
-async def never(_record: ConsumerRecord, reason: str) -> None:
+async def never(_place: TopicPartition, _record: Record, reason: str) -> None:
     raise AssertionError(reason)
 
 
@@ -122,7 +126,7 @@ async def test_the_error_of_a_write_comes_with_the_next_call() -> None:
     writer.next_offset = 7
     await under_test.apply({PLACE: records[:1]})
     with pytest.raises(Fenced):
-        await under_test.apply({PLACE: records[1:]})
+        await under_test.flush()
     assert under_test.durable == {PLACE: 0}
     # Begun again from what is durable, nothing is left of what failed.
     writer.next_offset = 0
@@ -136,7 +140,7 @@ async def test_poison_is_reported_before_the_position_passes_it() -> None:
     seen: list[int] = []
     writer = MemoryWriter()
 
-    async def note(bad: ConsumerRecord, reason: str) -> None:
+    async def note(_place: TopicPartition, bad: Record, reason: str) -> None:
         assert writer.next_offset == 0
         assert "not framed Avro" in reason
         seen.append(bad.offset)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from atlas_contracts.events import Meta
-from atlas_projector.fold import Change, Folded, Key, fold, key_getter
+from atlas_projector.fold import Change, Folded, HandlerFailed, Key, fold, key_getter
 from atlas_projector.given import Given, event, given
 from atlas_projector.projection import Projection, Rejected, Row, Value
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
+from atlas_projector.waiting import Waiting
 from atlas_readmodel.table import Table
 from hypothesis import given as over
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ def run(*events: tuple[str, Value], before: dict[Key, Row] | None = None) -> Fol
         Change((value["id"],), COUNTS.handlers[kind], value, Meta("counts.events", 0, offset, 0, None, ()))
         for offset, (kind, value) in enumerate(events)
     ]
-    return fold(COUNTS, changes, (before or {}).get)
+    return fold(COUNTS, changes, (before or {}).get, Waiting(ordered=True))
 
 
 def test_events_of_a_key_are_folded_in_order_into_one_row() -> None:
@@ -76,9 +77,9 @@ def test_a_rejected_event_changes_nothing_and_stops_nothing() -> None:
 
 
 def test_any_other_error_is_raised_with_its_place() -> None:
-    with pytest.raises(KeyError) as raised:
+    with pytest.raises(HandlerFailed, match=r"counts at counts\.events/0@0: KeyError: 'nonsense'") as raised:
         run(("c.Broken", {"id": "a"}))
-    assert raised.value.__notes__ == ["in projection counts at counts.events/0@0"]
+    assert isinstance(raised.value.error, KeyError)
 
 
 def test_rows_before_are_not_changed_in_place() -> None:

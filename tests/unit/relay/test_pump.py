@@ -109,24 +109,32 @@ class ModelStore:
     def __init__(self, postgres: Postgres, faults: Faults) -> None:
         self.postgres, self.faults = postgres, faults
 
-    async def claim(self, wants: Sequence[Want], *, max_bytes: int, token: UUID, transactional_id: str | None) -> Claim:
+    async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim:
         def effect() -> Claim:
             rows, groups = [], set()
             for want in wants:
-                state = (self.postgres.epochs[want.group], self.postgres.revisions[want.group])
-                if state != (want.epoch, want.revision):
-                    continue
-                groups.add(want.group)
-                visible = sorted(r for r in self.postgres.rows.values() if r[0] == want.group)
-                if visible:
-                    assert want.group not in self.postgres.batches, "two pending batches of one group"
-                    claimed = visible[: want.rows]
-                    assert transactional_id is not None
-                    self.postgres.batches[want.group] = (token, transactional_id, [row[1] for row in claimed])
-                    rows += claimed
+                if self._is((want.group, want.epoch, want.revision)):
+                    groups.add(want.group)
+                    rows += sorted(r for r in self.postgres.rows.values() if r[0] == want.group)[: want.rows]
             return Claim(rows, groups)
 
         return await self.faults.step(effect)
+
+    async def pledge(
+        self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
+    ) -> set[int]:
+        def effect() -> set[int]:
+            held = {group for group, lease in leases.items() if self._is((group, *lease))}
+            for group in held:
+                assert group not in self.postgres.batches, "two pending batches of one group"
+                self.postgres.batches[group] = (*batch, [row[1] for row in rows if row[0] == group])
+            return held
+
+        return await self.faults.step(effect)
+
+    def _is(self, lease: tuple[int, int, int]) -> bool:
+        group = lease[0]
+        return (group, self.postgres.epochs[group], self.postgres.revisions[group]) == lease
 
     async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
         return await self.faults.step(lambda: self._end(epochs, token, delete=True))
@@ -154,15 +162,12 @@ class ModelStore:
         epochs, revisions = self.postgres.epochs, self.postgres.revisions
         return await self.faults.step(lambda: {g: LeaseState(g, epochs[g], revisions[g]) for g in groups})
 
-    async def park(self, lease: tuple[int, int, int], token: UUID, errors: Mapping[int, str | None]) -> bool:
+    async def park(self, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool:
         def effect() -> bool:
-            group, epoch, revision = lease
-            if (self.postgres.epochs[group], self.postgres.revisions[group]) != (epoch, revision):
+            if not self._is(lease):
                 return False
             for row_id in errors:
                 self.postgres.parked[row_id] = self.postgres.rows.pop(row_id)
-            if group in self.postgres.batches and self.postgres.batches[group][0] == token:
-                del self.postgres.batches[group]
             return True
 
         return await self.faults.step(effect)
@@ -189,6 +194,9 @@ class ModelChannel:
     async def learn(self, topics: Collection[str]) -> None: ...
 
     def forget_missing(self) -> None: ...
+
+    def suspects(self, rows: Sequence[Row]) -> bool:
+        return any(row[1] in self.caution.condemned for row in rows)
 
     def reason_against(self, row: Row) -> str | None:
         return self.caution.condemned.get(row[1])

@@ -1,10 +1,16 @@
-"""`atlas outbox status | parked | retry | discard`: asked of a relay over HTTP."""
+"""`atlas outbox status | parked | retry | discard`, asked of a relay over HTTP; `backfill`, on the database."""
 
-from typing import Annotated, Any
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+
+if TYPE_CHECKING:
+    from atlas_outbox.backfill import Progress
+
+    from atlas_cli.backfilling import Pace
 
 TIMEOUT_S = 60.0  # sending a million parked rows again takes a while
 
@@ -20,6 +26,7 @@ def register(parent: typer.Typer) -> None:
     group.command("parked")(parked)
     group.command("retry")(retry)
     group.command("discard")(discard)
+    group.command("backfill")(backfill)
     parent.add_typer(group, name="outbox")
 
 
@@ -66,6 +73,60 @@ def discard(
         typer.confirm("Their events will never reach a topic. Delete them?", abort=True)
     answer = _ask("/outbox/parked/discard", choice)
     _say(answer, f"{answer['discarded']} rows are deleted", as_json=as_json)
+
+
+def backfill(
+    table: Annotated[str, typer.Argument(help="schema.table, with a primary key.")],
+    event: Annotated[str, typer.Option(help="The type of the event for each row, like users.UserRegistered.")],
+    maps: Annotated[list[str] | None, typer.Option("--map", help="field=column, where the names differ.")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Rows a transaction.")] = 500,
+    backlog: Annotated[int, typer.Option(min=1, help="Wait while so many rows are unsent.")] = 10_000,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, not where it stopped.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Emit an event for each row that a table has now, beside live traffic; run it again to go on after a stop."""
+    import asyncio
+
+    from atlas_cli.backfilling import Pace, read_columns
+
+    progress = asyncio.run(_backfill(table, event, read_columns(maps or []), Pace(batch, backlog), restart))
+    _say(
+        {"table": table, "event": event, "rows": progress.rows, "finished": progress.finished},
+        f"{progress.rows} rows of {table} have their {event}",
+        as_json=as_json,
+    )
+
+
+async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace", restart: bool) -> "Progress":
+    import asyncpg
+    from atlas_contracts.codec import Codec
+    from atlas_contracts.errors import UnknownSchema
+
+    from atlas_cli.backfilling import EventOfRow, backfill, open_run
+    from atlas_cli.connect import load_registry
+    from atlas_cli.settings import load_settings
+
+    settings = load_settings()
+    registry = load_registry(settings)
+    try:
+        registry.topic_of(event)
+    except UnknownSchema as error:
+        raise CommandError(str(error)) from None
+    try:
+        connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=5)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise CommandError(f"the database does not answer: {error}") from None
+    try:
+        run = await open_run(connection, table, event, anew=restart)
+        progress = await run.progress(connection)
+        async for progress in backfill(
+            connection, run, EventOfRow(registry, Codec(registry), event, run.source, columns), pace
+        ):
+            sys.stderr.write(f"\r{progress.rows} rows")
+        sys.stderr.write("\n")
+        return progress
+    finally:
+        connection.terminate()
 
 
 def _choice(ids: list[int] | None, topic: str | None, everything: bool) -> dict[str, Any]:

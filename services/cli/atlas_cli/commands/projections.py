@@ -22,6 +22,7 @@ def register(parent: typer.Typer) -> None:
     """Add the commands."""
     parent.command("projections")(projections)
     parent.command("rebuild")(rebuild)
+    parent.command("rebuild-into")(rebuild_into)
     parent.command("rollback")(rollback)
 
 
@@ -88,6 +89,37 @@ def rebuild(
             f"{name}: generation {result['to_generation']} is live: {result['rows']:,} rows from"
             f" {result['events']:,} events in {result['seconds']:.1f} s{same}"
         )
+
+
+def rebuild_into(
+    name: Name,
+    into: Annotated[str, typer.Argument(metavar="TABLE", help="The side table, readmodel.TABLE; made anew.")],
+    until: Annotated[str | None, typer.Option(help="Records before this time, RFC 3339.")] = None,
+    key: Annotated[str | None, typer.Option(help="Records of this key.")] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="Events of this type.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Build some of a projection's history into a side table, to look into it; readers keep what they have."""
+    from atlas_cli import rebuilding
+    from atlas_cli.settings import load_settings
+
+    selection = {"into": into, "until_ms": _until_ms(until), "key": key, "type": event_type}
+    chosen = {option: value for option, value in selection.items() if value is not None}
+    with _Watch(name, as_json) as watch:
+        result = asyncio.run(rebuilding.rebuild(load_settings(), name, selection=chosen, on_progress=watch.show))
+    if as_json:
+        print_json(result)
+    else:
+        typer.echo(f"readmodel.{into}: {result['rows']:,} rows from {result['events']:,} events")
+
+
+def _until_ms(until: str | None) -> str | None:
+    from atlas_contracts.timestamps import parse_rfc3339
+
+    try:
+        return None if until is None else str(parse_rfc3339(until))
+    except ValueError as error:
+        raise CommandError(f"--until: {error}") from None
 
 
 def rollback(name: Name, as_json: JsonFlag = False) -> None:

@@ -54,8 +54,8 @@ async def _rows() -> list[dict[str, Any]]:
         {
             "topic": topic.name,
             "partitions": topic.partitions,
-            # From the first offset to the end: transaction markers count too. None: not made yet.
-            "records": held.get(topic.name),
+            # From the first offset to the end: more than the records where transactions left markers. None: not made.
+            "offsets": held.get(topic.name),
             "dead_letters": held.get(topic.dead_letter),
             "retention": describe_retention(topic.retention_ms),
             "events": list(topic.events),

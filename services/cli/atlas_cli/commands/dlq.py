@@ -1,0 +1,110 @@
+"""`atlas dlq ls | show | retry | drop`: records that a projection could not handle, asked of the projector."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+
+# The loop that owns a record looks for what is asked four times a second; one that is away does not.
+SETTLED_WITHIN_S = 15.0
+POLL_S = 0.1
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="A record, as `atlas dlq ls` lists it.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Records, as `atlas dlq ls` lists them.")]
+Of = Annotated[str | None, typer.Option("--projection", help="All records of this projection.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group `dlq`."""
+    group = typer.Typer(
+        help="Records that a projection could not handle, and those that wait for them.", no_args_is_help=True
+    )
+    group.command("ls")(ls)
+    group.command("show")(show)
+    group.command("retry")(retry)
+    group.command("drop")(drop)
+    parent.add_typer(group, name="dlq")
+
+
+def ls(
+    projection: Annotated[str | None, typer.Argument(help="Only this projection.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that wait behind one of their key.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Records that could not be handled or came before an earlier version, with the reason."""
+    query = {**({"projection": projection} if projection else {}), **({"all": "1"} if everything else {})}
+    found = _ask("GET", f"/dead-letters?{urlencode(query)}")
+    rows = [{name: record[name] for name in ("id", "key", "state", "attempts", "error")} for record in found["records"]]
+    print_rows(found["records"] if as_json else rows, as_json=as_json, empty="nothing waits")
+
+
+def show(record: Id, as_json: JsonFlag = False) -> None:
+    """One record whole: its event, headers, and why it waits."""
+    found = _ask("GET", f"/dead-letters/{quote(record, safe='/@')}")
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        if name not in ("headers", "value"):
+            typer.echo(f"{name:14} {'' if value is None else value}")
+    for name, value in found["headers"].items():
+        typer.echo(f"header         {name}: {value}")
+    print_json(found["value"])
+
+
+def retry(ids: Ids = None, projection: Of = None, as_json: JsonFlag = False) -> None:
+    """Handle records again, each with all that waits of its key, in order. Exit code 1 if one fails again."""
+    _settle("retry", ids, projection, as_json)
+
+
+def drop(
+    ids: Ids = None,
+    projection: Of = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Give records up for good; what waited behind them is handled. A rebuild leaves them out as well."""
+    if not yes:
+        typer.confirm("Their events will never be in the read model. Give them up?", abort=True)
+    _settle("drop", ids, projection, as_json)
+
+
+def _settle(what: str, ids: list[str] | None, projection: str | None, as_json: bool) -> None:
+    if bool(ids) == bool(projection):
+        raise CommandError("say which records: ids, or --projection")
+    body = {"ids": ids} if ids else {"projection": projection}
+    asked = _ask("POST", f"/dead-letters/{what}", body)["asked"]
+    if missing := set(ids or ()) - set(asked):
+        raise CommandError(f"{', '.join(sorted(missing))}: no such record waits")
+    failed = _until_settled(asked)
+    if as_json:
+        print_json({"settled": [record for record in asked if record not in failed], "failed": failed})
+    if failed:
+        first, error = next(iter(failed.items()))
+        raise CommandError(f"{len(failed)} of {len(asked)} records failed again, {first}: {error}")
+    if not as_json:
+        typer.echo(f"{len(asked)} records {'handled' if what == 'retry' else 'given up'}")
+
+
+def _until_settled(asked: list[str]) -> dict[str, str]:
+    """Wait for the loops; the records that still wait, with the reason."""
+    deadline = time.monotonic() + SETTLED_WITHIN_S
+    while True:
+        waiting = {record["id"]: record for record in _ask("GET", "/dead-letters?all=1")["records"]}
+        open_ = [record for record in asked if record in waiting]
+        if not any(waiting[record]["request"] for record in open_):
+            return {record: waiting[record]["error"] or "it waits behind another" for record in open_}
+        if time.monotonic() > deadline:
+            raise CommandError(f"no projector took it up in {SETTLED_WITHIN_S:g} s: is the projection running?")
+        time.sleep(POLL_S)
+
+
+def _ask(method: str, path: str, body: Any = None) -> Any:
+    from atlas_cli import rebuilding
+    from atlas_cli.settings import load_settings
+
+    return asyncio.run(rebuilding.ask(load_settings(), method, path, body))

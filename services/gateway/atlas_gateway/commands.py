@@ -1,0 +1,62 @@
+"""What every command does around its own work: once a key, the event beside the state, the nudge after the commit."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+from atlas_contracts.headers import cloud_event_headers
+from atlas_outbox.writer import OutboxRecord, append
+from atlas_runtime.metrics import timed_query
+from atlas_runtime.traces import traceparent
+from pydantic import BaseModel
+
+from atlas_gateway import idempotency
+from atlas_gateway.envelopes import SOURCE
+from atlas_gateway.idempotency import Connection, Effect
+from atlas_gateway.resources import RESOURCES, Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """Which entity an event is of, its version after it (from 1, without gaps), and when it happened (UTC, ms)."""
+
+    subject: str
+    version: int
+    time_ms: int
+
+
+async def run(request: web.Request, body: BaseModel, effect: Effect) -> web.Response:
+    """The transaction of `effect`, then, after its commit, the nudge that lets the relay send within milliseconds.
+
+    With an Idempotency-Key the effect happens once, and a repeat gets the same answer.
+    """
+    resources = request.app[RESOURCES]
+    canonical = orjson.dumps(body.model_dump(include=body.model_fields_set), option=orjson.OPT_SORT_KEYS)
+    once = idempotency.of_request(request, canonical)
+    settings = resources.settings
+    async with asyncio.timeout(settings.gateway_postgres_timeout_s * 2):
+        answer = await idempotency.run(resources.pool, once, effect, settings.gateway_idempotency_ttl_s)
+    resources.waker.nudge()
+    return answer.response()
+
+
+async def emit(connection: Connection, resources: Resources, event_type: str, value: dict[str, Any], of: Of) -> None:
+    """Append an event to the outbox, in the transaction of the state it tells of.
+
+    Hold the entity's row lock: then the order of its events is that of its versions. Raises InvalidEvent when the value
+    does not fit the schema, before anything is written.
+    """
+    headers = cloud_event_headers(
+        event_type=event_type,
+        source=SOURCE,
+        subject=of.subject,
+        time_ms=of.time_ms,
+        sequence=of.version,
+        traceparent=traceparent(),
+    )
+    topic = resources.registry.topic_of(event_type)
+    framed = resources.codec.encode(event_type, value)
+    with timed_query("outbox.append"):
+        await append(connection, OutboxRecord(topic.name, topic.key_of(event_type, value), framed, headers))

@@ -1,0 +1,187 @@
+"""Posting under an Idempotency-Key: each record is on its topic once, also when an attempt was cut off half way.
+
+Kafka and PostgreSQL share no transaction, so what an attempt is about to do is written down before it, and what it has
+done is looked for on the topic when nobody can say any more: each record carries a mark that no other post has.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_contracts.topics import Topic
+from atlas_kafka.fates import describe, retrying
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.producer import Delivery, Outgoing
+from atlas_runtime.metrics import timed_query
+
+from atlas_gateway import idempotency
+from atlas_gateway.databases import Pool
+from atlas_gateway.idempotency import Answer, Connection, Once
+from atlas_gateway.problems import IN_PROGRESS, Problem
+from atlas_gateway.production import Group
+
+MARK = "atlas_post"
+# Each post in progress holds a connection; commands must find some left while posts wait for a broker that is away.
+_AT_ONCE = 3
+_CLIENT_ID = "atlas-gateway-posts"
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+_CLAIM = """
+INSERT INTO app.idempotency_keys AS held (key, fingerprint, sending, expires_at)
+VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+ON CONFLICT (key) DO UPDATE SET
+    fingerprint = excluded.fingerprint, sending = excluded.sending, status = NULL, headers = NULL, body = NULL,
+    expires_at = excluded.expires_at
+WHERE held.expires_at <= now()
+RETURNING true
+"""
+_SENDING = "SELECT sending FROM app.idempotency_keys WHERE key = $1 AND fingerprint = $2 AND status IS NULL"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How the records of a post are marked, and which of them, by their place in it, are on the topic already."""
+
+    mark: str
+    there: Mapping[int, Delivery]
+
+    def left(self, group: Group, first: int) -> Group:
+        """The group, whose first record is the post's `first`, marked, and without what need not be sent."""
+        return [
+            self.there.get(place) or replace(record, headers=[*record.headers, (MARK, f"{self.mark}/{place}".encode())])
+            if type(record) is Outgoing
+            else record
+            for place, record in enumerate(group, start=first)
+        ]
+
+
+# Sends what is left; the answer, and whether it is final: an answer that may be another one next time is not kept.
+Effect = Callable[[Attempt], Awaitable[tuple[Answer, bool]]]
+
+
+class Posts:
+    """The posts with a key that this process has in hand, each in a task of its own that outlives its request."""
+
+    def __init__(self, pool: Pool, reader: AIOKafkaConsumer, brokers: str, ttl_s: float) -> None:
+        self._pool = pool
+        self._reader = reader
+        self._brokers = brokers
+        self._ttl_s = ttl_s
+        self._running: dict[str, asyncio.Task[Answer]] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    def start(self, once: Once, topic: Topic, effect: Effect) -> "asyncio.Task[Answer]":
+        """Begin the post; a 409 problem while an earlier request's is not settled.
+
+        The task goes on when nobody waits for it any more: until its records are on the topic or known not to be, no
+        second attempt may send them.
+        """
+        if once.key in self._running:
+            raise _in_progress(once)
+        task = asyncio.create_task(self._run(once, topic, effect), name=f"post-{once.key}")
+        self._running[once.key] = task
+        task.add_done_callback(lambda done: self._ended(once.key, done))
+        return task
+
+    async def _run(self, once: Once, topic: Topic, effect: Effect) -> Answer:
+        """Send the records of one post, once.
+
+        1. lock the key, for as long as this session to PostgreSQL lasts
+        2. claim it: the post's mark and where the topic's partitions end now; or find the earlier answer
+        3. when an earlier attempt has claimed it and not answered: look for its records from there on
+        4. send, marked, what is not on the topic
+        5. keep the answer, when it is final
+
+        A crash after 2 leaves a claim without an answer, and whatever part of the records was acknowledged by then.
+        """
+        async with self._places, self._pool.acquire() as connection:
+            if not await connection.fetchval(_LOCK, once.key):  # 1.
+                raise _in_progress(once)
+            mark, begins = uuid.uuid4().hex, await self._ends(topic)
+            sending = orjson.dumps({"mark": mark, "begins": begins}).decode()
+            there: Mapping[int, Delivery] = {}
+            with timed_query("posts.claim"):
+                claimed = await connection.fetchval(_CLAIM, once.key, once.fingerprint, sending, self._ttl_s)  # 2.
+            if not claimed:
+                earlier = await connection.fetchval(_SENDING, once.key, once.fingerprint)
+                if earlier is None:
+                    return await idempotency.replay(connection, once)
+                held = orjson.loads(earlier)
+                mark = held["mark"]
+                there = await self._find(topic, mark, held["begins"])  # 3.
+                log.info("a post is taken up again", key=once.key, records_there=len(there))
+            return await self._finish(connection, once, await effect(Attempt(mark, there)))  # 4.
+
+    async def _finish(self, connection: Connection, once: Once, outcome: tuple[Answer, bool]) -> Answer:
+        answer, final = outcome
+        if final:
+            await idempotency.store(connection, once, answer)  # 5.
+        return answer
+
+    async def _ends(self, topic: Topic) -> dict[str, int]:
+        ranges = await topic_ranges(self._reader, [topic.name])
+        return {str(place.partition): end for place, (_first, end) in ranges.items()}
+
+    async def _find(self, topic: Topic, mark: str, begins: Mapping[str, int]) -> dict[int, Delivery]:
+        """Where the marked records are, by their place in the post; reads what came to the topic since the claim."""
+        found: dict[int, Delivery] = {}
+        async with open_reader(self._brokers, _CLIENT_ID, read_committed=False) as reader:
+            ranges = await topic_ranges(reader, [topic.name])
+            starts = {tp: max(first, begins.get(str(tp.partition), 0)) for tp, (first, _end) in ranges.items()}
+            todo = {tp: ranges[tp][1] for tp, start in starts.items() if start < ranges[tp][1]}
+            reader.assign(list(todo))
+            for place in todo:
+                reader.seek(place, starts[place])
+            while todo:
+                for place, records in (await reader.getmany(*todo, timeout_ms=500)).items():
+                    for record in records:
+                        if (index := _index(record, mark)) is not None:
+                            found[index] = Delivery(topic.name, place.partition, record.offset)
+                todo = {place: end for place, end in todo.items() if await _position(reader, place) < end}
+        return found
+
+    def _ended(self, key: str, task: "asyncio.Task[Answer]") -> None:
+        del self._running[key]
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Problem):
+            log.warning("a post was not finished", key=key, error=describe(error))
+
+
+@asynccontextmanager
+async def open_posts(pool: Pool, brokers: str, ttl_s: float, stop: asyncio.Event) -> AsyncIterator[Posts]:
+    """Posts with a connection to Kafka of their own, by which the ends of topics are asked for."""
+
+    async def start() -> AIOKafkaConsumer:
+        await reader.start()
+        return reader
+
+    reader = AIOKafkaConsumer(bootstrap_servers=brokers, client_id=_CLIENT_ID, enable_auto_commit=False)
+    try:
+        await retrying(start, what="kafka reader start", stop=stop)
+        yield Posts(pool, reader, brokers, ttl_s)
+    finally:
+        await reader.stop()
+
+
+def _index(record: Any, mark: str) -> int | None:
+    for name, value in record.headers:
+        if name == MARK:
+            owner, _, place = value.decode(errors="replace").partition("/")
+            return int(place) if owner == mark and place.isdigit() else None
+    return None
+
+
+async def _position(reader: AIOKafkaConsumer, place: TopicPartition) -> int:
+    return int(await reader.position(place))
+
+
+def _in_progress(once: Once) -> Problem:
+    detail = f"An earlier request with the {idempotency.HEADER} {once.key} is not finished; send this one again soon."
+    return Problem(IN_PROGRESS, detail, headers={"Retry-After": "1"})

@@ -1,0 +1,22 @@
+"""Between a record as it is read and the same record as it waits in the database."""
+
+from atlas_contracts.events import Meta
+from atlas_readmodel.parking import Parked, State
+
+from atlas_projector.source import Record, Waited
+from atlas_projector.waiting import place_of
+
+
+def park(meta: Meta, value: bytes | None, state: State, error: str | None = None) -> Parked:
+    """The record to be kept, and why."""
+    return Parked(*place_of(meta), meta.key, value, meta.headers, meta.timestamp_ms, state, error)
+
+
+def record_of(parked: Parked) -> Record:
+    """The record as it was read."""
+    return Waited(parked.offset, parked.timestamp_ms, parked.key, parked.value, parked.headers)
+
+
+def meta_of(parked: Parked) -> Meta:
+    """What was around its event."""
+    return Meta(*parked.place, parked.timestamp_ms, parked.key, parked.headers)

@@ -1,0 +1,51 @@
+"""What has been folded and not been written yet."""
+
+from dataclasses import dataclass, field
+
+from aiokafka import TopicPartition
+from atlas_readmodel.parking import Parked, Place, Ruling
+from atlas_readmodel.writer import Advance, Batch
+
+from atlas_projector.fold import Key
+from atlas_projector.projection import Row
+
+
+@dataclass(slots=True)
+class Pending:
+    """The batch to come. `advances`: expected offset, next offset, events, by partition."""
+
+    rows: dict[Key, Row | None] = field(default_factory=dict)
+    advances: dict[TopicPartition, tuple[int, int, int]] = field(default_factory=dict)
+    parked: list[Parked] = field(default_factory=list)
+    released: list[Place] = field(default_factory=list)
+    rulings: list[Ruling] = field(default_factory=list)
+
+    def advance(self, partition: TopicPartition, expected: int, next_offset: int, events: int) -> None:
+        """Move a partition's position; several moves become one."""
+        if partition in self.advances:
+            expected, _, before = self.advances[partition]
+            events += before
+        self.advances[partition] = (expected, next_offset, events)
+
+    def batch(self) -> Batch:
+        """All of it, as the writer takes it; records that came and went within it never waited."""
+        gone = set(self.released)
+        return Batch(
+            advances=[
+                Advance(partition.topic, partition.partition, *moved) for partition, moved in self.advances.items()
+            ],
+            rows=self.rows,
+            parked=[record for record in self.parked if record.place not in gone],
+            released=self.released,
+            rulings=self.rulings,
+        )
+
+
+def trim(rows: dict[Key, Row | None], most: int, *written: dict[Key, Row | None]) -> None:
+    """Forget the rows known longest until `most` are left; not those that PostgreSQL may not have yet."""
+    if (surplus := len(rows) - most) <= 0:
+        return
+    oldest = [key for key, _ in zip(rows, range(surplus), strict=False)]
+    for key in oldest:
+        if not any(key in pending for pending in written):
+            del rows[key]

@@ -1,0 +1,20 @@
+"""One projector process of the benchmark: python -m tests.bench.projector_process FOLDER TOPIC."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from atlas_projector import app, projections
+from atlas_projector.settings import ProjectorSettings
+from atlas_runtime.run import run
+
+from tests.bench.projector_load import ACCOUNTS
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("topic")
+    arguments = parser.parse_args()
+    pointed = (dataclasses.replace(ACCOUNTS, topics=(arguments.topic,)),)
+    app.PROJECTIONS = projections.PROJECTIONS = pointed
+    run(ProjectorSettings(schemas_dir=arguments.folder, http_port=0), app.serve)

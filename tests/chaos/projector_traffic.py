@@ -1,0 +1,153 @@
+"""Traffic for the projector's chaos, straight onto the topics, and what the read models must come to in the end."""
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from atlas_contracts.codec import Codec
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.producer import Outgoing, send_all
+
+TOPICS = ("users.events", "flights.events")
+USERS = 200
+FLIGHTS_A_BATCH = 300
+ROUTE_COLUMNS = ("flights", "departed", "cancelled", "departure_delay_sum", "departure_delay_count")
+
+
+@dataclass
+class Traffic:
+    """Changes of users, their versions now and then out of order or repeated, and flights."""
+
+    codec: Codec
+    users: list[int] = field(default_factory=lambda: [0] * USERS)
+    held: list[Outgoing] = field(default_factory=list)
+    choose: random.Random = field(default_factory=lambda: random.Random(5))
+
+    def batch(self) -> list[Outgoing]:
+        """The next records. A version held back comes with the batch after, so none is missing in the end."""
+        late, self.held = self.held, []
+        records = [self._flight() for _ in range(FLIGHTS_A_BATCH)]
+        for _ in range(30):
+            user = self.choose.randrange(USERS)
+            self.users[user] += 1
+            record = self._user(user, self.users[user])
+            if self.choose.random() < 0.05:
+                self.held.append(record)
+            else:
+                records.append(record)
+            if self.choose.random() < 0.05:
+                records.append(record)
+        return records + late
+
+    def _user(self, number: int, version: int) -> Outgoing:
+        user_id = f"user-{number}"
+        value: dict[str, Any] = {
+            "user_id": user_id,
+            "email": f"{version}@x.example",
+            "display_name": "X",
+            "country": None,
+        }
+        kind = "users.UserRegistered" if version == 1 else "users.UserProfileChanged"
+        value["registered_at" if version == 1 else "changed_at"] = version
+        headers = [("ce_type", kind.encode()), ("ce_sequence", b"%d" % version)]
+        return Outgoing(TOPICS[0], user_id.encode(), self.codec.encode(kind, value), headers)
+
+    def _flight(self) -> Outgoing:
+        flight_id = uuid.UUID(int=self.choose.getrandbits(128)).hex
+        value: dict[str, Any] = {
+            "flight_id": flight_id,
+            "carrier": "UA",
+            "flight_number": 1,
+            "tail_number": None,
+            "origin": self.choose.choice(["EWR", "JFK"]),
+            "destination": self.choose.choice(["IAH", "MIA", "ORD"]),
+            "scheduled_departure": 1_357_035_300_000,
+            "distance_miles": 1400,
+        }
+        kind = "flights.FlightCancelled"
+        if self.choose.random() < 0.9:
+            kind = "flights.FlightDeparted"
+            value |= {"departure_delay_minutes": self.choose.randrange(60), "arrival_delay_minutes": None}
+            value["air_time_minutes"] = None
+        return Outgoing(TOPICS[1], flight_id.encode(), self.codec.encode(kind, value), [("ce_type", kind.encode())])
+
+
+async def send(producer: AIOKafkaProducer, records: list[Outgoing]) -> None:
+    """Send until every record is acknowledged, in order a key: what failed goes again before anything else."""
+    while records:
+        results = await send_all(producer, records)
+        records = [record for record, result in zip(records, results, strict=True) if isinstance(result, Exception)]
+        if records:
+            await asyncio.sleep(0.2)
+
+
+@dataclass
+class Expected:
+    """What is on the topics, folded in the plainest way."""
+
+    records: int = 0
+    users: dict[str, int] = field(default_factory=dict)
+    flights: Counter[str] = field(default_factory=Counter)
+    routes: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+
+    def take(self, event_type: str, value: dict[str, Any], version: int) -> None:
+        """One event."""
+        self.records += 1
+        if event_type.startswith("users."):
+            self.users[value["user_id"]] = max(version, self.users.get(value["user_id"], 0))
+            return
+        self.flights[value["flight_id"]] += 1
+        route = self.routes.setdefault((value["origin"], value["destination"]), Counter())
+        route["flights"] += 1
+        if event_type.endswith("Departed"):
+            route["departed"] += 1
+            route["departure_delay_sum"] += value["departure_delay_minutes"]
+            route["departure_delay_count"] += 1
+        else:
+            route["cancelled"] += 1
+
+
+async def read_topics(brokers: str, codec: Codec) -> tuple[Expected, dict[tuple[str, int], int]]:
+    """Every record of the topics, and where they end."""
+    expected = Expected()
+    async with open_reader(brokers, "chaos") as reader:
+        ends = {tp: end for tp, (_, end) in (await topic_ranges(reader, TOPICS)).items()}
+        reader.assign(list(ends))
+        await reader.seek_to_beginning(*ends)
+        left = {tp for tp, end in ends.items() if end}
+        while left:
+            for batch in (await reader.getmany(timeout_ms=500)).values():
+                for record in batch:
+                    event = codec.decode(record.value)
+                    version = int(dict(record.headers).get("ce_sequence", b"0"))
+                    expected.take(event.type, event.value, version)
+            left = {tp for tp in left if await reader.position(tp) < ends[tp]}
+    return expected, {(tp.topic, tp.partition): end for tp, end in ends.items()}
+
+
+async def compare(pool: asyncpg.Pool, expected: Expected) -> dict[str, int]:
+    """How many rows are missing, counted twice or otherwise different."""
+    users = {row["user_id"]: row for row in await pool.fetch("SELECT user_id, version, email FROM readmodel.users")}
+    flights = {row["flight_id"] for row in await pool.fetch("SELECT flight_id FROM readmodel.flights")}
+    routes = {(row["origin"], row["destination"]): row for row in await pool.fetch("SELECT * FROM readmodel.routes")}
+    missing = len(expected.users.keys() - users.keys()) + len(expected.flights.keys() - flights)
+    duplicates = mismatches = 0
+    for user, version in expected.users.items():
+        row = users.get(user)
+        if row is not None and (row["version"], row["email"]) != (version, f"{version}@x.example"):
+            mismatches += 1
+    for key, route in expected.routes.items():
+        counted = routes.get(key)
+        if counted is None:
+            missing += 1
+            continue
+        missing += max(0, route["flights"] - counted["flights"])
+        duplicates += max(0, counted["flights"] - route["flights"])
+        mismatches += any(counted[column] != route[column] for column in ROUTE_COLUMNS)
+    mismatches += len(flights - expected.flights.keys()) + len(users.keys() - expected.users.keys())
+    return {"missing": missing, "duplicates": duplicates, "mismatches": mismatches}

@@ -1,0 +1,125 @@
+"""Follows a runbook as it is written: on a copy of the checkout, with a mesh of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas_local.home import ROOT
+
+_BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_STEP_S = 300
+# A copy must not install itself over the checkout that it came from.
+_NOT_ANEW = ("-o", ".venv/.stamp-local", "-o", ".venv/.stamp-dev")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A fenced block: its language, what it says behind it, and its text."""
+
+    language: str
+    about: str
+    text: str
+
+
+def steps(runbook: Path) -> Iterator[Step]:
+    """The blocks of a runbook, in order."""
+    for match in _BLOCK.finditer(runbook.read_text()):
+        yield Step(match[1], match[2] or "", match[3])
+
+
+class Copy:
+    """A copy of the checkout's tracked and new files that runs with the checkout's virtual environment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        listed = subprocess.run(
+            ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            capture_output=True,
+            check=True,
+        ).stdout.decode()
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+        (path / ".venv").symlink_to(ROOT / ".venv")
+        packages = [*path.glob("libs/*"), *path.glob("services/*"), path / "infra/local"]
+        self._env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ATLAS_")},
+            "PYTHONPATH": os.pathsep.join(map(str, packages)),
+            "ATLAS_HOME": str(path / ".atlas"),
+            "PATH": f"{path / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        }
+        self._made: Path | None = None
+
+    def follow(self, step: Step) -> str:
+        """Do what the block says; what its commands printed. Fails with that when one of them fails."""
+        verb, _, name = step.about.partition("=")
+        if step.language == "console":
+            return "".join(self._console(line) for line in step.text.splitlines() if line.startswith("$ "))
+        if step.language == "sh":
+            return self.run(["sh", "-euc", f'eval "$(atlas env)"\n{step.text}'])
+        if step.language == "diff":
+            self._edit(self.path / name, step.text)
+        elif verb == "append":
+            with (self.path / name).open("a") as file:
+                file.write(step.text)
+        elif verb == "migration":
+            self._write_migration(step.text)
+        else:
+            assert verb == "file", f"a block that says neither what it is nor where it goes: {step}"
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_text(step.text)
+        return ""
+
+    def run(self, command: list[str]) -> str:
+        """What the command printed; fails with that when its exit code is not 0."""
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_STEP_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def _console(self, line: str) -> str:
+        words = line.removeprefix("$ ")
+        if words == "make shell":
+            return ""  # the shell's addresses are set for each `sh` block
+        if words.startswith("make "):
+            words = words.replace("make ", f"make {' '.join(_NOT_ANEW)} ", 1)
+        before = set((self.path / "infra/postgres/migrations/versions").glob("*.py"))
+        output = self.run(["sh", "-euc", words])
+        made = set((self.path / "infra/postgres/migrations/versions").glob("*.py")) - before
+        self._made = next(iter(made), self._made)
+        return output
+
+    def _write_migration(self, text: str) -> None:
+        assert self._made is not None, "no command made a migration"
+        head, _, _ = self._made.read_text().partition("def upgrade")
+        self._made.write_text(head + text)
+
+    @staticmethod
+    def _edit(path: Path, diff: str) -> None:
+        content, lines = path.read_text(), diff.splitlines()
+        while lines:
+            old = [lines.pop(0)[1:] for _ in _leading(lines, "-")]
+            new = [lines.pop(0)[1:] for _ in _leading(lines, "+")]
+            assert content.count("\n".join(old)) == 1, f"{path.name} has to have once: {old}"
+            content = content.replace("\n".join(old), "\n".join(new))
+        path.write_text(content)
+
+
+def _leading(lines: list[str], sign: str) -> range:
+    count = next((number for number, line in enumerate(lines) if not line.startswith(sign)), len(lines))
+    assert count, f"expected a line that begins with {sign}: {lines[:1]}"
+    return range(count)

@@ -1,0 +1,170 @@
+"""POST /topics/{topic} with an Idempotency-Key: a repeat is answered alike, and each record is on the topic once."""
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp import ClientSession
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_local.testing import Servers, ServerSet
+from atlas_local.waiting import wait_until
+
+from tests.integration.gateway.test_events import departed
+from tests.integration.gateway.test_faults import StartGateway
+
+CountKeys = Callable[[], Awaitable[Counter[str]]]
+
+
+@pytest.fixture
+def path(prefix: str) -> str:
+    return f"/topics/{prefix}flights.events"
+
+
+@pytest.fixture
+def count_keys(servers: Servers, prefix: str) -> CountKeys:
+    """How many records the topic has of each key."""
+    return lambda: _count(servers.kafka_brokers, f"{prefix}flights.events")
+
+
+async def _count(brokers: str, topic: str) -> Counter[str]:
+    counted = Counter[str]()
+    places = [TopicPartition(topic, partition) for partition in range(4)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        ends = await consumer.end_offsets(places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                counted.update(record.key.decode() for record in records)
+    finally:
+        await consumer.stop()
+    return counted
+
+
+def _keyed() -> dict[str, str]:
+    return {"Idempotency-Key": f"post-{uuid.uuid4().hex}"}
+
+
+def _ids(events: list[dict[str, Any]]) -> list[str]:
+    return [event["value"]["flight_id"] for event in events]
+
+
+async def test_a_repeat_gets_the_same_answer_and_sends_nothing(
+    client: ClientSession, path: str, count_keys: CountKeys
+) -> None:
+    events, headers = [departed() for _ in range(700)], _keyed()
+    answers = []
+    for _ in range(2):
+        async with client.post(path, json=events, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            answers.append((await response.json(), response.headers["Atlas-Token"]))
+            replayed = response.headers.get("Idempotent-Replayed")
+    assert answers[0] == answers[1]
+    assert replayed == "true"
+    counted = await count_keys()
+    assert {counted[flight_id] for flight_id in _ids(events)} == {1}
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
+async def test_a_repeat_after_a_crash_sends_only_what_is_missing(
+    client: ClientSession, path: str, count_keys: CountKeys, connection: asyncpg.Connection, content_type: str
+) -> None:
+    """As a crash leaves it: a claim without an answer, and a part of the records on the topic."""
+    events, headers = [departed() for _ in range(600)], {**_keyed(), "Content-Type": content_type}
+    bad = {"type": "flights.FlightDeparted", "value": {"flight_id": "incomplete"}}
+
+    def body(listed: list[dict[str, Any]]) -> bytes:
+        texts = [json.dumps(event) for event in listed]
+        return ("\n".join(texts) if "ndjson" in content_type else f"[{','.join(texts)}]").encode()
+
+    first, whole = [events[0], bad, *events[1:400]], [events[0], bad, *events[1:]]
+    async with client.post(path, data=body(first), headers=headers) as response:
+        assert response.status == 207, await response.text()
+        there = (await response.json())["results"]
+    # The first attempt was one of the whole body that ended half way, without an answer.
+    async with client.post(path, data=body(whole), headers=(other := {**headers, **_keyed()})) as response:
+        assert response.status == 207
+    fingerprint = "SELECT fingerprint FROM app.idempotency_keys WHERE key = $1"
+    await connection.execute(
+        f"UPDATE app.idempotency_keys SET status = NULL, headers = NULL, body = NULL, fingerprint = ({fingerprint}) "
+        "WHERE key = $2",
+        other["Idempotency-Key"],
+        headers["Idempotency-Key"],
+    )
+    async with client.post(path, data=body(whole), headers=headers) as response:
+        assert response.status == 207, await response.text()
+        answer = await response.json()
+    assert answer["results"][: len(there)] == there, "what was there is told from where it is"
+    assert (answer["succeeded"], answer["failed"]) == (600, 1)
+    counted = await count_keys()
+    # Once by this key and, for the fingerprint, once by the other.
+    assert {counted[flight_id] for flight_id in _ids(events)} == {2}
+
+
+async def test_a_key_belongs_to_one_body(client: ClientSession, path: str, count_keys: CountKeys) -> None:
+    one, other, headers = departed(), departed(), _keyed()
+    async with client.post(path, json=one, headers=headers) as response:
+        assert response.status == 200
+    async with client.post(path, json=other, headers=headers) as response:
+        assert response.status == 422, await response.text()
+        assert (await response.json())["type"] == "urn:atlas:problem:idempotency-key-reused"
+    counted = await count_keys()
+    assert (counted[one["value"]["flight_id"]], counted[other["value"]["flight_id"]]) == (1, 0)
+
+
+async def test_a_refusal_is_kept_too(client: ClientSession, path: str) -> None:
+    headers, event = _keyed(), departed(distance_miles="far")
+    answers = []
+    for _ in range(2):
+        async with client.post(path, json=event, headers=headers) as response:
+            answers.append((response.status, (await response.json(content_type=None))["results"]))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 422
+
+
+async def test_two_at_the_same_time_are_one(client: ClientSession, path: str, count_keys: CountKeys) -> None:
+    events, headers = [departed() for _ in range(2000)], _keyed()
+
+    async def post() -> int:
+        async with client.post(path, json=events, headers=headers) as response:
+            await response.read()
+            return response.status
+
+    statuses = await asyncio.gather(*(post() for _ in range(4)))
+    assert 200 in statuses
+    assert set(statuses) <= {200, 409}, "the others are told to come again, or get the answer"
+    counted = await count_keys()
+    assert {counted[flight_id] for flight_id in _ids(events)} == {1}
+
+
+async def test_a_post_goes_on_while_kafka_is_away(
+    launch: StartGateway, private_servers: ServerSet, prefix: str
+) -> None:
+    """The request is answered in time; its repeat gets what became of the records, which are sent once."""
+    brokers = private_servers.servers.kafka_brokers
+    url = await asyncio.to_thread(launch, kafka_brokers=brokers, gateway_produce_timeout_s="0.5")
+    events, headers = [departed() for _ in range(10)], _keyed()
+    async with ClientSession(url) as session:
+
+        async def post() -> int:
+            async with session.post(f"/topics/{prefix}flights.events", json=events, headers=headers) as response:
+                await response.read()
+                return response.status
+
+        async def answered() -> bool:
+            return await post() == 200
+
+        await private_servers.kafka.stop()
+        assert await post() == 503
+        assert await post() in {409, 503}
+        await private_servers.kafka.start()
+        await wait_until("the post to be settled", answered, 30)
+    counted = await _count(brokers, f"{prefix}flights.events")
+    assert [counted[flight_id] for flight_id in _ids(events)] == [1] * len(events)

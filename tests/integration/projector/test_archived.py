@@ -1,0 +1,214 @@
+"""Rebuilds from the archive and the topic after it, by worker processes, into side tables."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+from atlas_archive.history import histories
+from atlas_archive.store import S3Address, open_store
+from atlas_kafka.admin import open_admin
+from atlas_kafka.groups import open_reader
+from atlas_kafka.topic_ids import topic_ids
+from atlas_local.waiting import wait_until
+from atlas_projector import projections, workers
+from atlas_projector.archived import open_source
+from atlas_projector.projection import Projection
+from atlas_projector.projections.flights import FLIGHTS
+from atlas_projector.projections.routes import ROUTES
+from atlas_projector.projections.users import USERS
+from atlas_projector.rebuild import Options, Progress, rebuild
+from atlas_projector.side import Selection, build_side
+from atlas_projector.workers import Setup
+
+if TYPE_CHECKING:
+    from tests.integration.projector.conftest import Rig
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def address(rig: "Rig", bucket: str) -> S3Address:
+    servers = rig.servers
+    return S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+
+
+async def archived(rig: "Rig", address: S3Address, tmp_path: Path) -> None:
+    """Run an archiver until everything on the topic now is in the bucket."""
+    schemas = tmp_path / "schemas"
+    shutil.copytree(rig.setup.schemas_dir, schemas)
+    topics = schemas / "topics.yaml"
+    topics.write_text(topics.read_text().replace("flights.events:", f"{rig.topic}:"))
+    env = {
+        "ATLAS_SERVICE": f"archiver-{uuid.uuid4().hex[:8]}",
+        "ATLAS_HTTP_PORT": "0",
+        "ATLAS_SCHEMAS_DIR": str(schemas),
+        "ATLAS_KAFKA_BROKERS": rig.servers.kafka_brokers,
+        "ATLAS_S3_ENDPOINT": address.endpoint or "",
+        "ATLAS_S3_ACCESS_KEY": address.access_key,
+        "ATLAS_S3_SECRET_KEY": address.secret_key,
+        "ATLAS_S3_BUCKET": address.bucket,
+        "ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "0.2",
+    }
+    ends = await rig.ends()
+    async with _archiver(env), open_store(address) as store, open_reader(rig.servers.kafka_brokers, "test") as reader:
+        incarnation = (await topic_ids(reader._client, [rig.topic]))[rig.topic]
+
+        async def all_of_it() -> bool:
+            found = await histories(store, rig.topic, incarnation)
+            return all(found[int(place.rsplit("/", 1)[1])].next_offset >= end for place, end in ends.items() if end)
+
+        await wait_until("the archive to have the topic", lambda: _true_or_key_error(all_of_it), 60)
+
+
+async def _true_or_key_error(condition: Any) -> bool:
+    try:
+        return bool(await condition())
+    except KeyError:
+        return False
+
+
+@asynccontextmanager
+async def _archiver(env: dict[str, str]) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "atlas_archiver"),
+        env={**os.environ, **env},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+async def eaten(rig: "Rig") -> None:
+    """Retention deletes what is on the topic now."""
+    ends = await rig.ends()
+    async with open_admin(rig.servers.kafka_brokers) as admin:
+        await admin.delete_records(
+            {
+                TopicPartition(rig.topic, int(place.rsplit("/", 1)[1])): RecordsToDelete(before_offset=end)
+                for place, end in ends.items()
+            }
+        )
+
+
+def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, projection: Projection) -> str:
+    """Where a worker process finds the test's projection."""
+    name = f"projections_{uuid.uuid4().hex[:8]}"
+    (tmp_path / f"{name}.py").write_text(
+        "from dataclasses import replace\nfrom atlas_projector.projections import PROJECTIONS as ALL\n"
+        f"PROJECTIONS = tuple(replace(each, topics={projection.topics!r}) for each in ALL)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert projection.name in {each.name for each in projections.PROJECTIONS}
+    return f"{name}:PROJECTIONS"
+
+
+async def run(rig: "Rig", projection: Projection, setup: Setup, progress: Progress | None = None) -> Any:
+    async with open_source(rig.servers.kafka_brokers, projection.topics, "test", setup.archive) as source:
+        return await rebuild(
+            *(projection, rig.pool, rig.codec, source, progress or Progress()), Options(verify=True, setup=setup)
+        )
+
+
+@pytest.mark.parametrize("projection", [FLIGHTS, ROUTES], ids=lambda projection: str(projection.name))
+@pytest.mark.parametrize("by_workers", [True, False], ids=["workers", "here"])
+async def test_what_retention_ate_comes_from_the_archive(
+    rig: "Rig",
+    address: S3Address,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    projection: Projection,
+    by_workers: bool,
+) -> None:
+    pointed = rig.pointed(projection)
+    await rig.fly(600)
+    await archived(rig, address, tmp_path)
+    await eaten(rig)
+    await rig.fly(600, 600)  # only on the topic
+    # What readers see was made by a live projector that saw all of it: here by a rebuild of its own into an empty one.
+    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    monkeypatch.setattr(workers, "PARALLEL_FROM", 1)
+    monkeypatch.setattr("atlas_projector.rebuild.PARALLEL_FROM", 1)
+    path = known(monkeypatch, tmp_path, pointed)
+    setup = replace(rig.setup, archive=address, projections=path, workers=2 if by_workers else 0)
+    await _made_live(rig, pointed)
+    progress = Progress()
+    built = await run(rig, pointed, setup, progress)
+    assert (progress.events, built.progress.phase) == (1200, "done")
+    rows = await rig.rows(pointed)
+    counted = len(rows) if projection is FLIGHTS else sum(row["flights"] for row in rows)
+    assert counted == 1200
+
+
+async def _made_live(rig: "Rig", projection: Projection) -> None:
+    """A live generation of an older version at the end of the topic, which has no rows: only its place counts."""
+    from atlas_readmodel import generations
+    from atlas_readmodel.writer import Writer
+
+    older = replace(projection, version=0).model
+    async with rig.pool.acquire() as connection:
+        await generations.ensure_live(connection, older)
+    writer = Writer(rig.pool, older, 1)
+    ends = {(rig.topic, int(place.rsplit("/", 1)[1])): end for place, end in (await rig.ends()).items()}
+    await writer.add_positions(ends)
+    for (topic, partition), end in ends.items():
+        await rig.pool.execute(
+            "UPDATE readmodel.positions SET next_offset = $3 WHERE topic = $1 AND partition = $2", topic, partition, end
+        )
+
+
+async def test_a_worker_that_is_killed_stops_it_and_it_goes_on_where_it_was(
+    rig: "Rig", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes = rig.pointed(ROUTES)
+    await rig.fly(4000)
+    async with rig.running(rig.live(routes)):
+        await rig.settled(routes)
+    monkeypatch.setattr("atlas_projector.rebuild.PARALLEL_FROM", 1)
+    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    # So slow that it is caught in the middle.
+    setup = replace(rig.setup, projections=known(monkeypatch, tmp_path, routes), workers=1, load=0.01)
+    task = asyncio.create_task(run(rig, routes, setup, progress := Progress()))
+    await wait_until("the worker to be half-way", lambda: 0 < progress.events < 4000)
+    for child in psutil.Process().children(recursive=True):
+        if "atlas_projector.worker" in child.cmdline():
+            child.send_signal(signal.SIGKILL)
+    with pytest.raises(Exception, match="worker ended with code -9"):
+        await task
+    built = await run(rig, routes, replace(setup, load=1.0))
+    assert built.comparison.identical
+
+
+async def test_part_of_the_history_into_a_side_table(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    for n in range(4):
+        await rig.register(f"u{n}")
+    async with rig.running(rig.live(users)):
+        await rig.settled(users)
+    async with open_source(rig.servers.kafka_brokers, users.topics, "test", None) as source:
+        for selection, expected in (
+            (Selection("looked_into"), 4),
+            (Selection("looked_into", key="u2"), 1),
+            (Selection("looked_into", type="users.UserDeactivated"), 0),
+            (Selection("looked_into", until_ms=1), 0),
+        ):
+            rows = await build_side(users, rig.pool, rig.codec, source, Progress(), selection)
+            assert rows == expected
+            assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.looked_into") == expected
+        with pytest.raises(Exception, match="is a projection"):
+            await build_side(users, rig.pool, rig.codec, source, Progress(), Selection("users"))
+    assert len(await rig.rows(users)) == 4
