@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_archive.listing import partitions
 from atlas_archive.manifests import Manifest, topics
 from atlas_archive.store import ObjectStore, S3Address, open_store
+from atlas_local.ports import free_port
 from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until
 
@@ -25,8 +28,7 @@ from tests.bench.archive_load import PARTITIONS, Load
 from tests.bench.machine import Usage
 
 RUN_S = 180
-# Closes the last segments soon after the last record, so that they add little to what is timed.
-SEGMENT_AGE_S = 0.5
+_TAKEN = re.compile(r"^atlas_kafka_records_in_total\{.*\} (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +64,37 @@ async def consume(servers: Servers, load: Load) -> Rate:
 
 
 async def archive(servers: Servers, load: Load, folder: Path, *, processes: int) -> Rate:
-    """Archive the whole topic. Of several processes, the time begins when all of them have their partitions."""
+    """Archive the whole topic; once all of it has been taken, the service is stopped, which archives what it holds.
+
+    Of several processes, the time begins when all of them have their partitions.
+    """
     bucket = f"bench-{uuid.uuid4().hex[:8]}"
     address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key, servers.s3_region)
-    async with open_store(address, create_bucket=True) as store, AsyncExitStack() as stack:
-        env = archiver_env(servers, folder / load.topic, bucket, SEGMENT_MAX_AGE_S=str(SEGMENT_AGE_S))
-        started = [await stack.enter_async_context(_archiver(env)) for _ in range(processes)]
-        usages = [await stack.enter_async_context(Usage(archiver.process.pid)) for archiver in started]
-        share = PARTITIONS // processes
-        await wait_until(
-            "every archiver to get its partitions",
-            lambda: all(archiver.partitions == share for archiver in started),
-            30,
-        )
+    async with open_store(address, create_bucket=True) as store:
+        async with AsyncExitStack() as stack:
+            env = archiver_env(servers, folder / load.topic, bucket)
+            started = [await stack.enter_async_context(_archiver(env)) for _ in range(processes)]
+            usages = [await stack.enter_async_context(Usage(archiver.process.pid)) for archiver in started]
+            share = PARTITIONS // processes
+            await wait_until(
+                "every archiver to get its partitions",
+                lambda: all(archiver.partitions == share for archiver in started),
+                30,
+            )
+
+            async def taken() -> bool:
+                return sum([await archiver.taken() for archiver in started]) >= load.records
+
+            await wait_until(f"{load.records} records of {load.topic} to be taken", taken, RUN_S)
         began_at = max(archiver.assigned_at for archiver in started)
-        found: list[Manifest] = []
-
-        async def complete() -> bool:
-            found[:] = await _manifests(store, load.topic)
-            return sum(manifest.records for manifest in found) >= load.records
-
-        await wait_until(f"{load.records} records of {load.topic} to be archived", complete, RUN_S)
+        found = await _manifests(store, load.topic)
+    assert sum(manifest.records for manifest in found) == load.records, "the archivers stopped before all was archived"
     # What a lone archiver had stored before the others joined is not counted.
     timed = [manifest for manifest in found if _written(manifest) > began_at]
     seconds = max(map(_written, timed)) - began_at
     records = sum(manifest.records for manifest in timed)
     cpu = sum(usage.cpu_s for usage in usages)
-    stored = sum(manifest.size for manifest in found) / sum(manifest.records for manifest in found)
+    stored = sum(manifest.size for manifest in found) / load.records
     return Rate(records / seconds, max(usage.peak_mb for usage in usages), 1e6 * cpu / load.records, stored)
 
 
@@ -106,8 +112,16 @@ class _Archiver:
     """A running archiver, and what its log has said of its assignment."""
 
     process: asyncio.subprocess.Process
+    port: int
     partitions: int = 0
     assigned_at: float = 0.0
+
+    async def taken(self) -> float:
+        """How many records it has taken from its topic, by its own metrics."""
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            text = await response.text()
+        return sum(float(value) for value in _TAKEN.findall(text))
 
     async def listen(self) -> None:
         assert self.process.stdout is not None
@@ -125,14 +139,15 @@ class _Archiver:
 
 @asynccontextmanager
 async def _archiver(env: dict[str, str]) -> AsyncIterator[_Archiver]:
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "atlas_archiver"),
-        env=env,
+        env={**env, "ATLAS_HTTP_PORT": str(port)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=2**20,
     )
-    archiver = _Archiver(process)
+    archiver = _Archiver(process, port)
     listening = asyncio.create_task(archiver.listen())
     try:
         yield archiver

@@ -47,34 +47,28 @@ def places(data: bytes, count: int) -> Iterator[tuple[int, int, int, int, int, i
     """
     at = 0
     for _ in range(count):
-        size = data[at]
-        at += 1
+        # A number of two bytes, as most of these are, is read in place: a call for each takes a fifth of all the time.
+        size, at = data[at], at + 1
         if size > 127:
-            size, at = read_unsigned(data, at - 1)
+            size, at = (size + (data[at] << 7) - 128, at + 1) if data[at] < 128 else read_unsigned(data, at - 1)
         end = at + (size >> 1)
-        stamp = data[at + 1]  # after the attributes, which mean nothing yet
-        at += 2
+        stamp, at = data[at + 1], at + 2  # after the attributes, which mean nothing yet
         if stamp > 127:
-            stamp, at = read_unsigned(data, at - 1)
-        offset = data[at]
-        at += 1
-        if offset > 127:
-            offset, at = read_unsigned(data, at - 1)
-        key = at
-        size = data[at]
-        at += 1
+            stamp, at = (stamp + (data[at] << 7) - 128, at + 1) if data[at] < 128 else read_unsigned(data, at - 1)
+        step, at = data[at], at + 1
+        if step > 127:
+            step, at = (step + (data[at] << 7) - 128, at + 1) if data[at] < 128 else read_unsigned(data, at - 1)
+        key, size, at = at, data[at], at + 1
         if size > 127:
-            size, at = read_unsigned(data, at - 1)
+            size, at = (size + (data[at] << 7) - 128, at + 1) if data[at] < 128 else read_unsigned(data, at - 1)
         at += size >> 1
-        value = at
-        size = data[at]
-        at += 1
+        value, size, at = at, data[at], at + 1
         if size > 127:
-            size, at = read_unsigned(data, at - 1)
+            size, at = (size + (data[at] << 7) - 128, at + 1) if data[at] < 128 else read_unsigned(data, at - 1)
         headers = at + (size >> 1)
         if headers >= end:
             raise ValueError(f"a record of {end} bytes whose value ends at {headers}")
-        yield stamp, offset, key, value, at, headers, end
+        yield stamp, step, key, value, at, headers, end
         at = end
 
 

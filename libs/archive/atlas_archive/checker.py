@@ -123,7 +123,15 @@ class _Compiler:
 
 _COMPLEX = ("record", "error", "enum", "fixed", "array", "map")
 _VARINT = ["n, i = varint(b, i)"]
-_LENGTH = ["n = b[i]", "if n < 128: i += 1", "else: n, i = varint(b, i)", "if n & 1: raise ValueError"]
+_LENGTH = [
+    "n = b[i]",
+    "if n < 128: i += 1",
+    "elif b[i + 1] < 128:",  # of two bytes, as the length of most longer texts is: read in place
+    " n += (b[i + 1] << 7) - 128",
+    " i += 2",
+    "else: n, i = varint(b, i)",
+    "if n & 1: raise ValueError",
+]
 _STRING = [*_LENGTH, "j = i + (n >> 1)", "b[i:j].decode()", "i = j"]
 
 

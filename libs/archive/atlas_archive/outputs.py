@@ -26,6 +26,9 @@ class Finished:
     last_offset: int
 
 
+_PACKING_MAX = 8  # blocks that wait for their compression: what they hold is not counted in `size`
+
+
 class Inline(Executor):
     """Does what it is given at once, in the caller's thread."""
 
@@ -58,7 +61,9 @@ class Output:
     last_offset: int = -1
 
     def close_block(self, codec: Codec) -> None:
-        """Have what the open block holds compressed."""
+        """Have what the open block holds compressed; waits when `workers` fall far behind."""
+        if len(self.packing) >= _PACKING_MAX:
+            self._take_over()
         self.packing.append((self.block_records, self.workers.submit(codec.compress, b"".join(self.parts))))
         self.records += self.block_records
         self.parts = []
@@ -68,11 +73,14 @@ class Output:
     def settle(self, *, wait: bool = False) -> None:
         """Take over the blocks that are compressed by now; with `wait`, all of them."""
         while self.packing and (wait or self.packing[0][1].done()):
-            records, future = self.packing.popleft()
-            packed = future.result()
-            block = b"".join((long(records), long(len(packed)), packed, self.sync))
-            self.blocks.append(block)
-            self.size += len(block)
+            self._take_over()
+
+    def _take_over(self) -> None:
+        records, future = self.packing.popleft()
+        packed = future.result()
+        block = b"".join((long(records), long(len(packed)), packed, self.sync))
+        self.blocks.append(block)
+        self.size += len(block)
 
     def finish(self, codec: Codec, metadata: Mapping[str, str]) -> Finished | None:
         """The file; None when it has no record."""

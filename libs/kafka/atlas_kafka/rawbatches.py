@@ -82,6 +82,9 @@ class _Fetched(OrderedDict[TopicPartition, Any]):
             result._partition_records = RawRecords(
                 partition, self.answers.pop(partition), records.next_fetch_offset, aborted
             )
+            # What it would have iterated over refers to it and holds the whole answer: until the collector finds
+            # such pairs they take hundreds of megabytes.
+            records._records_iterator = None
         super().__setitem__(partition, result)
 
 

@@ -113,12 +113,11 @@ async def _find(wanted: Replay, store: ObjectStore, reader: TopicReader) -> _Sou
     live = await reader.describe(wanted.topic)
     archived = [incarnation async for topic, incarnation in topics(store) if topic == wanted.topic]
     if wanted.incarnation is not None:
-        known = [*archived, *([live.incarnation] if live else [])]
-        matching = sorted({found for found in known if found.startswith(wanted.incarnation)})
+        known = sorted({*archived, *([live.incarnation] if live else [])})
+        matching = [found for found in known if found.startswith(wanted.incarnation)]
         if len(matching) != 1:
-            raise CommandError(
-                f"--incarnation {wanted.incarnation}: {len(matching)} of {', '.join(known) or 'none'} fit"
-            )
+            among = ", ".join(known) or "none"
+            raise CommandError(f"--incarnation {wanted.incarnation}: fits {len(matching)} of {among}")
         chosen = matching[0]
     elif live is not None and (live.incarnation in archived or not archived):
         chosen = live.incarnation
@@ -147,33 +146,36 @@ async def _reached(consumer: AIOKafkaConsumer, wanted: Replay, incarnation: str,
     ranges = await topic_ranges(consumer, [wanted.target])
     if len(ranges) < partitions:
         raise CommandError(f"{wanted.target} has {len(ranges)} partitions, {wanted.topic} has {partitions}")
-    found = {}
-    for tp, (first, end) in ranges.items():
-        window = _TAIL_RECORDS
-        while (reached := await _last_mark(consumer, tp, (max(first, end - window), end), wanted, incarnation)) is None:
-            if end - window <= first:
-                break
-            window *= 10
-        if reached is not None:
-            found[tp.partition] = reached
+    prefix = f"{wanted.topic}/{incarnation}/"
+    found: dict[int, int] = {}
+    window, left = _TAIL_RECORDS, dict(ranges)
+    while left:
+        starts = {tp: max(first, end - window) for tp, (first, end) in left.items()}
+        found |= await _last_marks(consumer, {tp: (starts[tp], end) for tp, (_, end) in left.items()}, prefix)
+        left = {
+            tp: (first, end) for tp, (first, end) in left.items() if tp.partition not in found and starts[tp] > first
+        }
+        window *= 10
     return found
 
 
-async def _last_mark(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, place: tuple[int, int], wanted: Replay, incarnation: str
-) -> int | None:
-    prefix = f"{wanted.topic}/{incarnation}/{tp.partition}@"
-    start, end = place
-    consumer.assign([tp])
-    consumer.seek(tp, start)
-    reached = None
+async def _last_marks(
+    consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, tuple[int, int]], prefix: str
+) -> dict[int, int]:
+    """By partition, the source's offset after the one that the last mark in [start, end) speaks of."""
+    found: dict[int, int] = {}
+    consumer.assign(list(places))
+    for tp, (start, _) in places.items():
+        consumer.seek(tp, start)
     async with asyncio.timeout(_TAIL_S):
-        while await consumer.position(tp) < end:
-            for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
-                marks = [value for name, value in record.headers if name == REPLAY_HEADER and value]
-                if marks and marks[-1].decode().startswith(prefix):
-                    reached = int(marks[-1].decode().removeprefix(prefix)) + 1
-    return reached
+        # Of aborted records nothing comes back but the position's step, so the wait for more is a short one.
+        while any([await consumer.position(tp) < end for tp, (_, end) in places.items()]):
+            for tp, records in (await consumer.getmany(timeout_ms=50)).items():
+                for record in records:
+                    marks = [value.decode() for name, value in record.headers if name == REPLAY_HEADER and value]
+                    if marks and marks[-1].startswith(f"{prefix}{tp.partition}@"):
+                        found[tp.partition] = int(marks[-1].rpartition("@")[2]) + 1
+    return found
 
 
 @dataclass(slots=True)

@@ -1,0 +1,96 @@
+"""docs/runbooks/restore-a-topic.md, tried as written: its commands in their order, on a topic of the test's own."""
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+from atlas_archive.batches import pack
+from atlas_archive.manifests import PartitionPath
+from atlas_archive.records import Record
+from atlas_archive.segments import Segment, store_segment
+from atlas_archive.store import S3Address, open_store
+from atlas_kafka.admin import open_admin
+from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.topic_ids import topic_ids
+from atlas_local.home import ROOT
+from atlas_local.testing import MakeTopic, Servers
+from atlas_local.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+RUNBOOK = ROOT / "docs" / "runbooks" / "restore-a-topic.md"
+RECORDS = [Record(i, 1_357_030_800_000 + i, b"k%d" % i, (("h", b"x"),), b"value %d" % i) for i in range(60)]
+
+
+async def _archived_then_deleted(servers: Servers, bucket: str, topic: str) -> None:
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        await send_all(producer, [Outgoing(topic, r.key, r.value, r.headers, r.timestamp, 0) for r in RECORDS])
+    client = AIOKafkaClient(bootstrap_servers=servers.kafka_brokers)
+    await client.bootstrap()
+    path = PartitionPath(topic, (await topic_ids(client, [topic]))[topic], 0)
+    await client.close()
+
+    async def nothing() -> None:
+        return
+
+    async with open_store(
+        S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+    ) as store:
+        segment = Segment(path, 0, 0, lambda _: None)
+        segment.add([pack(RECORDS)])
+        await store_segment(store, segment, "test", nothing)
+    await _delete(servers, [topic])
+
+
+async def _delete(servers: Servers, topics: list[str]) -> None:
+    async with open_admin(servers.kafka_brokers) as admin:
+        await admin.delete_topics(topics)
+
+        async def gone() -> bool:
+            return not set(topics) & set(await admin.list_topics())
+
+        await wait_until("the topics to be gone", gone)
+
+
+async def test_the_runbook(
+    servers: Servers, bucket: str, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    topic = await make_topic(partitions=1, config={"retention.ms": "-1"})
+    await _archived_then_deleted(servers, bucket, topic)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name, value in {
+        "KAFKA_BROKERS": servers.kafka_brokers,
+        "S3_ENDPOINT": servers.s3_endpoint,
+        "S3_ACCESS_KEY": servers.s3_access_key,
+        "S3_SECRET_KEY": servers.s3_secret_key,
+        "S3_BUCKET": bucket,
+        "SCHEMAS_DIR": str(ROOT / "schemas"),
+    }.items():
+        monkeypatch.setenv(f"ATLAS_{name}", value)
+    text = await asyncio.to_thread(RUNBOOK.read_text)
+    commands = [line.replace("users.events", topic) for line in re.findall(r"^\s*\$ atlas (.+)$", text, re.MULTILINE)]
+    assert [command.split()[0] for command in commands] == ["archive", "archive", "replay", "tail", "replay"]
+
+    async def run(command: str) -> str:
+        atlas = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "atlas_cli.main", *command.split()),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await atlas.communicate()
+        assert atlas.returncode == 0, f"atlas {command}: {errors.decode()}"
+        return output.decode()
+
+    listed, verified, replayed, tailed, back = [await run(command) for command in commands]
+    assert topic in listed
+    assert "the archive is complete" in verified
+    assert f"60 records of {topic} are on {topic}.restored" in replayed
+    assert tailed.count("\n") == 3
+    assert f"60 records of {topic}.restored are on {topic}" in back
+    again = json.loads(await run(f"{commands[-1]} --json"))
+    assert (again["replayed"], again["resumed_from"]) == (0, {"0": 60})
+    await _delete(servers, [f"{topic}.restored"])
