@@ -37,14 +37,13 @@ async def fetch_within(caller: Caller, statement: str, *arguments: object) -> Se
         connection = cast("Connection", caller)
         _require(connection.is_in_transaction())
         return cast("Sequence[Sequence[Any]]", await connection.fetch(statement, *arguments))
-    outer = cast("SqlAlchemyConnection | SqlAlchemySession", caller)
+    outer: Any = caller
     # SQLAlchemy begins by itself at the first statement: without one there is no state that has changed.
     _require(outer.in_transaction())
     if hasattr(outer, "flush"):
-        session = cast("SqlAlchemySession", outer)
-        await session.flush()
-        outer = await session.connection()
-    result = await cast("SqlAlchemyConnection", outer).exec_driver_sql(statement, arguments)
+        await outer.flush()
+        outer = await outer.connection()
+    result = await outer.exec_driver_sql(statement, arguments)
     return cast("Sequence[Sequence[Any]]", result.fetchall())
 
 

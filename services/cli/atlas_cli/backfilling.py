@@ -61,12 +61,12 @@ async def backfill(
 ) -> AsyncIterator[Progress]:
     """Step until every row has its event, saying after each step how far it is."""
     while True:
-        while (await read_stats(connection)).backlog > pace.backlog_rows:
+        if (await read_stats(connection)).backlog > pace.backlog_rows:
             await asyncio.sleep(_PAUSE_S)
+            continue
         try:
             progress = await run.step(connection, pace.batch_rows, event_of)
-        except asyncpg.LockNotAvailableError:
-            await asyncio.sleep(_PAUSE_S)
+        except asyncpg.LockNotAvailableError:  # a writer is slow: it goes first
             continue
         yield progress
         if progress.finished:

@@ -374,6 +374,20 @@ OutboxMachine.TestCase.settings = settings(max_examples=150, stateful_step_count
 TestOutbox = OutboxMachine.TestCase
 
 
+@pytest.mark.parametrize("kind", ["before", "after", "overtaken"])
+@pytest.mark.parametrize("step", range(4))
+def test_every_step_with_every_fault(step: int, kind: str) -> None:
+    """Claim, pledge, send, finish: each is struck once whatever the machine above happens to try."""
+    machine = OutboxMachine()
+    machine.start()
+    machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)  # leaves marks that are not the next batch's
+    machine.relay("a", {b"k0": [b"good"], b"k1": [b"good", b"good"]}, (step, kind), 1)
+    machine.nothing_twice_and_in_order()
+    machine.relay("b", {b"k0": [b"good"]}, None, 2)
+    machine.nothing_twice_and_in_order()
+    machine.teardown()
+
+
 def test_the_model_notices_a_lost_row() -> None:
     """The model itself can fail: a row that never reaches the table the pump reads is missed at the end."""
     machine = OutboxMachine()

@@ -79,7 +79,6 @@ def backfill(
     table: Annotated[str, typer.Argument(help="schema.table, with a primary key.")],
     event: Annotated[str, typer.Option(help="The type of the event for each row, like users.UserRegistered.")],
     maps: Annotated[list[str] | None, typer.Option("--map", help="field=column, where the names differ.")] = None,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Rows a transaction.")] = 500,
     backlog: Annotated[int, typer.Option(min=1, help="Wait while so many rows are unsent.")] = 10_000,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, not where it stopped.")] = False,
     as_json: JsonFlag = False,
@@ -89,7 +88,7 @@ def backfill(
 
     from atlas_cli.backfilling import Pace, read_columns
 
-    progress = asyncio.run(_backfill(table, event, read_columns(maps or []), Pace(batch, backlog), restart))
+    progress = asyncio.run(_backfill(table, event, read_columns(maps or []), Pace(backlog_rows=backlog), restart))
     _say(
         {"table": table, "event": event, "rows": progress.rows, "finished": progress.finished},
         f"{progress.rows} rows of {table} have their {event}",
