@@ -100,7 +100,7 @@ async def test_two_at_once_are_refused_and_one_can_be_cancelled(url: str, rig: "
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-        await wait_until("the rebuild to wait", lambda: other.fetchval(waiting))
+        await wait_until("the rebuild to wait", lambda: rig.pool.fetchval(waiting))
         status, body = await call("DELETE", f"{url}/projections/users/rebuild")
         assert (status, body["state"]) == (200, "cancelled")
     settings = CliSettings(projector_url=url)
