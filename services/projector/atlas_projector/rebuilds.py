@@ -1,7 +1,7 @@
 """The rebuilds of this process: started, watched and cancelled over HTTP. A rebuild that fails harms nothing else."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +56,13 @@ class Rebuilds:
         if self.running(name):
             raise AlreadyRunning(f"{name} is being rebuilt")
         run = self._runs[name] = _Run(Progress())
-        work = self._swap(name, run, verify, fresh) if selection is None else self._side(name, run, selection)
+
+        async def work() -> None:
+            if selection is None:
+                await self._swap(name, run, verify, fresh)
+            else:
+                await self._side(name, run, selection)
+
         run.task = asyncio.create_task(self._watched(name, run, work), name=f"rebuild {name}")
 
     def running(self, name: str) -> bool:
@@ -85,6 +91,8 @@ class Rebuilds:
             return False
         run.task.cancel()
         await asyncio.wait({run.task})
+        if run.state == "running":  # it had not even begun
+            run.state = "cancelled"
         return True
 
     async def rollback(self, name: str) -> Generation:
@@ -154,9 +162,9 @@ class Rebuilds:
         setup = self._setup
         return open_source(setup.brokers, self._lives[name].projection.topics, f"rebuild-{name}", setup.archive)
 
-    async def _watched(self, name: str, run: _Run, work: Coroutine[Any, Any, None]) -> None:
+    async def _watched(self, name: str, run: _Run, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             run.state = "cancelled"
             log.warning("rebuild cancelled", projection=name, events=run.progress.events)

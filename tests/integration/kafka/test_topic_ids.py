@@ -23,7 +23,13 @@ async def client(servers: Servers) -> AsyncIterator[AIOKafkaClient]:
 
 async def test_each_topic_has_an_id_of_its_own(client: AIOKafkaClient, make_topic: MakeTopic) -> None:
     one, other = await make_topic(partitions=1), await make_topic(partitions=9)
-    found = await topic_ids(client, [one, other, "no.such.topic"])
+    found: dict[str, str] = {}
+
+    async def both() -> bool:
+        found.update(await topic_ids(client, [one, other, "no.such.topic"]))
+        return len(found) >= 2
+
+    await wait_until("the broker to know both topics", both)  # it answers a moment before it does
     assert found.keys() == {one, other}
     assert found[one] != found[other]
     assert all(uuid.UUID(text).int for text in found.values())

@@ -9,6 +9,7 @@ import pytest
 from atlas_cli import rebuilding
 from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
+from atlas_local.waiting import wait_until
 from atlas_projector.projections.users import USERS
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
@@ -96,6 +97,10 @@ async def test_two_at_once_are_refused_and_one_can_be_cancelled(url: str, rig: "
         assert (await call("POST", f"{url}/projections/users/rebuild"))[0] == 202
         assert (await call("POST", f"{url}/projections/users/rebuild"))[0] == 409
         assert (await call("POST", f"{url}/projections/users/rollback"))[0] == 409
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        await wait_until("the rebuild to wait", lambda: rig.pool.fetchval(waiting))
         status, body = await call("DELETE", f"{url}/projections/users/rebuild")
         assert (status, body["state"]) == (200, "cancelled")
     settings = CliSettings(projector_url=url)
