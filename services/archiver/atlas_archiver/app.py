@@ -19,6 +19,8 @@ from atlas_archiver.topics import KafkaTopicFacts, open_topic_facts
 
 # A poll's worth: of full batches it is bounded by the bytes of a fetch, of single records by this.
 MAX_BATCHES = 1000
+# A partition. Two answers of it may be in memory at a time, for each of a dozen partitions.
+FETCH_BYTES = 1024 * 1024
 
 
 async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
@@ -63,6 +65,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 client_id=settings.instance,
                 raw=True,
                 max_records=MAX_BATCHES,
+                max_partition_fetch_bytes=FETCH_BYTES,
             )
             await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
 

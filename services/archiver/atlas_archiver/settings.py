@@ -16,7 +16,7 @@ class ArchiverSettings(ServiceSettings, ObjectStoreSettings):
     archiver_segment_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     archiver_segment_max_age_s: float = Field(default=10.0, gt=0)
     # Of all open segments and those on their way to the store, as compressed; bounds the process's memory.
-    archiver_held_max_bytes: int = Field(default=48 * 1024 * 1024, ge=1024)
+    archiver_held_max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     archiver_codec: Literal["zstandard", "deflate", "null"] = "zstandard"
     # Whether each Avro body is checked against its schema, so that one that is not Avro can't make a file unreadable to
     # other tools. It takes about half of the archiver's own time; our own reader needs it not.
