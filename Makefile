@@ -20,7 +20,7 @@ TESTS ?= tests
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help up down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
-	chaos bench migrate migration seed db-reset metrics lock clean clean-all
+	chaos bench batch migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
@@ -102,11 +102,14 @@ bench: $(DEV) ## Measure on real servers and write .atlas/bench/*.json; WHAT=mes
 
 ##@ The workshop
 lock: $(DEV) ## Resolve the requirements anew into the hashed locks
-	for name in requirements-uv requirements requirements-local requirements-dev; do \
+	for name in requirements-uv requirements requirements-local requirements-dev requirements-batch; do \
 		$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 			--override overrides.txt $$name.in --output-file $$name.txt || exit 1; \
 	done
 	$(BIN)/python -m atlas_local.jars
+
+batch: $(LOCAL) ## Install what `atlas batch --engine spark` needs beside a Java: 480 MB
+	$(INSTALL) --no-deps --require-hashes -r requirements-batch.txt
 
 clean: ## Remove what tools leave behind
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov

@@ -63,7 +63,7 @@ def test_on_this_machine(job: Job, exported: Path) -> None:
     assert sum(row["flights"] for row in rows) == sum(50 + i > 100 for i in range(300))
 
 
-@pytest.mark.skipif(not SPARK, reason="pyspark is not installed: pip install -r requirements-batch.in")
+@pytest.mark.skipif(not SPARK, reason="pyspark is not installed: make batch")
 @pytest.mark.skipif(not JAVA, reason="no java is on the PATH: Spark needs a whole one")
 def test_on_spark_the_same(job: Job, exported: Path, tmp_path: Path) -> None:
     # In a process of its own, as a user runs it: Spark leaves pipes and a JVM to the end of its process.
