@@ -50,7 +50,7 @@ MESH: tuple[Part, ...] = (
     # Outbox rows onto topics.
     _service("relay", 8081, "topics", "database"),
     # Topics into read models.
-    _service("projector", 8082, "topics", "database", "valkey"),
+    _service("projector", 8082, "topics", "database", "valkey", "bucket"),
     # Topics into object storage.
     _service("archiver", 8083, "topics", "bucket"),
     # Heartbeats and lag.

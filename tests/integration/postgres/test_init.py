@@ -74,7 +74,7 @@ async def test_a_service_works_without_owning_anything(fresh: str) -> None:
     await asyncio.to_thread(migrate_as_owner, fresh)
     app = await as_role(fresh, "atlas_app")
     async with app.transaction():
-        assert await append(app, RECORD) > 0
+        assert (await append(app, RECORD)).row_id > 0
     await app.execute("INSERT INTO app.idempotency_keys (key, fingerprint, expires_at) VALUES ('k', '', now())")
     # As the projector makes a generation, a staging table and the view that readers see.
     await app.execute("CREATE TABLE readmodel.birds_g1 (name text PRIMARY KEY)")

@@ -1,5 +1,8 @@
 """A row that can't be sent stops its own key and nothing else."""
 
+import time
+from types import SimpleNamespace
+
 import aiohttp
 import asyncpg
 import orjson
@@ -92,9 +95,17 @@ async def test_a_row_the_broker_refuses_is_found_within_its_batch(
         assert [n for k, n in seen if k == key] == [n for k, n in expected if k == key]
 
 
-async def test_rows_that_the_broker_finds_invalid_are_all_parked(outbox, make_topic, settings, run_relay, on_topic):
-    """The topic takes no record older than a millisecond, so none at all; each is tried before it is parked."""
-    topic = await make_topic(partitions=1, config={"message.timestamp.before.max.ms": "1"})
+async def test_rows_that_the_broker_finds_invalid_are_all_parked(
+    outbox, make_topic, settings, run_relay, on_topic, monkeypatch
+):
+    """The topic takes no record older than ten minutes, and this relay's clock is an hour late.
+
+    Not by a bound that no record meets: the marker that ends a transaction has to meet it too, and one that is refused
+    stops the transactions of the whole broker.
+    """
+    topic = await make_topic(partitions=1, config={"message.timestamp.before.max.ms": "600000"})
+    late = SimpleNamespace(time_ns=lambda: time.time_ns() - 3_600_000_000_000)
+    monkeypatch.setattr("atlas_relay.sender.time", late)
     await outbox.commit(*[(f"k{n % 3}", n) for n in range(30)], topic=topic)
     async with run_relay(settings):
         await wait_until("30 parked rows", lambda: _is(outbox.count("parked"), 30))
