@@ -48,7 +48,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
             readmodel_dsn, "readmodel", max_size=settings.readmodel_pool_max, timeout_s=timeout_s, stop=stop
         ) as readmodel,
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
-        open_posts(state, settings.kafka_brokers, settings.gateway_idempotency_ttl_s, stop) as posts,
+        open_posts(state, settings, stop) as posts,
         open_waker(state_dsn) as waker,
         open_cache(settings.redis_url, await open_breaker("redis")) as cache,
     ):

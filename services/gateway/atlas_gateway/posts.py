@@ -23,8 +23,9 @@ from atlas_runtime.metrics import timed_query
 from atlas_gateway import idempotency
 from atlas_gateway.databases import Pool
 from atlas_gateway.idempotency import Answer, Connection, Once
-from atlas_gateway.problems import IN_PROGRESS, Problem
+from atlas_gateway.problems import IN_PROGRESS, Problem, unavailable
 from atlas_gateway.production import Group
+from atlas_gateway.settings import GatewaySettings
 
 MARK = "atlas_post"
 # Each post in progress holds a connection; commands must find some left while posts wait for a broker that is away.
@@ -70,11 +71,13 @@ Effect = Callable[[Attempt], Awaitable[tuple[Answer, bool]]]
 class Posts:
     """The posts with a key that this process has in hand, each in a task of its own that outlives its request."""
 
-    def __init__(self, pool: Pool, reader: AIOKafkaConsumer, brokers: str, ttl_s: float) -> None:
+    def __init__(self, pool: Pool, reader: AIOKafkaConsumer, settings: GatewaySettings) -> None:
         self._pool = pool
         self._reader = reader
-        self._brokers = brokers
-        self._ttl_s = ttl_s
+        self._brokers = settings.kafka_brokers
+        self._ttl_s = settings.gateway_idempotency_ttl_s
+        # Less than the request's own, so that its answer can say that nothing was sent.
+        self._patience_s = settings.gateway_produce_timeout_s / 2
         self._running: dict[str, asyncio.Task[Answer]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
 
@@ -102,7 +105,7 @@ class Posts:
 
         A crash after 2 leaves a claim without an answer, and whatever part of the records was acknowledged by then.
         """
-        async with self._places, self._pool.acquire() as connection:
+        async with self._place(), self._pool.acquire() as connection:
             if not await connection.fetchval(_LOCK, once.key):  # 1.
                 raise _in_progress(once)
             mark, begins = uuid.uuid4().hex, await self._ends(topic)
@@ -119,6 +122,19 @@ class Posts:
                 there = await self._find(topic, mark, held["begins"])  # 3.
                 log.info("a post is taken up again", key=once.key, records_there=len(there))
             return await self._finish(connection, once, await effect(Attempt(mark, there)))  # 4.
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the few places. Who waits for one has sent nothing, so the wait can end, and its body be let go."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise unavailable("Posts before this one wait for Kafka; nothing of this one was sent.") from None
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _finish(self, connection: Connection, once: Once, outcome: tuple[Answer, bool]) -> Answer:
         answer, final = outcome
@@ -155,17 +171,17 @@ class Posts:
 
 
 @asynccontextmanager
-async def open_posts(pool: Pool, brokers: str, ttl_s: float, stop: asyncio.Event) -> AsyncIterator[Posts]:
+async def open_posts(pool: Pool, settings: GatewaySettings, stop: asyncio.Event) -> AsyncIterator[Posts]:
     """Posts with a connection to Kafka of their own, by which the ends of topics are asked for."""
 
     async def start() -> AIOKafkaConsumer:
         await reader.start()
         return reader
 
-    reader = AIOKafkaConsumer(bootstrap_servers=brokers, client_id=_CLIENT_ID, enable_auto_commit=False)
+    reader = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, client_id=_CLIENT_ID, enable_auto_commit=False)
     try:
         await retrying(start, what="kafka reader start", stop=stop)
-        yield Posts(pool, reader, brokers, ttl_s)
+        yield Posts(pool, reader, settings)
     finally:
         await reader.stop()
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -168,3 +170,40 @@ async def test_a_post_goes_on_while_kafka_is_away(
         await wait_until("the post to be settled", answered, 30)
     counted = await _count(brokers, f"{prefix}flights.events")
     assert [counted[flight_id] for flight_id in _ids(events)] == [1] * len(events)
+
+
+async def test_posts_that_find_no_place_are_let_go(
+    launch: StartGateway, private_servers: ServerSet, prefix: str
+) -> None:
+    """However many keys come while Kafka says nothing, only a few bodies are held; the others can come again."""
+    brokers, topic = private_servers.servers.kafka_brokers, f"{prefix}flights.events"
+    url = await asyncio.to_thread(launch, kafka_brokers=brokers, gateway_produce_timeout_s="0.5")
+    posts = [(departed(), _keyed()) for _ in range(5)]
+    assert private_servers.kafka.process is not None
+    broker = private_servers.kafka.process.pid
+    async with ClientSession(url) as session:
+
+        async def post(event: dict[str, Any], headers: dict[str, str]) -> tuple[int, str]:
+            async with session.post(f"/topics/{topic}", json=event, headers=headers) as response:
+                answer = await response.json(content_type=None)
+                return response.status, answer.get("detail", "")
+
+        async def let_go() -> bool:
+            status, detail = await post(*posts[-1])
+            return status == 503 and "nothing of this one was sent" in detail
+
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            answers = await asyncio.gather(*(post(*one) for one in posts))
+            assert {status for status, _ in answers} == {503}
+            await wait_until("the last post to be let go", let_go, 15)
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        for one in posts:
+
+            async def answered(one: tuple[dict[str, Any], dict[str, str]] = one) -> bool:
+                return (await post(*one))[0] == 200
+
+            await wait_until("each post to be answered", answered, 30)
+    counted = await _count(brokers, topic)
+    assert [counted[event["value"]["flight_id"]] for event, _ in posts] == [1] * len(posts)
