@@ -11,6 +11,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.admin import TopicSpec
+from atlas_kafka.starting import start_whole
 from atlas_outbox.batches import Pending
 from atlas_outbox.shards import GROUPS
 
@@ -60,7 +61,7 @@ async def last_marks(brokers: str, topic: str, groups: Collection[int]) -> dict[
     )
     try:
         async with asyncio.timeout(_READ_TIMEOUT_S):
-            await consumer.start()
+            await start_whole(consumer.start())
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             return await _read_to_end(consumer, partitions)

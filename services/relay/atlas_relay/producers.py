@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, KafkaError, kafka_errors
+from atlas_kafka.starting import start_whole
 
 _REQUEST_TIMEOUT_MS = 10_000
 # A relay that dies without a successor holds up read-committed consumers for this long.
@@ -49,7 +50,7 @@ async def open_producer(
     )
     try:
         async with asyncio.timeout(timeout_s):
-            await producer.start()
+            await start_whole(producer.start())
         yield producer
     finally:
         await _discard(producer)
