@@ -17,10 +17,16 @@ from atlas_local.ports import Ports
 from atlas_local.processes import Account, Command
 
 ADMIN = "postgres"
-# Durable as in production: what a kill -9 must not lose, it does not lose here either.
-_SETTINGS = {
+# What concerns this place alone.
+_HERE = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
+    "log_line_prefix": "%m [%p] %u@%d ",
+    "log_checkpoints": "off",
+}
+# What Atlas relies on: docker-compose.yml has the same, held by tests/contract/test_compose.py.
+# Durable as in production: what a kill -9 must not lose, it does not lose here either.
+SETTINGS = {
     "max_connections": 200,
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
@@ -34,8 +40,6 @@ _SETTINGS = {
     "jit": "off",
     "fsync": "on",
     "synchronous_commit": "on",
-    "log_line_prefix": "%m [%p] %u@%d ",
-    "log_checkpoints": "off",
     "timezone": "UTC",
 }
 
@@ -69,7 +73,7 @@ class Postgres:
 
     def command(self) -> Command:
         """The server; its log goes to standard error."""
-        options = {"port": self._ports.get("postgres"), **_SETTINGS}
+        options = {"port": self._ports.get("postgres"), **_HERE, **SETTINGS}
         argv = [str(self._program("postgres")), "-D", str(self._data)]
         argv += [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
         # SIGINT is the fast shutdown: it does not wait for clients to leave.
