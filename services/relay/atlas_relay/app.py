@@ -39,6 +39,7 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
     ownership = Ownership(owner, dsn, settings.relay_lease_s, lanes, health)
     health.add("groups", lambda: _all_held(ownership, lanes))
     health.add("kafka", lanes[0].fault)
+    health.add("postgres", ownership.fault)
     async with (
         _lazy_pool(dsn) as pool,
         serve_probes(settings, health, routes=outbox_routes(settings, owner, pool)),
