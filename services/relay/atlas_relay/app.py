@@ -47,7 +47,7 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
         serve_probes(settings, health, routes=outbox_routes(settings, owner, pool)),
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(heartbeat(settings, health, stop), name="heartbeat")
+        tasks.create_task(_until(stop, heartbeat(settings, health, stop), _FINISH_S), name="heartbeat")
         tasks.create_task(_until(stop, publish_stats(pool, stop)), name="stats")
         tasks.create_task(_until(stop, listen(dsn, lanes, stop)), name="listen")
         await retrying(
@@ -91,12 +91,13 @@ def lane_config(settings: RelaySettings, owner: str, number: int) -> LaneConfig:
     )
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Run what has nothing to finish: at `stop` it is cancelled, also in the middle of a statement nobody answers."""
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None], grace_s: float = 0.0) -> None:
+    """Run what may be cut off: so long after `stop` it is cancelled, also in the middle of what nobody answers."""
     running, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
-        done, _ = await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if running in done:
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait((running,), timeout=grace_s)
+        if done:
             running.result()
     finally:
         stopped.cancel()
