@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +43,7 @@ _FULL_BYTES = 1024
 _SLOW_S = 0.25
 _LOOK_S = 0.2
 
+Settings = Mapping[str, object]
 Fault = Callable[[float], Awaitable[None]]
 
 
@@ -203,7 +204,7 @@ async def pair(home: Path) -> AsyncIterator[Pair]:
 
 
 @asynccontextmanager
-async def network(own: ServerSet, home: Path, seed: int) -> AsyncIterator[Network]:
+async def network(own: ServerSet, home: Path, seed: int, relay_settings: Settings) -> AsyncIterator[Network]:
     """A relay that reaches everything through proxies, and writers who reach PostgreSQL so."""
     async with AsyncExitStack() as stack:
         postgres = await stack.enter_async_context(pair(home))
@@ -215,7 +216,7 @@ async def network(own: ServerSet, home: Path, seed: int) -> AsyncIterator[Networ
         traffic = OutboxTraffic(postgres.dsn, own.servers.kafka_brokers, topic, seed)
         await traffic.prepare()
         brokers, progress = f"127.0.0.1:{to_kafka.port}", f"network.progress.{suffix}"
-        relay = RelayProcess(brokers, postgres.dsn, home / "relay.log", lease_s=3.0, progress_topic=progress)
+        relay = RelayProcess(brokers, postgres.dsn, home / "relay.log", progress_topic=progress, **relay_settings)
         stack.callback(relay.kill)
         relay.spawn()
         await relay.until_ready()
@@ -223,10 +224,15 @@ async def network(own: ServerSet, home: Path, seed: int) -> AsyncIterator[Networ
 
 
 async def run(
-    own: ServerSet, home: Path, seed: int, faults: Callable[[Network], Sequence[Fault]], seconds: float
+    own: ServerSet,
+    home: Path,
+    seed: int,
+    faults: Callable[[Network], Sequence[Fault]],
+    seconds: float,
+    relay_settings: Settings,
 ) -> dict[str, Any]:
     """Each of the faults for so long; what happened, and the outcome."""
-    async with network(own, home, seed) as net:
+    async with network(own, home, seed, relay_settings) as net:
         stop = asyncio.Event()
         writing = asyncio.create_task(net.traffic.run(stop))
         try:
@@ -265,7 +271,7 @@ def _port(dsn: str) -> int:
 
 async def _with_own_servers(rounds: int, seconds: float, seed: int) -> dict[str, Any]:
     async with servers() as own:
-        return await run(own, own.home.path / "network", seed, _faults(rounds), seconds)
+        return await run(own, own.home.path / "network", seed, _faults(rounds), seconds, {})
 
 
 def main() -> None:
