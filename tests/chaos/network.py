@@ -64,9 +64,6 @@ class Pair:
             self.address.switch(_port(component.dsn), silently=True)
         self.primary.kill()
         connection = await asyncpg.connect(component.dsn)
-        # Without a second server again nobody is to wait for one.
-        await connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        await connection.execute("SELECT pg_reload_conf()")
         assert await connection.fetchval("SELECT pg_promote()")
         await connection.close()
         if not silently:
@@ -190,6 +187,7 @@ async def pair(home: Path) -> AsyncIterator[Pair]:
         first = runners[0].component
         assert isinstance(first, Postgres)
         connection = await asyncpg.connect(first.dsn)
+        # Only now: the standby has a copy of what the configuration was before, and will itself wait for nobody.
         await connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         await connection.execute("SELECT pg_reload_conf()")
         await connection.close()

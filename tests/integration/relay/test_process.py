@@ -121,3 +121,25 @@ async def test_a_signal_lets_the_batch_be_finished_and_the_leases_be_given_back(
     spawn(delivery=delivery)
     await outbox.until_empty()
     await outbox.delivered.until(items)
+
+
+async def test_at_least_once_a_kill_repeats_rows_but_skips_none_and_keeps_the_order(outbox, spawn):
+    items = [(f"k{n % 50}", n) for n in range(12_000)]
+    await outbox.commit(*items)
+    for left in (9_000, 6_000, 3_000):
+        relay = spawn(delivery="at_least_once", batch_rows=100, lease_s=1.0)
+
+        async def has_sent(left: int = left) -> bool:
+            return await outbox.count("records") < left
+
+        await wait_until(f"fewer than {left} rows to be left", has_sent)
+        relay.kill()
+    assert await outbox.count("records"), "each was killed in the middle"
+    spawn(delivery="at_least_once", lease_s=1.0)
+    await outbox.until_empty()
+    seen = await outbox.delivered.read()
+    assert set(seen) == set(items)
+    firsts: dict[str, list[int]] = {}
+    for key, number in dict.fromkeys(seen):
+        firsts.setdefault(key, []).append(number)
+    assert all(numbers == sorted(numbers) for numbers in firsts.values())
