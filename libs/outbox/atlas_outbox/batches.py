@@ -206,7 +206,10 @@ async def forget(connection: Connection, epochs: Mapping[int, int], token: UUID)
 
 
 async def delete(connection: Connection, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
-    """Delete rows that were sent without a pending batch; the answer is as for `finish`. Each row's group has an epoch."""
+    """Delete rows that were sent without a pending batch; the answer is as for `finish`.
+
+    Each row's group has an epoch.
+    """
     held = {group: epochs[group] for group in {row[0] for row in rows}}
     return await _held(connection, _DELETE, held, [row[1] for row in rows])
 

@@ -22,11 +22,11 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
     "max_connections": 200,
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
+    "shared_buffers": "1GB",
+    "effective_cache_size": "2GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": 1.1,
     # The outbox turns its whole table over in seconds; a minute between looks is long for it.
