@@ -1,6 +1,7 @@
 """The relay: outbox rows onto their topics."""
 
 import asyncio
+import gc
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -27,11 +28,16 @@ from atlas_relay.watch import listen, publish_stats
 _FINISH_S = 2.5
 _UNWIND_S = 0.5
 
+# A batch is thousands of tuples that reference counts free; by default the collector would go through all of them, and
+# all of the process, several times a batch, and find nothing: a fifth of the relay's time.
+_COLLECT_AFTER = 200_000
+
 log = structlog.get_logger(__name__)
 
 
 async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
     """Relay until `stop`; the batches under way are finished and the leases given back within 5 s of it."""
+    gc.set_threshold(_COLLECT_AFTER)
     # Unlike the instance's name no process ever has the same again, so neither a lease nor a transactional id can be
     # taken for the one of another process of that name.
     owner = f"{settings.instance}-{secrets.token_hex(4)}"
@@ -71,7 +77,7 @@ async def relay(lanes: Sequence[Lane], ownership: Ownership, stop: asyncio.Event
 
 
 def lane_config(settings: RelaySettings, owner: str, number: int) -> LaneConfig:
-    """The configuration of one lane; each has a transactional id of its own."""
+    """The configuration of one lane; each has a transactional id (a sender's name) of its own."""
     name = f"atlas-relay-{owner}-{number}"
     exactly_once = settings.relay_delivery == "exactly_once"
     return LaneConfig(

@@ -100,22 +100,25 @@ async def test_after_a_crash_the_next_owner_sends_every_row_once(outbox, owner, 
     await outbox.delivered.until(ITEMS)
 
 
-async def test_a_crash_in_the_middle_of_many_batches(outbox, owner):
-    """Marks of earlier batches are there and must not be taken for the pending one's."""
+@pytest.mark.parametrize("step", ["2", "3"])
+@pytest.mark.parametrize("batches", [1, 4])
+async def test_a_crash_in_the_middle_of_many_batches(outbox, owner, batches, step):
+    """Marks of earlier batches are there and must not be taken for the pending one's; either producer's turn it is."""
     first = await owner("first")
     await first.take()
-    for n in range(5):
+    for n in range(batches):
         await outbox.commit(*[(f"k{key}", n) for key in range(5)])
         assert await first.pump.cycle()
-    await outbox.commit(*[(f"k{key}", 5) for key in range(5)])
-    first.crash_at("2")
+    await outbox.commit(*[(f"k{key}", batches) for key in range(5)])
+    first.crash_at(step)
     with pytest.raises(Crash):
         await first.pump.cycle()
 
     second = await owner("second")
     await second.take()
-    assert await second.pump.cycle()
-    await outbox.delivered.until([(f"k{key}", n) for n in range(6) for key in range(5)])
+    while await second.pump.cycle():
+        pass
+    await outbox.delivered.until([(f"k{key}", n) for n in range(batches + 1) for key in range(5)])
     assert await outbox.is_empty()
 
 
@@ -128,6 +131,7 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     assert len(claimed.rows) == len(ITEMS)
     await stale.pump._pledge(claimed.rows, token := uuid4())
     await stale.sender.learn({outbox.topic})
+    await stale.sender.begin(claimed.rows, token)
 
     heir = await owner("heir")
     await heir.take()
@@ -148,6 +152,8 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     assert await finish(stale.connection, stale.epochs, token) == set()
     assert await outbox.count("records") == rows
 
+    await heir.sender.learn({outbox.topic})
+    await heir.sender.begin(heirs.rows, token)
     await heir.sender.send(heirs.rows, token)
     await heir.pump._finish(heirs.rows, token)
     await outbox.delivered.until(ITEMS + more)

@@ -28,11 +28,11 @@ _HERE = {
 # Durable as in production: what a kill -9 must not lose, it does not lose here either.
 SETTINGS = {
     "max_connections": 200,
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
+    "shared_buffers": "1GB",
+    "effective_cache_size": "2GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": 1.1,
     # The outbox turns its whole table over in seconds; a minute between looks is long for it.
