@@ -42,6 +42,7 @@ INSTANCES = 2
 OUTAGE_EVERY = 10
 OUTAGE_S = 2.0
 SETTLED_S = 120.0
+BACK_S = 60.0
 PROJECTIONS = ("users", "flights", "routes", "carriers")  # in tables
 BOARDS = "departures"  # in Redis
 
@@ -116,11 +117,19 @@ class Chaos:
 
     async def _rebuild(self, instance: Instance) -> None:
         name = self.choose.choice((*PROJECTIONS, BOARDS))
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=5)
-            url = f"http://127.0.0.1:{instance.port}/projections/{name}/rebuild"
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url) as response:
-                self.rebuilds += response.status == 202
+        url = f"http://127.0.0.1:{instance.port}/projections/{name}/rebuild"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+
+            async def begun() -> bool:
+                # The one before may have been killed a moment ago: there is nothing to rebuild until it is back.
+                try:
+                    async with session.post(url) as response:
+                        self.rebuilds += response.status == 202
+                        return response.status in (202, 409)
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
+
+            await wait_until(f"a rebuild of {name} to begin", begun, BACK_S)
 
     async def read(self) -> None:
         """Read the counters all the time; they only rise, and no read fails but in an outage."""
