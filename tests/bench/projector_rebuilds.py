@@ -25,6 +25,7 @@ from atlas_projector.archived import open_source
 from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.workers import Setup
 from atlas_readmodel import generations
+from atlas_readmodel.stores import Stores, open_redis
 from atlas_readmodel.writer import Writer
 
 from tests.bench.projector_load import ACCOUNTS, PARTITIONS, Load
@@ -78,6 +79,7 @@ async def rebuilt(servers: Servers, codec: Codec, folder: Path, load: Load, addr
     async with (
         database(servers) as dsn,
         asyncpg.create_pool(dsn, min_size=1, max_size=8) as pool,
+        open_redis(servers.redis_url) as redis,
         open_source(servers.kafka_brokers, projection.topics, "bench", address) as source,
     ):
         await _live_at_the_end(servers, pool, load)
@@ -86,11 +88,13 @@ async def rebuilt(servers: Servers, codec: Codec, folder: Path, load: Load, addr
             dsn=dsn,
             schemas_dir=str(folder),
             archive=address,
+            redis_url=servers.redis_url,
             projections="tests.bench.projector_load:PROJECTIONS",
         )
         peak = asyncio.create_task(_peak_mb())
         began = time.perf_counter()
-        built = await rebuild(projection, pool, codec, source, Progress(), Options(setup=setup))
+        stores = Stores(pool, redis)
+        built = await rebuild(projection, stores, codec, source, Progress(), Options(setup=setup))
         seconds = time.perf_counter() - began
         peak.cancel()
         assert built.progress.events == load.events, built.progress

@@ -31,6 +31,9 @@ from atlas_local.home import ROOT
 from atlas_local.serverset import ServerSet
 from atlas_local.testing import database_url, migrate
 from atlas_local.waiting import wait_until
+from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.stores import open_redis
+from redis.exceptions import RedisError
 
 from tests.bench.machine import servers
 from tests.chaos.projector_traffic import TOPICS, Traffic, compare, read_topics, send
@@ -39,7 +42,9 @@ INSTANCES = 2
 OUTAGE_EVERY = 10
 OUTAGE_S = 2.0
 SETTLED_S = 120.0
-PROJECTIONS = ("users", "flights", "routes", "carriers")
+BACK_S = 60.0
+PROJECTIONS = ("users", "flights", "routes", "carriers")  # in tables
+BOARDS = "departures"  # in Redis
 
 
 @dataclass
@@ -103,7 +108,7 @@ class Chaos:
         await asyncio.sleep(self.choose.uniform(0.05, 1.5))  # the random moment is the test's subject
         victim.kill(worker=rebuilding and self.choose.random() < 0.5)
         if number % OUTAGE_EVERY == OUTAGE_EVERY - 1:
-            runner = (self.own.kafka, self.own.postgres)[number // OUTAGE_EVERY % 2]
+            runner = (self.own.kafka, self.own.postgres, self.own.valkey)[number // OUTAGE_EVERY % 3]
             self.outage = True
             await runner.stop()
             await asyncio.sleep(OUTAGE_S)
@@ -111,12 +116,20 @@ class Chaos:
             self.outage = False
 
     async def _rebuild(self, instance: Instance) -> None:
-        name = self.choose.choice(PROJECTIONS)
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=5)
-            url = f"http://127.0.0.1:{instance.port}/projections/{name}/rebuild"
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url) as response:
-                self.rebuilds += response.status == 202
+        name = self.choose.choice((*PROJECTIONS, BOARDS))
+        url = f"http://127.0.0.1:{instance.port}/projections/{name}/rebuild"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+
+            async def begun() -> bool:
+                # The one before may have been killed a moment ago: there is nothing to rebuild until it is back.
+                try:
+                    async with session.post(url) as response:
+                        self.rebuilds += response.status == 202
+                        return response.status in (202, 409)
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
+
+            await wait_until(f"a rebuild of {name} to begin", begun, BACK_S)
 
     async def read(self) -> None:
         """Read the counters all the time; they only rise, and no read fails but in an outage."""
@@ -156,7 +169,13 @@ async def run(rounds: int) -> dict[str, int]:
         stop.set()
         await writing
         expected, ends = await read_topics(own.servers.kafka_brokers, codec)
-        await wait_until("every projection to be at the end", lambda: _settled(chaos.pool, ends), SETTLED_S)
+        redis = await stack.enter_async_context(open_redis(own.servers.redis_url))
+        boards = DocumentsReader(redis)
+
+        async def settled() -> bool:
+            return await _settled(chaos.pool, ends) and await _boards_settled(boards, ends)
+
+        await wait_until("every projection to be at the end", settled, SETTLED_S)
         reading.cancel()
         return {
             "rounds": rounds,
@@ -164,7 +183,7 @@ async def run(rounds: int) -> dict[str, int]:
             "rebuilds": chaos.rebuilds,
             "generations": await chaos.pool.fetchval("SELECT count(*) FROM readmodel.generations"),
             "records": expected.records,
-            **await compare(chaos.pool, expected),
+            **await compare(chaos.pool, await boards.rows(BOARDS) or [], expected),
             "waiting": await chaos.pool.fetchval(
                 "SELECT count(*) FROM readmodel.parked p JOIN readmodel.projections r"
                 " ON r.name = p.projection AND r.live_generation = p.generation"
@@ -186,6 +205,14 @@ async def _settled(pool: asyncpg.Pool, ends: dict[tuple[str, int], int]) -> bool
     reached = sum(row["next_offset"] >= ends[row["topic"], row["partition"]] for row in rows)
     partitions = {topic: sum(1 for of, _ in ends if of == topic) for topic in TOPICS}
     return reached == partitions["users.events"] + 3 * partitions["flights.events"]
+
+
+async def _boards_settled(boards: DocumentsReader, ends: dict[tuple[str, int], int]) -> bool:
+    try:
+        positions = await boards.positions(BOARDS)
+    except (RedisError, OSError):
+        return False
+    return positions == {place: end for place, end in ends.items() if place[0] == "flights.events"}
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, send_all
+from atlas_projector.projections.departures import BOARD_FLIGHTS
 
 TOPICS = ("users.events", "flights.events")
 USERS = 200
@@ -94,6 +95,7 @@ class Expected:
     users: dict[str, int] = field(default_factory=dict)
     flights: Counter[str] = field(default_factory=Counter)
     routes: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    origins: dict[str, set[str]] = field(default_factory=dict)
 
     def take(self, event_type: str, value: dict[str, Any], version: int) -> None:
         """One event."""
@@ -102,6 +104,7 @@ class Expected:
             self.users[value["user_id"]] = max(version, self.users.get(value["user_id"], 0))
             return
         self.flights[value["flight_id"]] += 1
+        self.origins.setdefault(value["origin"], set()).add(value["flight_id"])
         route = self.routes.setdefault((value["origin"], value["destination"]), Counter())
         route["flights"] += 1
         if event_type.endswith("Departed"):
@@ -130,8 +133,8 @@ async def read_topics(brokers: str, codec: Codec) -> tuple[Expected, dict[tuple[
     return expected, {(tp.topic, tp.partition): end for tp, end in ends.items()}
 
 
-async def compare(pool: asyncpg.Pool, expected: Expected) -> dict[str, int]:
-    """How many rows are missing, counted twice or otherwise different."""
+async def compare(pool: asyncpg.Pool, boards: list[dict[str, Any]], expected: Expected) -> dict[str, int]:
+    """How many rows are missing, counted twice or otherwise different; `boards`: the departures of each partition."""
     users = {row["user_id"]: row for row in await pool.fetch("SELECT user_id, version, email FROM readmodel.users")}
     flights = {row["flight_id"] for row in await pool.fetch("SELECT flight_id FROM readmodel.flights")}
     routes = {(row["origin"], row["destination"]): row for row in await pool.fetch("SELECT * FROM readmodel.routes")}
@@ -150,4 +153,8 @@ async def compare(pool: asyncpg.Pool, expected: Expected) -> dict[str, int]:
         duplicates += max(0, counted["flights"] - route["flights"])
         mismatches += any(counted[column] != route[column] for column in ROUTE_COLUMNS)
     mismatches += len(flights - expected.flights.keys()) + len(users.keys() - expected.users.keys())
+    # Every flight is scheduled for the same time, so the latest are those with the highest ids.
+    for origin, ids in expected.origins.items():
+        shown = [flight["flight_id"] for board in boards if board["origin"] == origin for flight in board["flights"]]
+        mismatches += sorted(shown)[-BOARD_FLIGHTS:] != sorted(ids)[-BOARD_FLIGHTS:]
     return {"missing": missing, "duplicates": duplicates, "mismatches": mismatches}

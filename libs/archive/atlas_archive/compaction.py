@@ -1,19 +1,20 @@
 """Makes a few large segments of many small ones, and removes what that leaves behind.
 
-Blocks are copied as they are, without decompressing them. The result is a chain of its own, of the same kind: a
-compacted segment begins where the one before ended and counts once its manifest is put on the condition that its key is
-free. Of two that compact at once one wins, and the other removes its files.
+Blocks are copied as they are, without decompressing them, and go up while they come: memory holds one of the small
+files and the part of the upload that is being filled, however large what is made of them. The result is a chain of its
+own, of the same kind: a compacted segment begins where the one before ended and counts once its manifest is put on the
+condition that its key is free. Of two that compact at once one wins, and the other removes its files.
 """
 
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from atlas_archive.chains import Chain, chain_of
-from atlas_archive.container import ArchiveFile, read_file
+from atlas_archive.container import read_file
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit
 from atlas_archive.outputs import container_header
 from atlas_archive.store import ObjectStore
@@ -93,41 +94,66 @@ async def _merge_objects(
     merged = []
     kinds = sorted({item.schema_id for manifest in run for item in manifest.objects}, key=lambda kind: kind or 0)
     for kind in kinds:
-        parts = [item for manifest in run for item in manifest.objects if item.schema_id == kind]
-        files = [read_file(await store.get(item.key), item.key) for item in parts]
-        # Files of one schema differ in their codec where that setting was changed: each codec gets a file.
-        for codec in dict.fromkeys(file.codec.name for file in files):
-            pairs = [(p, f) for p, f in zip(parts, files, strict=True) if f.codec.name == codec]
-            name = "raw" if kind is None else str(kind)
-            key = f"{prefix}{segment}-{name}{'' if codec == files[0].codec.name else '-' + codec}.avro"
-            chunks = list(concatenated([file for _, file in pairs]))
-            await store.put(key, chunks)
-            merged.append(_described(key, chunks, kind, [part for part, _ in pairs]))
+        left = [item for manifest in run for item in manifest.objects if item.schema_id == kind]
+        name = f"{prefix}{segment}-{'raw' if kind is None else kind}"
+        codec = ""
+        while left:  # files of one schema differ in their codec where that setting was changed: each codec gets a file
+            merging = _Merging(store, left)
+            key = f"{name}{codec}.avro"
+            await store.put_stream(key, merging.chunks())
+            merged.append(merging.described(key, kind))
+            left, codec = merging.others, f"-{merging.other_codec}"
     return tuple(merged)
 
 
-def concatenated(files: Sequence[ArchiveFile]) -> Iterator[bytes]:
-    """One file of the blocks of several that share schema and codec. Raises CorruptFile."""
-    sync = os.urandom(16)
-    yield container_header(files[0].schema, files[0].codec, files[0].metadata, sync)
-    for file in files:
-        for count, packed in file.packed_blocks():
-            yield b"".join((long(count), long(len(packed)), packed, sync))
+class _Merging:
+    """One file of the blocks of several of one schema, those with the codec of the first; `others` are left out.
 
+    Of the files one is in memory at a time.
+    """
 
-def _described(key: str, chunks: Sequence[bytes], kind: int | None, parts: Sequence[DataObject]) -> DataObject:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return DataObject(
-        key=key,
-        size=sum(map(len, chunks)),
-        sha256=digest.hexdigest(),
-        schema_id=kind,
-        records=sum(part.records for part in parts),
-        first_offset=parts[0].first_offset,
-        last_offset=parts[-1].last_offset,
-    )
+    def __init__(self, store: ObjectStore, parts: Sequence[DataObject]) -> None:
+        self._store = store
+        self._parts = parts
+        self._taken: list[DataObject] = []
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self.others: list[DataObject] = []
+        self.other_codec: str | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Its bytes in order. Raises CorruptFile, MissingObject."""
+        sync = os.urandom(16)
+        codec = None
+        for part in self._parts:
+            file = read_file(await self._store.get(part.key), part.key)
+            if codec is None:
+                codec = file.codec.name
+                yield self._noted(container_header(file.schema, file.codec, file.metadata, sync))
+            elif file.codec.name != codec:
+                self.others.append(part)
+                self.other_codec = self.other_codec or file.codec.name
+                continue
+            self._taken.append(part)
+            for count, packed in file.packed_blocks():
+                yield self._noted(b"".join((long(count), long(len(packed)), packed, sync)))
+
+    def described(self, key: str, kind: int | None) -> DataObject:
+        """The file, once all of it has gone out."""
+        return DataObject(
+            key=key,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+            schema_id=kind,
+            records=sum(part.records for part in self._taken),
+            first_offset=self._taken[0].first_offset,
+            last_offset=self._taken[-1].last_offset,
+        )
+
+    def _noted(self, chunk: bytes) -> bytes:
+        self._size += len(chunk)
+        self._digest.update(chunk)
+        return chunk
 
 
 async def sweep(store: ObjectStore, path: PartitionPath, *, grace_s: float, keep: bool = False) -> int:

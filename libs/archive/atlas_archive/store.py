@@ -34,6 +34,9 @@ class ObjectStore(Protocol):
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         """Write the object made of `chunks`, all or nothing, replacing one that is there."""
 
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write the object made of what comes, all or nothing; some parts of PART_BYTES are held at a time."""
+
     async def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write the object unless the key is taken; False when it is. Of two at once, exactly one gets True."""
 
@@ -110,12 +113,19 @@ class S3Store:
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         if sum(map(len, chunks)) <= PART_BYTES:
             await self._client.put_object(Bucket=self._bucket, Key=key, Body=b"".join(chunks))
-            return
+        else:
+            await self._upload(key, _each(_parts(chunks)))
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        await self._upload(key, _streamed_parts(chunks))
+
+    async def _upload(self, key: str, pieces: AsyncIterator[bytes]) -> None:
         upload = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
         target = {"Bucket": self._bucket, "Key": key, "UploadId": upload["UploadId"]}
         try:
-            parts = []
-            for number, part in enumerate(_parts(chunks), start=1):
+            parts: list[dict[str, Any]] = []
+            async for part in pieces:
+                number = len(parts) + 1
                 answer = await self._client.upload_part(**target, PartNumber=number, Body=part)
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
             await self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
@@ -190,6 +200,25 @@ def _parts(chunks: Sequence[bytes]) -> Iterator[bytes]:
         yield bytes(part)
 
 
+async def _each(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def _streamed_parts(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same of what comes; one part, of no bytes, where nothing does."""
+    part = bytearray()
+    number = 0
+    async for chunk in chunks:
+        part += chunk
+        while len(part) > PART_BYTES:
+            yield bytes(part[:PART_BYTES])
+            number += 1
+            del part[:PART_BYTES]
+    if part or not number:
+        yield bytes(part)
+
+
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
@@ -202,6 +231,9 @@ class MemoryStore:
 
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         self.objects[key] = b"".join(chunks)
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        await self.put(key, [chunk async for chunk in chunks])
 
     async def put_if_absent(self, key: str, data: bytes) -> bool:
         if key in self.objects:

@@ -75,7 +75,7 @@ _TRANSIENT_NAMES = {
         "ReadOnlySQLTransactionError",
         "InternalClientError",  # what an operation gets when the server's goodbye comes in the middle of it
     },
-    "redis": {"ConnectionError", "TimeoutError", "BusyLoadingError"},
+    "redis": {"ConnectionError", "TimeoutError", "BusyLoadingError", "ReadOnlyError", "OutOfMemoryError"},
     "botocore": {
         "ConnectionError",
         "EndpointConnectionError",

@@ -175,6 +175,44 @@ async def failures(connection: Any, projection: str) -> dict[Place, int]:
     return {(row["topic"], row["partition"], row["record_offset"]): row["attempts"] for row in rows}
 
 
+_OF_LIVE = (
+    "FROM readmodel.parked p JOIN readmodel.projections r ON r.name = p.projection AND r.live_generation = p.generation"
+    " WHERE p.projection = $1"
+)
+
+
+async def of_live(connection: Any, projection: str, states: Collection[str], limit: int) -> tuple[list[Parked], int]:
+    """Records that wait in the live generation in one of these states, in order, and how many wait in any."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} {_OF_LIVE} AND state = ANY ($2) ORDER BY topic, partition, record_offset LIMIT $3",
+        *(projection, list(states), limit),
+    )
+    count = await connection.fetchval(f"SELECT count(*) {_OF_LIVE}", projection)
+    return [_parked(row) for row in rows], int(count)
+
+
+async def of_live_at(connection: Any, projection: str, place: Place) -> Parked | None:
+    """The record that waits there in the live generation."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} {_OF_LIVE} AND topic = $2 AND partition = $3 AND record_offset = $4", projection, *place
+    )
+    return None if row is None else _parked(row)
+
+
+async def ask(connection: Any, projection: str, what: str, places: Collection[Place] | None) -> list[Place]:
+    """Note that records of the live generation (None: all dead or early ones) should be retried or dropped."""
+    rows = await connection.fetch(
+        "UPDATE readmodel.parked SET request = $2 WHERE (projection, generation, topic, partition, record_offset)"
+        f" IN (SELECT p.projection, p.generation, p.topic, p.partition, p.record_offset {_OF_LIVE}"
+        "  AND (($3 AND p.state IN ('dead', 'early')) OR (topic, partition, record_offset)"
+        "   IN (SELECT * FROM unnest($4::text[], $5::int[], $6::bigint[]))))"
+        " RETURNING topic, partition, record_offset",
+        *(projection, what, places is None),
+        *([place[column] for place in places or ()] for column in range(3)),
+    )
+    return [(row["topic"], row["partition"], row["record_offset"]) for row in rows]
+
+
 def _parked(row: Any) -> Parked:
     return Parked(
         topic=row["topic"],

@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 
 from atlas_readmodel.cache import Cache
+from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
 
 T = TypeVar("T")
@@ -63,12 +64,14 @@ class Page:
 class Reader:
     """Queries over the read models. Rows are dicts with the columns of the view, times in epoch milliseconds.
 
-    Every method raises NotBuilt while its read model does not exist, and asyncpg's error when PostgreSQL is away.
+    Every method raises NotBuilt while its read model does not exist, and asyncpg's error (for documents Redis') when
+    the server that has it is away.
     """
 
-    def __init__(self, pool: asyncpg.Pool, cache: Cache | None) -> None:
+    def __init__(self, pool: asyncpg.Pool, cache: Cache | None, documents: DocumentsReader | None = None) -> None:
         self._pool = pool
         self._cache = cache
+        self._documents = documents
 
     async def user(self, user_id: str, *, cached: bool = True) -> dict[str, Any] | None:
         """One user. With `cached=False` straight from PostgreSQL: what to use after `wait_for`."""
@@ -105,6 +108,17 @@ class Reader:
     async def rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What a SELECT of one read model gives: the way of a feature's own queries."""
         return await self._rows(projection, sql, *values)
+
+    async def documents(self, projection: str, *keys: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows of a read model that lives in Redis: those of these keys, without a key all of them.
+
+        Where each partition has rows of its own, a key has one row for each; put them together as the query needs it.
+        """
+        reader = self._documents
+        rows = None if reader is None else await reader.rows(projection, *keys)
+        if rows is None:
+            raise NotBuilt(projection)
+        return rows
 
     async def routes(self, origin: str | None = None, destination: str | None = None) -> list[dict[str, Any]]:
         """Delay statistics by route, the busiest first."""
@@ -168,7 +182,7 @@ class Reader:
         if not await self._rows(projection or "any", live, projection):
             if projection is None:
                 return False
-            raise NotBuilt(projection)
+            return await self._documents_have_passed(records, projection)
         behind = await self._rows(
             "any",
             """
@@ -188,6 +202,17 @@ class Reader:
             [record.offset for record in records],
         )
         return not behind
+
+    async def _documents_have_passed(self, records: Sequence[RecordPosition], projection: str) -> bool:
+        positions = None if self._documents is None else await self._documents.positions(projection)
+        if positions is None:
+            raise NotBuilt(projection)
+        topics = {topic for topic, _ in positions}
+        return all(
+            positions.get((record.topic, record.partition), 0) > record.offset
+            for record in records
+            if record.topic in topics
+        )
 
     async def _one(
         self, projection: str, key_column: str, columns: str, key: str, cached: bool

@@ -67,8 +67,7 @@ class ReadModel:
     table: Table
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _TAKEN:
-            raise ValueError(f"{self.name!r} can't name a projection: lower case, digits and _, not one of {_TAKEN}")
+        check_name(self.name)
 
     def relation(self, generation: int) -> str:
         """The table of a generation, with its schema."""
@@ -90,6 +89,12 @@ class ReadModel:
         """The SELECT behind the view, over the table of a generation."""
         select = self.table.view or f"SELECT {', '.join((*self.table.columns, OFFSET_COLUMN))} FROM {{table}}"
         return select.replace("{table}", self.relation(generation))
+
+
+def check_name(projection: str) -> None:
+    """Raises ValueError if this can't name a projection."""
+    if not _NAME.fullmatch(projection) or projection in _TAKEN:
+        raise ValueError(f"{projection!r} can't name a projection: lower case, digits and _, not one of {_TAKEN}")
 
 
 def relation(projection: str, generation: int) -> str:

@@ -71,6 +71,7 @@ class ReadModelSettings(BaseSettings):
     )
     readmodel_pool_max: int = Field(default=10, ge=1)
     redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_namespace: str = "atlas"
 
 
 class ObjectStoreSettings(BaseSettings):

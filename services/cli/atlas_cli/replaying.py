@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from atlas_archive.history import History, histories, read_history
-from atlas_archive.manifests import topics
+from atlas_archive.manifests import Manifest, topics
 from atlas_archive.records import Incoming
 from atlas_archive.reports import LiveTopic, TopicReader
 from atlas_archive.store import ObjectStore
@@ -222,13 +222,21 @@ class _Copy:
         self.progress.passed += len(block) - len(meant)
         return meant
 
+    def _within_times(self, history: History, start: int, stop: int | None) -> History:
+        """The segments worth fetching of those between the offsets; the records of the others count as left out."""
+        between = history.between(start, stop)
+        held = tuple(segment for segment in between if _may_hold(self.wanted, segment))
+        self.progress.passed += sum(segment.records for segment in between) - sum(segment.records for segment in held)
+        return History(history.path, held)
+
     async def _records(self, partition: int) -> AsyncGenerator[Sequence[Incoming], None]:
         """The records of one partition that are still to do, in order: from the archive, then from the topic."""
         start = max(self.progress.resumed_from.get(partition, 0), _offset(self.wanted.start, 0))
         stop = _offset(self.wanted.until, None)
         history = self.source.archived.get(partition)
         if history is not None:
-            async with aclosing(read_history(self.store, history, start, stop)) as blocks:
+            within = self._within_times(history, start, stop)
+            async with aclosing(read_history(self.store, within, start, stop)) as blocks:
                 async for block in blocks:
                     self.progress.from_archive += len(block)
                     yield block
@@ -246,6 +254,14 @@ class _Copy:
             async for batch in self.reader.read(self.wanted.topic, partition, start, end):
                 self.progress.from_topic += len(batch)
                 yield batch
+
+
+def _may_hold(wanted: Replay, segment: Manifest) -> bool:
+    """Whether a segment has records of the times that are wanted: its manifest says from when to when they are."""
+    start, until = wanted.start, wanted.until
+    after = start.at == "time" and segment.max_timestamp_ms < start.value
+    before = until.at == "time" and segment.min_timestamp_ms >= until.value
+    return not (after or before)
 
 
 def _offset(place: Start, otherwise: Any) -> Any:

@@ -15,7 +15,9 @@ from atlas_kafka.producer import open_producer
 from atlas_kafka.shared_producer import SharedProducer
 from atlas_outbox.waker import open_waker
 from atlas_readmodel.cache import open_cache
+from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.reader import Reader
+from atlas_readmodel.stores import open_redis
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.probes import Health, probe_routes
@@ -50,9 +52,10 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
         open_posts(state, settings, stop) as posts,
         open_waker(state_dsn) as waker,
-        open_cache(settings.redis_url, await open_breaker("redis")) as cache,
+        open_cache(settings.redis_url, await open_breaker("redis"), namespace=settings.redis_namespace) as cache,
+        open_redis(settings.redis_url) as redis,
     ):
-        reader = Reader(readmodel, cache)
+        reader = Reader(readmodel, cache, DocumentsReader(redis, namespace=settings.redis_namespace))
         requests = Requests()
         sending = SharedProducer(producer)
         resources = Resources(settings, schemas, Codec(schemas), state, sending, posts, reader, waker, requests)

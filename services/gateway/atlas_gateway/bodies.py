@@ -106,6 +106,25 @@ class Flight(BaseModel):
     distance_miles: int
 
 
+class BoardFlight(BaseModel):
+    """A flight on a departure board; the delay is null where it never left."""
+
+    flight_id: str
+    carrier: str
+    flight_number: int
+    destination: str
+    scheduled_departure: str = Field(json_schema_extra={"format": "date-time"})
+    status: Literal["departed", "cancelled"]
+    departure_delay_minutes: int | None
+
+
+class Board(BaseModel):
+    """The latest flights of an airport, the latest scheduled first."""
+
+    airport: str
+    items: list[BoardFlight]
+
+
 class DelayStatistics(BaseModel):
     """Counts and mean delays in minutes; a mean is null where nothing was recorded."""
 

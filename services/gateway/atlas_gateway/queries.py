@@ -70,6 +70,15 @@ class FlightQuery(PageQuery):
     carrier: CarrierCode | None = None
 
 
+class BoardQuery(BaseModel):
+    """How much of a board."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=20, description="How many at most: a whole number from 1 to 20")] = 10
+    token: str | None = None
+
+
 class RouteQuery(BaseModel):
     """Which routes."""
 
@@ -130,6 +139,19 @@ async def get_route(request: web.Request) -> web.Response:
     if not rows:
         raise Problem(NOT_FOUND, f"There is no flight from {origin} to {destination}.")
     return _entity(request, rows[0])
+
+
+async def get_departures(request: web.Request) -> web.Response:
+    """The latest flights of an airport, the latest first."""
+    asked = _asked(request, BoardQuery)
+    airport = _id(request, "airport", "airport")
+    await wait(request, "departures")
+    boards = await request.app[RESOURCES].reader.documents("departures", (airport,))
+    if not boards:
+        raise Problem(NOT_FOUND, f"No flight has left {airport}.")
+    flights = [flight for board in boards for flight in board["flights"]]
+    flights.sort(key=lambda flight: (flight["scheduled_departure"], flight["flight_id"]), reverse=True)
+    return _entity(request, {"airport": airport, "items": [_shown(flight) for flight in flights[: asked.limit]]})
 
 
 async def list_carriers(request: web.Request) -> web.Response:
@@ -243,6 +265,9 @@ ROUTES = (
     Route("GET", "/routes/{origin}/{destination}", get_route, "flights", "Get a route",
           (*_path("origin", "destination"), *TOKEN_PARAMETERS),
           responses=answer(200, "The route", bodies.Route, headers=_CACHED), problems=(404, 422, 503)),
+    Route("GET", "/departures/{airport}", get_departures, "flights", "The departure board of an airport",
+          (*_path("airport"), *_parameters(BoardQuery), *TOKEN_PARAMETERS),
+          responses=answer(200, "The board", bodies.Board, headers=_CACHED), problems=(404, 422, 503)),
     Route("GET", "/carriers", list_carriers, "flights", "List carriers", TOKEN_PARAMETERS,
           responses=answer(200, "The carriers", bodies.CarrierList), problems=(422, 503)),
     Route("GET", "/carriers/{code}", get_carrier, "flights", "Get a carrier", (*_path("code"), *TOKEN_PARAMETERS),

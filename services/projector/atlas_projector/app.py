@@ -4,10 +4,9 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
-import asyncpg
 import structlog
+from aiohttp import web
 from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
@@ -17,6 +16,7 @@ from atlas_kafka.fates import wait_unless
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import open_producer
 from atlas_readmodel.cache import open_cache
+from atlas_readmodel.stores import Stores, open_stores
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
@@ -36,7 +36,6 @@ log = structlog.get_logger(__name__)
 # at some 2.5 KB a record. With these two, four projections at full speed take 160 MB.
 MAX_RECORDS = 2500
 FETCH_BYTES = 1024 * 1024
-COMMAND_TIMEOUT_S = 60.0
 OTHER_VERSION_RETRY_S = 5.0
 
 
@@ -50,17 +49,15 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
         health.note(f"projection {projection.name}", "starting")
     lives: dict[str, Live] = {}
     async with (
-        _open_pool(settings) as pool,
-        _open_rebuilds(pool, codec, _setup(settings), lives) as rebuilds,
+        _open_stores(settings) as stores,
+        _open_rebuilds(stores, codec, _setup(settings), lives) as rebuilds,
         # The probes first: they answer while the rest waits for Kafka.
-        serve_probes(
-            settings, health, routes=projection_routes(pool, lives, rebuilds) + dead_letter_routes(pool, codec)
-        ),
-        open_cache(settings.redis_url, await open_breaker("redis")) as cache,
+        serve_probes(settings, health, routes=_routes(stores, lives, rebuilds, codec)),
+        open_cache(settings.redis_url, await open_breaker("redis"), namespace=settings.redis_namespace) as cache,
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):
         await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
-        lives |= {p.name: Live(p, pool, cache, codec, DeadLetters(producer)) for p in PROJECTIONS}
+        lives |= {p.name: Live(p, stores.of(p.model), cache, codec, DeadLetters(producer)) for p in PROJECTIONS}
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(heartbeat(settings, health, stop))
             for live in lives.values():
@@ -106,21 +103,16 @@ def _collect_garbage_less_often() -> None:
 
 
 @asynccontextmanager
-async def _open_pool(settings: ProjectorSettings) -> AsyncIterator["asyncpg.Pool[Any]"]:
-    """Connections made when used, so that the database may be away at start."""
-    pool = asyncpg.create_pool(
-        settings.readmodel_dsn.get_secret_value(),
-        min_size=0,
-        max_size=settings.readmodel_pool_max,
-        command_timeout=COMMAND_TIMEOUT_S,
-        timeout=5,
-    )
-    await pool
-    observe_pool(pool, "readmodel")
-    try:
-        yield pool
-    finally:
-        pool.terminate()
+async def _open_stores(settings: ProjectorSettings) -> AsyncIterator[Stores]:
+    dsn, size = settings.readmodel_dsn.get_secret_value(), settings.readmodel_pool_max
+    async with open_stores(dsn, settings.redis_url, settings.redis_namespace, max_size=size) as stores:
+        observe_pool(stores.pool, "readmodel")
+        yield stores
+
+
+def _routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebuilds, codec: Codec) -> list[web.RouteDef]:
+    by_name = {projection.name: stores.of(projection.model) for projection in PROJECTIONS}
+    return projection_routes(stores, lives, rebuilds) + dead_letter_routes(by_name, codec)
 
 
 def _setup(settings: ProjectorSettings) -> Setup:
@@ -135,6 +127,8 @@ def _setup(settings: ProjectorSettings) -> Setup:
         brokers=settings.kafka_brokers,
         dsn=settings.readmodel_dsn.get_secret_value(),
         schemas_dir=str(settings.schemas_dir),
+        redis_url=settings.redis_url,
+        namespace=settings.redis_namespace,
         archive=archive if settings.projector_rebuild_from_archive else None,
         workers=settings.projector_rebuild_workers,
         load=settings.projector_rebuild_load,
@@ -143,9 +137,9 @@ def _setup(settings: ProjectorSettings) -> Setup:
 
 @asynccontextmanager
 async def _open_rebuilds(
-    pool: asyncpg.Pool, codec: Codec, setup: Setup, lives: Mapping[str, Live]
+    stores: Stores, codec: Codec, setup: Setup, lives: Mapping[str, Live]
 ) -> AsyncIterator[Rebuilds]:
-    rebuilds = Rebuilds(pool, codec, setup, lives)
+    rebuilds = Rebuilds(stores, codec, setup, lives)
     try:
         yield rebuilds
     finally:

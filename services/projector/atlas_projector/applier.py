@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Decision, Parked, Ruling, State
-from atlas_readmodel.writer import Writer
+from atlas_readmodel.store import Rows
 
 from atlas_projector.decoding import Decoded, Decoder
 from atlas_projector.fold import Change, Folded, Key, fold
@@ -64,7 +64,7 @@ class Applier:
         self._write_rows = write_rows
         self._pending_max = max(PENDING_ROWS_MAX, write_rows)
         self._waiting = Waiting(projection.ordered)
-        self._writer: Writer | None = None
+        self._writer: Rows | None = None
         self._writing: asyncio.Task[None] | None = None
         self._pending = Pending()
         self._in_flight = Pending()
@@ -77,7 +77,7 @@ class Applier:
         self.events = 0
         self.parked = 0
 
-    async def begin(self, writer: Writer, positions: Mapping[TopicPartition, int]) -> None:
+    async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int]) -> None:
         """Forget everything held, and go on from these durable positions of the writer's generation."""
         await self._abandon()
         waits = await writer.waiting((partition.topic, partition.partition) for partition in positions)

@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-import asyncpg
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_readmodel.parking import Decision
-from atlas_readmodel.writer import Writer
+from atlas_readmodel.store import Rows, Store
 
 from atlas_projector.applier import Applier
 from atlas_projector.fold import HandlerFailed
@@ -28,27 +27,25 @@ class RebuildError(Exception):
 
 class Strict:
     """Applies history to a generation. A record that can't be handled stops it, unless the live projection set that
-    very record aside before: then it waits in this generation too.
+    very record aside before, which `store` knows: then it waits in this generation too.
     """
 
     def __init__(
         self,
         projection: Projection,
-        pool: asyncpg.Pool,
+        store: Store,
         codec: Codec,
         *,
         load: float = 1.0,
         eager: bool = False,
-        rulings_of: str | None = None,
     ) -> None:
-        self._rulings_of = rulings_of or projection.name
-        self._pool = pool
+        self._store = store
         self._load = load
         self._applier = Applier(projection, codec, self._expect_known, write_rows=0 if eager else WRITE_ROWS)
         self.passed_over = 0
         self.events = 0
 
-    async def advance(self, writer: Writer, source: Source, targets: Positions) -> AsyncIterator[int]:
+    async def advance(self, writer: Rows, source: Source, targets: Positions) -> AsyncIterator[int]:
         """Apply the source's records from the durable positions to `targets`; gives the events so far, now and then.
 
         At the end all of it is durable. Raises RebuildError, RecordsGone.
@@ -76,12 +73,8 @@ class Strict:
         await self._applier.flush()
 
     async def _expect_known(self, partition: TopicPartition, record: Record, reason: str) -> None:
-        ruling = await self._pool.fetchval(
-            "SELECT decision FROM readmodel.dead_letters"
-            " WHERE projection = $1 AND topic = $2 AND partition = $3 AND record_offset = $4",
-            *(self._rulings_of, *partition, record.offset),
-        )
-        if ruling is None or Decision(ruling) is Decision.ACCEPTED:
+        ruling = await self._store.ruling((*partition, record.offset))
+        if ruling is None or ruling is Decision.ACCEPTED:
             raise RebuildError(
                 f"{partition.topic}/{partition.partition}@{record.offset} can't be handled, and the live projection did"
                 f" not set it aside: {reason}"

@@ -4,61 +4,54 @@ A record's id is `<projection>/<topic>/<partition>@<offset>`, as `atlas dlq ls` 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 import orjson
 from aiohttp import web
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
+from atlas_readmodel.parking import Parked, Place
+from atlas_readmodel.store import Store
 
 LIMIT_MAX = 1000
 _ID = re.compile(r"(?P<projection>[a-z0-9_]+)/(?P<topic>[A-Za-z0-9._-]+)/(?P<partition>\d{1,9})@(?P<offset>\d{1,18})")
-# Of generations that somebody writes: the live one is what readers see.
-_LIVE = (
-    "FROM readmodel.parked p JOIN readmodel.projections r ON r.name = p.projection AND r.live_generation = p.generation"
-)
-_COLUMNS = (
-    "projection, topic, partition, record_offset, key, state, error, attempts, request, timestamp_ms,"
-    " (extract(epoch FROM parked_at) * 1000)::bigint AS parked_at_ms"
-)
 
 
-def dead_letter_routes(pool: asyncpg.Pool, codec: Codec) -> list[web.RouteDef]:
-    """GET /dead-letters, GET /dead-letters/{id}, POST /dead-letters/retry and /dead-letters/drop."""
+def dead_letter_routes(stores: Mapping[str, Store], codec: Codec) -> list[web.RouteDef]:
+    """GET /dead-letters, GET /dead-letters/{id}, POST /dead-letters/retry and /dead-letters/drop.
+
+    Of generations that somebody writes: the live one is what readers see.
+    """
 
     async def index(request: web.Request) -> web.Response:
-        projection = request.query.get("projection")
+        only = request.query.get("projection")
         states = ["dead", "early", "behind"] if "all" in request.query else ["dead", "early"]
-        rows = await pool.fetch(
-            f"SELECT {_COLUMNS} {_LIVE} WHERE ($1::text IS NULL OR projection = $1) AND state = ANY ($2)"
-            " ORDER BY projection, topic, partition, record_offset LIMIT $3",
-            *(projection, states, LIMIT_MAX),
-        )
-        waiting = await pool.fetchval(f"SELECT count(*) {_LIVE} WHERE $1::text IS NULL OR projection = $1", projection)
-        return _json({"records": [_shown(row) for row in rows], "waiting": waiting})
+        records: list[dict[str, Any]] = []
+        count = 0
+        for name, store in sorted(stores.items()):
+            if only in (None, name):
+                waiting = await store.parked(states, LIMIT_MAX - len(records))
+                records += [_shown(name, record) for record in waiting.records]
+                count += waiting.count
+        return _json({"records": records, "waiting": count})
 
     async def show(request: web.Request) -> web.Response:
-        place = _place(request.match_info["id"])
-        row = await pool.fetchrow(
-            f"SELECT {_COLUMNS}, value, header_names, header_values {_LIVE}"
-            " WHERE projection = $1 AND topic = $2 AND partition = $3 AND record_offset = $4",
-            *place,
-        )
-        if row is None:
+        name, place = _place(request.match_info["id"])
+        record = await stores[name].parked_at(place) if name in stores else None
+        if record is None:
             raise _problem(404, f"{request.match_info['id']} does not wait")
-        headers = zip(row["header_names"], row["header_values"], strict=True)
         whole = {
-            "headers": {name: None if value is None else _text(value) for name, value in headers},
-            "value": _value(codec, row["value"]),
+            "headers": {name: None if value is None else _text(value) for name, value in record.headers},
+            "value": _value(codec, record.value),
         }
-        return _json(_shown(row) | whole)
+        return _json(_shown(name, record) | whole)
 
     async def retry(request: web.Request) -> web.Response:
-        return await _ask(pool, request, "retry")
+        return await _ask(stores, request, "retry")
 
     async def drop(request: web.Request) -> web.Response:
-        return await _ask(pool, request, "drop")
+        return await _ask(stores, request, "drop")
 
     return [
         web.get("/dead-letters", index),
@@ -68,20 +61,22 @@ def dead_letter_routes(pool: asyncpg.Pool, codec: Codec) -> list[web.RouteDef]:
     ]
 
 
-async def _ask(pool: asyncpg.Pool, request: web.Request, what: str) -> web.Response:
+async def _ask(stores: Mapping[str, Store], request: web.Request, what: str) -> web.Response:
     """Note what is wanted of the chosen records; the loop that owns them does it."""
     ids, projection = _chosen(await request.read())
-    places = [_place(text) for text in ids]
-    asked = await pool.fetch(
-        f"UPDATE readmodel.parked SET request = $1 WHERE (projection, generation, topic, partition, record_offset)"
-        f" IN (SELECT p.projection, p.generation, p.topic, p.partition, p.record_offset {_LIVE}"
-        "  WHERE ($2::text IS NOT NULL AND projection = $2 AND p.state IN ('dead', 'early'))"
-        "  OR (projection, topic, partition, record_offset)"
-        "     IN (SELECT * FROM unnest($3::text[], $4::text[], $5::int[], $6::bigint[])))"
-        " RETURNING projection, topic, partition, record_offset",
-        *(what, projection, *([place[column] for place in places] for column in range(4))),
-    )
-    return _json({"asked": [_id(row) for row in asked]}, status=202)
+    wanted: dict[str, list[Place] | None] = {} if projection is None else {projection: None}
+    for text in ids:
+        name, place = _place(text)
+        places = wanted.setdefault(name, [])
+        assert places is not None  # ids and a projection are not chosen together
+        places.append(place)
+    asked = [
+        _id(name, place)
+        for name, places in wanted.items()
+        if name in stores
+        for place in await stores[name].ask(what, places)
+    ]
+    return _json({"asked": asked}, status=202)
 
 
 def _chosen(body: bytes) -> tuple[list[str], str | None]:
@@ -100,28 +95,29 @@ def _chosen(body: bytes) -> tuple[list[str], str | None]:
     )
 
 
-def _place(text: str) -> tuple[str, str, int, int]:
+def _place(text: str) -> tuple[str, Place]:
     match = _ID.fullmatch(text)
     if match is None:
         raise _problem(400, f"{text[:100]!r} is no record: expected <projection>/<topic>/<partition>@<offset>")
-    return match["projection"], match["topic"], int(match["partition"]), int(match["offset"])
+    return match["projection"], (match["topic"], int(match["partition"]), int(match["offset"]))
 
 
-def _id(row: asyncpg.Record) -> str:
-    return f"{row['projection']}/{row['topic']}/{row['partition']}@{row['record_offset']}"
+def _id(projection: str, place: Place) -> str:
+    topic, partition, offset = place
+    return f"{projection}/{topic}/{partition}@{offset}"
 
 
-def _shown(row: asyncpg.Record) -> dict[str, Any]:
+def _shown(projection: str, record: Parked) -> dict[str, Any]:
     return {
-        "id": _id(row),
-        "projection": row["projection"],
-        "key": None if row["key"] is None else _text(row["key"]),
-        "state": row["state"],
-        "error": row["error"],
-        "attempts": row["attempts"],
-        "request": row["request"],
-        "timestamp_ms": row["timestamp_ms"],
-        "parked_at_ms": row["parked_at_ms"],
+        "id": _id(projection, record.place),
+        "projection": projection,
+        "key": None if record.key is None else _text(record.key),
+        "state": record.state,
+        "error": record.error,
+        "attempts": record.attempts,
+        "request": record.request,
+        "timestamp_ms": record.timestamp_ms,
+        "parked_at_ms": record.parked_at_ms,
     }
 
 

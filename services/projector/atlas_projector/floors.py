@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import asyncpg
-from atlas_readmodel import generations
 from atlas_readmodel.cache import Cache
+from atlas_readmodel.store import Store
 from atlas_readmodel.table import OFFSET_COLUMN
 
 from atlas_projector.fold import Key
@@ -19,10 +18,10 @@ class Floors:
     it may have died in between.
     """
 
-    def __init__(self, projection: Projection, cache: Cache, pool: asyncpg.Pool) -> None:
+    def __init__(self, projection: Projection, cache: Cache, store: Store) -> None:
         self._projection = projection
         self._cache = cache
-        self._pool = pool
+        self._store = store
         self.missed = projection.cached
 
     async def lay(self, rows: Mapping[Key, Row | None], last_offset: int) -> None:
@@ -39,7 +38,7 @@ class Floors:
         """If floors were missed and Redis is back: outdate all that is cached."""
         if not self.missed:
             return
-        epoch = await generations.raise_epoch(self._pool, self._projection.name)
+        epoch = await self._store.raise_epoch()
         self.missed = not await self._cache.raise_epoch(self._projection.name, epoch)
 
     async def swapped(self, epoch: int) -> None:

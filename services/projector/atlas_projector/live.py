@@ -8,18 +8,16 @@ from collections import deque
 from collections.abc import Collection
 from typing import Any
 
-import asyncpg
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import Transient, describe
 from atlas_kafka.loop import Offsets, Records
-from atlas_readmodel import generations
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.generations import Generation
-from atlas_readmodel.parking import note_failure
-from atlas_readmodel.writer import Fenced, Writer
+from atlas_readmodel.store import Rows, Store, Unsuitable
+from atlas_readmodel.writer import Fenced
 from atlas_runtime.traces import span
 
 from atlas_projector.applier import Applier
@@ -59,18 +57,18 @@ def group_of(projection: str) -> str:
 class Live:
     """Writes what readers see, each record once; a Sink. What it says of itself comes from here, not from a plan.
 
-    The durable position is the one in PostgreSQL; the group's offset only follows it.
+    The durable position is the one beside the rows; the group's offset only follows it.
     """
 
     def __init__(
-        self, projection: Projection, pool: asyncpg.Pool, cache: Cache, codec: Codec, dead_letters: DeadLetters
+        self, projection: Projection, store: Store, cache: Cache, codec: Codec, dead_letters: DeadLetters
     ) -> None:
         self.projection = projection
-        self.floors = Floors(projection, cache, pool)
+        self.floors = Floors(projection, cache, store)
         self.generation: int | None = None
-        self._writer: Writer | None = None
+        self._writer: Rows | None = None
         self.reason: str | None = "not started"
-        self._pool = pool
+        self._store = store
         self._dead_letters = dead_letters
         self._applier = Applier(projection, codec, self._set_aside, self.floors.lay)
         self._swapped = False
@@ -81,12 +79,14 @@ class Live:
     async def start_offsets(self, partitions: Collection[TopicPartition]) -> Offsets:
         """The positions of the live generation, which may be another one than before. Raises OtherVersion."""
         self._swapped = False
-        async with self._pool.acquire() as connection:
-            live = await generations.ensure_live(connection, self.projection.model)
+        try:
+            live = await self._store.ensure_live()
+        except Unsuitable as reason:
+            raise Transient(str(reason)) from reason
         if live.version != self.projection.version:
             raise OtherVersion(self.projection, live)
         await self.floors.mend()
-        writer = Writer(self._pool, self.projection.model, live.number)
+        writer = self._store.rows(live.number)
         await writer.add_positions((partition.topic, partition.partition) for partition in partitions)
         known = await writer.positions()
         positions = {partition: known[partition.topic, partition.partition] for partition in partitions}
@@ -173,7 +173,7 @@ class Live:
     async def _count_failure(self, failed: HandlerFailed) -> None:
         """Crash, unless it was often enough: then begin again, and the record is set aside this time."""
         place = place_of(failed.meta)
-        attempts = await note_failure(self._pool, self.projection.name, place, describe(failed.error))
+        attempts = await self._store.note_failure(place, describe(failed.error))
         if attempts < ATTEMPTS_MAX:
             raise failed.error
         raise Transient(f"{failed}; set aside after {attempts} attempts") from failed

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas_contracts.events import Meta
+from atlas_readmodel.documents import DocumentModel, Documents
 from atlas_readmodel.table import ReadModel, Table
 
 Row = dict[str, Any]
@@ -22,7 +23,8 @@ class Projection:
 
     A handler gets the row as it is (None: there is none) and answers the row as it will be (None: delete it; the very
     same object: no change). It must not change its arguments, look at a clock or do I/O, and may raise Rejected.
-    `table.key` names the fields of the event that find the row.
+    `table.key` names the fields of the event that find the row. With a `Table` the rows are in PostgreSQL, with
+    `Documents` in Redis and nowhere else; all else is the same.
 
     Raise `version` whenever the table or what a handler does changes: the projector then builds a new generation.
 
@@ -37,7 +39,7 @@ class Projection:
     name: str
     version: int
     topics: tuple[str, ...]
-    table: Table
+    table: Table | Documents
     handlers: Mapping[str, Handler]
     each: Callable[[Value, Meta], Iterable[Value]] | None = None
     versioned: str | None = None
@@ -46,10 +48,11 @@ class Projection:
 
     def __post_init__(self) -> None:
         _ = self.model  # checks the names
-        if self.versioned is not None and (self.versioned not in self.table.columns or self.replaces or self.each):
+        stated = isinstance(self.table, Documents) or self.versioned in self.table.columns
+        if self.versioned is not None and (not stated or self.replaces or self.each):
             raise ValueError("`versioned` names a column of the table, its rows are read, and an event has one row")
-        if self.cached and (len(self.table.key) != 1 or self.table.per_partition):
-            raise ValueError("only rows with a key of one column can be cached")
+        if self.cached and (len(self.table.key) != 1 or self.table.per_partition or isinstance(self.table, Documents)):
+            raise ValueError("only rows of a table with a key of one column can be cached")
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -62,6 +65,8 @@ class Projection:
         return not self.table.per_partition
 
     @property
-    def model(self) -> ReadModel:
-        """The read model as PostgreSQL knows it."""
+    def model(self) -> ReadModel | DocumentModel:
+        """The read model as the place that keeps it knows it."""
+        if isinstance(self.table, Documents):
+            return DocumentModel(self.name, self.version, self.topics, self.table)
         return ReadModel(self.name, self.version, self.topics, self.table)

@@ -7,31 +7,27 @@ moment and goes on where it was.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import asyncpg
 import structlog
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_readmodel import generations
-from atlas_readmodel.comparison import Comparison, compare
-from atlas_readmodel.writer import Writer
+from atlas_readmodel.comparison import Comparison
+from atlas_readmodel.store import Busy, Positions, Store
+from atlas_readmodel.stores import Stores
 
 from atlas_projector.builder import RebuildError, Strict
 from atlas_projector.metrics import REBUILD_EVENTS, REBUILD_REMAINING
 from atlas_projector.projection import Projection
-from atlas_projector.source import Positions, RecordsGone, Source
+from atlas_projector.source import RecordsGone, Source
 from atlas_projector.workers import PARALLEL_FROM, Setup, WorkerError, fill
 
 log = structlog.get_logger(__name__)
 
 # Close enough to stop the live generation for the rest: a fraction of a second.
 CLOSE_RECORDS = 5000
-# The live generation is held no longer than this; then it goes on and the rebuild tries again.
-HOLD_MAX_S = 5.0
 TRIES = 10
 
 
@@ -97,7 +93,7 @@ _PLAIN = Options()
 
 async def rebuild(
     projection: Projection,
-    pool: asyncpg.Pool,
+    stores: Stores,
     codec: Codec,
     source: Source,
     progress: Progress,
@@ -116,8 +112,12 @@ async def rebuild(
     Strict: a record that can't be handled stops it, unless the live projector set that very record aside before.
     Raises RebuildError, RecordsGone; any error leaves readers with what they had.
     """
-    async with _only_one(pool, projection.name):
-        builder = await _Builder.begin(projection, pool, Strict(projection, pool, codec, eager=True), source, progress)
+    async with stores.only_one(f"rebuild {projection.name}") as alone:
+        if not alone:
+            raise RebuildError(f"{projection.name} is being rebuilt by another process")
+        store = stores.of(projection.model)
+        strict = Strict(projection, store, codec, eager=True)
+        builder = await _Builder.begin(projection, store, strict, source, progress)
         await builder.approach(options.setup)  # 2
         comparison = await builder.verify() if options.verify else None  # 3
         epoch = await builder.swap()  # 4
@@ -132,30 +132,29 @@ class _Builder:
     def __init__(
         self,
         projection: Projection,
-        pool: asyncpg.Pool,
+        store: Store,
         strict: Strict,
         source: Source,
         progress: Progress,
         number: int,
     ) -> None:
         self._projection = projection
-        self._pool = pool
+        self._store = store
         self._source = source
         self._progress = progress
         self._number = number
-        self._writer = Writer(pool, projection.model, number)
+        self._writer = store.rows(number)
         self._strict = strict
 
     @classmethod
     async def begin(
-        cls, projection: Projection, pool: asyncpg.Pool, strict: Strict, source: Source, progress: Progress
+        cls, projection: Projection, store: Store, strict: Strict, source: Source, progress: Progress
     ) -> Self:
         """Find or make the generation to build, with a position for every partition of the source."""
-        async with pool.acquire() as connection:
-            live = await generations.ensure_live(connection, projection.model)
-            generation = await generations.begin(connection, projection.model)
+        live = await store.ensure_live()
+        generation = await store.begin()
         progress.from_generation, progress.to_generation = live.number, generation.number
-        builder = cls(projection, pool, strict, source, progress, generation.number)
+        builder = cls(projection, store, strict, source, progress, generation.number)
         partitions = await source.partitions()
         await builder._writer.add_positions((partition.topic, partition.partition) for partition in partitions)
         return builder
@@ -164,10 +163,9 @@ class _Builder:
         """Apply records until the live generation is close ahead."""
         self._progress.phase = "reading"
         while True:
-            async with self._pool.acquire() as connection:
-                live = await generations.in_state(connection, self._projection.name, "live")
+            live = await self._store.in_state("live")
             assert live is not None
-            target = await Writer(self._pool, self._projection.model, live.number).positions()
+            target = await self._store.rows(live.number).positions()
             remaining = await self._remaining(target)
             if remaining <= CLOSE_RECORDS:
                 return
@@ -176,7 +174,7 @@ class _Builder:
             else:
                 await self._apply_until(target)
 
-    async def _by_workers(self, setup: Setup, target: Mapping[tuple[str, int], int]) -> None:
+    async def _by_workers(self, setup: Setup, target: Positions) -> None:
         try:
             await fill(setup, self._projection.name, self._number, _by_partition(target), self._note)
         except* (WorkerError, RecordsGone) as errors:
@@ -188,61 +186,45 @@ class _Builder:
     async def verify(self) -> Comparison | None:
         """Compare with the live generation, both at the same positions; None if it is of another version."""
         self._progress.phase = "verifying"
-        model = self._projection.model
-        for _ in range(TRIES):
-            async with self._pool.acquire() as snapshot:
-                level = snapshot.transaction(isolation="repeatable_read", readonly=True)
-                try:
-                    async with self._held():
-                        # The first statement fixes what this transaction sees: both generations, level.
-                        await level.start()
-                        live = await generations.in_state(snapshot, model.name, "live")
-                except (TimeoutError, asyncpg.LockNotAvailableError):
-                    continue
-                try:
-                    assert live is not None
-                    if live.version != model.version:
-                        return None
-                    comparison = await compare(snapshot, model, live.number, self._number)
-                finally:
-                    await level.rollback()
-            if not comparison.identical:
-                raise NotIdentical(model.name, live.number, self._number, comparison)
+        name = self._projection.name
+        for attempt in range(TRIES):
+            try:
+                comparison = await self._store.compare(self._number, self._level)
+            except Busy as busy:
+                await self._again("comparison", attempt, busy)
+                continue
+            if comparison is not None and not comparison.identical:
+                older = self._progress.from_generation or 0
+                raise NotIdentical(name, older, self._number, comparison)
             return comparison
-        raise RebuildError(f"could not draw level with the live generation in {TRIES} tries of {HOLD_MAX_S:g} s")
+        raise RebuildError(f"could not compare with the live generation in {TRIES} tries: live events come faster")
 
     async def swap(self) -> int:
         """Let readers see this generation; returns the epoch."""
         self._progress.phase = "swapping"
         for attempt in range(TRIES):
             try:
-                async with self._held() as connection:
-                    return await generations.swap(connection, self._projection.model, self._number)
-            except (TimeoutError, asyncpg.LockNotAvailableError) as error:
-                log.warning("swap will be tried again", projection=self._projection.name, error=repr(error))
-                await asyncio.sleep(0.1 * attempt)
+                return await self._store.swap(self._number, self._level)
+            except Busy as busy:
+                await self._again("swap", attempt, busy)
         raise RebuildError(
             f"could not swap in {TRIES} tries: a reader's query holds the view, or live events come faster than these"
         )
 
     async def tidy(self) -> int:
         """Drop what is superseded; returns the number of rows built."""
-        async with self._pool.acquire() as connection:
-            await generations.drop_superseded(connection, self._projection.name)
-            name = self._projection.model.relation(self._number)
-            return int(await connection.fetchval(f"SELECT count(*) FROM {name}"))
+        return await self._store.tidy(self._number)
 
-    @asynccontextmanager
-    async def _held(self) -> AsyncIterator[Any]:
-        """A transaction within which the live generation stands still and this one is level with it."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            async with asyncio.timeout(HOLD_MAX_S):
-                target = await generations.hold(connection, self._projection.name)
-                await self._remaining(target)
-                await self._apply_until(target)
-            yield connection
+    async def _again(self, what: str, attempt: int, busy: Busy) -> None:
+        log.warning(f"{what} will be tried again", projection=self._projection.name, error=str(busy))
+        await asyncio.sleep(0.1 * attempt)
 
-    async def _apply_until(self, target: Mapping[tuple[str, int], int]) -> None:
+    async def _level(self, target: Positions) -> None:
+        """Apply what is left up to where the live generation is held."""
+        await self._remaining(target)
+        await self._apply_until(target)
+
+    async def _apply_until(self, target: Positions) -> None:
         before = 0
         async for events in self._strict.advance(self._writer, self._source, _by_partition(target)):
             self._note(events - before)
@@ -250,7 +232,7 @@ class _Builder:
         self._progress.passed_over += self._strict.passed_over
         self._strict.passed_over = 0
 
-    async def _remaining(self, target: Mapping[tuple[str, int], int]) -> int:
+    async def _remaining(self, target: Positions) -> int:
         own = await self._writer.positions()
         self._progress.remaining = sum(max(0, until - own.get(place, 0)) for place, until in target.items())
         return self._progress.remaining
@@ -263,19 +245,5 @@ class _Builder:
         REBUILD_REMAINING.labels(self._projection.name).set(self._progress.remaining)
 
 
-@asynccontextmanager
-async def _only_one(pool: asyncpg.Pool, projection: str) -> AsyncIterator[None]:
-    # A session's lock, so that it ends with this process however that ends.
-    async with pool.acquire() as connection:
-        name = f"atlas rebuild {projection}"
-        if not await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", name):
-            raise RebuildError(f"{projection} is being rebuilt by another process")
-        try:
-            yield
-        finally:
-            if not connection.is_closed():
-                await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", name)
-
-
-def _by_partition(positions: Mapping[tuple[str, int], int]) -> Positions:
+def _by_partition(positions: Positions) -> Mapping[TopicPartition, int]:
     return {TopicPartition(topic, partition): offset for (topic, partition), offset in positions.items()}

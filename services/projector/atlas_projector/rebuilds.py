@@ -6,12 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
 import structlog
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import describe, retrying
-from atlas_readmodel import generations
 from atlas_readmodel.generations import Generation
+from atlas_readmodel.store import Store
+from atlas_readmodel.stores import Stores
 
 from atlas_projector.archived import open_source
 from atlas_projector.builder import RebuildError
@@ -40,8 +40,8 @@ class _Run:
 class Rebuilds:
     """At most one rebuild a projection; the last one's outcome stays to be asked for."""
 
-    def __init__(self, pool: asyncpg.Pool, codec: Codec, setup: Setup, lives: Mapping[str, Live]) -> None:
-        self._pool = pool
+    def __init__(self, stores: Stores, codec: Codec, setup: Setup, lives: Mapping[str, Live]) -> None:
+        self._stores = stores
         self._codec = codec
         self._setup = setup
         self._lives = lives
@@ -99,9 +99,7 @@ class Rebuilds:
         """Show readers the generation before again. Raises AlreadyRunning, generations.NoSuchGeneration."""
         if self.running(name):
             raise AlreadyRunning(f"{name} is being rebuilt: cancel that first")
-        async with self._pool.acquire() as connection:
-            generation = await generations.rollback(connection, name)
-            epoch = await generations.epoch(connection, name)
+        generation, epoch = await self._store(name).rollback()
         await self._lives[name].swapped(epoch)
         log.warning("rolled back", projection=name, generation=generation.number)
         return generation
@@ -114,8 +112,7 @@ class Rebuilds:
         projection = self._lives[name].projection
         if await self._live_version(name, stop) == projection.version:
             return True
-        async with self._pool.acquire() as connection:
-            previous = await generations.in_state(connection, name, "previous")
+        previous = await self._store(name).in_state("previous")
         if previous is not None and previous.version == projection.version:
             return False
         if not self.running(name):
@@ -134,8 +131,7 @@ class Rebuilds:
 
     async def _live_version(self, name: str, stop: asyncio.Event) -> int | None:
         async def look() -> Generation | None:
-            async with self._pool.acquire() as connection:
-                return await generations.in_state(connection, name, "live")
+            return await self._store(name).in_state("live")
 
         live = await retrying(look, what=f"{name} version", stop=stop)
         return None if live is None else live.version
@@ -143,11 +139,10 @@ class Rebuilds:
     async def _swap(self, name: str, run: _Run, verify: bool, fresh: bool) -> None:
         live = self._lives[name]
         if fresh:
-            async with self._pool.acquire() as connection:
-                await generations.discard(connection, name)
+            await self._store(name).discard()
         async with self._source(name) as source:
             options = Options(verify, self._setup)
-            built = await rebuild(live.projection, self._pool, self._codec, source, run.progress, options)
+            built = await rebuild(live.projection, self._stores, self._codec, source, run.progress, options)
         await live.swapped(built.epoch)
         comparison = built.comparison
         run.result = _result(name, run.progress, built.rows, comparison.different_rows if comparison else None)
@@ -155,8 +150,11 @@ class Rebuilds:
     async def _side(self, name: str, run: _Run, selection: Selection) -> None:
         projection = self._lives[name].projection
         async with self._source(name) as source:
-            rows = await build_side(projection, self._pool, self._codec, source, run.progress, selection)
+            rows = await build_side(projection, self._stores, self._codec, source, run.progress, selection)
         run.result = _result(name, run.progress, rows, None) | {"into": selection.into}
+
+    def _store(self, name: str) -> Store:
+        return self._stores.of(self._lives[name].projection.model)
 
     def _source(self, name: str) -> AbstractAsyncContextManager[Source]:
         setup = self._setup

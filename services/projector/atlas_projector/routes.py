@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 import orjson
 from aiohttp import web
+from atlas_kafka.fates import Fate, fate_of
 from atlas_readmodel.generations import NoSuchGeneration
+from atlas_readmodel.stores import Stores
 
 from atlas_projector.live import Live
 from atlas_projector.rebuilds import AlreadyRunning, Rebuilds
@@ -16,17 +17,20 @@ from atlas_projector.side import Selection
 EVENT_EVERY_S = 0.5
 
 
-def projection_routes(pool: asyncpg.Pool, lives: Mapping[str, Live], rebuilds: Rebuilds) -> list[web.RouteDef]:
+def projection_routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebuilds) -> list[web.RouteDef]:
     """GET /projections; POST, GET, DELETE /projections/{name}/rebuild; POST /projections/{name}/rollback."""
 
     async def index(_request: web.Request) -> web.Response:
-        rows = await pool.fetch(
-            "SELECT projection, generation, version, state, created_at, live_since,"
-            " (SELECT coalesce(sum(events), 0)::bigint FROM readmodel.positions p"
-            "  WHERE p.projection = g.projection AND p.generation = g.generation) AS events"
-            " FROM readmodel.generations g WHERE state <> 'dropped' ORDER BY projection, generation"
-        )
-        return _json({"projections": [_entry(live, rebuilds, rows) for live in lives.values()]})
+        shown = []
+        for live in lives.values():
+            try:
+                rows = await stores.of(live.projection.model).overview()
+            except Exception as error:
+                if fate_of(error) is not Fate.TRANSIENT:
+                    raise
+                rows = []  # its loop says what is away
+            shown.append(_entry(live, rebuilds, rows))
+        return _json({"projections": shown})
 
     async def start(request: web.Request) -> web.Response:
         return _start(request, _name(request, lives), rebuilds)
@@ -86,7 +90,7 @@ async def _stream(request: web.Request, rebuilds: Rebuilds, name: str) -> web.St
         await asyncio.sleep(EVENT_EVERY_S)
 
 
-def _entry(live: Live, rebuilds: Rebuilds, rows: list[asyncpg.Record]) -> dict[str, Any]:
+def _entry(live: Live, rebuilds: Rebuilds, rows: list[dict[str, Any]]) -> dict[str, Any]:
     name = live.projection.name
     state = live.state()
     if rebuilds.running(name):
@@ -96,7 +100,7 @@ def _entry(live: Live, rebuilds: Rebuilds, rows: list[asyncpg.Record]) -> dict[s
         "version": live.projection.version,
         "topics": live.projection.topics,
         **state,
-        "generations": [dict(row) for row in rows if row["projection"] == name],
+        "generations": rows,
         "rebuild": rebuilds.state(name),
     }
 

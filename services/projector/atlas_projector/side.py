@@ -7,11 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import asyncpg
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_readmodel import generations
-from atlas_readmodel.writer import Writer
+from atlas_readmodel.stores import Stores
 
 from atlas_projector.builder import RebuildError, Strict
 from atlas_projector.projection import Projection
@@ -69,7 +67,7 @@ class _Selected:
 
 async def build_side(
     projection: Projection,
-    pool: asyncpg.Pool,
+    stores: Stores,
     codec: Codec,
     source: Source,
     progress: Progress,
@@ -81,25 +79,24 @@ async def build_side(
     """
     # Without topics: no reader that waits for a record of theirs waits for this table.
     side = replace(projection, name=selection.into, topics=(), cached=False)
-    async with pool.acquire() as connection:
-        live = await generations.in_state(connection, projection.name, "live")
-        if live is None:
-            raise RebuildError(f"{projection.name} has no live generation yet")
-        if not await generations.discard_side(connection, side.name):
-            raise RebuildError(f"into: {side.name} is a projection, not a side table")
-        made = await generations.ensure_live(connection, side.model)
+    store, side_store = stores.of(projection.model), stores.of(side.model)
+    live = await store.in_state("live")
+    if live is None:
+        raise RebuildError(f"{projection.name} has no live generation yet")
+    made = await side_store.begin_side()
+    if made is None:
+        raise RebuildError(f"into: {side.name} is a projection, not a side table")
     targets = {
         TopicPartition(topic, number): offset
-        for (topic, number), offset in (await Writer(pool, projection.model, live.number).positions()).items()
+        for (topic, number), offset in (await store.rows(live.number).positions()).items()
     }
     progress.phase, progress.to_generation = "reading", made.number
     progress.remaining = sum(targets.values())
-    writer = Writer(pool, side.model, made.number)
+    writer = side_store.rows(made.number)
     await writer.add_positions((partition.topic, partition.partition) for partition in targets)
-    # What the live projection set aside is told by its own name.
-    strict = Strict(side, pool, codec, rulings_of=projection.name)
+    strict = Strict(side, store, codec)
     async for events in strict.advance(writer, _Selected(source, selection), targets):
         progress.remaining -= events - progress.events
         progress.events = events
     progress.events, progress.remaining, progress.phase = strict.events, 0, "done"
-    return int(await pool.fetchval(f"SELECT count(*) FROM {side.model.relation(made.number)}"))
+    return await side_store.tidy(made.number)

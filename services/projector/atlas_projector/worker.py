@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import orjson
 import structlog
 import uvloop
@@ -19,7 +18,7 @@ from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.fates import describe
-from atlas_readmodel.writer import Writer
+from atlas_readmodel.stores import open_stores
 
 from atlas_projector.archived import open_source
 from atlas_projector.builder import RebuildError, Strict
@@ -44,10 +43,13 @@ async def work(job: Mapping[str, Any]) -> None:
     targets = {TopicPartition(topic, number): until for topic, number, until in job["targets"]}
     archive = None if setup["archive"] is None else S3Address(**setup["archive"])
     codec = Codec(Registry.load(Path(setup["schemas_dir"])))
-    pool = asyncpg.create_pool(setup["dsn"], min_size=1, max_size=3, command_timeout=60)
-    async with pool, open_source(setup["brokers"], projection.topics, "rebuild-worker", archive) as source:
-        writer = Writer(pool, projection.model, job["generation"])
-        strict = Strict(projection, pool, codec, load=setup["load"])
+    async with (
+        open_stores(setup["dsn"], setup["redis_url"], setup["namespace"], max_size=3) as stores,
+        open_source(setup["brokers"], projection.topics, "rebuild-worker", archive) as source,
+    ):
+        store = stores.of(projection.model)
+        writer = store.rows(job["generation"])
+        strict = Strict(projection, store, codec, load=setup["load"])
         told, said_at = 0, 0.0
         async for events in strict.advance(writer, source, targets):
             if time.monotonic() - said_at > SAY_EVERY_S:

@@ -38,6 +38,8 @@ class Setup:
     dsn: str
     schemas_dir: str
     archive: S3Address | None
+    redis_url: str = ""
+    namespace: str = "atlas"
     projections: str = "atlas_projector.projections:PROJECTIONS"
     workers: int = 2
     load: float = 1.0

@@ -47,6 +47,28 @@ async def test_a_large_object_comes_back_whole(store: ObjectStore) -> None:
     assert await store.get("large") == b"".join(chunks)
 
 
+@pytest.mark.parametrize("size", [0, 5, PART_BYTES, 2 * PART_BYTES, 2 * PART_BYTES + 5])
+async def test_what_is_streamed_comes_back_whole(store: ObjectStore, size: int) -> None:
+    data = os.urandom(size)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, size, 700_001):
+            yield data[at : at + 700_001]
+
+    await store.put_stream("streamed", chunks())
+    assert await store.get("streamed") == data
+
+
+async def test_a_stream_that_breaks_leaves_nothing(store: ObjectStore) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(PART_BYTES + 1)
+        raise LookupError("on purpose")
+
+    with pytest.raises(LookupError):
+        await store.put_stream("broken", chunks())
+    assert await keys(store, "broken") == []
+
+
 async def test_only_the_first_put_if_absent_wins(store: ObjectStore) -> None:
     assert await store.put_if_absent("m/1", b"first")
     assert not await store.put_if_absent("m/1", b"second")

@@ -1,7 +1,11 @@
 """A replay, on real topics and a real archive: every record once, in its place, however often it is interrupted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,8 +72,8 @@ async def on(servers: Servers, topic: str) -> dict[int, list[ConsumerRecord]]:
     return found
 
 
-async def archive(servers: Servers, store: S3Store, topic: str, upto: int) -> str:
-    """Archive the first `upto` records of each partition, in two segments; the incarnation."""
+async def archive(servers: Servers, store: S3Store, topic: str, upto: int, segments: int = 2) -> str:
+    """Archive the first `upto` records of each partition, in so many segments; the incarnation."""
     client = AIOKafkaClient(bootstrap_servers=servers.kafka_brokers)
     await client.bootstrap()
     incarnation = (await topic_ids(client, [topic]))[topic]
@@ -81,7 +85,8 @@ async def archive(servers: Servers, store: S3Store, topic: str, upto: int) -> st
     for partition, records in (await on(servers, topic)).items():
         ours = [Record(r.offset, r.timestamp, r.key, tuple(r.headers), r.value) for r in records[:upto]]
         start = 0
-        for part in (ours[: upto // 2], ours[upto // 2 :]):
+        size = upto // segments
+        for part in (ours[at : at + size] for at in range(0, upto, size)):
             segment = Segment(PartitionPath(topic, incarnation, partition), start, 0, lambda _: None)
             segment.add([pack(part)])
             start = (await store_segment(store, segment, "test", nothing)).manifest.next_offset
@@ -190,6 +195,86 @@ async def test_bounded_and_filtered(
     source, copied = await on(servers, topic), await on(servers, target)
     for partition, records in source.items():
         assert same([r for r in records if expected(r)], copied[partition], topic, incarnation)
+
+
+async def test_segments_of_other_times_are_not_fetched(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:
+    """Four segments of 25 records a partition; the wanted times lie in the second and the third."""
+    topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
+    await produce(servers, some(topic, 400))
+    incarnation = await archive(servers, store, topic, 100, segments=4)
+    fetched = Fetched(store)
+    wanted = {"start": Start("time", TIME + 120), "until": Start("time", TIME + 280)}
+    done = await run(servers, fetched, topic, target, **wanted)  # type: ignore[arg-type]
+    source, copied = await on(servers, topic), await on(servers, target)
+    for partition, records in source.items():
+        meant = [r for r in records if TIME + 120 <= r.timestamp < TIME + 280]
+        assert same(meant, copied[partition], topic, incarnation)
+    assert (done.replayed, done.from_archive, done.passed) == (160, 200, 240)
+    data = sorted(key.rsplit("/", 1)[1][:20] for key in fetched.keys if "/data/" in key)
+    assert data == sorted(f"{start:020d}" for start in (25, 50) for _ in range(4))
+
+
+class Fetched:
+    """A store that notes what is read of it."""
+
+    def __init__(self, store: S3Store) -> None:
+        self.store = store
+        self.keys: list[str] = []
+
+    async def get(self, key: str) -> bytes:
+        self.keys.append(key)
+        return await self.store.get(key)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+async def test_a_process_that_is_killed_goes_on_where_it_was(
+    servers: Servers, bucket: str, store: S3Store, make_topic: MakeTopic, request: pytest.FixtureRequest
+) -> None:
+    """`kill -9` of the command itself, each time when more has arrived."""
+    topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
+    await produce(servers, some(topic, 2400))
+    # A round of the replay is a block of each partition, so small segments make small rounds.
+    incarnation = await archive(servers, store, topic, 300, segments=10)
+    env = {
+        **os.environ,
+        "ATLAS_KAFKA_BROKERS": servers.kafka_brokers,
+        "ATLAS_S3_ENDPOINT": servers.s3_endpoint,
+        "ATLAS_S3_ACCESS_KEY": servers.s3_access_key,
+        "ATLAS_S3_SECRET_KEY": servers.s3_secret_key,
+        "ATLAS_S3_BUCKET": bucket,
+        "ATLAS_SCHEMAS_DIR": str(request.config.rootpath / "schemas"),
+    }
+
+    async def start(*more: str) -> asyncio.subprocess.Process:
+        command = ["-m", "atlas_cli.main", "replay", topic, "--to", target, "--json", *more]
+        return await asyncio.create_subprocess_exec(sys.executable, *command, env=env, stdout=asyncio.subprocess.PIPE)
+
+    async def arrived() -> int:
+        return sum(map(len, (await on(servers, target)).values()))
+
+    kills = []
+    for _ in range(2):
+        before = await arrived()
+        process = await start("--rate", "800")
+        await wait_until("more to arrive", partial(_more_than, arrived, before), 30)
+        process.kill()
+        await process.wait()
+        kills.append(await arrived())
+    assert 0 < kills[0] < kills[1] < 2400, kills
+    last = await start()
+    printed, _ = await last.communicate()
+    report = json.loads(printed)
+    assert (last.returncode, report["replayed"]) == (0, 2400 - kills[1])
+    assert all(report["resumed_from"].values())
+    source, copied = await on(servers, topic), await on(servers, target)
+    for partition, records in source.items():
+        assert same(records, copied[partition], topic, incarnation)
+
+
+async def _more_than(arrived: Callable[[], Awaitable[int]], before: int) -> bool:
+    return await arrived() > before
 
 
 async def test_what_can_not_be_done_is_said(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:

@@ -23,7 +23,7 @@ from atlas_contracts.registry import Registry
 from atlas_local.home import ROOT
 from atlas_local.testing import Servers, database_url
 from atlas_projector.projections import PROJECTIONS
-from atlas_readmodel.generations import ensure_live
+from atlas_readmodel.stores import open_stores
 
 READY_S = 20
 StartGateway = Callable[..., str]
@@ -66,11 +66,10 @@ def dsn(servers: Servers, migrated_template: str, prefix: str) -> Iterator[str]:
         await connection.close()
 
     async def make_read_models() -> None:
-        connection = await asyncpg.connect(url)
-        for projection in PROJECTIONS:
-            topics = tuple(f"{prefix}{topic}" for topic in projection.topics)
-            await ensure_live(connection, replace(projection.model, topics=topics))
-        await connection.close()
+        async with open_stores(url, servers.redis_url, prefix, max_size=1) as stores:
+            for projection in PROJECTIONS:
+                topics = tuple(f"{prefix}{topic}" for topic in projection.topics)
+                await stores.of(replace(projection, topics=topics).model).ensure_live()
 
     asyncio.run(execute(servers.postgres_dsn, f'CREATE DATABASE "{name}" TEMPLATE "{migrated_template}"'))
     asyncio.run(make_read_models())
@@ -89,6 +88,7 @@ def launch(
     servers: Servers,
     dsn: str,
     schemas: Path,
+    prefix: str,
     processes: dict[str, subprocess.Popen[bytes]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[StartGateway]:
@@ -102,6 +102,7 @@ def launch(
             "kafka_brokers": servers.kafka_brokers,
             "postgres_dsn": dsn,
             "redis_url": servers.redis_url,
+            "redis_namespace": prefix,
             "log_format": "json",
             "http_port": str(port),
             **settings,

@@ -8,6 +8,11 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import ClientSession
+from atlas_local.testing import Servers
+from atlas_projector.projections.departures import DEPARTURES
+from atlas_readmodel.documents_store import DocumentsStore
+from atlas_readmodel.stores import open_redis
+from atlas_readmodel.writer import Advance, Batch
 
 USER_COLUMNS = "user_id, email, display_name, country, status, registered_at, updated_at, version, _offset"
 ROUTE_COUNTERS = (
@@ -68,7 +73,9 @@ async def test_a_user_with_its_version_as_etag(client: ClientSession, connection
         assert (response.status, await response.read()) == (304, b"")
 
 
-@pytest.mark.parametrize("path", ["/users/nobody", "/flights/none", "/routes/AAA/BBB", "/carriers/ZZ", "/users/%00"])
+@pytest.mark.parametrize(
+    "path", ["/users/nobody", "/flights/none", "/routes/AAA/BBB", "/carriers/ZZ", "/departures/ZZZ", "/users/%00"]
+)
 async def test_what_is_not_there_is_404(client: ClientSession, path: str) -> None:
     async with client.get(path) as response:
         assert response.status == 404
@@ -151,6 +158,40 @@ async def test_delay_statistics(client: ClientSession, connection: asyncpg.Conne
         assert [item["destination"] for item in (await response.json())["items"]] == ["IAH"]
     async with client.get("/carriers") as response:
         assert [item["carrier"] for item in (await response.json())["items"]] == ["UA"]
+
+
+def listed(flight_id: str, at_ms: int) -> dict[str, Any]:
+    """A flight as a board has it."""
+    return {
+        "flight_id": flight_id, "carrier": "UA", "flight_number": 1, "destination": "IAH",
+        "scheduled_departure": at_ms, "status": "departed", "departure_delay_minutes": 2,
+    }  # fmt: skip
+
+
+async def test_the_departure_board_puts_the_partitions_together(
+    client: ClientSession, servers: Servers, prefix: str
+) -> None:
+    topic, at = f"{prefix}flights.events", 1_357_035_300_000
+    token = {"Atlas-Token": f"{topic}/1@11", "Prefer": "wait=0"}
+    async with open_redis(servers.redis_url) as redis:
+        board = DocumentsStore(redis, DEPARTURES.model, namespace=prefix).rows(1)
+        await board.add_positions([(topic, 0), (topic, 1)])
+        for partition, ids in ((0, ("a", "d", "e")), (1, ("b", "c"))):
+            async with client.get("/departures/BRD", headers=token) as response:
+                assert response.status == 503
+            flights = [listed(f"f{each}", at + ord(each)) for each in ids]
+            row = {"origin": "BRD", "flights": flights, "_partition": partition, "_offset": 0}
+            await board.write(Batch([Advance(topic, partition, 0, 12, 3)], {("BRD", partition): row}))
+    async with client.get("/departures/BRD?limit=4", headers=token) as response:
+        assert response.status == 200
+        shown = await response.json()
+        tag = response.headers["ETag"]
+    assert [flight["flight_id"] for flight in shown["items"]] == ["fe", "fd", "fc", "fb"]
+    assert shown["items"][0]["scheduled_departure"] == "2013-01-01T10:15:00.101Z"
+    async with client.get("/departures/BRD?limit=4", headers={"If-None-Match": tag}) as response:
+        assert response.status == 304
+    async with client.get("/departures/BRD?limit=21") as response:
+        assert response.status == 422
 
 
 async def test_a_query_waits_for_the_write_it_has_to_see(client: ClientSession, connection: asyncpg.Connection) -> None:

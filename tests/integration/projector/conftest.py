@@ -2,13 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
@@ -21,9 +22,14 @@ from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_projector.live import Live
 from atlas_projector.projection import Projection
+from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.workers import Setup
 from atlas_readmodel.cache import Cache, open_cache
+from atlas_readmodel.documents import Documents
+from atlas_readmodel.parking import Parked, State
+from atlas_readmodel.store import Store
+from atlas_readmodel.stores import Stores, open_redis
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 PARTITIONS = 2
@@ -40,22 +46,28 @@ class Rig:
     cache: Cache
     codec: Codec
     producer: AIOKafkaProducer
+    stores: Stores
 
     def pointed(self, projection: Projection, **changed: Any) -> Projection:
         """The projection, reading this test's topic."""
         return replace(projection, topics=(self.topic,), **changed)
 
     def live(self, projection: Projection) -> Live:
-        return Live(projection, self.pool, self.cache, self.codec, DeadLetters(self.producer))
+        return Live(projection, self.stores.of(projection.model), self.cache, self.codec, DeadLetters(self.producer))
+
+    def by_name(self) -> dict[str, Store]:
+        """The store of every projection."""
+        return {projection.name: self.stores.of(projection.model) for projection in PROJECTIONS}
 
     @property
     def setup(self) -> Setup:
         """What rebuild workers are told; without an archive."""
-        return Setup(self.servers.kafka_brokers, self.dsn, str(SCHEMAS), None, workers=0)
+        brokers, redis_url = self.servers.kafka_brokers, self.servers.redis_url
+        return Setup(brokers, self.dsn, str(SCHEMAS), None, redis_url, self.stores.namespace, workers=0)
 
     def rebuilds(self, *lives: Live) -> Rebuilds:
         named = {live.projection.name: live for live in lives}
-        return Rebuilds(self.pool, self.codec, self.setup, named)
+        return Rebuilds(self.stores, self.codec, self.setup, named)
 
     @asynccontextmanager
     async def running(
@@ -136,12 +148,20 @@ class Rig:
 
     async def positions(self, projection: Projection) -> dict[str, int]:
         """The durable positions of the live generation."""
-        rows = await self.pool.fetch(
-            "SELECT topic, partition, next_offset FROM readmodel.positions JOIN readmodel.projections ON"
-            " name = projection AND live_generation = generation WHERE projection = $1",
-            projection.name,
-        )
-        return {f"{row['topic']}/{row['partition']}": row["next_offset"] for row in rows}
+        store = self.stores.of(projection.model)
+        live = await store.in_state("live")
+        positions = {} if live is None else await store.rows(live.number).positions()
+        return {f"{topic}/{partition}": at for (topic, partition), at in positions.items()}
+
+    async def live_generation(self, projection: Projection) -> int:
+        """The number of the generation that readers see."""
+        live = await self.stores.of(projection.model).in_state("live")
+        assert live is not None
+        return live.number
+
+    async def waiting(self, projection: Projection) -> list[Parked]:
+        """What waits in the live generation."""
+        return list((await self.stores.of(projection.model).parked(list(State), 1000)).records)
 
     async def settled(self, projection: Projection, seconds: float = 20) -> None:
         """Wait until the live generation has everything that is on the topic now."""
@@ -153,7 +173,11 @@ class Rig:
         await wait_until(f"{projection.name} at the end of its topic", there, seconds)
 
     async def rows(self, projection: Projection, generation: int | None = None) -> list[dict[str, Any]]:
-        """Every row of the view, or of one generation's table, in order."""
+        """Every row of the view, or of one generation's table, in order; of documents, whatever is kept."""
+        if isinstance(projection.table, Documents):
+            number = generation or (await self.live_generation(projection))
+            rows = await self.stores.redis.hgetall(f"{self.topic}:{{{projection.name}}}:g{number}:rows")
+            return [orjson.loads(rows[key]) for key in sorted(rows)]
         relation = f"readmodel.{projection.name}" + (f"_g{generation}" if generation else "")
         return [dict(row) for row in await self.pool.fetch(f"SELECT * FROM {relation} AS every ORDER BY every")]
 
@@ -167,5 +191,21 @@ async def rig(servers: Servers, database: str, make_topic: MakeTopic) -> AsyncIt
         asyncpg.create_pool(database, min_size=1, max_size=16, command_timeout=30) as pool,
         open_cache(servers.redis_url, namespace=topic) as cache,
         open_producer(servers.kafka_brokers, "test-rig") as producer,
+        open_redis(servers.redis_url) as redis,
     ):
-        yield Rig(servers, topic, database, pool, cache, codec, producer)
+        yield Rig(servers, topic, database, pool, cache, codec, producer, Stores(pool, redis, topic))
+        if names := [name async for name in redis.scan_iter(f"{topic}:*")]:
+            await redis.delete(*names)
+
+
+@pytest.fixture(params=["postgres", "redis"])
+def kept(request: pytest.FixtureRequest) -> Callable[[Projection], Projection]:
+    """A projection with its rows in a table, and the same one with its rows in Redis alone."""
+
+    def keep(projection: Projection) -> Projection:
+        if request.param == "postgres":
+            return projection
+        table = projection.table
+        return replace(projection, table=Documents(table.key, per_partition=table.per_partition), cached=False)
+
+    return keep

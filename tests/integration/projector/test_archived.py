@@ -25,12 +25,14 @@ from atlas_local.waiting import wait_until
 from atlas_projector import projections, workers
 from atlas_projector.archived import open_source
 from atlas_projector.projection import Projection
+from atlas_projector.projections.departures import BOARD_FLIGHTS, DEPARTURES
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
 from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.side import Selection, build_side
 from atlas_projector.workers import Setup
+from atlas_readmodel.writer import Advance, Batch
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -120,12 +122,15 @@ def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, projection: Projectio
 async def run(rig: "Rig", projection: Projection, setup: Setup, progress: Progress | None = None) -> Any:
     async with open_source(rig.servers.kafka_brokers, projection.topics, "test", setup.archive) as source:
         return await rebuild(
-            *(projection, rig.pool, rig.codec, source, progress or Progress()), Options(verify=True, setup=setup)
+            *(projection, rig.stores, rig.codec, source, progress or Progress()), Options(verify=True, setup=setup)
         )
 
 
-@pytest.mark.parametrize("projection", [FLIGHTS, ROUTES], ids=lambda projection: str(projection.name))
-@pytest.mark.parametrize("by_workers", [True, False], ids=["workers", "here"])
+@pytest.mark.parametrize(
+    ("projection", "by_workers"),
+    [(FLIGHTS, True), (FLIGHTS, False), (ROUTES, True), (DEPARTURES, True)],
+    ids=["flights by workers", "flights here", "routes by workers", "departures by workers"],
+)
 async def test_what_retention_ate_comes_from_the_archive(
     rig: "Rig",
     address: S3Address,
@@ -150,25 +155,20 @@ async def test_what_retention_ate_comes_from_the_archive(
     built = await run(rig, pointed, setup, progress)
     assert (progress.events, built.progress.phase) == (1200, "done")
     rows = await rig.rows(pointed)
-    counted = len(rows) if projection is FLIGHTS else sum(row["flights"] for row in rows)
-    assert counted == 1200
+    if projection is DEPARTURES:
+        latest = sorted((f["scheduled_departure"], f["flight_id"]) for row in rows for f in row["flights"])
+        assert latest[-BOARD_FLIGHTS:] == [(n, f"f{n}") for n in range(1200 - BOARD_FLIGHTS, 1200)]
+    else:
+        assert (len(rows) if projection is FLIGHTS else sum(row["flights"] for row in rows)) == 1200
 
 
 async def _made_live(rig: "Rig", projection: Projection) -> None:
     """A live generation of an older version at the end of the topic, which has no rows: only its place counts."""
-    from atlas_readmodel import generations
-    from atlas_readmodel.writer import Writer
-
-    older = replace(projection, version=0).model
-    async with rig.pool.acquire() as connection:
-        await generations.ensure_live(connection, older)
-    writer = Writer(rig.pool, older, 1)
+    store = rig.stores.of(replace(projection, version=0).model)
+    rows = store.rows((await store.ensure_live()).number)
     ends = {(rig.topic, int(place.rsplit("/", 1)[1])): end for place, end in (await rig.ends()).items()}
-    await writer.add_positions(ends)
-    for (topic, partition), end in ends.items():
-        await rig.pool.execute(
-            "UPDATE readmodel.positions SET next_offset = $3 WHERE topic = $1 AND partition = $2", topic, partition, end
-        )
+    await rows.add_positions(ends)
+    await rows.write(Batch([Advance(*place, 0, end, 0) for place, end in ends.items()], {}))
 
 
 async def test_a_worker_that_is_killed_stops_it_and_it_goes_on_where_it_was(
@@ -206,9 +206,9 @@ async def test_part_of_the_history_into_a_side_table(rig: "Rig") -> None:
             (Selection("looked_into", type="users.UserDeactivated"), 0),
             (Selection("looked_into", until_ms=1), 0),
         ):
-            rows = await build_side(users, rig.pool, rig.codec, source, Progress(), selection)
+            rows = await build_side(users, rig.stores, rig.codec, source, Progress(), selection)
             assert rows == expected
             assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.looked_into") == expected
         with pytest.raises(Exception, match="is a projection"):
-            await build_side(users, rig.pool, rig.codec, source, Progress(), Selection("users"))
+            await build_side(users, rig.stores, rig.codec, source, Progress(), Selection("users"))
     assert len(await rig.rows(users)) == 4

@@ -1,6 +1,6 @@
 """`atlas dlq`: what waits is shown, handled again in order, or given up; a rebuild follows what was decided."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from atlas_cli.settings import CliSettings
 from atlas_local.waiting import wait_until
 from atlas_projector import waiting
 from atlas_projector.dead_letters import dead_letter_routes
-from atlas_projector.projection import Rejected, Row, Value
+from atlas_projector.projection import Projection, Rejected, Row, Value
 from atlas_projector.projections.users import USERS
 from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.settings import ProjectorSettings
@@ -21,13 +21,15 @@ from atlas_runtime.probes import Health, serve_probes
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
 
+Kept = Callable[[Projection], Projection]
+
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def ask(rig: "Rig") -> AsyncIterator[Any]:
+async def ask(rig: "Rig", kept: Kept) -> AsyncIterator[Any]:
     """The projector's answers, asked for as the CLI does."""
-    routes = dead_letter_routes(rig.pool, rig.codec)
+    routes = dead_letter_routes({"users": rig.stores.of(kept(USERS).model)}, rig.codec)
     async with serve_probes(ProjectorSettings(http_port=0), Health("projector"), routes=routes) as port:
         settings = CliSettings(projector_url=f"http://127.0.0.1:{port}")
 
@@ -49,9 +51,9 @@ def picky(wanted: dict[str, bool]) -> Any:
     return {**USERS.handlers, "users.UserRegistered": handler}
 
 
-async def settled(rig: "Rig", ids: list[str]) -> None:
+async def settled(rig: "Rig", users: Projection, ids: list[str]) -> None:
     async def nothing_asked() -> bool:
-        return not await rig.pool.fetchval("SELECT count(*) FROM readmodel.parked WHERE request IS NOT NULL")
+        return not any(record.request for record in await rig.waiting(users))
 
     await wait_until(f"{ids} to be settled", nothing_asked)
 
@@ -65,9 +67,9 @@ async def three_of_one_key(rig: "Rig") -> str:
     return f"users/{rig.topic}/0@{first.offset}"
 
 
-async def test_retried_in_order_once_it_can_be_handled(rig: "Rig", ask: Any) -> None:
+async def test_retried_in_order_once_it_can_be_handled(rig: "Rig", kept: Kept, ask: Any) -> None:
     can = {"bad": False}
-    users = rig.pointed(USERS, handlers=picky(can))
+    users = rig.pointed(kept(USERS), handlers=picky(can))
     bad = await three_of_one_key(rig)
     async with rig.running(rig.live(users)):
         await rig.settled(users)
@@ -82,60 +84,61 @@ async def test_retried_in_order_once_it_can_be_handled(rig: "Rig", ask: Any) -> 
         assert whole["headers"]["ce_sequence"] == "1"
         # Not mended yet: it fails again, and says how often it did.
         assert (await ask("POST", "/dead-letters/retry", {"ids": [bad]}))["asked"] == [bad]
-        await settled(rig, [bad])
+        await settled(rig, users, [bad])
         assert (await ask("GET", f"/dead-letters/{bad}"))["attempts"] == 2
         can["bad"] = True
         await ask("POST", "/dead-letters/retry", {"projection": "users"})
-        await settled(rig, [bad])
+        await settled(rig, users, [bad])
         (first, _) = await rig.rows(users)
         assert (first["email"], first["version"]) == ("three@x", 3)
         # The key is free again.
         await rig.register("u1", 4, email="four@x", partition=0)
         await rig.settled(users)
         assert (await rig.rows(users))[0]["email"] == "four@x"
-    assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.parked") == 0
-    assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.dead_letters") == 0
+    assert await rig.waiting(users) == []
+    place = (rig.topic, 0, int(bad.rpartition("@")[2]))
+    assert await rig.stores.of(users.model).ruling(place) is None
 
 
-async def test_dropped_and_a_rebuild_leaves_it_out_too(rig: "Rig", ask: Any) -> None:
-    users = rig.pointed(USERS, handlers=picky({"bad": False}))
+async def test_dropped_and_a_rebuild_leaves_it_out_too(rig: "Rig", kept: Kept, ask: Any) -> None:
+    users = rig.pointed(kept(USERS), handlers=picky({"bad": False}))
     bad = await three_of_one_key(rig)
     async with rig.running(rig.live(users)):
         await rig.settled(users)
         await ask("POST", "/dead-letters/drop", {"ids": [bad]})
-        await settled(rig, [bad])
+        await settled(rig, users, [bad])
         rows = await rig.rows(users)
         assert [(row["user_id"], row["email"], row["version"]) for row in rows] == [
             ("u1", "three@x", 3),
             ("u2", "other@x", 1),
         ]
     async with open_topic_source(rig.servers.kafka_brokers, users.topics, "test") as source:
-        built = await rebuild(users, rig.pool, rig.codec, source, Progress(), Options(verify=True))
+        built = await rebuild(users, rig.stores, rig.codec, source, Progress(), Options(verify=True))
     assert built.comparison is not None
     assert built.comparison.identical
     assert await rig.rows(users) == rows
 
 
-async def test_what_waits_survives_a_restart_and_a_rebuild(rig: "Rig", ask: Any) -> None:
+async def test_what_waits_survives_a_restart_and_a_rebuild(rig: "Rig", kept: Kept, ask: Any) -> None:
     can = {"bad": False}
-    users = rig.pointed(USERS, handlers=picky(can))
+    users = rig.pointed(kept(USERS), handlers=picky(can))
     bad = await three_of_one_key(rig)
     async with rig.running(rig.live(users)):
         await rig.settled(users)
     async with open_topic_source(rig.servers.kafka_brokers, users.topics, "test") as source:
-        await rebuild(users, rig.pool, rig.codec, source, Progress(), Options(verify=True))
+        await rebuild(users, rig.stores, rig.codec, source, Progress(), Options(verify=True))
     can["bad"] = True
     async with rig.running(rig.live(users)):
         await rig.register("u1", 4, email="four@x", partition=0)
         await rig.settled(users)
         assert [row["user_id"] for row in await rig.rows(users)] == ["u2"]
         await ask("POST", "/dead-letters/retry", {"ids": [bad]})
-        await settled(rig, [bad])
+        await settled(rig, users, [bad])
         assert (await rig.rows(users))[0]["email"] == "four@x"
 
 
-async def test_an_early_version_waits_for_the_one_before(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
+async def test_an_early_version_waits_for_the_one_before(rig: "Rig", kept: Kept) -> None:
+    users = rig.pointed(kept(USERS))
     await rig.register("u1", 1, email="one@x", partition=0)
     await rig.register("u1", 3, email="three@x", partition=0)
     async with rig.running(rig.live(users)):
@@ -147,13 +150,13 @@ async def test_an_early_version_waits_for_the_one_before(rig: "Rig") -> None:
         await rig.settled(users)
     (row,) = await rig.rows(users)
     assert (row["email"], row["version"]) == ("three@x", 3)
-    assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.parked") == 0
+    assert await rig.waiting(users) == []
 
 
 async def test_a_version_that_never_comes_is_not_waited_for_for_ever(
-    rig: "Rig", monkeypatch: pytest.MonkeyPatch
+    rig: "Rig", kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = rig.pointed(USERS)
+    users = rig.pointed(kept(USERS))
     await rig.register("u1", 1, email="one@x", partition=0)
     await rig.register("u1", 3, email="three@x", partition=0)
     await rig.register("u1", 4, email="four@x", partition=0)
@@ -171,20 +174,20 @@ async def test_a_version_that_never_comes_is_not_waited_for_for_ever(
         await rig.settled(users)
     monkeypatch.setattr(waiting, "EARLY_WAIT_S", 3600.0)
     async with open_topic_source(rig.servers.kafka_brokers, users.topics, "test") as source:
-        built = await rebuild(users, rig.pool, rig.codec, source, Progress(), Options(verify=True))
+        built = await rebuild(users, rig.stores, rig.codec, source, Progress(), Options(verify=True))
     assert built.comparison is not None
     assert built.comparison.identical
     (row,) = await rig.rows(users)
     assert (row["email"], row["version"]) == ("four@x", 4)
 
 
-async def test_a_handler_that_fails_again_and_again_sets_the_record_aside(rig: "Rig") -> None:
+async def test_a_handler_that_fails_again_and_again_sets_the_record_aside(rig: "Rig", kept: Kept) -> None:
     def broken(row: Row | None, event: Value, meta: Any) -> Row | None:
         if event["email"] == "bad@x":
             raise ZeroDivisionError("of all things")
         return USERS.handlers["users.UserRegistered"](row, event, meta)
 
-    users = rig.pointed(USERS, handlers={**USERS.handlers, "users.UserRegistered": broken})
+    users = rig.pointed(kept(USERS), handlers={**USERS.handlers, "users.UserRegistered": broken})
     await three_of_one_key(rig)
     for _ in range(waiting.ATTEMPTS_MAX - 1):
         with pytest.raises(ZeroDivisionError):
@@ -193,7 +196,7 @@ async def test_a_handler_that_fails_again_and_again_sets_the_record_aside(rig: "
     async with rig.running(rig.live(users)):
         await rig.settled(users)
     assert [row["user_id"] for row in await rig.rows(users)] == ["u2"]
-    error = await rig.pool.fetchval("SELECT error FROM readmodel.parked WHERE state = 'dead'")
+    (error,) = (record.error for record in await rig.waiting(users) if record.state == "dead")
     assert error == "its handler failed 3 times: ZeroDivisionError: of all things"
 
 

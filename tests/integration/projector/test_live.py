@@ -1,6 +1,7 @@
 """The live loop on the real servers: effects once, fencing, dead letters, the cache."""
 
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ from atlas_contracts.events import Meta
 from atlas_kafka.fates import Transient
 from atlas_kafka.groups import open_reader
 from atlas_local.waiting import wait_until
-from atlas_projector.projection import Row, Value
+from atlas_projector.projection import Projection, Row, Value
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
@@ -18,6 +19,10 @@ from atlas_readmodel.token import Token
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
+
+Kept = Callable[[Projection], Projection]
+
+Kept = Callable[[Projection], Projection]
 
 pytestmark = pytest.mark.integration
 
@@ -71,8 +76,8 @@ def _place(name: str) -> tuple[str, int]:
     return topic, int(partition)
 
 
-async def test_counters_count_each_record_once_however_often_it_is_delivered(rig: "Rig") -> None:
-    routes = rig.pointed(ROUTES)
+async def test_counters_count_each_record_once_however_often_it_is_delivered(rig: "Rig", kept: Kept) -> None:
+    routes = rig.pointed(kept(ROUTES))
     await rig.fly(300)
     records = await fetched(rig)
     live = rig.live(routes)
@@ -95,8 +100,8 @@ async def test_a_restarted_loop_goes_on_where_the_rows_are(rig: "Rig") -> None:
     assert sum(row["flights"] for row in await rig.rows(routes)) == 300
 
 
-async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig") -> None:
-    routes = rig.pointed(ROUTES)
+async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig", kept: Kept) -> None:
+    routes = rig.pointed(kept(ROUTES))
     await rig.fly(50)
     records = await fetched(rig)
     zombie, successor = rig.live(routes), rig.live(routes)
@@ -113,8 +118,8 @@ async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig") -> None:
     assert {f"{place.topic}/{place.partition}": at for place, at in offsets.items()} == await rig.ends()
 
 
-async def test_two_instances_share_the_partitions(rig: "Rig") -> None:
-    routes, group = rig.pointed(ROUTES), uuid.uuid4().hex
+async def test_two_instances_share_the_partitions(rig: "Rig", kept: Kept) -> None:
+    routes, group = rig.pointed(kept(ROUTES)), uuid.uuid4().hex
     async with rig.running(rig.live(routes), group=group):
         await rig.fly(100)
         await rig.settled(routes)
@@ -188,11 +193,11 @@ async def test_a_bug_in_a_handler_is_not_swallowed(rig: "Rig") -> None:
             await wait_until("the loop ended", loop.done)
 
 
-async def test_a_row_can_be_deleted(rig: "Rig") -> None:
+async def test_a_row_can_be_deleted(rig: "Rig", kept: Kept) -> None:
     def gone(_row: Row | None, _event: Value, _meta: Meta) -> Row | None:
         return None
 
-    users = rig.pointed(USERS, handlers={**USERS.handlers, "users.UserDeactivated": gone})
+    users = rig.pointed(kept(USERS), handlers={**USERS.handlers, "users.UserDeactivated": gone})
     async with rig.running(rig.live(users)):
         await rig.register("u1")
         await rig.register("u2")

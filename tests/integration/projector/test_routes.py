@@ -27,7 +27,7 @@ async def url(rig: "Rig") -> AsyncIterator[str]:
     users = rig.pointed(USERS)
     live = rig.live(users)
     await rig.register("u1")
-    routes = projection_routes(rig.pool, {"users": live}, rig.rebuilds(live))
+    routes = projection_routes(rig.stores, {"users": live}, rig.rebuilds(live))
     async with (
         rig.running(live),
         serve_probes(ProjectorSettings(http_port=0), Health("projector"), routes=routes) as port,

@@ -55,7 +55,8 @@ async def url(rig: "Rig") -> AsyncIterator[str]:
     live = rig.live(users)
     await rig.register("u1")
     await rig.register("u2")
-    routes = projection_routes(rig.pool, {"users": live}, rig.rebuilds(live)) + dead_letter_routes(rig.pool, rig.codec)
+    routes = projection_routes(rig.stores, {"users": live}, rig.rebuilds(live))
+    routes += dead_letter_routes(rig.by_name(), rig.codec)
     async with (
         rig.running(live),
         serve_probes(ProjectorSettings(http_port=0), Health("projector"), routes=routes) as port,

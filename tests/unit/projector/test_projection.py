@@ -5,6 +5,7 @@ from atlas_projector.projections import PROJECTIONS
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
+from atlas_readmodel.documents import Documents
 
 
 def test_every_name_is_used_once() -> None:
@@ -22,6 +23,15 @@ def test_a_version_column_must_exist_and_be_read() -> None:
 def test_rows_by_partition_can_not_be_cached() -> None:
     with pytest.raises(ValueError, match="cached"):
         replace(ROUTES, cached=True)
+
+
+def test_documents_are_a_table_by_another_name() -> None:
+    documents = replace(USERS, table=Documents(("user_id",)), cached=False)
+    assert (documents.key, documents.ordered, documents.model.name) == (("user_id",), True, "users")
+    with pytest.raises(ValueError, match="cached"):
+        replace(documents, cached=True)
+    with pytest.raises(ValueError, match="versioned"):
+        replace(documents, replaces=True)
 
 
 def test_a_reserved_name_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Valkey, the cache."""
+"""Valkey: the cache, and read models that live nowhere else."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from atlas_local.processes import Command
 
 
 class Valkey:
-    """A bounded cache: the least recently used keys go first."""
+    """A bounded cache, whose least recently used keys go first, and read models, whose keys never expire and stay."""
 
     name = "valkey"
     ready_s = 30.0
@@ -36,7 +36,7 @@ class Valkey:
             "dir": self._data,
             "save": "60 1",
             "maxmemory": "256mb",
-            "maxmemory-policy": "allkeys-lru",
+            "maxmemory-policy": "volatile-lru",
         }
         argv = [str(_binary()), *(part for key, value in options.items() for part in (f"--{key}", str(value)))]
         return Command(argv=argv, cwd=self._data)

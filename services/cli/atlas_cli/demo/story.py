@@ -29,6 +29,7 @@ PROJECTIONS = {
     "projector.flights": (FLIGHTS_TOPIC,),
     "projector.routes": (FLIGHTS_TOPIC,),
     "projector.carriers": (FLIGHTS_TOPIC,),
+    "projector.departures": (FLIGHTS_TOPIC,),
 }
 LOADED_TOPICS = (FLIGHTS_TOPIC, "flights.reference", "flights.weather", USERS_TOPIC)
 GROUPS = {**PROJECTIONS, ARCHIVER_GROUP: LOADED_TOPICS}

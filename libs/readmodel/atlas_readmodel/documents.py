@@ -1,0 +1,70 @@
+"""What a read model is that lives in Redis and nowhere else: each row a JSON document under its key.
+
+Generation 3 of the projection `departures` is a few hashes whose names begin with `atlas:{departures}:g3:`; readers
+find its number in the hash `atlas:{departures}`. The braces keep all of a projection in one slot of a cluster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN, check_name
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The rows of a projection as documents in Redis; what `Table` is for one in PostgreSQL.
+
+    `key` names the fields that identify a row. A row has any other fields besides, with values that JSON has: lists and
+    objects too. `per_partition`: as in `Table`; a reader gets one row for each partition and puts them together.
+    """
+
+    key: tuple[str, ...]
+    per_partition: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise ValueError("the key must name fields of the row")
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The key, and the partition where each has a row of its own."""
+        return (*self.key, PARTITION_COLUMN) if self.per_partition else self.key
+
+
+@dataclass(frozen=True)
+class DocumentModel:
+    """Documents under the name and version of the projection that makes them, from these topics."""
+
+    name: str
+    version: int
+    topics: tuple[str, ...]
+    documents: Documents
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def root(namespace: str, projection: str) -> str:
+    """The hash that says which generations there are; every other name of the projection begins with it."""
+    return f"{namespace}:{{{projection}}}"
+
+
+def field_of(key: Sequence[Any]) -> bytes:
+    """The field under which the row of a key is kept."""
+    return orjson.dumps(list(key))
+
+
+def dump(row: dict[str, Any]) -> bytes:
+    """A row as it is kept: equal rows are equal bytes. Raises TypeError for a value that JSON does not have."""
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+
+
+def shown(document: bytes) -> dict[str, Any]:
+    """A row as readers see it: without the columns that every row has."""
+    row = orjson.loads(document)
+    return {name: row[name] for name in row if name not in (OFFSET_COLUMN, PARTITION_COLUMN)}

@@ -1,0 +1,134 @@
+"""Rows and positions of one generation of documents, in one step of Redis.
+
+The promise is that of atlas_readmodel.writer: a script moves each position only from where the writer believes it to
+be, and sets the rows made from the records before it in the same step. Should Redis lose its last writes, positions go
+back with the rows, the writer is told, and the records are read again.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from atlas_readmodel import documents_parking as kept
+from atlas_readmodel import documents_scripts as scripts
+from atlas_readmodel.documents import DocumentModel, dump, field_of, root
+from atlas_readmodel.parking import Decision, Parked, Place
+from atlas_readmodel.store import HOLD_MAX_S
+from atlas_readmodel.writer import Batch, Fenced, Key, Row, Waits
+
+LOOK_EVERY_S = 0.005
+Argument = str | bytes | int
+
+
+class DocumentsWriter:
+    """See Rows. Knows nothing of events."""
+
+    def __init__(self, redis: Redis, model: DocumentModel, generation: int, *, namespace: str) -> None:
+        self._redis: Any = redis  # whose types know no answer that is surely bytes
+        self._model = model
+        self._root = root(namespace, model.name)
+        self.generation = generation
+        self._write = redis.register_script(scripts.WRITE)
+        self._add = redis.register_script(scripts.ADD_POSITIONS)
+
+    async def load(self, keys: Collection[Key]) -> dict[Key, Row]:
+        if not keys:
+            return {}
+        ordered = list(keys)
+        found = await self._redis.hmget(self._name("rows"), [field_of(key) for key in ordered])
+        return {key: orjson.loads(row) for key, row in zip(ordered, found, strict=True) if row is not None}
+
+    async def positions(self) -> dict[tuple[str, int], int]:
+        return positions_of(await self._redis.hgetall(self._name("positions")))
+
+    async def add_positions(self, partitions: Iterable[tuple[str, int]]) -> None:
+        places = [f"{topic}/{partition}" for topic, partition in sorted(partitions)]
+        await self._add(keys=[self._root], args=[self.generation, *places])
+
+    async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
+        wanted = set(partitions)
+        records = [record for record in await self.parked() if record.place[:2] in wanted]
+        rulings = await self._redis.hgetall(f"{self._root}:rulings")
+        failures = await self._redis.hgetall(f"{self._root}:failures")
+        return Waits(
+            records,
+            {kept.place_of(field): Decision(decision.decode()) for field, decision in rulings.items()},
+            {kept.place_of(field): int(attempts) for field, attempts in failures.items()},
+        )
+
+    async def requests(self) -> list[list[Parked]]:
+        # Asked four times a second: mostly there is nothing, and one small answer says so.
+        if not await self._redis.exists(self._name("requests")):
+            return []
+        records = await self.parked()
+        found: list[list[Parked]] = []
+        seen: set[Place] = set()
+        for record in records:
+            if record.request is not None and record.place not in seen:
+                found.append(kept.of_key(records, record))
+                seen.update(each.place for each in found[-1])
+        return found
+
+    async def write(self, batch: Batch) -> None:
+        """See Rows. While somebody holds the generation, waits: as long as anybody may, and as long again.
+
+        One script: 1. compare the positions and move them; 2. set rows, delete those that ended; 3. park records, let
+        go those that waited, note what was decided.
+        """
+        arguments = self._arguments(batch)
+        deadline = time.monotonic() + 2 * HOLD_MAX_S
+        while (answer := await self._write(keys=[self._root], args=arguments)) == b"held":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"generation {self.generation} of {self._model.name} is held by somebody")
+            await asyncio.sleep(LOOK_EVERY_S)
+        if answer != b"ok":
+            raise Fenced(
+                f"generation {self.generation} of {self._model.name} was moved on by another: {answer.decode()}"
+            )
+
+    def _arguments(self, batch: Batch) -> list[Argument]:
+        ended = [field_of(key) for key, row in batch.rows.items() if row is None]
+        lists: list[list[Argument]] = [[], [], [*ended], [], [], []]
+        advances, rows, _, released, parked, rulings = lists
+        for move in batch.advances:
+            advances += [f"{move.topic}/{move.partition}", move.expected, move.next_offset, move.events]
+        for key, row in batch.rows.items():
+            if row is not None:
+                rows += [field_of(key), dump(row)]
+        released += [kept.place_field(place) for place in batch.released]
+        for record in batch.parked:
+            parked += [kept.place_field(record.place), kept.dump(record)]
+        for ruling in batch.rulings:
+            rulings += [kept.place_field(ruling.place), ruling.decision.value]
+        counts: list[Argument] = [
+            len(batch.advances), len(rows) // 2, len(ended), len(released), len(parked) // 2, len(rulings) // 2
+        ]  # fmt: skip
+        arguments: list[Argument] = [self.generation, now_ms(), *counts]
+        return arguments + [argument for part in lists for argument in part]
+
+    async def parked(self) -> list[Parked]:
+        """All that waits, by topic, partition and offset."""
+        parked = await self._redis.hgetall(self._name("parked"))
+        return kept.load_all(parked, await self._redis.hgetall(self._name("requests"))) if parked else []
+
+    def _name(self, what: str) -> str:
+        return f"{self._root}:g{self.generation}:{what}"
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def positions_of(found: dict[bytes, Any]) -> dict[tuple[str, int], int]:
+    """Next offsets by (topic, partition), from the hash they are kept in."""
+    positions = {}
+    for field, offset in found.items():
+        topic, slash, partition = field.decode().rpartition("/")
+        if slash:
+            positions[topic, int(partition)] = int(offset)
+    return positions

@@ -1,0 +1,95 @@
+"""Compaction on a real store: memory does not grow with what is made, and writers and compactors meet there."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from atlas_archive.batches import pack
+from atlas_archive.chains import chain_of
+from atlas_archive.manifests import PartitionPath
+from atlas_archive.records import Record
+from atlas_archive.segments import Options, Segment, store_segment
+from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_archive.verify import verify
+from atlas_local.testing import Servers
+
+pytestmark = pytest.mark.integration
+
+PATH = PartitionPath("t", "id-1", 0)
+SEGMENTS = 9
+SEGMENT_BYTES = 12_000_000
+# One segment, the part that is filled and the part that is on its way, and what Python keeps of them.
+GROWTH_MAX_BYTES = 70_000_000
+
+CHILD = """
+import asyncio, resource, sys
+from pathlib import Path
+import orjson
+from atlas_archive.compaction import compact
+from atlas_archive.manifests import PartitionPath
+from atlas_archive.store import S3Address, open_store
+
+def peak():
+    # Not getrusage: its peak survives exec, so it is at least the parent's.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+async def main():
+    job = orjson.loads(sys.argv[1])
+    async with open_store(S3Address(**job["address"])) as store:
+        await store.get(job["warm"])
+        before = peak()
+        done = await compact(store, PartitionPath("t", "id-1", 0), target_bytes=job["target"], writer="c", grace_s=0)
+        print(orjson.dumps({"into": done.into, "growth": peak() - before}).decode())
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def address(servers: Servers, bucket: str) -> S3Address:
+    return S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+
+
+@pytest.fixture
+async def store(address: S3Address) -> AsyncIterator[S3Store]:
+    async with open_store(address) as opened:
+        yield opened
+
+
+async def nothing() -> None:
+    return
+
+
+async def store_one(store: S3Store, start: int, records: list[Record]) -> int:
+    segment = Segment(PATH, start, 0, lambda _: None, Options(codec="null"))
+    segment.add([pack(records)])
+    return (await store_segment(store, segment, "w", nothing)).manifest.next_offset
+
+
+async def test_memory_is_bounded_whatever_is_made(store: S3Store, address: S3Address) -> None:
+    """96 MB into one file, in a process of its own that says how much its memory grew at most."""
+    value, start = os.urandom(SEGMENT_BYTES // 12), 0
+    for number in range(SEGMENTS):
+        records = [Record(12 * number + n, 1000, None, (), value) for n in range(12)]
+        start = await store_one(store, start, records)
+    chain = await chain_of(store, PATH)
+    fields = ("bucket", "endpoint", "access_key", "secret_key", "region")
+    job = {
+        "address": {name: getattr(address, name) for name in fields},
+        "target": (SEGMENTS - 1) * SEGMENT_BYTES,
+        "warm": chain.segments[0].objects[0].key,
+    }
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, orjson.dumps(job).decode(), stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await child.communicate()
+    assert child.returncode == 0
+    done = orjson.loads(printed)
+    assert done["into"] == 1
+    assert done["growth"] < GROWTH_MAX_BYTES, f"{done['growth']:,} bytes"
+    (report,) = await verify(store)
+    assert (report.problems, report.records) == ([], 12 * SEGMENTS)

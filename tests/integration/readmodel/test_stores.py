@@ -1,0 +1,334 @@
+"""One suite over both places where a read model can be: tables in PostgreSQL, documents in Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from atlas_local.testing import Servers
+from atlas_readmodel.documents import DocumentModel, Documents
+from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.generations import Generation, NoSuchGeneration, NotCaughtUp
+from atlas_readmodel.parking import Decision, Parked, Ruling, State
+from atlas_readmodel.reader import NotBuilt, Reader
+from atlas_readmodel.store import Positions, Rows, Store, Unsuitable
+from atlas_readmodel.stores import Stores, open_redis, open_stores
+from atlas_readmodel.table import ReadModel, Table
+from atlas_readmodel.token import Token
+from atlas_readmodel.writer import Advance, Batch, Fenced
+
+pytestmark = pytest.mark.integration
+
+MODELS: Mapping[str, ReadModel | DocumentModel] = {
+    "table": ReadModel("things", 1, ("t",), Table({"id": "text NOT NULL", "n": "integer NOT NULL"}, ("id",))),
+    "documents": DocumentModel("things", 1, ("t",), Documents(("id",))),
+}
+
+
+@pytest.fixture
+async def stores(servers: Servers, database: str, unique: str) -> AsyncIterator[Stores]:
+    async with open_stores(database, servers.redis_url, unique, max_size=8) as opened:
+        yield opened
+        if names := [name async for name in opened.redis.scan_iter(f"{unique}:*")]:
+            await opened.redis.delete(*names)
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request: pytest.FixtureRequest) -> ReadModel | DocumentModel:
+    return MODELS[request.param]
+
+
+@pytest.fixture
+def store(stores: Stores, model: ReadModel | DocumentModel) -> Store:
+    return stores.of(model)
+
+
+def row(key: str, n: int, offset: int = 0) -> dict[str, Any]:
+    return {"id": key, "n": n, "_offset": offset}
+
+
+def batch(start: int, end: int, *rows: dict[str, Any], partition: int = 0, **more: Any) -> Batch:
+    advance = Advance("t", partition, start, end, end - start)
+    return Batch([advance], {(each["id"],): each for each in rows}, **more)
+
+
+async def begun(store: Store, *partitions: int) -> Rows:
+    """The live generation with positions at 0."""
+    rows = store.rows((await store.ensure_live()).number)
+    await rows.add_positions([("t", partition) for partition in partitions or (0,)])
+    return rows
+
+
+async def no_more(_target: Positions) -> None:
+    """A generation that is level already."""
+
+
+def waiting(offset: int, key: bytes | None = b"k", state: State = State.DEAD, error: str | None = "no") -> Parked:
+    headers = (("ce_type", b"x"), ("none", None))
+    return Parked("t", 0, offset, key, b"\x00\xff", headers, 1_700_000_000_123, state, error)
+
+
+async def test_rows_and_position_move_together_and_from_where_they_were(store: Store) -> None:
+    rows = await begun(store)
+    await rows.write(batch(0, 2, row("a", 1), row("b", 2)))
+    assert await rows.positions() == {("t", 0): 2}
+    assert await rows.load([("a",), ("b",), ("c",)]) == {("a",): row("a", 1), ("b",): row("b", 2)}
+    for stale in (batch(0, 1, row("a", 9)), batch(1, 3, row("a", 9)), batch(3, 4, row("a", 9))):
+        with pytest.raises(Fenced, match="t/0@"):
+            await rows.write(stale)
+    assert await rows.load([("a",)]) == {("a",): row("a", 1)}
+    await rows.write(Batch([Advance("t", 0, 2, 3, 1)], {("a",): None}))
+    assert await rows.load([("a",)]) == {}
+
+
+async def test_of_two_partitions_both_move_or_none(store: Store) -> None:
+    rows = await begun(store, 0, 1)
+    await rows.write(batch(0, 5))
+    both = Batch([Advance("t", 0, 4, 6, 2), Advance("t", 1, 0, 1, 1)], {("a",): row("a", 1)})
+    with pytest.raises(Fenced):
+        await rows.write(both)
+    assert await rows.positions() == {("t", 0): 5, ("t", 1): 0}
+    assert await rows.load([("a",)]) == {}
+
+
+async def test_of_two_writers_at_the_same_position_one_wins(store: Store) -> None:
+    first = await begun(store)
+    second = store.rows(first.generation)
+    writes = (writer.write(batch(0, 1, row("a", n))) for n, writer in enumerate((first, second) * 4))
+    done = await asyncio.gather(*writes, return_exceptions=True)
+    assert sum(error is None for error in done) == 1
+    assert all(error is None or isinstance(error, Fenced) for error in done)
+
+
+async def test_a_swap_needs_every_partition_and_fences_the_one_replaced(store: Store) -> None:
+    old = await begun(store, 0, 1)
+    await old.write(batch(0, 3, row("a", 1)))
+    generation = await store.begin()
+    assert generation == Generation(2, 1, "building")
+    new = store.rows(2)
+    await new.add_positions([("t", 0), ("t", 1)])
+    await new.write(batch(0, 2, row("a", 1)))
+    with pytest.raises(NotCaughtUp, match="t/0 at 2 of 3"):
+        await store.swap(2, no_more)
+    assert await store.in_state("live") == Generation(1, 1, "live")
+
+    async def level(target: Positions) -> None:
+        assert target == {("t", 0): 3, ("t", 1): 0}
+        await new.write(batch(2, 3, row("b", 2)))
+
+    epoch = await store.swap(2, level)
+    assert await store.in_state("live") == Generation(2, 1, "live")
+    assert await store.in_state("previous") == Generation(1, 1, "previous")
+    with pytest.raises(Fenced):
+        await old.write(batch(3, 4, row("a", 9)))
+    assert await store.tidy(2) == 2
+    back, later = await store.rollback()
+    assert (back, later > epoch) == (Generation(1, 1, "live"), True)
+    await old.write(batch(3, 4, row("a", 3)))
+    with pytest.raises(Fenced):
+        await new.write(batch(3, 4, row("a", 9)))
+
+
+async def test_a_third_generation_ends_the_first(store: Store) -> None:
+    await begun(store)
+    for number in (2, 3):
+        assert (await store.begin()).number == number
+        await store.rows(number).add_positions([("t", 0)])
+        await store.swap(number, no_more)
+        await store.tidy(number)
+    assert [(each["generation"], each["state"]) for each in await store.overview()] == [(2, "previous"), (3, "live")]
+    assert await store.rollback() is not None
+
+
+async def test_without_a_previous_generation_there_is_no_way_back(store: Store) -> None:
+    await begun(store)
+    with pytest.raises(NoSuchGeneration, match="things has no previous generation"):
+        await store.rollback()
+
+
+async def test_while_the_live_generation_is_held_its_writers_wait(store: Store) -> None:
+    """What they write after the swap is refused: it would be lost."""
+    live = await begun(store)
+    await store.begin()
+    await store.rows(2).add_positions([("t", 0)])
+    writing: list[asyncio.Task[None]] = []
+
+    async def level(_target: Positions) -> None:
+        writing.append(asyncio.create_task(live.write(batch(0, 1, row("a", 1)))))
+        done, _ = await asyncio.wait(writing, timeout=0.1)
+        assert not done
+
+    await store.swap(2, level)
+    with pytest.raises(Fenced):
+        await writing[0]
+
+
+async def test_a_hold_that_fails_lets_go(store: Store) -> None:
+    live = await begun(store)
+    await store.begin()
+
+    async def fails(_target: Positions) -> None:
+        raise LookupError("on purpose")
+
+    with pytest.raises(LookupError):
+        await store.swap(2, fails)
+    await asyncio.wait_for(live.write(batch(0, 1, row("a", 1))), 2)
+    assert await store.in_state("live") == Generation(1, 1, "live")
+
+
+async def test_rows_that_differ_are_counted_whichever_side_has_them(store: Store) -> None:
+    live = await begun(store)
+    await live.write(batch(0, 4, row("same", 1), row("other", 1), row("old", 1)))
+    await store.begin()
+    new = store.rows(2)
+    await new.add_positions([("t", 0)])
+    await new.write(batch(0, 4, row("same", 1), row("other", 2), row("new", 1), row("newer", 1)))
+    found = await store.compare(2, no_more)
+    assert found is not None
+    assert (found.rows, found.different_rows, found.identical) == (4, 4, False)
+
+
+async def test_another_version_is_built_anew_and_is_not_compared(stores: Stores, model: Any) -> None:
+    await begun(stores.of(model))
+    newer = stores.of(replace(model, version=2))
+    assert await newer.begin() == Generation(2, 2, "building")
+    assert await newer.begin() == Generation(2, 2, "building")
+    assert await newer.compare(2, no_more) is None
+    newest = stores.of(replace(model, version=3))
+    assert await newest.begin() == Generation(3, 3, "building")
+    await newest.discard()
+    assert await newest.in_state("building") is None
+    assert await stores.of(model).ensure_live() == Generation(1, 1, "live")
+
+
+async def test_what_waits_is_kept_with_the_position(store: Store) -> None:
+    rows = await begun(store)
+    ruled = [Ruling(("t", 0, 1), Decision.SET_ASIDE, "no")]
+    behind = waiting(2, state=State.BEHIND, error=None)
+    await rows.write(batch(0, 3, parked=[waiting(1), behind, waiting(0, key=None)], rulings=ruled))
+    with pytest.raises(Fenced):
+        await rows.write(batch(0, 3, parked=[waiting(7)]))
+    waits = await rows.waiting([("t", 0)])
+    assert [replace(record, parked_at_ms=0) for record in waits.records] == [waiting(0, key=None), waiting(1), behind]
+    assert all(record.parked_at_ms > 1_700_000_000_000 for record in waits.records)
+    assert waits.rulings == {("t", 0, 1): Decision.SET_ASIDE}
+    assert await store.ruling(("t", 0, 1)) is Decision.SET_ASIDE
+    assert await store.ruling(("t", 0, 2)) is None
+    assert (await rows.waiting([("t", 1)])).records == []
+    assert await store.note_failure(("t", 0, 1), "boom") == 1
+    assert await store.note_failure(("t", 0, 1), "boom") == 2
+    assert (await rows.waiting([("t", 0)])).failures == {("t", 0, 1): 2}
+
+
+async def test_what_an_operator_asks_comes_to_the_writer_key_by_key(store: Store) -> None:
+    rows = await begun(store)
+    behind, early = waiting(2, state=State.BEHIND), waiting(3, key=b"z", state=State.EARLY)
+    await rows.write(batch(0, 4, parked=[waiting(0, key=None), waiting(1), behind, early]))
+    shown = await store.parked(["dead"], 1)
+    assert ([record.offset for record in shown.records], shown.count) == ([0], 4)
+    assert await rows.requests() == []
+    assert await store.ask("retry", [("t", 0, 1), ("t", 0, 99)]) == [("t", 0, 1)]
+    (of_key,) = await rows.requests()
+    assert [(record.offset, record.request) for record in of_key] == [(1, "retry"), (2, None)]
+    assert sorted(await store.ask("drop", None)) == [("t", 0, 0), ("t", 0, 1), ("t", 0, 3)]
+    assert [[record.offset for record in each] for each in await rows.requests()] == [[0], [1, 2], [3]]
+    found = await store.parked_at(("t", 0, 1))
+    assert found is not None
+    since = found.parked_at_ms
+    # Failed again: it waits on, since when it did, and is asked for no more. Released: it does not wait.
+    await rows.write(batch(4, 4, parked=[found.failed_again("still")], released=[("t", 0, 0), ("t", 0, 2)]))
+    found = await store.parked_at(("t", 0, 1))
+    assert found is not None
+    assert (found.error, found.attempts, found.request, found.parked_at_ms) == ("still", 2, None, since)
+    assert await store.parked_at(("t", 0, 0)) is None
+    assert (await store.parked(["dead", "behind", "early"], 9)).count == 2
+
+
+async def test_a_side_table_is_made_anew_and_never_over_a_projection(stores: Stores, model: Any) -> None:
+    await begun(stores.of(model))
+    assert await stores.of(model).begin_side() is None
+    side = stores.of(replace(model, name="looked", topics=()))
+    for _ in range(2):
+        assert await side.begin_side() == Generation(1, 1, "live")
+        rows = side.rows(1)
+        assert await rows.positions() == {}
+        await rows.add_positions([("t", 0)])
+        await rows.write(batch(0, 1, row("a", 1)))
+        assert await side.tidy(1) == 1
+    assert await stores.of(model).in_state("live") == Generation(1, 1, "live")
+
+
+async def test_one_at_a_time(stores: Stores) -> None:
+    async with stores.only_one("thing") as mine, stores.only_one("thing") as second, stores.only_one("other") as other:
+        assert (mine, second, other) == (True, False, True)
+    async with stores.only_one("thing") as mine:
+        assert mine
+
+
+@pytest.fixture
+def reader(stores: Stores) -> Reader:
+    return Reader(stores.pool, None, DocumentsReader(stores.redis, namespace=stores.namespace))
+
+
+async def test_documents_are_read_from_the_live_generation(stores: Stores, reader: Reader) -> None:
+    with pytest.raises(NotBuilt):
+        await reader.documents("things")
+    store = stores.of(MODELS["documents"])
+    rows = await begun(store)
+    await rows.write(batch(0, 2, row("a", 1), row("b", 2)))
+    assert await reader.documents("things", ("a",)) == [{"id": "a", "n": 1}]
+    assert await reader.documents("things", ("b",), ("a",)) == [{"id": "b", "n": 2}, {"id": "a", "n": 1}]
+    assert await reader.documents("things", ("c",)) == []
+    assert len(await reader.documents("things")) == 2
+    await store.begin()
+    await store.rows(2).add_positions([("t", 0)])
+    await store.rows(2).write(batch(0, 2, row("a", 7)))
+    assert await reader.documents("things", ("a",)) == [{"id": "a", "n": 1}]
+    await store.swap(2, no_more)
+    assert await reader.documents("things") == [{"id": "a", "n": 7}]
+
+
+async def test_a_key_has_a_row_of_each_partition(stores: Stores, reader: Reader) -> None:
+    rows = await begun(stores.of(replace(MODELS["documents"], documents=Documents(("id",), per_partition=True))), 0, 11)
+    values = {("a", partition): row("a", partition) | {"_partition": partition} for partition in (0, 11)}
+    await rows.write(Batch([Advance("t", 0, 0, 1, 1), Advance("t", 11, 0, 1, 1)], values))
+    found = await reader.documents("things", ("a",))
+    assert sorted(each["n"] for each in found) == [0, 11]
+
+
+async def test_a_token_waits_for_documents(stores: Stores, reader: Reader) -> None:
+    token = Token.of_records({("t", 0): 1})
+    with pytest.raises(NotBuilt):
+        await reader.wait_for(token, 0.1, "things")
+    rows = await begun(stores.of(MODELS["documents"]))
+    await rows.write(batch(0, 1))
+    assert not await reader.wait_for(token, 0.05, "things")
+    pending = asyncio.create_task(reader.wait_for(token, 5, "things"))
+    await rows.write(batch(1, 2))
+    assert await pending
+    assert await reader.wait_for(Token.of_records({("elsewhere", 0): 9}), 0.05, "things")
+
+
+async def test_a_writer_that_lost_its_redis_begins_again(stores: Stores) -> None:
+    """Flushed, or failed over to a replica that was behind: positions are gone with the rows."""
+    store = stores.of(MODELS["documents"])
+    rows = await begun(store)
+    await rows.write(batch(0, 2, row("a", 1)))
+    await stores.redis.delete(*[name async for name in stores.redis.scan_iter(f"{stores.namespace}:*")])
+    with pytest.raises(Fenced):
+        await rows.write(batch(2, 3, row("a", 2)))
+    again = await begun(store)
+    assert await again.positions() == {("t", 0): 0}
+
+
+async def test_a_redis_that_evicts_read_models_is_refused(servers: Servers, stores: Stores) -> None:
+    class Evicting:
+        async def info(self, _section: str) -> dict[str, Any]:
+            return {"maxmemory": 1, "maxmemory_policy": "allkeys-lru"}
+
+    evicting: Any = Evicting()
+    with pytest.raises(Unsuitable, match="allkeys-lru, expected volatile-lru"):
+        await replace(stores, redis=evicting).of(MODELS["documents"]).ensure_live()
+    async with open_redis(servers.redis_url) as redis:
+        assert (await redis.info("memory"))["maxmemory_policy"] == "volatile-lru"
