@@ -54,7 +54,6 @@ class Taken:
     end: int
 
 
-
 class _Numbers(dict[bytes, int]):
     """Varints that were met, and their numbers, zigzagged still; those of up to two bytes are kept."""
 

@@ -113,7 +113,7 @@ class Splicer:
             out.close_block(self._codec)
 
     def _one_by_one(self, batch: Batch, data: bytes, at: int, count: int) -> int:
-        """Copy `count` records from `at` on; where they end. Much is spent in this loop, so little is called from it."""
+        """Copy `count` records from `at` on; gives where they end. Calls little in its loop, since calls cost."""
         base, start, raw, end = batch.base_offset << 1, batch.start_offset << 1, self._raw, at
         low14, lengths, known, are_whole = two_byte_table(), length_table(), self._by_prefix, self._shapes.are_whole
         high, high_part, delta, time_part = -1, b"", -1, b""

@@ -5,7 +5,7 @@ The archive is the truth about what is archived; the group's offsets only follow
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 Records = Mapping[TopicPartition, Sequence[Batch]]
 
+RECORDS_A_TURN = 250
 # Leaves time to leave the group within the ten seconds that a stopping process has.
 RELEASE_TIMEOUT_S = 6.0
 
@@ -103,8 +104,11 @@ class ArchiveSink:
            wait only when a partition's segment before is not there yet, or too much is held.
         """
         for tp, batches in records.items():  # 1
-            self._add(self._partitions[tp], batches)
-            await asyncio.sleep(0)  # splicing holds the loop for long: fetches and uploads get their turn
+            for some in _turns(batches):
+                self._add(self._partitions[tp], some)
+                # Splicing holds the loop: the next answer of the brokers, which takes many turns to read, and uploads
+                # get theirs.
+                await asyncio.sleep(0)
         await self._hear([tp for tp, p in self._partitions.items() if p.storing is not None and p.storing.done()])  # 2
         for tp in self._due():  # 3
             await self._send_off(tp)
@@ -230,3 +234,13 @@ class ArchiveSink:
         metrics.HELD_BYTES.set(self._held())
         opened = [p.opened_at for p in self._partitions.values() if p.segment is not None]
         metrics.OLDEST_HELD.set(time.monotonic() - min(opened) if opened else 0.0)
+
+
+def _turns(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
+    """The batches in portions of RECORDS_A_TURN or a little more."""
+    begin = records = 0
+    for end, batch in enumerate(batches, start=1):
+        records += batch.records
+        if records >= RECORDS_A_TURN or end == len(batches):
+            yield batches[begin:end]
+            begin, records = end, 0
