@@ -28,6 +28,7 @@ from tests.bench.archive_load import PARTITIONS, Load
 from tests.bench.machine import Usage
 
 RUN_S = 180
+ASK_EVERY_S = 0.25  # each answer takes an archiver two milliseconds
 _TAKEN = re.compile(r"^atlas_kafka_records_in_total\{.*\} (\S+)$", re.MULTILINE)
 
 
@@ -83,6 +84,7 @@ async def archive(servers: Servers, load: Load, folder: Path, *, processes: int)
             )
 
             async def taken() -> bool:
+                await asyncio.sleep(ASK_EVERY_S)
                 return sum([await archiver.taken() for archiver in started]) >= load.records
 
             await wait_until(f"{load.records} records of {load.topic} to be taken", taken, RUN_S)
