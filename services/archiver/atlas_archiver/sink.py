@@ -100,8 +100,9 @@ class ArchiveSink:
 
         1. Splice the records into the open segments.
         2. Hear from the segments on their way: the durable offsets are those of manifests that stand.
-        3. Close the segments that are large or old enough and send them off, without waiting for the store;
-           wait only when a partition's segment before is not there yet, or too much is held.
+        3. Close the segments that are large or old enough and send them off, without waiting for the store; also the
+           largest, as soon as half of what may be held is in open ones, so that the other half can go up meanwhile.
+           Wait only when a partition's segment before is not there yet, or too much is held.
         """
         for tp, batches in records.items():  # 1
             for some in _turns(batches):
@@ -112,6 +113,8 @@ class ArchiveSink:
         await self._hear([tp for tp, p in self._partitions.items() if p.storing is not None and p.storing.done()])  # 2
         for tp in self._due():  # 3
             await self._send_off(tp)
+        while (early := self._early()) is not None:
+            await self._send_off(early)
         while self._held() > self._limits.held_bytes:
             await self._make_room()
         self._observe()
@@ -155,6 +158,13 @@ class ArchiveSink:
             if p.segment is not None
             and (p.open_bytes >= self._limits.segment_bytes or now - p.opened_at >= self._limits.segment_age_s)
         ]
+
+    def _early(self) -> TopicPartition | None:
+        """The largest open segment whose partition has none on its way, if too much is in open ones."""
+        if sum(p.open_bytes for p in self._partitions.values()) <= self._limits.held_bytes / 2:
+            return None
+        free = {tp: p.open_bytes for tp, p in self._partitions.items() if p.open_bytes and p.storing is None}
+        return max(free, key=free.__getitem__, default=None)
 
     async def _send_off(self, tp: TopicPartition) -> None:
         """Close the open segment and start to store it, after the one before it is stored."""
