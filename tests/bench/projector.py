@@ -20,6 +20,7 @@ from atlas_local.serverset import Servers
 
 from tests.bench import report
 from tests.bench.machine import servers
+from tests.bench.projector_lag import lag_while_rebuilding
 from tests.bench.projector_load import ACCOUNTS, KEYS, TOPIC, Load, fill, make_topic, write_schemas
 from tests.bench.projector_rebuilds import archive, rebuilt
 from tests.bench.projector_runs import Rate, database, live
@@ -30,6 +31,10 @@ NOTES = {
     "live_headers": "events/s, one process, with the gateway's eight headers a record",
     "rebuild_topic": "events/s, rebuild from the topic, two workers",
     "rebuild_archive": "events/s, rebuild from the archive, two workers",
+    "rebuild_live_lag_s": "largest lag of the live projector in a rebuild by two workers, 500 events/s coming in, s",
+    "rebuild_live_lag_median_s": "the median lag of these events, s",
+    "rebuild_live": "events/s of that rebuild",
+    "rollback_s": "rollback, from the request to its answer, s",
     "copy_limit": "rows/s, COPY of as many such rows into a table with the same key, one connection",
     "rss_mb": "largest resident set of a projector or worker process, MB",
     "cpu_us": "CPU of the one live process an event, microseconds",
@@ -84,15 +89,23 @@ async def measure(events: int, history: int, rounds: int) -> dict[str, float]:
                 for _ in range(rounds):
                     note("rebuild_archive", await rebuilt(own, codec, folder, past, address))
                     note("rebuild_topic", await rebuilt(own, codec, folder, past, None))
+                beside = await lag_while_rebuilding(own, codec, folder, past, address)
     figures = {name: statistics.median(rate.events_per_s for rate in found) for name, found in rates.items()}
     figures["rss_mb"] = max(rate.rss_mb for found in rates.values() for rate in found)
-    figures["cpu_us"] = statistics.median(rate.cpu_us for rate in rates["live"])
-    return {name: figures[name] for name in NOTES}
+    if "live" in rates:
+        figures["cpu_us"] = statistics.median(rate.cpu_us for rate in rates["live"])
+    figures |= {
+        "rebuild_live_lag_s": beside.largest_lag,
+        "rebuild_live_lag_median_s": beside.median_lag,
+        "rebuild_live": beside.events_per_s,
+        "rollback_s": beside.rollback,
+    }
+    return {name: figures[name] for name in NOTES if name in figures}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=500_000, help="events of a live run, over 50,000 keys")
+    parser.add_argument("--events", type=int, default=500_000, help="events of a live run, over 50,000 keys; 0: none")
     parser.add_argument("--history", type=int, default=2_000_000, help="events of a rebuild")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; their median counts")
     arguments = parser.parse_args()
