@@ -163,6 +163,7 @@ class _Builder:
     async def approach(self, setup: Setup | None) -> None:
         """Apply records until the live generation is close ahead."""
         self._progress.phase = "reading"
+        self._strict.load = 1.0 if setup is None else setup.load
         while True:
             async with self._pool.acquire() as connection:
                 live = await generations.in_state(connection, self._projection.name, "live")
@@ -235,6 +236,7 @@ class _Builder:
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[Any]:
         """A transaction within which the live generation stands still and this one is level with it."""
+        self._strict.load = 1.0  # the live generation waits: now as quickly as can be
         async with self._pool.acquire() as connection, connection.transaction():
             async with asyncio.timeout(HOLD_MAX_S):
                 target = await generations.hold(connection, self._projection.name)
