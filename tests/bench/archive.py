@@ -34,6 +34,7 @@ NOTES = {
     "stored_200": "bytes stored a record of 200 bytes",
     "stored_1024": "bytes stored a record of 1 KiB",
     "rss_mb": "largest resident set of an archiver process, MB",
+    "others_cores": "the most cores that anything else on the machine used in a run: the figures are too low by that",
     "cpu_200_us": "CPU of the archiver a record of 200 bytes, microseconds",
 }
 
@@ -54,13 +55,17 @@ async def measure(records: int, rounds: int) -> dict[str, float]:
             for _ in range(rounds):
                 for name, run in _runs(own, loads, Path(folder)).items():
                     rates.setdefault(name, []).append(rate := await run())
-                    sys.stderr.write(f"{name}: {rate.records_per_s:,.0f} records/s, {rate.rss_mb:.0f} MB\n")
+                    sys.stderr.write(
+                        f"{name}: {rate.records_per_s:,.0f} records/s, {rate.rss_mb:.0f} MB,"
+                        f" {rate.others_cores:.2f} cores used by others\n"
+                    )
     figures = {name: statistics.median(rate.records_per_s for rate in found) for name, found in rates.items()}
     figures["records"] = records
     for size in (200, 1024):
         figures[f"archive_{size}_mb"] = figures[f"archive_{size}"] * size / 1e6
         figures[f"stored_{size}"] = rates[f"archive_{size}"][0].stored_bytes
     figures["rss_mb"] = max(rate.rss_mb for found in rates.values() for rate in found)
+    figures["others_cores"] = max(rate.others_cores for found in rates.values() for rate in found)
     figures["cpu_200_us"] = statistics.median(rate.cpu_us for rate in rates["archive_200"])
     return {name: figures[name] for name in NOTES}
 
