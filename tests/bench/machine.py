@@ -78,3 +78,31 @@ class Usage:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     total += figure(each)
         return total
+
+
+@dataclass
+class Others:
+    """How many cores were busy with what is neither this process nor of its making, while the block ran.
+
+    Above a few hundredths, somebody else used the machine, and a figure that needs all of its cores is too low.
+    """
+
+    cores: float = 0.0
+    _begun: tuple[float, float] = (0.0, 0.0)
+
+    def __enter__(self) -> "Others":
+        self._begun = time.perf_counter(), self._busy()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
+        began, busy = self._begun
+        self.cores = (self._busy() - busy) / (time.perf_counter() - began)
+
+    def _busy(self) -> float:
+        machine = psutil.cpu_times()
+        ours = psutil.Process()
+        busy = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
+        for each in (ours, *ours.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                busy -= sum(each.cpu_times()[:4])  # with those of children that have ended
+        return busy

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Awaitable
 from pathlib import Path
 
 import asyncpg
@@ -19,7 +20,8 @@ from atlas_contracts.codec import Codec
 from atlas_local.serverset import Servers
 
 from tests.bench import report
-from tests.bench.machine import servers
+from tests.bench.machine import Others, servers
+from tests.bench.projector_lag import lag_while_rebuilding
 from tests.bench.projector_load import ACCOUNTS, KEYS, TOPIC, Load, fill, make_topic, write_schemas
 from tests.bench.projector_rebuilds import archive, rebuilt
 from tests.bench.projector_runs import Rate, database, live
@@ -30,13 +32,18 @@ NOTES = {
     "live_headers": "events/s, one process, with the gateway's eight headers a record",
     "rebuild_topic": "events/s, rebuild from the topic, two workers",
     "rebuild_archive": "events/s, rebuild from the archive, two workers",
+    "rebuild_live_lag_s": "largest lag of the live projector in a rebuild by two workers, 500 events/s coming in, s",
+    "rebuild_live_lag_median_s": "the median lag of these events, s",
+    "rebuild_live": "events/s of that rebuild",
+    "rollback_s": "rollback, from the request to its answer, s",
     "copy_limit": "rows/s, COPY of as many such rows into a table with the same key, one connection",
     "rss_mb": "largest resident set of a projector or worker process, MB",
+    "others_cores": "the most cores that anything else on the machine used in a run: the figures are too low by that",
     "cpu_us": "CPU of the one live process an event, microseconds",
 }
 
 
-async def copy_limit(own: Servers, codec: Codec, events: int) -> float:
+async def copy_limit(own: Servers, codec: Codec, events: int) -> Rate:
     """Rows a second of COPY alone, as many rows as events, each key once."""
     columns = tuple(ACCOUNTS.table.columns)
     some = [codec.decode(record.value).value for record in Load("any", 5000).records(codec)]
@@ -54,16 +61,24 @@ async def copy_limit(own: Servers, codec: Codec, events: int) -> float:
             await connection.copy_records_to_table("alone", records=rows[start : start + KEYS], columns=columns)
         seconds = time.perf_counter() - began
         await connection.close()
-    return events / seconds
+    return Rate(events / seconds)
 
 
 async def measure(events: int, history: int, rounds: int) -> dict[str, float]:
     """Every figure of NOTES: the median of `rounds` runs, taken in turns."""
     rates: dict[str, list[Rate]] = {}
+    others_cores = 0.0
 
-    def note(name: str, rate: Rate) -> None:
+    async def note(name: str, run: Awaitable[Rate]) -> None:
+        nonlocal others_cores
+        with Others() as others:
+            rate = await run
+        others_cores = max(others_cores, others.cores)
         rates.setdefault(name, []).append(rate)
-        sys.stderr.write(f"{name}: {rate.events_per_s:,.0f}/s, {rate.rss_mb:.0f} MB, {rate.cpu_us:.1f} µs\n")
+        sys.stderr.write(
+            f"{name}: {rate.events_per_s:,.0f}/s, {rate.rss_mb:.0f} MB, {rate.cpu_us:.1f} µs,"
+            f" {others.cores:.2f} cores used by others\n"
+        )
 
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory) / "schemas"
@@ -75,24 +90,33 @@ async def measure(events: int, history: int, rounds: int) -> dict[str, float]:
                     ("live", 1, False), ("live_two", 2, False), ("live_headers", 1, True)
                 ):  # fmt: skip
                     load = Load(f"bench.{uuid.uuid4().hex[:8]}", events, headers)
-                    note(name, await live(own, codec, folder, load, processes))
-                note("copy_limit", Rate(await copy_limit(own, codec, events)))
+                    await note(name, live(own, codec, folder, load, processes))
+                await note("copy_limit", copy_limit(own, codec, events))
             past = Load(TOPIC, history)
             await make_topic(own.kafka_brokers, past.topic)
             await fill(own.kafka_brokers, past, codec)
             async with archive(own, folder, past) as address:
                 for _ in range(rounds):
-                    note("rebuild_archive", await rebuilt(own, codec, folder, past, address))
-                    note("rebuild_topic", await rebuilt(own, codec, folder, past, None))
+                    await note("rebuild_archive", rebuilt(own, codec, folder, past, address))
+                    await note("rebuild_topic", rebuilt(own, codec, folder, past, None))
+                beside = await lag_while_rebuilding(own, codec, folder, past, address)
     figures = {name: statistics.median(rate.events_per_s for rate in found) for name, found in rates.items()}
     figures["rss_mb"] = max(rate.rss_mb for found in rates.values() for rate in found)
-    figures["cpu_us"] = statistics.median(rate.cpu_us for rate in rates["live"])
-    return {name: figures[name] for name in NOTES}
+    if "live" in rates:
+        figures["cpu_us"] = statistics.median(rate.cpu_us for rate in rates["live"])
+    figures |= {
+        "others_cores": others_cores,
+        "rebuild_live_lag_s": beside.largest_lag,
+        "rebuild_live_lag_median_s": beside.median_lag,
+        "rebuild_live": beside.events_per_s,
+        "rollback_s": beside.rollback,
+    }
+    return {name: figures[name] for name in NOTES if name in figures}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=500_000, help="events of a live run, over 50,000 keys")
+    parser.add_argument("--events", type=int, default=500_000, help="events of a live run, over 50,000 keys; 0: none")
     parser.add_argument("--history", type=int, default=2_000_000, help="events of a rebuild")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind; their median counts")
     arguments = parser.parse_args()

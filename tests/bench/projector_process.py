@@ -1,11 +1,13 @@
-"""One projector process of the benchmark: python -m tests.bench.projector_process FOLDER TOPIC."""
+"""One projector process of the benchmark: python -m tests.bench.projector_process FOLDER TOPIC PORT."""
 
 import argparse
 import dataclasses
+import functools
 from pathlib import Path
 
 from atlas_projector import app, projections
 from atlas_projector.settings import ProjectorSettings
+from atlas_projector.workers import Setup
 from atlas_runtime.run import run
 
 from tests.bench.projector_load import ACCOUNTS
@@ -14,7 +16,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("topic")
+    parser.add_argument("port", type=int)
     arguments = parser.parse_args()
     pointed = (dataclasses.replace(ACCOUNTS, topics=(arguments.topic,)),)
     app.PROJECTIONS = projections.PROJECTIONS = pointed
-    run(ProjectorSettings(schemas_dir=arguments.folder, http_port=0), app.serve)
+    app.Setup = functools.partial(Setup, projections="tests.bench.projector_load:PROJECTIONS")  # what workers import
+    run(ProjectorSettings(schemas_dir=arguments.folder, http_port=arguments.port), app.serve)

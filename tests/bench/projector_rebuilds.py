@@ -22,6 +22,7 @@ from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until
 from atlas_projector.archived import open_source
+from atlas_projector.projection import Projection
 from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.workers import Setup
 from atlas_readmodel import generations
@@ -82,7 +83,7 @@ async def rebuilt(servers: Servers, codec: Codec, folder: Path, load: Load, addr
         open_redis(servers.redis_url) as redis,
         open_source(servers.kafka_brokers, projection.topics, "bench", address) as source,
     ):
-        await _live_at_the_end(servers, pool, load)
+        await live_at_the_end(servers, pool, load, replace(projection, version=0))
         setup = Setup(
             brokers=servers.kafka_brokers,
             dsn=dsn,
@@ -101,9 +102,9 @@ async def rebuilt(servers: Servers, codec: Codec, folder: Path, load: Load, addr
     return Rate(load.events / seconds, _highest)
 
 
-async def _live_at_the_end(servers: Servers, pool: asyncpg.Pool, load: Load) -> None:
-    """A live generation of the version before, empty and at the end of the topic: what the new one has to reach."""
-    older = replace(ACCOUNTS, topics=(load.topic,), version=0).model
+async def live_at_the_end(servers: Servers, pool: asyncpg.Pool, load: Load, projection: Projection) -> None:
+    """Make a live generation, empty and at the end of the topic: what a new one has to reach."""
+    older = projection.model
     async with pool.acquire() as connection:
         await generations.ensure_live(connection, older)
     async with open_reader(servers.kafka_brokers, "bench") as reader:

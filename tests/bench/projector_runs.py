@@ -53,8 +53,8 @@ async def live(servers: Servers, codec: Codec, folder: Path, load: Load, process
     """Project a topic with so many processes, each of which has its partitions before the first record can be read."""
     await make_topic(servers.kafka_brokers, load.topic)
     async with database(servers) as dsn, AsyncExitStack() as stack:
-        env = _env(servers, dsn)
-        started = [await stack.enter_async_context(_projector(env, folder, load.topic)) for _ in range(processes)]
+        env = environment(servers, dsn)
+        started = [await stack.enter_async_context(projector(env, folder, load.topic)) for _ in range(processes)]
         share = PARTITIONS // processes
         await wait_until(
             "every projector to get its partitions", lambda: all(each.partitions == share for each in started), 60
@@ -105,10 +105,10 @@ class _Projector:
 
 
 @asynccontextmanager
-async def _projector(env: dict[str, str], folder: Path, topic: str) -> AsyncIterator[_Projector]:
+async def projector(env: dict[str, str], folder: Path, topic: str, port: int = 0) -> AsyncIterator[_Projector]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *os.environ.get("BENCH_PYTHON", "").split(), "-m", "tests.bench.projector_process"),
-        *(str(folder), topic),
+        *(str(folder), topic, str(port)),
         env=env,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -125,7 +125,8 @@ async def _projector(env: dict[str, str], folder: Path, topic: str) -> AsyncIter
         await listening
 
 
-def _env(servers: Servers, dsn: str) -> dict[str, str]:
+def environment(servers: Servers, dsn: str) -> dict[str, str]:
+    """Of a projector on these servers and this database."""
     ours = {
         "ATLAS_LOG_FORMAT": "json",
         "ATLAS_KAFKA_BROKERS": servers.kafka_brokers,

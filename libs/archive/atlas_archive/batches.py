@@ -39,13 +39,13 @@ class Batch(Protocol):
         """The records, not compressed."""
 
 
-def places(data: bytes, count: int) -> Iterator[tuple[int, int, int, int, int, int, int]]:
-    """Where the parts of each record are: (timestamp delta, offset delta, key, value, its bytes, headers, end).
+def places(data: bytes, count: int, at: int = 0) -> Iterator[tuple[int, int, int, int, int, int, int]]:
+    """Where the parts of `count` records are, the first of which begins at `at`.
 
-    The deltas are zigzagged still. `key` and `value` point at a length (NULL: there is none), which is followed by the
-    bytes; `headers` at their number. Raises IndexError, or ValueError for a record that is not as long as it says.
+    Of each: (timestamp delta, offset delta, key, value, its bytes, headers, end). The deltas are zigzagged still. `key`
+    and `value` point at a length (NULL: there is none), which is followed by the bytes; `headers` at their number.
+    Raises IndexError, or ValueError for a record that is not as long as it says.
     """
-    at = 0
     for _ in range(count):
         # A number of two bytes, as most of these are, is read in place: a call for each takes a fifth of all the time.
         size, at = data[at], at + 1

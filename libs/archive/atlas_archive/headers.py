@@ -16,6 +16,7 @@ from atlas_archive.varints import long, read_long
 Headers = tuple[tuple[str, bytes | None], ...]
 _SHAPES_MAX = 8  # tried in turn, so more of them would cost more than walking
 _COMPILED_MAX = 64  # of one instance: where lengths vary without end, compiling would never pay
+_NAMES_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,13 @@ class _Shape:
 
 
 class HeaderShapes:
-    """Recognises and reads headers in Kafka's layout; remembers the shapes it met last."""
+    """Recognises and reads headers in Kafka's layout; remembers the shapes it met last.
+
+    `names`: the first few different lists of names that it met.
+    """
 
     def __init__(self) -> None:
+        self.names: tuple[tuple[str, ...], ...] = ()
         self._shapes: list[_Shape] = []
         self._compiled = 0
 
@@ -57,6 +62,8 @@ class HeaderShapes:
         return tuple(zip(names, values, strict=True)), after
 
     def _remember(self, names: list[str], values: list[bytes | None]) -> None:
+        if len(self.names) < _NAMES_MAX and tuple(names) not in self.names:
+            self.names += (tuple(names),)
         if self._compiled >= _COMPILED_MAX:
             return
         self._compiled += 1

@@ -60,6 +60,15 @@ class Output:
     first_offset: int = -1
     last_offset: int = -1
 
+    def add(self, packed: bytes, records: int, first_offset: int, last_offset: int) -> None:
+        """Put records into the open block, in offset order."""
+        self.parts.append(packed)
+        self.block_records += records
+        self.block_size += len(packed)
+        if self.first_offset < 0:
+            self.first_offset = first_offset
+        self.last_offset = last_offset
+
     def close_block(self, codec: Codec) -> None:
         """Have what the open block holds compressed; waits when `workers` fall far behind."""
         if len(self.packing) >= _PACKING_MAX:

@@ -12,12 +12,15 @@ from concurrent.futures import Executor
 from atlas_archive.batches import NULL, Batch, places
 from atlas_archive.checker import CHECK_ERRORS, compile_skip
 from atlas_archive.codecs import CODECS
+from atlas_archive.expected import Expected
 from atlas_archive.headers import HeaderShapes, nullable_headers
 from atlas_archive.layout import BadSchema, file_schema, parse, raw_schema
 from atlas_archive.outputs import Finished, Inline, Output
+from atlas_archive.runs import Run, take
 from atlas_archive.varints import length_table, long, two_byte_table, unsigned, unsigned_kept
 
 BLOCK_BYTES = 256 * 1024  # before compression: larger packs no better, and a reader holds one block at a time
+_RUN_BYTES = 64 * 1024  # of records taken at a time: a block ends after one
 _KNOWN_PREFIXES_MAX = 1000  # values of any bytes have no end of prefixes
 _LOW14 = (1 << 14) - 1
 
@@ -46,22 +49,24 @@ class Splicer:
         self._metadata = metadata or {}
         self._codec = CODECS[codec]
         self._block_bytes = block_bytes
+        self._run_bytes = min(_RUN_BYTES, block_bytes)
         self._check = check
         self._raw = Output(None, raw_schema(), None, self._workers)
-        self._typed: list[Output] = []
+        self._typed: dict[int, Output] = {}
         self._by_prefix: dict[bytes, Output] = {}
         self._shapes = HeaderShapes()
+        self._expected = Expected()
         self.first_timestamp = self.min_timestamp = self.max_timestamp = -1
         self._timed = False
 
     @property
     def records(self) -> int:
-        return sum(out.records + out.block_records for out in (*self._typed, self._raw))
+        return sum(out.records + out.block_records for out in (*self._typed.values(), self._raw))
 
     @property
     def size(self) -> int:
         """Bytes held: finished blocks, and roughly what waits for its block."""
-        return sum(out.size + out.block_size for out in (*self._typed, self._raw))
+        return sum(out.size + out.block_size for out in (*self._typed.values(), self._raw))
 
     def add(self, batches: Sequence[Batch]) -> None:
         """Splice batches, whose offsets rise in a call and from call to call. Full blocks are compressed at once.
@@ -73,16 +78,46 @@ class Splicer:
 
     def finish(self) -> list[Finished]:
         """Close the open blocks and give the files that have records: typed ones by schema id, then the raw one."""
-        ordered = (*sorted(self._typed, key=lambda out: out.schema_id or 0), self._raw)
+        ordered = (*(out for _, out in sorted(self._typed.items())), self._raw)
         files = (out.finish(self._codec, self._metadata) for out in ordered)
         return [file for file in files if file is not None]
 
     def _splice(self, batch: Batch) -> None:
-        """Copy the records of one batch. What archiving costs is spent in this loop, so little is called from it."""
-        data, base, start, raw = batch.data(), batch.base_offset << 1, batch.start_offset << 1, self._raw
+        """Records that look as expected are taken in runs, the others one by one; what to expect is learnt of these."""
+        data, at, left, expected = batch.data(), 0, batch.records, self._expected
+        if batch.start_offset > batch.base_offset:
+            self._one_by_one(batch, data, at, left)
+            return
+        while left > 0:
+            taken = take(expected.pattern, batch, data, at, self._run_bytes) if expected.pattern is not None else None
+            if taken is None:
+                count = min(left, expected.closely)
+                at = self._one_by_one(batch, data, at, count)
+                expected.looked(self._shapes.names)
+            else:
+                count, at = taken.records, taken.end
+                for run in taken.runs:
+                    self._add_run(run)
+                expected.took(count)
+            left -= count
+        if left:
+            raise ValueError(f"{batch.records - left} records in a batch of {batch.records}")
+
+    def _add_run(self, run: Run) -> None:
+        # Never the first record of all, so there is a time to compare with.
+        self.min_timestamp = min(self.min_timestamp, run.min_timestamp)
+        self.max_timestamp = max(self.max_timestamp, run.max_timestamp)
+        out = self._typed[run.schema_id]
+        out.add(run.packed, run.records, run.first_offset, run.last_offset)
+        if out.block_size >= self._block_bytes:
+            out.close_block(self._codec)
+
+    def _one_by_one(self, batch: Batch, data: bytes, at: int, count: int) -> int:
+        """Copy `count` records from `at` on; gives where they end. Calls little in its loop, since calls cost."""
+        base, start, raw, end = batch.base_offset << 1, batch.start_offset << 1, self._raw, at
         low14, lengths, known, are_whole = two_byte_table(), length_table(), self._by_prefix, self._shapes.are_whole
         high, high_part, delta, time_part = -1, b"", -1, b""
-        for stamp, step, key_at, size_at, value_at, headers_at, end in places(data, batch.records):
+        for stamp, step, key_at, size_at, value_at, headers_at, end in places(data, count, at):
             offset = base + step
             if offset < start:
                 continue
@@ -123,6 +158,7 @@ class Splicer:
             out.block_size += end - key_at + 8
             if out.block_size >= self._block_bytes:
                 out.close_block(self._codec)
+        return end
 
     def _time(self, batch: Batch, stamp: int) -> bytes:
         """The encoding of a record's timestamp; `stamp` is its zigzagged delta."""
@@ -159,5 +195,6 @@ class Splicer:
         except BadSchema:
             return None
         out = Output(schema_id, file_schema(json.loads(text)), skip, self._workers)
-        self._typed.append(out)
+        self._typed[schema_id] = out
+        self._expected.add(schema_id, text)
         return out

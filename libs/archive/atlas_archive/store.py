@@ -9,7 +9,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-PART_BYTES = 8 * 1024 * 1024  # of a multi-part upload, and the largest object that goes up in one request
+# Of a multi-part upload, and the largest object that goes up in one request: the least that S3 takes, for a part is in
+# memory twice while it goes up, for each partition that has one on its way.
+PART_BYTES = 5 * 1024 * 1024
 
 
 class MissingObject(Exception):
@@ -189,15 +191,18 @@ def _in_one_piece(params: dict[str, Any], **_: object) -> None:
 
 def _parts(chunks: Sequence[bytes]) -> Iterator[bytes]:
     """Pieces of PART_BYTES each, the last one shorter; one piece at a time is held beside `chunks`."""
-    part = bytearray()
+    waiting: list[memoryview] = []
+    size = 0
     for chunk in chunks:
-        for at in range(0, len(chunk), PART_BYTES):
-            part += chunk[at : at + PART_BYTES]
-            if len(part) >= PART_BYTES:
-                yield bytes(part[:PART_BYTES])
-                del part[:PART_BYTES]
-    if part:
-        yield bytes(part)
+        rest = memoryview(chunk)
+        while size + len(rest) >= PART_BYTES:
+            missing = PART_BYTES - size
+            yield b"".join((*waiting, rest[:missing]))
+            waiting, size, rest = [], 0, rest[missing:]
+        waiting.append(rest)
+        size += len(rest)
+    if size:
+        yield b"".join(waiting)
 
 
 async def _each(parts: Iterator[bytes]) -> AsyncIterator[bytes]:

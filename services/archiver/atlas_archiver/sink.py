@@ -5,7 +5,7 @@ The archive is the truth about what is archived; the group's offsets only follow
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 Records = Mapping[TopicPartition, Sequence[Batch]]
 
+RECORDS_A_TURN = 250
 # Leaves time to leave the group within the ten seconds that a stopping process has.
 RELEASE_TIMEOUT_S = 6.0
 
@@ -99,15 +100,21 @@ class ArchiveSink:
 
         1. Splice the records into the open segments.
         2. Hear from the segments on their way: the durable offsets are those of manifests that stand.
-        3. Close the segments that are large or old enough and send them off, without waiting for the store;
-           wait only when a partition's segment before is not there yet, or too much is held.
+        3. Close the segments that are large or old enough and send them off, without waiting for the store; also the
+           largest, as soon as half of what may be held is in open ones, so that the other half can go up meanwhile.
+           Wait only when a partition's segment before is not there yet, or too much is held.
         """
         for tp, batches in records.items():  # 1
-            self._add(self._partitions[tp], batches)
-            await asyncio.sleep(0)  # splicing holds the loop for long: fetches and uploads get their turn
+            for some in _turns(batches):
+                self._add(self._partitions[tp], some)
+                # Splicing holds the loop: the next answer of the brokers, which takes many turns to read, and uploads
+                # get theirs.
+                await asyncio.sleep(0)
         await self._hear([tp for tp, p in self._partitions.items() if p.storing is not None and p.storing.done()])  # 2
         for tp in self._due():  # 3
             await self._send_off(tp)
+        while (early := self._early()) is not None:
+            await self._send_off(early)
         while self._held() > self._limits.held_bytes:
             await self._make_room()
         self._observe()
@@ -151,6 +158,13 @@ class ArchiveSink:
             if p.segment is not None
             and (p.open_bytes >= self._limits.segment_bytes or now - p.opened_at >= self._limits.segment_age_s)
         ]
+
+    def _early(self) -> TopicPartition | None:
+        """The largest open segment whose partition has none on its way, if too much is in open ones."""
+        if sum(p.open_bytes for p in self._partitions.values()) <= self._limits.held_bytes / 2:
+            return None
+        free = {tp: p.open_bytes for tp, p in self._partitions.items() if p.open_bytes and p.storing is None}
+        return max(free, key=free.__getitem__, default=None)
 
     async def _send_off(self, tp: TopicPartition) -> None:
         """Close the open segment and start to store it, after the one before it is stored."""
@@ -234,3 +248,13 @@ class ArchiveSink:
         metrics.HELD_BYTES.set(self._held())
         opened = [p.opened_at for p in self._partitions.values() if p.segment is not None]
         metrics.OLDEST_HELD.set(time.monotonic() - min(opened) if opened else 0.0)
+
+
+def _turns(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
+    """The batches in portions of RECORDS_A_TURN or a little more."""
+    begin = records = 0
+    for end, batch in enumerate(batches, start=1):
+        records += batch.records
+        if records >= RECORDS_A_TURN or end == len(batches):
+            yield batches[begin:end]
+            begin, records = end, 0

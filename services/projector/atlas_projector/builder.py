@@ -27,7 +27,8 @@ class RebuildError(Exception):
 
 class Strict:
     """Applies history to a generation. A record that can't be handled stops it, unless the live projection set that
-    very record aside before, which `store` knows: then it waits in this generation too.
+    very record aside before, which `store` knows: then it waits in this generation too. `load`: see workers.Setup; it
+    may be changed.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Strict:
         eager: bool = False,
     ) -> None:
         self._store = store
-        self._load = load
+        self.load = load
         self._applier = Applier(projection, codec, self._expect_known, write_rows=0 if eager else WRITE_ROWS)
         self.passed_over = 0
         self.events = 0
@@ -66,8 +67,8 @@ class Strict:
                 written_at = now
             self.events = self._applier.events - before
             yield self.events
-            if self._load < 1:
-                await asyncio.sleep((now - began_at) * (1 / self._load - 1))
+            if self.load < 1:
+                await asyncio.sleep((now - began_at) * (1 / self.load - 1))
             began_at = time.monotonic()
         self._applier.reach(targets)
         await self._applier.flush()

@@ -162,6 +162,7 @@ class _Builder:
     async def approach(self, setup: Setup | None) -> None:
         """Apply records until the live generation is close ahead."""
         self._progress.phase = "reading"
+        self._strict.load = 1.0 if setup is None else setup.load
         while True:
             live = await self._store.in_state("live")
             assert live is not None
@@ -220,7 +221,8 @@ class _Builder:
         await asyncio.sleep(0.1 * attempt)
 
     async def _level(self, target: Positions) -> None:
-        """Apply what is left up to where the live generation is held."""
+        """Apply what is left up to where the live generation is held: as quickly as can be, for it waits."""
+        self._strict.load = 1.0
         await self._remaining(target)
         await self._apply_until(target)
 

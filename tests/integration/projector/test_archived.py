@@ -24,6 +24,7 @@ from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
 from atlas_projector import projections, workers
 from atlas_projector.archived import open_source
+from atlas_projector.builder import Strict
 from atlas_projector.projection import Projection
 from atlas_projector.projections.departures import BOARD_FLIGHTS, DEPARTURES
 from atlas_projector.projections.flights import FLIGHTS
@@ -191,6 +192,26 @@ async def test_a_worker_that_is_killed_stops_it_and_it_goes_on_where_it_was(
         await task
     built = await run(rig, routes, replace(setup, load=1.0))
     assert built.comparison.identical
+
+
+async def test_the_load_is_capped_here_as_well_but_not_while_the_live_one_is_held(
+    rig: "Rig", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes = rig.pointed(ROUTES)
+    await rig.fly(300)
+    async with rig.running(rig.live(routes)):
+        await rig.settled(routes)
+    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    loads: list[float] = []
+    advance = Strict.advance
+
+    def noted(self: Strict, *arguments: Any) -> AsyncIterator[int]:
+        loads.append(self.load)
+        return advance(self, *arguments)
+
+    monkeypatch.setattr(Strict, "advance", noted)
+    assert (await run(rig, routes, replace(rig.setup, load=0.5))).comparison.identical
+    assert loads == [0.5, 1.0, 1.0]  # reading; then level with the live one to compare, and to swap
 
 
 async def test_part_of_the_history_into_a_side_table(rig: "Rig") -> None:

@@ -194,7 +194,7 @@ def test_a_body_that_is_not_of_its_schema_goes_to_the_raw_file() -> None:
 
 def test_a_splicer_takes_records_call_by_call() -> None:
     records = [Record(i * 3, i // 10, b"%d" % i, (), framing(2) + encode(_SCHEMAS[2], {"c": i})) for i in range(500)]
-    splicer = Splicer(_texts, block_bytes=1000, metadata={"topic": "flights"})
+    splicer = Splicer(_texts, block_bytes=500, metadata={"topic": "flights"})
     sizes = []
     for i in range(0, 500, 50):
         splicer.add([pack(records[i : i + 50])])

@@ -170,11 +170,23 @@ async def test_memory_is_bounded_while_the_store_is_slow() -> None:
     await archiver.start_offsets([TP0, TP1])
     store.gate.clear()
     handling = asyncio.create_task(archiver.handle({TP0: batch(0, 300, 60), TP1: batch(0, 300, 60)}))
-    await wait_until("an upload to begin", lambda: store.waiting == 1, 3)
+    await wait_until("both uploads to begin", lambda: store.waiting == 2, 3)
     assert not handling.done()  # no more is taken from Kafka until the store has some of it
     store.gate.set()
     assert await handling == {TP0: 300, TP1: 300}
     assert sum(map(len, (await archived(store)).values())) == 600
+
+
+async def test_the_largest_is_stored_before_too_much_is_held() -> None:
+    store = SlowStore()
+    archiver = sink(store, held=30_000)
+    await archiver.start_offsets([TP0, TP1])
+    store.gate.clear()
+    assert await archiver.handle({TP0: batch(0, 200, 60), TP1: batch(0, 100, 60)}) == {}  # nothing is waited for
+    await wait_until("one upload to begin", lambda: store.waiting == 1, 3)
+    store.gate.set()
+    await durable(archiver, TP0, 200)
+    assert set(await partitions(store, "t", "id-1")) == {0}
 
 
 async def test_a_partition_stores_its_segments_in_order() -> None:
