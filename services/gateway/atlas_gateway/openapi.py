@@ -24,6 +24,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     bodies.RouteList,
     bodies.Carrier,
     bodies.CarrierList,
+    bodies.Board,
 )
 _PROBLEM: Part = {
     "type": "object",
