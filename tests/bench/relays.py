@@ -25,10 +25,11 @@ class RelayProcess:
 
     def __init__(self, brokers: str, dsn: str, log: Path, **relay: object) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.instance = f"relay-{uuid.uuid4().hex[:6]}"
         self._log = log
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ATLAS_")},
-            "ATLAS_INSTANCE": f"relay-{uuid.uuid4().hex[:6]}",
+            "ATLAS_INSTANCE": self.instance,
             "ATLAS_HTTP_PORT": self.url.rpartition(":")[2],
             "ATLAS_KAFKA_BROKERS": brokers,
             "ATLAS_POSTGRES_DSN": dsn,
@@ -57,6 +58,13 @@ class RelayProcess:
         """Wait until it relays every group that is its share."""
         await wait_until(f"the relay to be ready; its log is {self._log}", self._is_ready, seconds)
 
+    async def ended(self, seconds: float) -> int:
+        """SIGTERM; the exit code, or TimeoutError when it has not ended within `seconds`."""
+        assert self._process is not None
+        self._process.send(signal.SIGTERM)
+        async with asyncio.timeout(seconds):
+            return await self._process.wait()
+
     async def stop(self) -> None:
         """SIGTERM, and wait."""
         if self._process is not None:
@@ -74,6 +82,11 @@ class RelayProcess:
     def resume(self) -> None:
         """SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
+
+    async def reasons(self) -> dict[str, str]:
+        """Why it says that it is not ready; empty when it is."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/health/ready") as response:
+            return dict((await response.json())["reasons"])
 
     async def metric(self, name: str) -> float:
         """The value of a series without labels."""

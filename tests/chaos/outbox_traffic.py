@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,8 +12,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.fates import Fate, fate_of
 from atlas_outbox.writer import OutboxRecord, append
 
-WRITERS = 8
-KEYS = 60
 PARTITIONS = 4
 _RETRY_S = 0.1
 _READ_S = 120
@@ -20,9 +19,9 @@ _READ_S = 120
 # The ledger is written in the transaction of the event: it knows of a commit whose answer was lost with a connection.
 _TABLES = """
 CREATE TABLE entity (key text PRIMARY KEY, version integer NOT NULL);
-INSERT INTO entity SELECT 'key-' || number, 0 FROM generate_series(0, $KEYS - 1) AS number;
 CREATE TABLE ledger (key text NOT NULL, version integer NOT NULL, PRIMARY KEY (key, version));
-""".replace("$KEYS", str(KEYS))
+"""
+_ENTITIES = "INSERT INTO entity SELECT 'key-' || number, 0 FROM generate_series(0, $1::integer - 1) AS number"
 _NEXT = "UPDATE entity SET version = version + 1 WHERE key = $1 RETURNING version"
 
 
@@ -40,13 +39,20 @@ class Outcome:
 
 @dataclass
 class OutboxTraffic:
-    """Eight writers: lock an entity, append its event, dawdle, commit or roll back."""
+    """Writers on connections of their own: lock an entity, append its event, dawdle, commit or roll back.
+
+    `committed` has the moment and the outbox id of each event, as the commits were answered.
+    """
 
     dsn: str
     brokers: str
     topic: str
     seed: int
+    writers: int = 8
+    keys: int = 60
     commits: int = 0
+    roll_backs: int = 0
+    committed: dict[tuple[str, int], tuple[float, int]] = field(default_factory=dict)
     lost_connections: Counter[str] = field(default_factory=Counter)
 
     async def prepare(self) -> None:
@@ -54,13 +60,14 @@ class OutboxTraffic:
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute(_TABLES)
+            await connection.execute(_ENTITIES, self.keys)
         finally:
             await connection.close()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, through the database's outages."""
         async with asyncio.TaskGroup() as writers:
-            for number in range(WRITERS):
+            for number in range(self.writers):
                 writers.create_task(self._write(random.Random(self.seed + number), stop))
 
     async def _write(self, choose: random.Random, stop: asyncio.Event) -> None:
@@ -79,20 +86,23 @@ class OutboxTraffic:
                 await asyncio.sleep(_RETRY_S)
 
     async def _commit(self, connection: "asyncpg.Connection[asyncpg.Record]", choose: random.Random) -> None:
-        key = f"key-{choose.randrange(KEYS)}"
+        key, appended = f"key-{choose.randrange(self.keys)}", {}
         transaction = connection.transaction()
         await transaction.start()
         for _ in range(choose.choice((1, 1, 1, 5))):
             version = await connection.fetchval(_NEXT, key)
             await connection.execute("INSERT INTO ledger VALUES ($1, $2)", key, version)
-            await append(connection, OutboxRecord(self.topic, key.encode(), str(version).encode()))
+            record = OutboxRecord(self.topic, key.encode(), str(version).encode())
+            appended[key, version] = (await append(connection, record)).row_id
         # So that ids become visible out of their order; a few hold their place for long.
         await asyncio.sleep(choose.random() * choose.choice((0.002, 0.01, 0.01, 0.5)))
         if choose.random() < 0.2:
             await transaction.rollback()
+            self.roll_backs += 1
         else:
             await transaction.commit()
             self.commits += 1
+            self.committed |= {event: (time.monotonic(), row_id) for event, row_id in appended.items()}
 
     async def compare(self) -> Outcome:
         """The ledger against what a read-committed consumer sees of the whole topic."""

@@ -129,7 +129,8 @@ async def _sends(relay: RelayProcess) -> bool:
         return False
 
 
-async def _is_empty(dsn: str) -> bool:
+async def is_empty(dsn: str) -> bool:
+    """Whether no row is to be sent, and no batch to be finished, of those that are committed."""
     connection = await asyncpg.connect(dsn)
     try:
         return not await connection.fetchval(
@@ -152,7 +153,7 @@ async def run(plan: Plan, seed: int) -> dict[str, Any]:
             await chaos.carry_out(plan)
             stop.set()
             await writing
-            await wait_until("the outbox to be empty", lambda: _is_empty(dsn), DRAINED_WITHIN_S)
+            await wait_until("the outbox to be empty", lambda: is_empty(dsn), DRAINED_WITHIN_S)
             outcome = await traffic.compare()
         finally:
             writing.cancel()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from atlas_local.servers.postgres import SETTINGS as POSTGRES_SETTINGS
 from atlas_local.topology import MESH, Kind, Part
 from atlas_runtime.settings import ServiceSettings
 from pydantic import SecretStr
@@ -163,6 +164,13 @@ def test_what_is_mounted_from_the_checkout_is_in_it() -> None:
             assert rest.endswith(":ro"), f"{source}: a container must not write into the checkout"
         else:
             assert source in COMPOSE["volumes"], source
+
+
+def test_postgresql_has_the_settings_of_the_embedded_one() -> None:
+    program, *options = CONTAINERS["postgres"]["command"]
+    assert program == "postgres"
+    given = dict(option.removeprefix("-c").split("=", 1) for option in options)
+    assert given == {name: str(value) for name, value in POSTGRES_SETTINGS.items()}
 
 
 def test_the_migrations_run_as_the_owner_and_the_services_do_not() -> None:

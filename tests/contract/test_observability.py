@@ -134,6 +134,16 @@ def test_every_alert_says_what_it_is_about_and_is_tested() -> None:
             assert f'alertname="{rule["alert"]}"' in tested, f"{rule['alert']} has no case in {ALERTS_TEST.name}"
 
 
+def test_an_alert_names_its_runbook_and_the_runbook_the_alert() -> None:
+    groups = {group["name"]: group["rules"] for group in yaml.safe_load(ALERTS.read_text())["groups"]}
+    linked = {rule["alert"]: rule["annotations"].get("runbook") for rules in groups.values() for rule in rules}
+    assert all(linked[rule["alert"]] for rule in groups["outbox"]), "each alert of the outbox has a runbook"
+    for alert, runbook in linked.items():
+        if runbook is not None:
+            assert runbook.startswith("docs/runbooks/"), alert
+            assert f"`{alert}`" in (ROOT / runbook).read_text(), f"{runbook} does not say that it is for {alert}"
+
+
 def test_every_service_is_scraped_where_compose_runs_it() -> None:
     jobs = {job["job_name"]: job["static_configs"] for job in yaml.safe_load(CONFIG.read_text())["scrape_configs"]}
     assert jobs == {name: [{"targets": [f"{name}:8080"]}] for name in SERVICES}

@@ -30,7 +30,10 @@ class Servers:
 
 
 class ServerSet:
-    """Servers with data of their own. Each is a Runner: `await set.kafka.stop()`, `.start()`, `.kill()`."""
+    """Servers with data of their own. Each is a Runner: `await set.kafka.stop()`, `.start()`, `.kill()`.
+
+    Clients of `kafka_behind_proxy` are told to connect to `kafka_proxy`, where a test may put a proxy to the former.
+    """
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -38,7 +41,9 @@ class ServerSet:
         ports = Ports(home.path / "ports.json")
         keys = {name: home.secret(name) for name in ("POSTGRES", "S3_ACCESS", "S3_SECRET")}
         home.write_env(keys)
-        kafka = Kafka(home, ports)
+        self.kafka_proxy = ports.get("kafka-proxy")
+        kafka = Kafka(home, ports, proxy_port=self.kafka_proxy)
+        self.kafka_behind_proxy = kafka.behind_proxy
         postgres = Postgres(home, ports, keys["POSTGRES"])
         valkey = Valkey(home, ports)
         s3 = S3(home, ports, keys["S3_ACCESS"], keys["S3_SECRET"])

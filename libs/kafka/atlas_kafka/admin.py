@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from atlas_kafka.fates import retrying
+from atlas_kafka.starting import start_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ async def open_admin(brokers: str, client_id: str = "atlas-admin") -> AsyncItera
     async def start() -> AIOKafkaAdminClient:
         admin = AIOKafkaAdminClient(bootstrap_servers=brokers, client_id=client_id)
         try:
-            await admin.start()
+            await start_whole(admin.start())
         except BaseException:
             await admin.close()
             raise

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.fates import Transient, describe
+from atlas_kafka.starting import start_whole
 
 
 @asynccontextmanager
@@ -22,7 +23,7 @@ async def open_reader(brokers: str, client_id: str, *, read_committed: bool = Tr
         max_partition_fetch_bytes=2 * 1024 * 1024,
     )
     try:
-        await consumer.start()
+        await start_whole(consumer.start())
         yield consumer
     finally:
         await consumer.stop()

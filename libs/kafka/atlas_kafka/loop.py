@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, RETRIES
 from atlas_kafka.rawbatches import give_batches
+from atlas_kafka.starting import start_whole
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +131,7 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
             request_timeout_ms=15_000,
         )
         try:
-            await consumer.start()
+            await start_whole(consumer.start())
         except BaseException:
             await consumer.stop()
             raise

@@ -15,6 +15,7 @@ from murmurhash2 import murmurhash2
 
 from atlas_kafka.fates import Transient, retrying
 from atlas_kafka.metrics import RECORDS_OUT
+from atlas_kafka.starting import start_whole
 
 # One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.
 BATCH_BYTES = 256 * 1024
@@ -91,7 +92,7 @@ async def open_producer(
         # sequence numbers: from then on the broker refuses everything for that partition as out of order.
         producer._message_accumulator._batch_ttl = math.inf
         try:
-            await producer.start()
+            await start_whole(producer.start())
         except BaseException:
             await producer.stop()
             raise

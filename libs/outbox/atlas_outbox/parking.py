@@ -17,11 +17,14 @@ _LEASE = """
 SELECT shard_group FROM outbox.leases
 WHERE shard_group = $1 AND epoch = $2 AND revision = $3 FOR SHARE
 """
+# Each id is looked up by itself (the LIMIT keeps the planner from turning the join round), see batches.py.
 _PARK = """
-WITH parked AS (
-    DELETE FROM outbox.records AS record USING unnest($2::bigint[], $3::text[]) AS aside (id, error)
-    WHERE (record.shard >> 3) = $1::smallint AND record.id = aside.id
-    RETURNING record.*, aside.error
+WITH parked AS MATERIALIZED (
+    SELECT record.*, aside.error FROM unnest($2::bigint[], $3::text[]) AS aside (id, error) CROSS JOIN LATERAL (
+        SELECT * FROM outbox.records WHERE (shard >> 3) = $1::smallint AND records.id = aside.id LIMIT 1
+    ) AS record
+), gone AS (
+    DELETE FROM outbox.records WHERE (shard >> 3) = $1::smallint AND id = ANY ($2::bigint[])
 )
 INSERT INTO outbox.parked (id, created_at, key_hash, shard, topic, key, value, headers, error)
 SELECT id, created_at, key_hash, shard, topic, key, value, headers, error FROM parked

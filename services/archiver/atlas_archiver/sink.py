@@ -173,7 +173,11 @@ class ArchiveSink:
                 raise Transient(f"{segment.path.topic} was deleted and made again")
 
         with metrics.STORE_SECONDS.time():
-            return await store_segment(self._store, segment, self._writer, confirm)
+            stored = await store_segment(self._store, segment, self._writer, confirm)
+        if not stored.won:
+            metrics.CONFLICTS.labels(segment.path.topic).inc()
+            log.warning("another writer was first", key=stored.manifest.key, writer=stored.manifest.writer)
+        return stored
 
     async def _hear(self, partitions: Collection[TopicPartition]) -> None:
         """Wait for the segments on their way from these partitions. Raises Transient for one that lost."""
@@ -182,12 +186,12 @@ class ArchiveSink:
             if partition.storing is None:
                 continue
             stored = await partition.storing
-            partition.storing, partition.storing_bytes = None, 0
             manifest = stored.manifest
             if not stored.won:
-                metrics.CONFLICTS.labels(tp.topic).inc()
-                log.warning("another writer was first", key=manifest.key, writer=manifest.writer)
+                # It stays in `storing`, as one that failed does, so that whoever asks is told again: what is open
+                # begins where the lost one would have ended, and would be a second chain beside the winner's.
                 raise Transient(f"{manifest.key} is {manifest.writer}'s: going on from {manifest.next_offset}")
+            partition.storing, partition.storing_bytes = None, 0
             metrics.RECORDS.labels(tp.topic).inc(manifest.records)
             metrics.BYTES.labels(tp.topic).inc(manifest.size)
             metrics.SEGMENTS.labels(tp.topic).inc()

@@ -7,6 +7,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from atlas_kafka.fates import Transient
+from atlas_kafka.starting import start_whole
 from atlas_kafka.topic_ids import topic_ids
 
 
@@ -45,8 +46,8 @@ async def open_topic_facts(brokers: str, client_id: str) -> AsyncIterator[KafkaT
     client = AIOKafkaClient(bootstrap_servers=brokers, client_id=client_id)
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, client_id=client_id, group_id=None)
     try:
-        await client.bootstrap()
-        await consumer.start()
+        await start_whole(client.bootstrap())
+        await start_whole(consumer.start())
         yield KafkaTopicFacts(client, consumer)
     finally:
         await consumer.stop()

@@ -10,6 +10,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from atlas_archive.reports import LiveTopic
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.starting import start_whole
 from atlas_kafka.topic_ids import topic_ids
 
 from atlas_cli.output import CommandError
@@ -76,8 +77,8 @@ async def open_topic_reader(brokers: str) -> AsyncIterator[LiveTopicReader]:
         stack.push_async_callback(client.close)
         stack.push_async_callback(admin.close)
         try:
-            await client.bootstrap()
-            await admin.start()
+            await start_whole(client.bootstrap())
+            await start_whole(admin.start())
             yield LiveTopicReader(brokers, client, admin, stack)
         except KafkaError as error:
             raise CommandError(f"Kafka {brokers}: {error}") from None

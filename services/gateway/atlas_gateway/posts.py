@@ -18,6 +18,7 @@ from atlas_contracts.topics import Topic
 from atlas_kafka.fates import describe, retrying
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Delivery, Outgoing
+from atlas_kafka.starting import start_whole
 from atlas_runtime.metrics import timed_query
 
 from atlas_gateway import idempotency
@@ -175,7 +176,7 @@ async def open_posts(pool: Pool, settings: GatewaySettings, stop: asyncio.Event)
     """Posts with a connection to Kafka of their own, by which the ends of topics are asked for."""
 
     async def start() -> AIOKafkaConsumer:
-        await reader.start()
+        await start_whole(reader.start())
         return reader
 
     reader = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, client_id=_CLIENT_ID, enable_auto_commit=False)

@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from atlas_kafka.admin import open_admin
 from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.starting import start_whole
 
 from atlas_health_aggregator.groups import GroupOffsets, read_groups, retention_of
 from atlas_health_aggregator.lag_rows import LagRow, Position, Scan, lag_row, scan_from, worst_first
@@ -175,7 +176,7 @@ async def _scanner(brokers: str, client_id: str) -> AsyncIterator[AIOKafkaConsum
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     try:
-        await reader.start()
+        await start_whole(reader.start())
         yield reader
     finally:
         await reader.stop()

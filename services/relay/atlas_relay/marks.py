@@ -1,6 +1,6 @@
 """Progress marks: one record a group and batch in a compacted topic, in the transaction of the batch's records.
 
-The partition is the group, and only a group's owner ever writes to it; so once that owner's producer is settled no
+The partition is the group, and only a group's owner ever writes to it; so once that owner's producers are settled no
 open transaction can hide the end of the partition.
 """
 
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.admin import TopicSpec
+from atlas_kafka.starting import start_whole
 from atlas_outbox.batches import Pending
 from atlas_outbox.shards import GROUPS
 
@@ -38,14 +39,23 @@ def mark_batch_of(group: int, token: UUID) -> SplicedBatch:
     return mark_batch(group, token.bytes, time.time_ns() // 1_000_000)
 
 
-async def settle(brokers: str, transactional_ids: Collection[str], timeout_s: float) -> None:
-    """Fence every producer of these ids and end its transaction: afterwards it is committed or it never will be."""
+def ids_of_sender(name: str) -> list[str]:
+    """The transactional ids of the producers that a sender of this name uses in turn."""
+    return [name, f"{name}-2"]
+
+
+async def settle(brokers: str, senders: Collection[str], timeout_s: float) -> None:
+    """Fence every producer of these senders and end its transaction: it is committed or it never will be.
+
+    All of a sender's: the markers of a transaction that came before the pending batch's, by another producer, may still
+    be missing, and until they are written nothing behind them in the progress topic can be read.
+    """
 
     async def fence(transactional_id: str) -> None:
         async with open_producer(brokers, "atlas-relay-settle", transactional_id, timeout_s):
             pass
 
-    await asyncio.gather(*(fence(transactional_id) for transactional_id in transactional_ids))
+    await asyncio.gather(*(fence(transactional_id) for name in senders for transactional_id in ids_of_sender(name)))
 
 
 async def last_marks(brokers: str, topic: str, groups: Collection[int]) -> dict[int, UUID]:
@@ -60,7 +70,7 @@ async def last_marks(brokers: str, topic: str, groups: Collection[int]) -> dict[
     )
     try:
         async with asyncio.timeout(_READ_TIMEOUT_S):
-            await consumer.start()
+            await start_whole(consumer.start())
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             return await _read_to_end(consumer, partitions)
@@ -84,5 +94,5 @@ async def _read_to_end(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPar
 
 
 def settled_by(pending: Sequence[Pending], own: str | None) -> set[str]:
-    """The transactional ids to settle, other than the one whose producer has just been initialised."""
+    """The senders to settle, other than the one whose producers have just been initialised."""
     return {batch.transactional_id for batch in pending} - {own}

@@ -1,6 +1,7 @@
 """Which groups this instance relays: renewed, taken and given back, once a second."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ class Ownership:
         self._ttl_s = ttl_s
         self._lanes = lanes
         self._health = health
+        self._renewed_at = time.monotonic()
         self.epochs: dict[int, int] = {}
         health.note("leases", "not read yet")
 
@@ -53,6 +55,11 @@ class Ownership:
                 await wait_unless(stop, backoff_s(attempt))
                 attempt += 1
 
+    async def fault(self) -> str | None:
+        """Why what is held may be another's by now: a database that is silent, not away, raises nothing for long."""
+        silent_s = time.monotonic() - self._renewed_at
+        return f"PostgreSQL has not answered for {silent_s:.0f} s" if silent_s > self._ttl_s else None
+
     async def leave(self) -> None:
         """Give everything back, when no lane runs any more, so that others need not wait for the leases to run out."""
         try:
@@ -64,6 +71,7 @@ class Ownership:
     async def _tick(self, connection: "asyncpg.Connection[Any]") -> None:
         """1. say that we live; 2. give back what is too much, after its lane let go; 3. take what is missing."""
         live, held = await leases.renew(connection, self._owner, self._ttl_s)  # 1
+        self._renewed_at = time.monotonic()
         share = fair_share(live, self._owner)
         keep = dict(sorted(held.items())[:share])
         surplus = {group: epoch for group, epoch in held.items() if group not in keep}

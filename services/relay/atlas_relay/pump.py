@@ -39,6 +39,7 @@ class Channel(Protocol):
     def suspects(self, rows: Sequence[Row]) -> bool: ...
     def reason_against(self, row: Row) -> str | None: ...
     async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]: ...
+    async def begin(self, rows: Sequence[Row], token: UUID) -> None: ...
     async def send(self, rows: Sequence[Row], token: UUID) -> None: ...
 
 
@@ -88,7 +89,8 @@ class Pump:
         """Move one batch; False when there was nothing to move.
 
         1. Claim: read each group's first visible rows, and set those aside that can't be sent.
-        2. Pledge: the rest become each group's pending batch, durably, in one transaction.
+        2. Pledge: the rest become each group's pending batch, durably, in one transaction. The Kafka transaction is
+           begun meanwhile, without a record in it.
         3. Send: one Kafka transaction with the records and a mark with the batch's token for each group.
         4. Finish: the rows and the pending batches are deleted in one transaction.
 
@@ -106,6 +108,7 @@ class Pump:
             await self._park(aside)
             return True
         token = uuid4()
+        await self.channel.begin(rows, token)
         rows = await self._pledge(rows, token)  # 2
         if rows:
             await self._send(rows, token)  # 3

@@ -5,8 +5,9 @@ After any error the sender is spent: its producer's state is unknown, and only a
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from aiokafka.errors import (
 from atlas_kafka.fates import Transient, describe
 from atlas_outbox.batches import Pending, Row
 
-from atlas_relay.marks import last_marks, mark_batch_of, settle, settled_by
+from atlas_relay.marks import ids_of_sender, last_marks, mark_batch_of, settle, settled_by
 from atlas_relay.producers import InvalidRecordError, ProducerGone, open_producer
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.splice import SplicedBatch, ids_of, pack
@@ -59,14 +60,27 @@ class SenderConfig:
 
 
 class Sender:
-    """Sends batches with one producer."""
+    """Sends batches; transactions with several producers in turn.
 
-    def __init__(self, config: SenderConfig, producer: AIOKafkaProducer, topics: Topics, caution: Caution) -> None:
+    When the brokers have answered a commit they still have its markers to write, and the same producer's next
+    transaction can't begin before they have.
+    """
+
+    def __init__(
+        self, config: SenderConfig, producers: Sequence[AIOKafkaProducer], topics: Topics, caution: Caution
+    ) -> None:
         self._config = config
-        self._producer = producer
+        self._producers = deque(producers)
         self._topics = topics
         self._caution = caution
+        self._packed: tuple[Sequence[Row], Parcels] = ((), {})
+        self._began = False
         self.transactional_id = config.transactional_id
+
+    @property
+    def _producer(self) -> AIOKafkaProducer:
+        """The one whose turn it is."""
+        return self._producers[0]
 
     async def fault(self) -> str | None:
         """Why nothing could be sent just now, as far as asking the brokers for metadata can tell."""
@@ -91,40 +105,55 @@ class Sender:
     async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]:
         """The token of the last batch that was sent, by group; whatever was under way has ended by then.
 
-        This sender's own producer is new, which has settled its own id.
+        This sender's own producers are new, which has settled their ids.
         """
         await settle(self._config.brokers, settled_by(pending, self.transactional_id), self._config.timeout_s)
         groups = {batch.group for batch in pending}
         return await last_marks(self._config.brokers, self._config.progress_topic, groups)
 
+    async def begin(self, rows: Sequence[Row], token: UUID) -> None:
+        """Get ready to send these rows: lay them into batches and tell the transaction's coordinator, without waiting
+        for its answer, which partitions are coming. No record is sent. What `send` then gets may be fewer rows.
+        """
+        self._packed = (rows, self._parcels(rows, token))
+        if self.transactional_id is None:
+            return
+        if not self._began:  # the last batch may have been given up
+            await self._producer.begin_transaction()
+            self._began = True
+        for target in self._packed[1]:
+            self._producer._txn_manager.maybe_add_partition_to_txn(target)
+
     async def send(self, rows: Sequence[Row], token: UUID) -> None:
-        """Send the rows; with a transactional id in one transaction with a mark for each of their groups.
+        """Send the rows, for which `begin` was called; with a transactional id in one transaction with a mark for each
+        of their groups.
 
         Raises Refused when the broker refuses records, Transient when it is unknown what became of them.
         """
         try:
             async with asyncio.timeout(self._config.timeout_s):
+                packed, parcels = self._packed
+                self._packed = ((), {})
+                if packed is not rows:
+                    parcels = self._parcels(rows, token)
                 if self.transactional_id is None:
-                    await self._send_in_turn(self._pack(rows))
+                    await self._send_in_turn(parcels)
                 else:
-                    await self._send_transaction(rows, token)
+                    await self._send_transaction(parcels)
         except TimeoutError:
             raise Transient(f"Kafka did not take a batch within {self._config.timeout_s:g} s") from None
         except (KafkaError, ProducerGone, AssertionError) as error:
             # AssertionError: how aiokafka reports a transaction in the wrong state.
             raise Transient(f"Kafka: {describe(error)}") from error
 
-    async def _send_transaction(self, rows: Sequence[Row], token: UUID) -> None:
-        """1. begin; 2. records and marks, each acknowledged; 3. commit."""
-        parcels = self._pack(rows)
-        for group in sorted({row[0] for row in rows}):
-            mark = mark_batch_of(group, token)
-            parcels[TopicPartition(self._config.progress_topic, group)] = [mark]
-        await self._producer.begin_transaction()  # 1
-        outcomes = await asyncio.gather(*(self._enqueue(*parcel) for parcel in parcels.items()))  # 2
+    async def _send_transaction(self, parcels: Parcels) -> None:
+        """1. records and marks, each acknowledged; 2. commit. The transaction has begun."""
+        outcomes = await asyncio.gather(*(self._enqueue(*parcel) for parcel in parcels.items()))  # 1
         # Each must be looked at: a commit does not fail because a batch of the transaction did.
         self._raise_failures([outcome for parcel in outcomes for outcome in parcel], delivered=())
-        await self._producer.commit_transaction()  # 3
+        await self._producer.commit_transaction()  # 2
+        self._began = False
+        self._producers.rotate()
 
     async def _send_in_turn(self, parcels: Parcels) -> None:
         """Send each partition's batches one after the other: what follows a refused one must not overtake it."""
@@ -172,16 +201,20 @@ class Sender:
         for outcome in failed:
             raise Transient(f"Kafka: {outcome.target.topic}: {outcome.error!r}")
 
-    def _pack(self, rows: Sequence[Row]) -> dict[TopicPartition, list[SplicedBatch]]:
+    def _parcels(self, rows: Sequence[Row], token: UUID) -> dict[TopicPartition, list[SplicedBatch]]:
+        """What to send: the rows' batches by partition, and in a transaction the marks."""
         now_ms, transactional = time.time_ns() // 1_000_000, self.transactional_id is not None
         cluster = self._producer.client.cluster
-        return pack(
+        parcels = pack(
             rows,
             lambda topic: len(cluster.partitions_for_topic(topic)),
             wire_bytes=self._caution.wire_bytes,
             wire_rows=self._caution.wire_rows,
             new_batch=lambda: SplicedBatch(now_ms, transactional=transactional),
         )
+        for group in sorted({row[0] for row in rows}) if transactional else ():
+            parcels[TopicPartition(self._config.progress_topic, group)] = [mark_batch_of(group, token)]
+        return parcels
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +230,14 @@ async def _failed(error: Exception) -> None:
 
 @asynccontextmanager
 async def open_sender(config: SenderConfig, topics: Topics, caution: Caution) -> AsyncIterator[Sender]:
-    """A sender with a new producer, which has fenced the lane's former one and settled its transaction."""
+    """A sender with new producers, which have fenced the lane's former ones and settled their transactions."""
+    names = [None] if config.transactional_id is None else ids_of_sender(config.transactional_id)
     try:
-        async with open_producer(
-            config.brokers, config.client_id, config.transactional_id, config.timeout_s
-        ) as producer:
-            yield Sender(config, producer, topics, caution)
+        async with AsyncExitStack() as stack:
+            producers = [
+                await stack.enter_async_context(open_producer(config.brokers, config.client_id, name, config.timeout_s))
+                for name in names
+            ]
+            yield Sender(config, producers, topics, caution)
     except KafkaError as error:
         raise Transient(f"Kafka: {describe(error)}") from error

@@ -39,6 +39,15 @@ async def test_many_rows_get_ids_in_their_order(connection):
     assert [row["key"] for row in rows] == [f"user-{n}".encode() for n in range(500)]
 
 
+async def test_each_of_many_rows_is_answered_with_its_own_event_id(connection):
+    records = [OutboxRecord("t", b"k%d" % (n % 3), b"v", [("ce_id", f"event-{n}".encode())]) for n in range(50)]
+    async with connection.transaction():
+        written = await append_many(connection, records)
+    assert [event_id for event_id, _row_id in written] == [f"event-{n}" for n in range(50)]
+    rows = {row["id"]: row["headers"] for row in await connection.fetch("SELECT id, headers FROM outbox.records")}
+    assert all(unpack_headers(rows[row_id]) == [("ce_id", event_id.encode())] for event_id, row_id in written)
+
+
 async def test_no_records_write_nothing(connection):
     async with connection.transaction():
         assert await append_many(connection, []) == []

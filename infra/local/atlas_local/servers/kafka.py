@@ -36,9 +36,12 @@ class Kafka:
     ready_s = 60.0
     port_names = ("kafka", "kafka-controller")
 
-    def __init__(self, home: Home, ports: Ports, java_options: tuple[str, ...] | None = None) -> None:
-        """`java_options` instead of those that make the start faster."""
-        self._ports, self._java_options = ports, java_options
+    def __init__(
+        self, home: Home, ports: Ports, java_options: tuple[str, ...] | None = None, proxy_port: int | None = None
+    ) -> None:
+        """`java_options` instead of those that make the start faster. `proxy_port`: where a proxy listens for clients;
+        they are told that port, and the proxy is to go to `behind_proxy`."""
+        self._ports, self._java_options, self._proxy_port = ports, java_options, proxy_port
         self._data = home.data("kafka")
         self._jars = Path()
 
@@ -51,6 +54,11 @@ class Kafka:
     def url(self) -> str:
         """The bootstrap address."""
         return self.brokers
+
+    @property
+    def behind_proxy(self) -> int:
+        """The port of the listener whose clients are told the proxy's port."""
+        return self._ports.get("kafka-behind-proxy")
 
     async def prepare(self) -> None:
         """Fetch the jars, write the configuration, format the log directory once."""
@@ -129,6 +137,12 @@ class Kafka:
             # A lone broker has no one to wait for.
             "group.initial.rebalance.delay.ms": 0,
         }
+        if self._proxy_port is not None:
+            values["listeners"] = f"{values['listeners']},PROXIED://127.0.0.1:{self.behind_proxy}"
+            told = f"{values['advertised.listeners']},PROXIED://127.0.0.1:{self._proxy_port}"
+            protocols = ",".join(f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", "PROXIED"))
+            values |= {"advertised.listeners": told, "listener.security.protocol.map": protocols}
+            values["inter.broker.listener.name"] = "PLAINTEXT"
         return "".join(f"{key}={value}\n" for key, value in values.items())
 
     async def _format(self) -> None:

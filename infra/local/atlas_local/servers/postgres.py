@@ -17,16 +17,22 @@ from atlas_local.ports import Ports
 from atlas_local.processes import Account, Command
 
 ADMIN = "postgres"
-# Durable as in production: what a kill -9 must not lose, it does not lose here either.
-_SETTINGS = {
+# What concerns this place alone.
+_HERE = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
+    "log_line_prefix": "%m [%p] %u@%d ",
+    "log_checkpoints": "off",
+}
+# What Atlas relies on: docker-compose.yml has the same, held by tests/contract/test_compose.py.
+# Durable as in production: what a kill -9 must not lose, it does not lose here either.
+SETTINGS = {
     "max_connections": 200,
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
+    "shared_buffers": "1GB",
+    "effective_cache_size": "2GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": 1.1,
     # The outbox turns its whole table over in seconds; a minute between looks is long for it.
@@ -34,8 +40,6 @@ _SETTINGS = {
     "jit": "off",
     "fsync": "on",
     "synchronous_commit": "on",
-    "log_line_prefix": "%m [%p] %u@%d ",
-    "log_checkpoints": "off",
     "timezone": "UTC",
 }
 
@@ -47,8 +51,9 @@ class Postgres:
     ready_s = 60.0
     port_names = ("postgres",)
 
-    def __init__(self, home: Home, ports: Ports, password: str) -> None:
-        self._home, self._ports, self._password = home, ports, password
+    def __init__(self, home: Home, ports: Ports, password: str, primary: str | None = None) -> None:
+        """With the address of a `primary`, which has the same password, it is that server's standby until promoted."""
+        self._home, self._ports, self._password, self._primary = home, ports, password, primary
         self._account = Account.unprivileged()
         self._installation = _installation()
         self._data = home.data("postgres")
@@ -69,7 +74,7 @@ class Postgres:
 
     def command(self) -> Command:
         """The server; its log goes to standard error."""
-        options = {"port": self._ports.get("postgres"), **_SETTINGS}
+        options = {"port": self._ports.get("postgres"), **_HERE, **SETTINGS}
         argv = [str(self._program("postgres")), "-D", str(self._data)]
         argv += [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
         # SIGINT is the fast shutdown: it does not wait for clients to leave.
@@ -104,17 +109,17 @@ class Postgres:
             os.chown(self._data, self._account.uid, self._account.gid)
             os.chown(password_file, self._account.uid, self._account.gid)
         try:
-            self._initdb(password_file)
+            self._fill(password_file)
         finally:
             password_file.unlink()
 
-    def _initdb(self, password_file: Path) -> None:
+    def _fill(self, password_file: Path) -> None:
         account = self._account
-        argv = [str(self._program("initdb")), "-D", str(self._data), "-U", ADMIN, f"--pwfile={password_file}"]
-        argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        program, *options = self._initdb(password_file) if self._primary is None else self._base_backup(self._primary)
         done = subprocess.run(
-            argv,
+            [str(self._program(program)), "-D", str(self._data), *options],
             cwd=self._data,
+            env={**os.environ, "PGPASSWORD": self._password},
             capture_output=True,
             text=True,
             check=False,
@@ -123,7 +128,17 @@ class Postgres:
             extra_groups=[] if account else None,
         )
         if done.returncode != 0:
-            raise StartFailed(f"initdb failed: {done.stderr.strip()[-1000:]}")
+            raise StartFailed(f"{program} failed: {done.stderr.strip()[-1000:]}")
+
+    @staticmethod
+    def _initdb(password_file: Path) -> list[str]:
+        options = ["-U", ADMIN, f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8"]
+        return ["initdb", *options, "--locale-provider=builtin", "--locale=C.UTF-8"]
+
+    @staticmethod
+    def _base_backup(primary: str) -> list[str]:
+        where = f"{primary}/?user={ADMIN}"
+        return ["pg_basebackup", "--dbname", where, "--write-recovery-conf", "--checkpoint=fast"]
 
     def _settle(self, account: Account) -> None:
         """Choose places that the account can reach: a checkout below /root is closed to it."""
