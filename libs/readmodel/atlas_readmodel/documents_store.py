@@ -23,7 +23,8 @@ from atlas_readmodel.store import HOLD_MAX_S, Busy, Level, Unsuitable, Waiting
 
 # Rows fetched at once by a comparison: some hundred KB.
 COMPARED_AT_ONCE = 1000
-HOLD_MS = int(HOLD_MAX_S * 1000)
+# Longer than a holder may take, so that what it ends by is its own time-out.
+HOLD_MS = int(HOLD_MAX_S * 1000) + 2000
 
 
 class DocumentsStore:

@@ -20,6 +20,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     bodies.UserPage,
     bodies.Flight,
     bodies.FlightPage,
+    bodies.Board,
     bodies.Route,
     bodies.RouteList,
     bodies.Carrier,

@@ -11,20 +11,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
-from atlas_readmodel.parking import Decision, Parked, Ruling, State
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 
+from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
+from atlas_projector.change import Change, Key
 from atlas_projector.decoding import Decoded, Decoder
-from atlas_projector.fold import Change, Folded, Key, fold
+from atlas_projector.fold import Folded, fold
 from atlas_projector.metrics import WRITE_SECONDS, count
-from atlas_projector.parked import meta_of, park, record_of
+from atlas_projector.parked import meta_of, record_of
 from atlas_projector.pending import Pending, trim
 from atlas_projector.projection import Projection, Row
 from atlas_projector.source import Record, from_offset
 from atlas_projector.waiting import Waiting, place_of
 
 Records = Mapping[TopicPartition, Sequence[Record]]
-OnPoison = Callable[[TopicPartition, Record, str], Awaitable[None]]
 # Given the rows, and the offset of the last record they come from.
 BeforeWrite = Callable[[Mapping[Key, Row | None], int], Awaitable[None]]
 
@@ -75,7 +76,12 @@ class Applier:
         self._expected: dict[TopicPartition, int] = {}
         self.durable: dict[TopicPartition, int] = {}
         self.events = 0
-        self.parked = 0
+        self._waits: set[Place] = set()
+
+    @property
+    def parked(self) -> int:
+        """How many records wait of the partitions this was begun with."""
+        return len(self._waits)
 
     async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int]) -> None:
         """Forget everything held, and go on from these durable positions of the writer's generation."""
@@ -92,7 +98,7 @@ class Applier:
         self._writer = writer
         self._expected = dict(positions)
         self.durable = dict(positions)
-        self.parked = len(waits.records)
+        self._waits = {record.place for record in waits.records}
 
     async def apply(self, records: Records) -> None:
         """Take the next records, in offset order a partition; raises what a write before raised.
@@ -112,16 +118,16 @@ class Applier:
                 await asyncio.sleep(0)
         await self._read(decoded.changes)  # 3
         folded = fold(self._projection, decoded.changes, self._rows.get, self._waiting)  # 4
-        poison = decoded.poison + folded.rejected
-        parked: list[Parked] = []
-        rulings: list[Ruling] = []
-        if poison or decoded.behind or folded.behind or folded.early:
-            parked, rulings = await self._set_aside(fresh, decoded, folded)  # 5
+        decoded.in_order(self._waiting)
+        aside = Aside()
+        if decoded.poison or folded.rejected or decoded.behind or folded.behind or folded.early:
+            by_place = {(*tp, record.offset): record for tp, batch in fresh.items() for record in batch}
+            aside = await self._set_aside(by_place, decoded, folded)  # 5
         for tp, batch in fresh.items():  # 6
             if batch:
                 self._pending.advance(tp, self._expected[tp], batch[-1].offset + 1, len(batch))
                 self._expected[tp] = batch[-1].offset + 1
-        self._merge(folded, parked, rulings)
+        self._merge(folded, aside)
         count(self._projection.name, folded, len(decoded.poison), decoded.passed_over, len(decoded.behind))
         self.events += sum(map(len, fresh.values()))
         self._begin_write()
@@ -163,12 +169,12 @@ class Applier:
         for change in changes:
             self._waiting.drop_early(change)
         folded = fold(self._projection, changes, self._rows.get, self._waiting, accept=True)
-        handled = [place_of(change.meta) for change in changes]
-        rulings = [Ruling(place_of(meta), Decision.ACCEPTED, why) for meta, why in folded.accepted]
-        rulings += [Ruling(place_of(meta), Decision.SET_ASIDE, why) for meta, why in folded.rejected]
-        self._pending.released += handled
+        aside = await self._set_aside({}, Decoded(), folded)
+        waits = {record.place for record in aside.parked}
+        aside.released += [place for change in changes if (place := place_of(change.meta)) not in waits]
+        aside.accept(folded.accepted)
         self._touch(changes[0].meta)
-        self._merge(folded, [], rulings)
+        self._merge(folded, aside)
         count(self._projection.name, folded)
         self._begin_write()
 
@@ -191,14 +197,14 @@ class Applier:
         decoded = self._changes(tried)
         await self._read(decoded.changes)
         folded = fold(self._projection, decoded.changes, self._rows.get, self._waiting, accept=True)  # 2
-        failed = {place_of(meta): reason for meta, reason in decoded.poison + folded.rejected}
-        waits = {place_of(meta) for meta in decoded.behind + folded.behind} | failed.keys()
-        self._pending.released += [record.place for record in taken if record.place not in waits]
-        again = [record.failed_again(failed[record.place]) for record in tried if record.place in failed]
-        rulings = [Ruling(record.place, Decision.DROPPED, record.error or "") for record in dropped]
-        rulings += [Ruling(place_of(meta), Decision.ACCEPTED, why) for meta, why in folded.accepted]
+        decoded.in_order(self._waiting)
+        aside = await self._set_aside({}, decoded, folded, tried)
+        waits = {record.place for record in aside.parked}
+        aside.released += [record.place for record in taken if record.place not in waits]
+        aside.rulings += [Ruling(record.place, Decision.DROPPED, record.error or "") for record in dropped]
+        aside.accept(folded.accepted)
         self._touch(meta_of(of_key[0]))
-        self._merge(folded, again, rulings)
+        self._merge(folded, aside)
         await self.flush()  # 3
 
     def holds(self, record: Parked) -> bool:
@@ -217,7 +223,7 @@ class Applier:
         tp = TopicPartition(meta.topic, meta.partition)
         self._pending.advance(tp, self._expected[tp], self._expected[tp], 0)
 
-    def _merge(self, folded: Folded, parked: Sequence[Parked], rulings: Sequence[Ruling]) -> None:
+    def _merge(self, folded: Folded, aside: Aside) -> None:
         if not self._projection.replaces:
             self._rows.update(folded.rows)
         if self._pending.rows:
@@ -226,10 +232,12 @@ class Applier:
             self._pending.rows = folded.rows
         # Only here: not while a batch is between `_read` and this.
         trim(self._rows, ROWS_KEPT, self._pending.rows, self._in_flight.rows)
-        self._pending.released += folded.released
-        self._pending.parked += parked
-        self._pending.rulings += rulings
-        self.parked += len(parked) - len(folded.released)
+        released = folded.released + aside.released
+        self._pending.released += released
+        self._pending.parked += aside.parked
+        self._pending.rulings += aside.rulings
+        self._waits.update(record.place for record in aside.parked)
+        self._waits.difference_update(released)
 
     async def _read(self, changes: Sequence[Change]) -> None:
         if self._projection.replaces:
@@ -242,22 +250,14 @@ class Applier:
             found = await self._writer.load(unknown)
             rows.update({key: found.get(key) for key in unknown})
 
-    async def _set_aside(self, fresh: Records, decoded: Decoded, folded: Folded) -> tuple[list[Parked], list[Ruling]]:
-        by_place = {(*tp, record.offset): record for tp, batch in fresh.items() for record in batch}
+    async def _set_aside(
+        self, by_place: Mapping[Place, Record], decoded: Decoded, folded: Folded, tried: Sequence[Parked] = ()
+    ) -> Aside:
+        assert self._writer is not None
+        records = WaitingRecords(by_place, (tried, self._pending.parked, self._in_flight.parked), self._writer)
         waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
         waits += [(meta, State.EARLY) for meta in folded.early if self._waiting.is_early(meta)]
-        parked = [park(meta, by_place[place_of(meta)].value, state) for meta, state in waits]
-        rulings = []
-        for meta, reason in decoded.poison + folded.rejected:
-            if self._waiting.ruling(place_of(meta)) is Decision.DROPPED:
-                continue
-            record = by_place.get(place_of(meta))
-            if record is None:  # one that had waited; its dead letter is the parked record
-                continue
-            await self._on_poison(TopicPartition(meta.topic, meta.partition), record, reason)
-            parked.append(park(meta, record.value, State.DEAD, reason))
-            rulings.append(Ruling(place_of(meta), Decision.SET_ASIDE, reason))
-        return parked, rulings
+        return await set_aside(records, self._waiting, self._on_poison, waits, decoded.poison + folded.rejected)
 
     def _begin_write(self) -> None:
         if self._writing is None and self._due():

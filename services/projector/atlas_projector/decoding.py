@@ -10,7 +10,8 @@ from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
 
-from atlas_projector.fold import Change, HandlerFailed, key_getter
+from atlas_projector.change import Change, key_getter
+from atlas_projector.fold import HandlerFailed
 from atlas_projector.projection import Handler, Projection, Rejected, Value
 from atlas_projector.source import Record
 from atlas_projector.waiting import Waiting, place_of
@@ -24,6 +25,15 @@ class Decoded:
     poison: list[tuple[Meta, str]] = field(default_factory=list)
     behind: list[Meta] = field(default_factory=list)
     passed_over: int = 0
+
+    def in_order(self, waiting: Waiting) -> None:
+        """After the fold: what is no event and comes after one of its key that a handler refused waits behind that.
+
+        All of a batch is decoded before any of it is folded. What a record is set aside for must not depend on the
+        batch it came in: a rebuild, whose batches are others, would find records that live did not set aside.
+        """
+        self.behind += [meta for meta, _ in self.poison if waiting.blocks(meta)]
+        self.poison = [(meta, reason) for meta, reason in self.poison if not waiting.blocks(meta)]
 
 
 class Decoder:

@@ -6,7 +6,7 @@ from atlas_readmodel.cache import Cache
 from atlas_readmodel.store import Store
 from atlas_readmodel.table import OFFSET_COLUMN
 
-from atlas_projector.fold import Key
+from atlas_projector.change import Key
 from atlas_projector.projection import Projection, Row
 
 

@@ -3,28 +3,17 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import itemgetter
-from typing import Any, NamedTuple
 
 from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Place
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
 
-from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
+from atlas_projector.change import Change, Key
+from atlas_projector.projection import Projection, Rejected, Row
 from atlas_projector.waiting import Waiting, place_of
 
-Key = tuple[Any, ...]
 RowBefore = Callable[[Key], Row | None]
 NO_SEQUENCE = "it has no ce_sequence header, so its place in the entity's history is unknown"
-
-
-class Change(NamedTuple):
-    """An event on its way to its row."""
-
-    key: Key
-    handler: Handler
-    value: Value
-    meta: Meta
 
 
 class HandlerFailed(Exception):
@@ -57,19 +46,6 @@ class Folded:
     repeated: int = 0
     missing: int = 0
     reordered: int = 0
-
-
-def key_getter(projection: Projection) -> Callable[[Value, Meta], Key]:
-    """A function from an event to the key of its row, in the order of `Table.primary_key`."""
-    fields = itemgetter(*projection.key)
-    single = len(projection.key) == 1
-    if projection.table.per_partition:
-        if single:
-            return lambda value, meta: (fields(value), meta.partition)
-        return lambda value, meta: (*fields(value), meta.partition)
-    if single:
-        return lambda value, _meta: (fields(value),)
-    return lambda value, _meta: fields(value)
 
 
 def fold(
@@ -197,13 +173,13 @@ class _Folder:
             if sequence > known + 1:
                 break
             self._waiting.drop_early(early)
-            folded.released.append(place_of(early.meta))
             if sequence <= known:
                 folded.repeated += 1
             elif self._step(early, row, column, sequence):
                 folded.reordered += 1
             else:
-                break
+                break  # it waits on, as one that can't be handled
+            folded.released.append(place_of(early.meta))
 
     def _is_behind(self, meta: Meta) -> bool:
         if not self._waiting.blocks(meta):

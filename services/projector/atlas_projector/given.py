@@ -13,7 +13,8 @@ from typing import Any, Self
 from atlas_contracts.events import Meta
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
 
-from atlas_projector.fold import Change, Folded, Key, fold, key_getter
+from atlas_projector.change import Change, Key, key_getter
+from atlas_projector.fold import Folded, fold
 from atlas_projector.projection import Projection, Row, Value
 from atlas_projector.waiting import Waiting
 

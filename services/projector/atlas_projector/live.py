@@ -153,9 +153,11 @@ class Live:
             "events_per_second": round((events_now - events_then) / max(now - began, 1e-3), 1),
         }
 
-    async def _set_aside(self, _partition: TopicPartition, record: Record, reason: str) -> None:
-        assert isinstance(record, ConsumerRecord)
-        await self._dead_letters.send(record, group=group_of(self.projection.name), error=reason)
+    async def _set_aside(self, partition: TopicPartition, record: Record, reason: str) -> None:
+        letter = ConsumerRecord(
+            *partition, record.offset, record.timestamp, 0, record.key, record.value, None, 0, 0, record.headers
+        )
+        await self._dead_letters.send(letter, group=group_of(self.projection.name), error=reason)
 
     async def _tend(self) -> None:
         """Now and then: do what an operator asked about waiting records, and what waited too long."""

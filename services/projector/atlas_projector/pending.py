@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from atlas_readmodel.parking import Parked, Place, Ruling
 from atlas_readmodel.writer import Advance, Batch
 
-from atlas_projector.fold import Key
+from atlas_projector.change import Key
 from atlas_projector.projection import Row
 
 

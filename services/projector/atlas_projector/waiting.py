@@ -7,13 +7,11 @@ that never came are counted as missing.
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Decision, Place
 
-if TYPE_CHECKING:
-    from atlas_projector.fold import Change
+from atlas_projector.change import Change
 
 # Longer than a relay or a producer is away in a restart, shorter than anyone looks at a stale row without wondering.
 EARLY_WAIT_S = 30.0
@@ -78,16 +76,16 @@ class Waiting:
         """Whether this event, whose entity is not that far yet, should wait."""
         return meta.key is not None and self.ruling(place_of(meta)) is not Decision.ACCEPTED
 
-    def add_early(self, change: "Change", since: float | None = None) -> None:
+    def add_early(self, change: Change, since: float | None = None) -> None:
         """This event waits for the ones before it; `since` is a monotonic time."""
         self.early.setdefault(_entity(change.meta), []).append(change)
         self._since[place_of(change.meta)] = time.monotonic() if since is None else since
 
-    def early_of(self, meta: Meta) -> "list[Change]":
+    def early_of(self, meta: Meta) -> list[Change]:
         """The early events of this record's key, in the order of their versions."""
         return sorted(self.early.get(_entity(meta), ()), key=lambda change: change.meta.sequence or 0)
 
-    def drop_early(self, change: "Change") -> None:
+    def drop_early(self, change: Change) -> None:
         """This one waits no longer."""
         entity = _entity(change.meta)
         rest = [other for other in self.early[entity] if other is not change]
@@ -108,7 +106,7 @@ class Waiting:
                 if place_of(change.meta) == place:
                     self.drop_early(change)
 
-    def overdue(self) -> "list[Change]":
+    def overdue(self) -> list[Change]:
         """The early events of every key that has waited long enough, or of the oldest where there are too many."""
         if not self._since:
             return []

@@ -1,6 +1,7 @@
 """Compaction on a real store: memory does not grow with what is made, and writers and compactors meet there."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -9,10 +10,12 @@ import orjson
 import pytest
 from atlas_archive.batches import pack
 from atlas_archive.chains import chain_of
-from atlas_archive.manifests import PartitionPath
+from atlas_archive.compaction import compact
+from atlas_archive.history import histories, read_history
+from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
 from atlas_archive.segments import Options, Segment, store_segment
-from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_archive.store import MissingObject, S3Address, S3Store, open_store
 from atlas_archive.verify import verify
 from atlas_local.testing import Servers
 
@@ -93,3 +96,35 @@ async def test_memory_is_bounded_whatever_is_made(store: S3Store, address: S3Add
     assert done["growth"] < GROWTH_MAX_BYTES, f"{done['growth']:,} bytes"
     (report,) = await verify(store)
     assert (report.problems, report.records) == ([], 12 * SEGMENTS)
+
+
+async def test_two_writers_and_two_compactors_at_once(store: S3Store) -> None:
+    """The same topic archived by both, compacted by both all the while: every record is there once."""
+    topic = [Record(offset, 1000 + offset, None, (), b"%d" % offset * 40) for offset in range(0, 600, 2)]
+    archived = asyncio.Event()
+
+    async def write(size: int) -> None:
+        while True:
+            last = await last_manifest(store, PATH)
+            start = last.next_offset if last else 0
+            records = [record for record in topic if record.offset >= start][:size]
+            if not records:
+                return
+            await store_one(store, start, records)
+
+    async def compact_all_the_while(target: int) -> int:
+        into = 0
+        while not archived.is_set():
+            with contextlib.suppress(MissingObject):  # the other one has compacted what this one was to read
+                into += (await compact(store, PATH, target_bytes=target, writer="c", grace_s=0)).into
+        return into
+
+    compacting = [asyncio.create_task(compact_all_the_while(target)) for target in (4000, 9000)]
+    await asyncio.gather(write(7), write(13))
+    archived.set()
+    assert sum(await asyncio.gather(*compacting)) > 1
+    await compact(store, PATH, target_bytes=4000, writer="c", grace_s=0)
+    history = (await histories(store, "t", "id-1"))[0]
+    assert [record async for block in read_history(store, history) for record in block] == topic
+    (report,) = await verify(store)
+    assert [text for text in report.problems if "extra" not in text] == []

@@ -27,8 +27,16 @@ MODELS: Mapping[str, ReadModel | DocumentModel] = {
 
 
 @pytest.fixture
-async def stores(servers: Servers, database: str, unique: str) -> AsyncIterator[Stores]:
-    async with open_stores(database, servers.redis_url, unique, max_size=8) as opened:
+def dsn(request: pytest.FixtureRequest) -> str:
+    """A database of this test; a place that is never connected to where all is in Redis."""
+    callspec = getattr(request.node, "callspec", None)
+    in_redis = callspec is not None and callspec.params.get("model") == "documents"
+    return "postgresql://nowhere" if in_redis else str(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+async def stores(servers: Servers, dsn: str, unique: str) -> AsyncIterator[Stores]:
+    async with open_stores(dsn, servers.redis_url, unique, max_size=8) as opened:
         yield opened
         if names := [name async for name in opened.redis.scan_iter(f"{unique}:*")]:
             await opened.redis.delete(*names)

@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import fastavro
@@ -15,8 +16,10 @@ from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
 from atlas_archive.segments import Options, Segment, Stored, store_segment
-from atlas_archive.store import MemoryStore
+from atlas_archive.store import Listed, MemoryStore, MissingObject
 from atlas_archive.verify import verify
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 PATH = PartitionPath("t", "id-1", 0)
 SCHEMAS = {1: '"int"', 2: '"string"'}
@@ -191,6 +194,115 @@ async def test_two_at_once(targets: tuple[int, int]) -> None:
     await run(store)
     assert await read(store) == TOPIC
     assert await problems(store) == []
+
+
+class Turns(MemoryStore):
+    """Every operation waits for its turn, before it and after it: what was done may never be heard of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[asyncio.Future[None]] = []
+        self.free = False
+
+    async def turn(self) -> None:
+        if not self.free:
+            self.waiting.append(asyncio.get_running_loop().create_future())
+            await self.waiting[-1]
+
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        await self.turn()
+        await super().put(key, chunks)
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        await self.turn()
+        done = await super().put_if_absent(key, data)
+        await self.turn()
+        return done
+
+    async def get(self, key: str) -> bytes:
+        await self.turn()
+        return await super().get(key)
+
+    async def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> AsyncIterator[Listed]:
+        await self.turn()
+        async for item in super().list(prefix, start_after=start_after, limit=limit):
+            yield item
+
+    async def delete(self, key: str) -> None:
+        await self.turn()
+        await super().delete(key)
+
+    async def take(self, choice: int) -> None:
+        """Let one of those that wait do its operation, once everybody is at one."""
+        for _ in range(12):
+            await asyncio.sleep(0)
+        self.waiting = [turn for turn in self.waiting if not turn.done()]
+        if self.waiting:
+            self.waiting.pop(choice % len(self.waiting)).set_result(None)
+
+    def release(self) -> None:
+        """From now on nobody waits."""
+        self.free = True
+        for turn in self.waiting:
+            if not turn.done():
+                turn.set_result(None)
+
+
+async def write(store: MemoryStore, sizes: Sequence[int]) -> None:
+    """Archive as the archiver does: from the archive's end, then from its own, until it loses."""
+    start: int | None = None
+    for size in sizes:
+        if start is None:
+            last = await last_manifest(store, PATH)
+            start = last.next_offset if last else 0
+        if not any(record.offset >= start for record in TOPIC):
+            return
+        stored = await store_one(store, start, size)
+        start = stored.manifest.next_offset if stored.won else None
+
+
+async def compact_again(store: MemoryStore, target: int, times: int) -> None:
+    """Compact now and again, with nothing kept for slow readers."""
+    for _ in range(times):
+        with suppress(MissingObject):  # another one compacts as well, and has removed what this one was to read
+            await run(store, grace_s=0.0, target=target)
+
+
+sizes = st.lists(st.integers(1, 15), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    writers=st.tuples(sizes, sizes),
+    compactors=st.lists(st.tuples(st.sampled_from([1500, 4000, 9000]), st.integers(1, 3)), min_size=1, max_size=2),
+    turns=st.lists(st.integers(0, 5), max_size=300),
+    crashes=st.dictionaries(st.integers(0, 200), st.integers(0, 3), max_size=3),
+)
+def test_any_interleaving_of_two_writers_and_compactors_gives_every_record_once(
+    writers: tuple[list[int], list[int]],
+    compactors: list[tuple[int, int]],
+    turns: list[int],
+    crashes: dict[int, int],
+) -> None:
+    async def interleaved() -> None:
+        store = Turns()
+        tasks = [asyncio.create_task(write(store, each)) for each in writers]
+        tasks += [asyncio.create_task(compact_again(store, *each)) for each in compactors]
+        for number, choice in enumerate(turns):
+            await store.take(choice)
+            if number in crashes:
+                tasks[crashes[number] % len(tasks)].cancel()
+        store.release()
+        for done in await asyncio.gather(*tasks, return_exceptions=True):
+            assert done is None or isinstance(done, asyncio.CancelledError), done
+        plain = MemoryStore(store.objects)
+        await write(plain, [10] * 30)  # whatever happened, it can go on
+        for _ in range(2):
+            assert await read(plain) == TOPIC
+            assert [text for text in await problems(plain) if "extra" not in text] == []
+            await run(plain, target=3000)
+
+    asyncio.run(interleaved())
 
 
 async def test_runs_wait_until_they_are_large_enough() -> None:

@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
+from atlas_contracts.events import Meta
 from atlas_contracts.registry import Registry
-from atlas_projector import applier
+from atlas_projector import applier, waiting
 from atlas_projector.applier import Applier
+from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
 from atlas_projector.projections.users import USERS
 from atlas_projector.source import Record
+from atlas_projector.windows import WINDOW_START, windows
+from atlas_readmodel.parking import Decision, Parked, Place, State
+from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Batch, Fenced, Waits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -152,3 +158,232 @@ async def test_poison_is_reported_before_the_position_passes_it() -> None:
     await under_test.apply({PLACE: [good, bad]})
     await under_test.flush()
     assert (seen, writer.next_offset, len(writer.rows)) == ([1], 2, 1)
+
+
+class ParkingWriter(MemoryWriter):
+    """The rest of the writer's promises: what waits and what was decided moves with the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parked: dict[Place, Parked] = {}
+        self.rulings: dict[Place, Decision] = {}
+
+    async def waiting(self, _partitions: Any) -> Waits:
+        return Waits([self.parked[place] for place in sorted(self.parked)], dict(self.rulings), {})
+
+    async def write(self, batch: Batch) -> None:
+        await super().write(batch)
+        for place in batch.released:
+            self.parked.pop(place, None)
+            if self.rulings.get(place) is Decision.SET_ASIDE:
+                del self.rulings[place]
+        self.parked |= {record.place: record for record in batch.parked}
+        self.rulings |= {ruling.place: ruling.decision for ruling in batch.rulings}
+
+    def came_to(self) -> Any:
+        """Rows and what waits, in a form to be compared."""
+        rows = {key: row for key, row in self.rows.items() if row is not None}
+        return rows, {place: (record.state, record.attempts) for place, record in self.parked.items()}, self.rulings
+
+
+@dataclass
+class Run:
+    """A projection, its topic, and what is durable of it; whoever works on that may end at any time."""
+
+    projection: Projection
+    topic: list[Any]
+    writer: ParkingWriter = field(default_factory=ParkingWriter)
+    applier: Applier | None = None
+
+    async def restart(self) -> None:
+        """Another process goes on from what is durable; what this one had in flight is lost, or was written."""
+
+        async def set_aside(_place: TopicPartition, _record: Record, _reason: str) -> None:
+            return
+
+        if self.applier is not None:
+            await self.applier._abandon()
+        self.applier = Applier(self.projection, CODEC, set_aside)
+        await self.applier.begin(self.writer, {PLACE: self.writer.next_offset})  # type: ignore[arg-type]
+
+    async def deliver(self, count: int) -> None:
+        """The next records, those that were delivered and are not durable among them."""
+        assert self.applier is not None
+        at = self.applier._expected[PLACE]
+        await self.applier.apply({PLACE: self.topic[max(0, at - 1) : at + count]})
+
+    async def retry_all(self) -> None:
+        """What an operator asks for who has mended what was wrong."""
+        assert self.applier is not None
+        await self.applier.flush()
+        keys = {record.key for record in self.writer.parked.values()}
+        for key in sorted(keys, key=repr):
+            waits = sorted((r for r in self.writer.parked.values() if r.key == key), key=lambda r: r.place)
+            await self.applier.settle([replace(record, request="retry") for record in waits])
+
+    async def finish(self) -> None:
+        assert self.applier is not None
+        await self.applier.apply({PLACE: self.topic})
+        await self.applier.flush()
+
+
+def picky(mended: list[bool]) -> Projection:
+    """USERS, which does not take an address that ends in `bad` until it is mended."""
+
+    def checked(handler: Handler) -> Handler:
+        def handle(row: Row | None, event: Value, meta: Meta) -> Row | None:
+            if event["email"].endswith("bad") and not mended[0]:
+                raise Rejected("a bad address")
+            return handler(row, event, meta)
+
+        return handle
+
+    return replace(USERS, handlers={name: checked(handler) for name, handler in USERS.handlers.items()})
+
+
+def troubled(steps: list[tuple[str, str]]) -> list[Any]:
+    """A topic on which versions are refused, repeated, missing, late, or no events at all."""
+    records: list[Any] = []
+    versions: dict[str, int] = {}
+    held: dict[str, list[int]] = {}
+    for what, user in steps:
+        offset, version = len(records), versions.get(user, 0)
+        if what == "garbage":
+            records.append(replace(record(offset, user, 1, "x"), value=b"garbage"))
+            continue
+        if what == "late" and held.get(user):
+            records.append(record(offset, user, held[user].pop(), f"{offset}@late"))
+            continue
+        if what == "again" and version:
+            records.append(record(offset, user, version, f"{offset}@again"))
+            continue
+        if what == "skip":
+            held.setdefault(user, []).append(version + 1)
+            version += 1
+        versions[user] = version + 1
+        records.append(record(offset, user, version + 1, f"{offset}@{'bad' if what == 'bad' else 'x'}"))
+    return records
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["next", "next", "again", "skip", "late", "late", "bad", "garbage"]), st.sampled_from("ab")
+    ),
+    min_size=5,
+    max_size=25,
+)
+ACTIONS = st.lists(st.sampled_from([1, 2, 3, 7, "restart", "flush", "move"]), min_size=3, max_size=25)
+
+
+async def worked(under_test: Run, actions: list[Any]) -> Run:
+    await under_test.restart()
+    for action in actions:
+        if action in ("flush", "move"):
+            assert under_test.applier is not None
+            await under_test.applier.flush()
+        if action in ("restart", "move"):
+            await under_test.restart()
+        if isinstance(action, int):
+            await under_test.deliver(action)
+    await under_test.finish()
+    return under_test
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS, actions=ACTIONS)
+def test_what_waits_is_the_same_however_it_was_delivered_and_whoever_ended(
+    steps: list[tuple[str, str]], actions: list[Any]
+) -> None:
+    """Rows, records that wait and decisions; once more after what was wrong is mended and all is tried again."""
+    topic, mended = troubled(steps), [False]
+
+    async def both() -> None:
+        whole = await worked(Run(picky(mended), topic), [])
+        parts = await worked(Run(picky(mended), topic), actions)
+        assert parts.writer.came_to() == whole.writer.came_to()
+        mended[0] = True
+        for each in (whole, parts):
+            await each.retry_all()
+        assert parts.writer.came_to() == whole.writer.came_to()
+
+    asyncio.run(both())
+
+
+def counted(row: Row | None, event: Value, _meta: Meta) -> Row | None:
+    if event["email"] == "3@x" and event[WINDOW_START]:
+        raise Rejected("refused in one window only, so in all of them")
+    return {"country": "", WINDOW_START: event[WINDOW_START], "users": (row["users"] if row else 0) + 1}
+
+
+def by_window(value: Value, meta: Meta) -> list[Value]:
+    each = windows("registered_at", 4, every_ms=2)(value, meta)
+    return [part | {"country": "", WINDOW_START: max(0, part[WINDOW_START])} for part in each]
+
+
+BY_WINDOW = Projection(
+    name="by_window",
+    version=1,
+    topics=("users.events",),
+    table=Table({"country": "text NOT NULL", WINDOW_START: "bigint NOT NULL", "users": "bigint NOT NULL"},
+                ("country", WINDOW_START)),
+    each=by_window,
+    handlers={"users.UserRegistered": counted},
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(users=st.lists(st.sampled_from("abcd"), max_size=20), broken=st.sets(st.integers(0, 19)), actions=ACTIONS)
+def test_windows_count_each_event_once_however_it_was_delivered(
+    users: list[str], broken: set[int], actions: list[Any]
+) -> None:
+    """An event of several windows is in all of them or in none; later ones of a key wait behind one that failed."""
+    topic = [record(offset, user, 1, f"{offset}@x") for offset, user in enumerate(users)]
+    topic = [replace(each, value=b"garbage") if each.offset in broken else each for each in topic]
+    blocked: set[str] = set()
+    expected: dict[Any, int] = {}
+    for offset, user in enumerate(users):
+        if offset in broken or offset == 3:
+            blocked.add(user)
+        if user not in blocked:
+            for window in by_window({"registered_at": offset}, None):  # type: ignore[arg-type]
+                key = ("", window[WINDOW_START])
+                expected[key] = expected.get(key, 0) + 1
+    done = asyncio.run(worked(Run(BY_WINDOW, topic), actions))
+    assert {key: row["users"] for key, row in done.writer.rows.items()} == expected
+
+
+async def test_an_early_event_that_is_refused_in_its_turn_waits_as_a_dead_letter() -> None:
+    """Whether it came with the version it waited for, before, or had waited too long."""
+    topic = troubled([("skip", "a"), ("bad", "a"), ("late", "a")])
+    for actions in ([], [2], [2, "flush"], [2, "restart"]):
+        done = await worked(Run(picky([False]), topic), actions)
+        assert [(r.place[2], r.state, r.error) for r in done.writer.parked.values()] == [
+            (1, State.DEAD, "a bad address")
+        ]
+        assert done.writer.rulings == {(*PLACE, 1): Decision.SET_ASIDE}
+        assert done.writer.rows[("a",)]["version"] == 2
+
+
+async def test_one_that_waited_too_long_and_is_refused_keeps_those_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = troubled([("next", "a"), ("skip", "a"), ("next", "a")])
+    topic[1] = record(1, "a", 3, "bad")
+    done = await worked(Run(picky([False]), topic), [])
+    assert {r.place[2]: r.state for r in done.writer.parked.values()} == {1: State.EARLY, 2: State.EARLY}
+    monkeypatch.setattr(waiting, "EARLY_WAIT_S", 0.0)
+    assert done.applier is not None
+    await done.applier.take_overdue()
+    await done.applier.flush()
+    assert {r.place[2]: r.state for r in done.writer.parked.values()} == {1: State.DEAD, 2: State.BEHIND}
+    assert (done.writer.rulings, done.applier.parked) == ({(*PLACE, 1): Decision.SET_ASIDE}, 2)
+
+
+async def test_one_behind_that_is_refused_in_its_turn_is_ruled_on() -> None:
+    """A rebuild meets it as well, and has to know that the live projection set it aside."""
+    mended = [False]
+    topic = [record(0, "a", 1, "bad"), record(1, "a", 2, "x"), replace(record(2, "a", 3, "x"), value=b"garbage")]
+    done = await worked(Run(picky(mended), topic), [])
+    assert list(done.writer.rulings) == [(*PLACE, 0)]
+    mended[0] = True
+    await done.retry_all()
+    assert {r.place[2]: r.state for r in done.writer.parked.values()} == {2: State.DEAD}
+    assert done.writer.rulings == {(*PLACE, 2): Decision.SET_ASIDE}

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from atlas_contracts.events import Meta
-from atlas_projector.fold import Change, Folded, HandlerFailed, Key, fold, key_getter
+from atlas_projector.change import Change, Key, key_getter
+from atlas_projector.fold import Folded, HandlerFailed, fold
 from atlas_projector.given import Given, event, given
 from atlas_projector.projection import Projection, Rejected, Row, Value
 from atlas_projector.projections.routes import ROUTES

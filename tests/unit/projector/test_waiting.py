@@ -3,7 +3,7 @@
 import pytest
 from atlas_contracts.events import Meta
 from atlas_projector import waiting
-from atlas_projector.fold import Change
+from atlas_projector.change import Change
 from atlas_projector.waiting import Waiting
 from atlas_readmodel.parking import Decision
 

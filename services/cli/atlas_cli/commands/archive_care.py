@@ -35,7 +35,9 @@ def add_to(group: typer.Typer) -> None:
 
 def compact(
     topic: Topic,
-    target_mb: Annotated[float, typer.Option(min=0.001, help="The least size of what is made, MB.")] = 256.0,
+    target_mb: Annotated[
+        float, typer.Option(min=0.001, help="The least size of what is made, MB; readers hold twice as much.")
+    ] = 32.0,
     grace: Grace = 60.0,
     as_json: JsonFlag = False,
 ) -> None:
