@@ -3,7 +3,8 @@
 Rows are claimed by state (they are there and visible), never by a cursor: ids are handed out at insert but rows appear
 at commit, so a reader that keeps `id > last` skips the ones that commit late. Every claim begins at the first visible
 row of its group: beginning above the last one sent, even for a moment, would send a later row of a key before an
-earlier one that had not been visible yet.
+earlier one that had not been visible yet. A claim may only leave out ids below which nothing can appear any more
+(see horizon.py).
 """
 
 from bisect import bisect_right
@@ -23,8 +24,9 @@ Row = tuple[int, int, int, str, bytes, bytes | None, bytes]
 # UNION, which needs none: each group's rows come in the order of the index.
 _CLAIM = """
 WITH lease AS MATERIALIZED (
-    SELECT want.shard_group, want.rows FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[])
-        AS want (shard_group, epoch, revision, rows)
+    SELECT want.shard_group, want.rows, want.floor
+    FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[], $6::bigint[])
+        AS want (shard_group, epoch, revision, rows, floor)
     JOIN outbox.leases ON leases.shard_group = want.shard_group
         AND leases.epoch = want.epoch AND leases.revision = want.revision
 )
@@ -34,11 +36,11 @@ FROM lease
 UNION ALL
 SELECT lease.shard_group, row.* FROM lease CROSS JOIN LATERAL (
     SELECT id, key_hash, topic, key, value, headers FROM outbox.records
-    WHERE (shard >> 3) = lease.shard_group ORDER BY id
+    WHERE (shard >> 3) = lease.shard_group AND id >= lease.floor ORDER BY id
     LIMIT CASE WHEN $5 >= (
         SELECT sum(octet_length(key) + coalesce(octet_length(value), 0) + octet_length(headers)) FROM (
             SELECT key, value, headers FROM outbox.records
-            WHERE (shard >> 3) = lease.shard_group ORDER BY id LIMIT lease.rows
+            WHERE (shard >> 3) = lease.shard_group AND id >= lease.floor ORDER BY id LIMIT lease.rows
         ) AS visible
     ) THEN lease.rows ELSE (
         SELECT greatest(1, count(*)) FROM (
@@ -46,7 +48,7 @@ SELECT lease.shard_group, row.* FROM lease CROSS JOIN LATERAL (
                 OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS upto
             FROM (
                 SELECT id, key, value, headers FROM outbox.records
-                WHERE (shard >> 3) = lease.shard_group ORDER BY id LIMIT lease.rows
+                WHERE (shard >> 3) = lease.shard_group AND id >= lease.floor ORDER BY id LIMIT lease.rows
             ) AS visible
         ) AS sized WHERE upto <= $5
     ) END
@@ -112,12 +114,13 @@ SELECT shard_group, token, transactional_id FROM outbox.batches WHERE shard_grou
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A group to claim from: as its owner believes it to be, at most `rows`."""
+    """A group to claim from: as its owner believes it to be, at most `rows`, from the id `floor` on."""
 
     group: int
     epoch: int
     revision: int
     rows: int
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ async def claim(connection: Connection, wants: Sequence[Want], *, max_bytes: int
         [want.revision for want in wants],
         [want.rows for want in wants],
         max_bytes,
+        [want.floor for want in wants],
     )
     # The leases come first, then the rows.
     matched = len({row[0] for row in found[: len(wants)] if row[1] is None})

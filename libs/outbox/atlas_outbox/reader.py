@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from atlas_outbox import batches, leases, parking
+from atlas_outbox import batches, horizon, leases, parking
 from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.horizon import Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
 from atlas_outbox.session import Connection
@@ -15,6 +16,10 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def look(self) -> Look:
+        """See horizon.look."""
+        return await horizon.look(self._connection)
 
     async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim:
         """See batches.claim."""

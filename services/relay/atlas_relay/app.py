@@ -29,7 +29,7 @@ _FINISH_S = 2.5
 _UNWIND_S = 0.5
 
 # A batch is thousands of tuples that reference counts free; by default the collector would go through all of them, and
-# all of the process, several times a batch, and find nothing: a fifth of the relay's time.
+# all of the process, several times a batch, and find nothing: a sixth of the relay's time.
 _COLLECT_AFTER = 200_000
 
 log = structlog.get_logger(__name__)

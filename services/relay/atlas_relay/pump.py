@@ -1,21 +1,27 @@
 """The batch protocol: claim, send, finish; and what a new owner does about a batch it finds half done."""
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.batches import Claim, Pending, Row, Want, slices_of
+from atlas_outbox.horizon import Horizon, Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
 
 from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park, was_sent
 
+# How often a busy pump asks which ids are settled: between two looks a claim walks over what was sent since.
+_LOOK_EVERY_S = 0.25
+
 
 class Store(Protocol):
     """The outbox as a pump sees it; atlas_outbox.reader.Reader says what each promises."""
 
+    async def look(self) -> Look: ...
     async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim: ...
     async def pledge(
         self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
@@ -48,6 +54,7 @@ class _Group:
     epoch: int
     revision: int
     parked: dict[Key, int]
+    floor: int = 0
 
 
 @dataclass(slots=True)
@@ -59,6 +66,9 @@ class Pump:
     caution: Caution
     max_bytes: int
     groups: dict[int, _Group] = field(default_factory=dict)
+    look_every_s: float = _LOOK_EVERY_S
+    _horizon: Horizon = field(default_factory=Horizon)
+    _look_at: float = 0.0
 
     async def adopt(self, epochs: Mapping[int, int]) -> None:
         """Begin to relay these groups, held with these epochs.
@@ -114,14 +124,26 @@ class Pump:
             await self._send(rows, token)  # 3
             await self._finish(rows, token)  # 4
             self.caution.arrived()
+            await self._look()
         return True
 
     async def _claim(self) -> Claim:
         rows_each = max(1, self.caution.rows // max(1, len(self.groups)))
-        wants = [Want(group, state.epoch, state.revision, rows_each) for group, state in self.groups.items()]
+        wants = [Want(g, state.epoch, state.revision, rows_each, state.floor) for g, state in self.groups.items()]
         claim = await self.store.claim(wants, max_bytes=max(1, self.max_bytes // max(1, len(wants))))
+        self._raise_floors(claim)
         await self._reconcile(set(self.groups) - set(claim.groups))
         return claim
+
+    async def _look(self) -> None:
+        if time.monotonic() >= self._look_at:
+            self._horizon.saw(await self.store.look())
+            self._look_at = time.monotonic() + self.look_every_s
+
+    def _raise_floors(self, claim: Claim) -> None:
+        firsts = {group: claim.rows[first - 1][1] for group, (first, _last) in slices_of(claim.rows).items()}
+        for group in claim.groups:
+            self.groups[group].floor = max(self.groups[group].floor, self._horizon.floor(firsts.get(group)))
 
     def _aside(self, rows: Sequence[Row]) -> dict[int, dict[int, str | None]]:
         parked = {group: state.parked for group, state in self.groups.items() if state.parked}

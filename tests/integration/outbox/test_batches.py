@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 from atlas_outbox import leases
 from atlas_outbox.batches import Want
+from atlas_outbox.horizon import Horizon
 from atlas_outbox.reader import Reader
 from atlas_outbox.session import open_session
 from atlas_outbox.writer import OutboxRecord, append_many
@@ -76,3 +77,30 @@ async def test_parking_reads_its_rows_twice_and_no_others(session):
         assert await Reader(session).park((3, epochs[3], 0), dict.fromkeys(ids, "no"))
         assert await session.fetchval(INDEX_READS) - before <= 2 * len(ids)
         assert await session.fetchval("SELECT count(*) FROM outbox.parked WHERE error = 'no'") == len(ids)
+
+
+async def test_a_look_names_the_writers_whose_ids_are_not_settled(session, database):
+    writer = await asyncpg.connect(database)
+    transaction = writer.transaction()
+    await transaction.start()
+    (late,) = await append_many(writer, [OutboxRecord("t", b"late", b"v")])
+    horizon, reader = Horizon(), Reader(session)
+    horizon.saw(first := await reader.look())
+    assert first.last_id == late.row_id
+    horizon.saw(await reader.look())
+    assert horizon.settled == 0
+    await transaction.commit()
+    await writer.close()
+    horizon.saw(await reader.look())
+    assert horizon.settled == late.row_id
+
+
+async def test_a_claim_begins_at_its_floor(session):
+    epochs, rows = await _claimed(session)
+    floors = {group: max(row[1] for row in rows if row[0] == group) + 1 for group in epochs}
+    async with session.transaction():
+        await session.execute("DELETE FROM outbox.records WHERE id = ANY ($1::bigint[])", [row[1] for row in rows])
+        before = await session.fetchval(INDEX_READS)
+        wants = [Want(group, epoch, 0, 10, floors[group]) for group, epoch in epochs.items()]
+        assert len((await Reader(session).claim(wants, max_bytes=1 << 30)).rows) == 80
+        assert await session.fetchval(INDEX_READS) - before <= 2 * 80

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.horizon import Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
 from atlas_relay.protocol import Caution, Refused
@@ -41,6 +42,8 @@ class Postgres:
     """The outbox's tables; every method is one transaction."""
 
     rows: dict[int, Row] = field(default_factory=dict)
+    last_id: int = 0
+    open: dict[bytes, list[Row]] = field(default_factory=dict)  # transactions under way, by the key they have locked
     parked: dict[int, Row] = field(default_factory=dict)
     batches: dict[int, tuple[UUID, str, list[int]]] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
@@ -109,13 +112,18 @@ class ModelStore:
     def __init__(self, postgres: Postgres, faults: Faults) -> None:
         self.postgres, self.faults = postgres, faults
 
+    async def look(self) -> Look:
+        writers = frozenset(str(rows[0][1]) for rows in self.postgres.open.values())
+        return await self.faults.step(lambda: Look(self.postgres.last_id, writers))
+
     async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim:
         def effect() -> Claim:
             rows, groups = [], set()
             for want in wants:
                 if self._is((want.group, want.epoch, want.revision)):
                     groups.add(want.group)
-                    rows += sorted(r for r in self.postgres.rows.values() if r[0] == want.group)[: want.rows]
+                    visible = sorted(r for r in self.postgres.rows.values() if r[0] == want.group)
+                    rows += [row for row in visible if row[1] >= want.floor][: want.rows]
             return Claim(rows, groups)
 
         return await self.faults.step(effect)
@@ -238,8 +246,6 @@ class OutboxMachine(RuleBasedStateMachine):
         }
         self.pumps: dict[str, Pump | None] = dict.fromkeys(OWNERS)
         self.cautions = {owner: Caution(4) for owner in OWNERS}
-        self.next_id = 0
-        self.open: dict[bytes, list[Row]] = {}
         self.committed: list[Row] = []
         self.take_over("a", set(GROUPS), None)
 
@@ -248,14 +254,15 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), values=st.lists(st.just(b"good"), min_size=1, max_size=2))
     def begin(self, key: bytes, values: list[bytes]) -> None:
         for value in values:
-            self.next_id += 1
-            self.open.setdefault(key, []).append((KEYS.index(key) % 2, self.next_id, 0, "t", key, value, b"\x00"))
+            row_id = self.postgres.last_id = self.postgres.last_id + 1
+            row = (KEYS.index(key) % 2, row_id, 0, "t", key, value, b"\x00")
+            self.postgres.open.setdefault(key, []).append(row)
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: self.postgres.open)
     @rule(commits=st.booleans())
     def end(self, commits: bool) -> None:
         """The transaction that began last ends first, so ids become visible out of order."""
-        _key, rows = self.open.popitem()
+        _key, rows = self.postgres.open.popitem()
         if commits:
             self.postgres.rows |= {row[1]: row for row in rows}
             self.committed += rows
@@ -271,7 +278,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def relay(self, owner: str, writes: dict[bytes, list[bytes]], fault: tuple[int, str] | None, times: int) -> None:
         """Some short transactions, then some cycles; an owner that has crashed comes back first."""
         for key, values in writes.items():
-            if key not in self.open:
+            if key not in self.postgres.open:
                 self.begin(key, values)
                 self.end(True)
         if self.pumps[owner] is None:
@@ -290,7 +297,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if pump is None:
             faults, caution = self.faults[owner], self.cautions[owner]
             channel = ModelChannel(self.kafka, faults, f"txn-{owner}", caution)
-            pump = Pump(ModelStore(self.postgres, faults), channel, caution, 1 << 20)
+            pump = Pump(ModelStore(self.postgres, faults), channel, caution, 1 << 20, look_every_s=0)
         await pump.adopt(epochs)
         self.pumps[owner] = pump
 
@@ -357,7 +364,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if not hasattr(self, "kafka"):
             return
         self.kafka.takes_all = True
-        while self.open:
+        while self.postgres.open:
             self.end(True)
         pump = self._sole_owner()
         self.postgres.retry()
@@ -386,6 +393,19 @@ def test_every_step_with_every_fault(step: int, kind: str) -> None:
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good", b"good"]}, (step, kind), 1)
     machine.nothing_twice_and_in_order()
     machine.relay("b", {b"k0": [b"good"]}, None, 2)
+    machine.nothing_twice_and_in_order()
+    machine.teardown()
+
+
+def test_a_transaction_stays_open_while_claims_move_on() -> None:
+    """Its rows have lower ids than all that was sent meanwhile; no floor may leave them out, however often we look."""
+    machine = OutboxMachine()
+    machine.start()
+    machine.begin(b"k0", [b"good"])
+    for _ in range(4):
+        machine.relay("a", {b"k1": [b"good"], b"k2": [b"good"]}, None, 2)
+    machine.end(True)
+    machine.relay("a", {b"k0": [b"good"]}, None, 2)
     machine.nothing_twice_and_in_order()
     machine.teardown()
 
