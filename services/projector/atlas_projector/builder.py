@@ -18,9 +18,8 @@ from atlas_projector.source import Positions, Record, Source
 # History is folded as far as memory allows before it is written: the more events make one row, the less PostgreSQL has
 # to do. Some 30 MB a worker.
 WRITE_ROWS = 30_000
-# A write begins at least this often, so that a rebuild that is killed goes on close to where it was. One with fewer
-# keys than WRITE_ROWS writes each of them again each time, so it is not more often.
-WRITE_EVERY_S = 8.0
+# A write begins at least this often, so that a rebuild that is killed goes on close to where it was.
+WRITE_EVERY_S = 4.0
 
 
 class RebuildError(Exception):
