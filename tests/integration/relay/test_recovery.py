@@ -130,8 +130,6 @@ async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner)
     assert await heir.pump.cycle()
     with pytest.raises(Transient):
         await stale.sender.send(claimed.rows, token)
-    with pytest.raises(Transient):
-        await stale.sender.begin(claimed.rows, uuid4())
 
     more = [("k0", 1000), ("k1", 1001)]
     await outbox.commit(*more)
