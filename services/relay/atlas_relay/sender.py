@@ -6,8 +6,8 @@ After any error the sender is spent: its producer's state is unknown, and only a
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -118,11 +118,12 @@ class Sender:
         self._packed = (rows, self._parcels(rows, token))
         if self.transactional_id is None:
             return
-        if not self._began:  # the last batch may have been given up
-            await self._producer.begin_transaction()
-            self._began = True
-        for target in self._packed[1]:
-            self._producer._txn_manager.maybe_add_partition_to_txn(target)
+        with _faults_of_kafka():
+            if not self._began:  # the last batch may have been given up
+                await self._producer.begin_transaction()
+                self._began = True
+            for target in self._packed[1]:
+                self._producer._txn_manager.maybe_add_partition_to_txn(target)
 
     async def send(self, rows: Sequence[Row], token: UUID) -> None:
         """Send the rows, for which `begin` was called; with a transactional id in one transaction with a mark for each
@@ -130,21 +131,19 @@ class Sender:
 
         Raises Refused when the broker refuses records, Transient when it is unknown what became of them.
         """
+        packed, parcels = self._packed
+        self._packed = ((), {})
+        if packed is not rows:
+            parcels = self._parcels(rows, token)
         try:
-            async with asyncio.timeout(self._config.timeout_s):
-                packed, parcels = self._packed
-                self._packed = ((), {})
-                if packed is not rows:
-                    parcels = self._parcels(rows, token)
-                if self.transactional_id is None:
-                    await self._send_in_turn(parcels)
-                else:
-                    await self._send_transaction(parcels)
+            with _faults_of_kafka():
+                async with asyncio.timeout(self._config.timeout_s):
+                    if self.transactional_id is None:
+                        await self._send_in_turn(parcels)
+                    else:
+                        await self._send_transaction(parcels)
         except TimeoutError:
             raise Transient(f"Kafka did not take a batch within {self._config.timeout_s:g} s") from None
-        except (KafkaError, ProducerGone, AssertionError) as error:
-            # AssertionError: how aiokafka reports a transaction in the wrong state.
-            raise Transient(f"Kafka: {describe(error)}") from error
 
     async def _send_transaction(self, parcels: Parcels) -> None:
         """1. records and marks, each acknowledged; 2. commit. The transaction has begun."""
@@ -222,6 +221,16 @@ class _Outcome:
     target: TopicPartition
     batch: SplicedBatch
     error: BaseException | None
+
+
+@contextmanager
+def _faults_of_kafka() -> Iterator[None]:
+    """Raise what Kafka's client reports as Transient."""
+    try:
+        yield
+    except (KafkaError, ProducerGone, AssertionError) as error:
+        # AssertionError: how aiokafka reports a transaction in the wrong state.
+        raise Transient(f"Kafka: {describe(error)}") from error
 
 
 async def _failed(error: Exception) -> None:
