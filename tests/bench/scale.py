@@ -31,7 +31,7 @@ class Day:
     peak: float = 1.8
     segment_bytes: int = 16 * 2**20
     age_s: int = 300
-    held_bytes: int = 48 * 2**20
+    held_bytes: int = 32 * 2**20
 
 
 @dataclass(slots=True)

@@ -15,11 +15,12 @@ pytestmark = pytest.mark.chaos
 
 
 def faults(net: Network) -> list[Fault]:
-    """All but the slow broker, in which nothing fails."""
-    return [*[fault for fault in every_fault(net) if fault != net.kafka_is_slow], net.postgres_fails_over]
+    """All but the slow broker, in which nothing fails, and the full one, which takes a third of the time."""
+    left_out = (net.kafka_is_slow, net.kafka_is_full)
+    return [*[fault for fault in every_fault(net) if fault not in left_out], net.postgres_fails_over]
 
 
-async def test_stalls_a_full_broker_and_a_fail_over_lose_and_repeat_nothing(
+async def test_stalls_and_a_fail_over_lose_and_repeat_nothing(
     private_servers: ServerSet, tmp_path: Path
 ) -> None:
     summary = await run(private_servers, tmp_path, 1, faults, SECONDS, SETTINGS)
@@ -27,4 +28,3 @@ async def test_stalls_a_full_broker_and_a_fail_over_lose_and_repeat_nothing(
     said = summary["reasons"]
     assert "PostgreSQL has not answered" in said["postgres_stalls"]["postgres"], said
     assert "kafka" in said["kafka_stalls"], said
-    assert "kafka" in said["kafka_is_full"], said
