@@ -20,9 +20,7 @@ def faults(net: Network) -> list[Fault]:
     return [*[fault for fault in every_fault(net) if fault not in left_out], net.postgres_fails_over]
 
 
-async def test_stalls_and_a_fail_over_lose_and_repeat_nothing(
-    private_servers: ServerSet, tmp_path: Path
-) -> None:
+async def test_stalls_and_a_fail_over_lose_and_repeat_nothing(private_servers: ServerSet, tmp_path: Path) -> None:
     summary = await run(private_servers, tmp_path, 1, faults, SECONDS, SETTINGS)
     assert is_calm_and_clean(summary), summary
     said = summary["reasons"]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import aiohttp
@@ -92,11 +93,23 @@ def departed(codec: Codec, flight_id: str, number: int) -> bytes:
 
 
 @pytest.fixture
-async def mesh(
-    launch: Callable[..., str], servers: Servers, database: str, make_topic: MakeTopic, schemas: Path, codec: Codec
-) -> AsyncIterator[Mesh]:
-    namespace, topic = f"t{uuid.uuid4().hex[:8]}", await make_topic(partitions=2)
+async def gateway(
+    launch: Callable[..., str], processes: dict[str, "Popen[bytes]"], database: str
+) -> AsyncIterator[tuple[str, str]]:
+    """A gateway's address and its namespace in Redis. It is stopped before its database goes: that would be an error."""
+    namespace = f"t{uuid.uuid4().hex[:8]}"
     url = await asyncio.to_thread(launch, postgres_dsn=database, redis_namespace=namespace)
+    yield url, namespace
+    process = processes.pop(url)
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 12) == 0
+
+
+@pytest.fixture
+async def mesh(
+    gateway: tuple[str, str], servers: Servers, database: str, make_topic: MakeTopic, schemas: Path, codec: Codec
+) -> AsyncIterator[Mesh]:
+    (url, namespace), topic = gateway, await make_topic(partitions=2)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(database, servers.redis_url, namespace, max_size=12))
         cache = await stack.enter_async_context(open_cache(servers.redis_url, namespace=namespace))
