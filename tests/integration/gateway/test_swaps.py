@@ -96,7 +96,7 @@ def departed(codec: Codec, flight_id: str, number: int) -> bytes:
 async def gateway(
     launch: Callable[..., str], processes: dict[str, "Popen[bytes]"], database: str
 ) -> AsyncIterator[tuple[str, str]]:
-    """A gateway's address and its namespace in Redis. It is stopped before its database goes: that would be an error."""
+    """A gateway's address and its namespace in Redis; stopped before its database goes, which would be an error."""
     namespace = f"t{uuid.uuid4().hex[:8]}"
     url = await asyncio.to_thread(launch, postgres_dsn=database, redis_namespace=namespace)
     yield url, namespace
