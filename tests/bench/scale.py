@@ -91,7 +91,8 @@ def _segments(day: Day, owned: list[float], load: float, step_s: int, outcome: O
     stored = [rate * load * day.ratio for rate in owned]
     # An open segment holds on average half of what it has when it is closed.
     wanted = sum(min(day.segment_bytes, rate * day.age_s) for rate in stored) / 2
-    squeeze = min(1.0, day.held_bytes / wanted)
+    # Half of what may be held: from there on the largest goes up, so that the loop need not stand still.
+    squeeze = min(1.0, day.held_bytes / 2 / wanted)
     closed = 0.0
     for rate in stored:
         whole = min(day.segment_bytes, rate * day.age_s)
@@ -115,13 +116,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--terabytes", type=float, default=10.0, help="a day")
     parser.add_argument("--partitions", type=int, default=1_000)
+    parser.add_argument("--held-mib", type=int, default=32, help="what an archiver may hold in open segments")
     arguments = parser.parse_args()
     measured = json.loads((report.OUTPUT / "archive.json").read_text())
     figures: dict[str, object] = {}
     for size, costs in ((200, "archive_200"), (1024, "archive_1024")):
         for age_s in (10, 300):
             ratio = measured[f"stored_{size}"] / size
-            day = Day(arguments.partitions, arguments.terabytes, size, ratio=ratio, age_s=age_s)
+            held = arguments.held_mib * 2**20
+            day = Day(arguments.partitions, arguments.terabytes, size, ratio=ratio, age_s=age_s, held_bytes=held)
             found = simulate(day, needed(day, measured[costs]), measured[costs])
             name = f"{size}_bytes_{age_s}_s"
             total = sum(found.segments.values())
