@@ -130,12 +130,10 @@ async def _sends(relay: RelayProcess) -> bool:
 
 
 async def is_empty(dsn: str) -> bool:
-    """Whether no row is to be sent, and no batch to be finished, of those that are committed."""
+    """Whether no row is to be sent, or to be deleted, of those that are committed."""
     connection = await asyncpg.connect(dsn)
     try:
-        return not await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM outbox.records) OR EXISTS (SELECT FROM outbox.batches)"
-        )
+        return not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox.records)")
     finally:
         await connection.close()
 

@@ -1,4 +1,4 @@
-"""Claiming, finishing and forgetting batches: every write checks the lease's epoch in its own statement.
+"""Claiming rows, and deleting those that were sent.
 
 Rows are claimed by state (they are there and visible), never by a cursor: ids are handed out at insert but rows appear
 at commit, so a reader that keeps `id > last` skips the ones that commit late. Every claim begins at the first visible
@@ -11,12 +11,10 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
-from uuid import UUID
 
+from atlas_outbox.sent import Row, Sent
 from atlas_outbox.session import Connection
-
-# group, id, key hash, topic, key, value, headers: what a claim gives. Plain tuples, because there are thousands.
-Row = tuple[int, int, int, str, bytes, bytes | None, bytes]
+from atlas_outbox.shards import GROUPS
 
 # Unless epoch and revision are still what the caller believes, the lease is not in the answer and nothing is read.
 # First only the lengths are added up, which costs a tenth of reading the rows; what fits is counted one by one only
@@ -54,62 +52,29 @@ SELECT lease.shard_group, row.* FROM lease CROSS JOIN LATERAL (
     ) END
 ) AS row
 """
-# FOR SHARE makes a takeover (an UPDATE of the lease) wait for this statement, or this one see its result. The batch
-# must be on disk before its rows are sent.
-_PLEDGE = """
-WITH lease AS MATERIALIZED (
-    SELECT want.* FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[], $5::integer[])
-        AS want (shard_group, epoch, revision, first, last)
-    JOIN outbox.leases ON leases.shard_group = want.shard_group
-        AND leases.epoch = want.epoch AND leases.revision = want.revision
-    FOR SHARE OF leases
-)
-INSERT INTO outbox.batches (shard_group, token, transactional_id, ids)
-SELECT shard_group, $7, $8, ($6::bigint[])[first:last] FROM lease
-WHERE set_config('synchronous_commit', 'on', true) = 'on'
-RETURNING shard_group
-"""
 
-_HELD = """
-WITH lease AS MATERIALIZED (
-    SELECT held.shard_group FROM unnest($1::smallint[], $2::bigint[]) AS held (shard_group, epoch)
-    JOIN outbox.leases ON leases.shard_group = held.shard_group AND leases.epoch = held.epoch
-    FOR SHARE OF leases
-)
-"""
 # Until a commit is on disk the server can't mark what it deleted as dead for good, and every claim visits those rows
 # again: after many rows the flush pays, after few the next claim should not wait for it.
-_FLUSH_FROM_ROWS = 500
-_FLUSHED = "CASE WHEN {many} THEN set_config('synchronous_commit', 'on', true) = 'on' ELSE true END"
+FLUSH_FROM_ROWS = 500
 
+# Whoever owns the group by now: what was sent must not be there. Who still owns it is only told.
 # `= ANY` and not a join with the ids: a join's order is the planner's choice, and one made from statistics of the empty
 # table once read every row of the backlog for every id. An index scan with two arrays is the only plan left.
-_FINISH = f"""{_HELD}, sent AS (
-    DELETE FROM outbox.batches AS batch USING lease
-    WHERE batch.shard_group = lease.shard_group AND batch.token = $3
-    RETURNING batch.shard_group, batch.ids
-), gone AS (
-    DELETE FROM outbox.records WHERE (shard >> 3) = ANY (ARRAY(SELECT shard_group FROM sent))
-        AND id = ANY (ARRAY(SELECT unnest(ids) FROM sent))
+_DELETE = """
+WITH gone AS (
+    DELETE FROM outbox.records WHERE (shard >> 3) = ANY ($1::smallint[]) AND id = ANY ($3::bigint[])
 )
-SELECT shard_group FROM lease
-WHERE {_FLUSHED.format(many=f"(SELECT sum(cardinality(ids)) FROM sent) >= {_FLUSH_FROM_ROWS}")}
+SELECT held.shard_group
+FROM (SELECT CASE WHEN $4 THEN set_config('synchronous_commit', 'on', true) END) AS flush LEFT JOIN (
+    unnest($1::smallint[], $2::bigint[]) AS held (shard_group, epoch)
+    JOIN outbox.leases ON leases.shard_group = held.shard_group AND leases.epoch = held.epoch
+) ON true
 """
-_FORGET = f"""{_HELD}, forgotten AS (
-    DELETE FROM outbox.batches AS batch USING lease
-    WHERE batch.shard_group = lease.shard_group AND batch.token = $3
-)
-SELECT shard_group FROM lease
+_IDENTITY = """
+SELECT id, key, headers FROM outbox.records WHERE (shard >> 3) = ANY ($1::smallint[]) AND id = ANY ($2::bigint[])
 """
-_DELETE = f"""{_HELD}, gone AS (
-    DELETE FROM outbox.records WHERE (shard >> 3) = ANY (ARRAY(SELECT shard_group FROM lease))
-        AND id = ANY ($3::bigint[])
-)
-SELECT shard_group FROM lease WHERE {_FLUSHED.format(many=f"cardinality($3::bigint[]) >= {_FLUSH_FROM_ROWS}")}
-"""
-_LIST_PENDING = """
-SELECT shard_group, token, transactional_id FROM outbox.batches WHERE shard_group = ANY ($1::smallint[])
-"""
+_DELETE_IDS = "DELETE FROM outbox.records WHERE (shard >> 3) = ANY ($1::smallint[]) AND id = ANY ($2::bigint[])"
+_ALL_GROUPS = list(range(GROUPS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +86,6 @@ class Want:
     revision: int
     rows: int
     floor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A group's batch that may or may not have been sent, and the transactional id it was to be sent with."""
-
-    group: int
-    token: UUID
-    transactional_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,32 +115,8 @@ async def claim(connection: Connection, wants: Sequence[Want], *, max_bytes: int
     return Claim(cast("list[Row]", found[matched:]), {row[0] for row in found[:matched]})
 
 
-async def pledge(
-    connection: Connection, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
-) -> set[int]:
-    """Make these rows, claimed and in the order of the claim, the pending batch of their groups, durably.
-
-    `leases` has epoch and revision of each group that has rows; `batch` the token and the transactional id. A group
-    missing from the answer has others by now: it has no pending batch, and its rows must not be sent. Raises
-    UniqueViolationError when a group's earlier batch is still pending.
-    """
-    slices = slices_of(rows)
-    groups = list(slices)
-    found = await connection.fetch(
-        _PLEDGE,
-        groups,
-        [leases[group][0] for group in groups],
-        [leases[group][1] for group in groups],
-        [slices[group][0] for group in groups],
-        [slices[group][1] for group in groups],
-        [row[1] for row in rows],
-        *batch,
-    )
-    return {row[0] for row in found}
-
-
 def slices_of(rows: Sequence[Row]) -> dict[int, tuple[int, int]]:
-    """First and last place, counted from 1 as in an array, of each group's rows, which lie side by side."""
+    """First and last place, counted from 1, of each group's rows, which lie side by side."""
     slices: dict[int, tuple[int, int]] = {}
     first, last = 1, len(rows)
     while first <= last:
@@ -195,34 +127,22 @@ def slices_of(rows: Sequence[Row]) -> dict[int, tuple[int, int]]:
     return slices
 
 
-async def finish(connection: Connection, epochs: Mapping[int, int], token: UUID) -> set[int]:
-    """Delete the rows of the pending batches with this token, and the batches, in one transaction.
+async def delete(connection: Connection, epochs: Mapping[int, int], ids: Sequence[int], *, durable: bool) -> set[int]:
+    """Delete rows that were sent, of these groups, in one transaction; with `durable` they and all that was deleted
+    before are gone for good when it returns, otherwise a crash of PostgreSQL may bring the last ones back.
 
-    `epochs` says for each group the epoch its owner holds; groups missing from the answer are held by another owner
-    now and were left alone.
+    `epochs` says for each group the epoch its owner holds; groups missing from the answer have another owner now.
     """
-    return await _held(connection, _FINISH, epochs, token)
+    found = await connection.fetch(_DELETE, list(epochs), list(epochs.values()), ids, durable)
+    return {row[0] for row in found if row[0] is not None}
 
 
-async def forget(connection: Connection, epochs: Mapping[int, int], token: UUID) -> set[int]:
-    """Delete the pending batches with this token and keep their rows; the answer is as for `finish`."""
-    return await _held(connection, _FORGET, epochs, token)
-
-
-async def delete(connection: Connection, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
-    """Delete rows that were sent without a pending batch; the answer is as for `finish`.
-
-    Each row's group has an epoch.
-    """
-    held = {group: epochs[group] for group in {row[0] for row in rows}}
-    return await _held(connection, _DELETE, held, [row[1] for row in rows])
-
-
-async def pending(connection: Connection, groups: Collection[int]) -> list[Pending]:
-    """The pending batches of these groups."""
-    return [Pending(*row) for row in await connection.fetch(_LIST_PENDING, list(groups))]
-
-
-async def _held(connection: Connection, statement: str, epochs: Mapping[int, int], *rest: object) -> set[int]:
-    found = await connection.fetch(statement, list(epochs), list(epochs.values()), *rest)
-    return {row[0] for row in found}
+async def delete_sent(connection: Connection, batches: Sequence[Sent]) -> int:
+    """Delete, durably, the rows of those batches that are all there, whatever their groups; the number of batches."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL synchronous_commit = on")
+        ids = [row_id for batch in batches for row_id in batch.ids]
+        there = {row[0]: (row[1], row[2]) for row in await connection.fetch(_IDENTITY, _ALL_GROUPS, ids)}
+        left = [batch for batch in batches if batch.is_all_of(there)]
+        await connection.execute(_DELETE_IDS, _ALL_GROUPS, [row_id for batch in left for row_id in batch.ids])
+    return len(left)

@@ -36,7 +36,7 @@ def pack_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
 def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     """The headers that pack_headers was given. Raises ValueError when the bytes are no header section."""
     try:
-        count, at = _read_varint(packed, 0)
+        count, at = read_varint(packed, 0)
         headers: list[tuple[str, bytes | None]] = []
         for _ in range(count):
             name, at = _read_bytes(packed, at)
@@ -49,7 +49,8 @@ def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     return headers
 
 
-def _read_varint(packed: bytes, at: int) -> tuple[int, int]:
+def read_varint(packed: bytes, at: int) -> tuple[int, int]:
+    """The number that begins at a place, and the place after it. Raises IndexError when the bytes end too early."""
     value = shift = 0
     while True:
         byte = packed[at]
@@ -61,7 +62,7 @@ def _read_varint(packed: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_bytes(packed: bytes, at: int) -> tuple[bytes | None, int]:
-    length, at = _read_varint(packed, at)
+    length, at = read_varint(packed, at)
     if length < 0:
         return None, at
     if at + length > len(packed):

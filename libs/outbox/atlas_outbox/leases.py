@@ -34,6 +34,17 @@ UPDATE outbox.leases AS lease SET owner = NULL, expires_at = '-infinity'
 FROM unnest($2::smallint[], $3::bigint[]) AS held (shard_group, epoch)
 WHERE lease.owner = $1 AND lease.shard_group = held.shard_group AND lease.epoch = held.epoch
 """
+# The sender's name must be on disk before its first record of the group is sent; and with the name taken off, all that
+# was deleted before is on disk too.
+_SET_SENDER = """
+WITH held AS MATERIALIZED (
+    SELECT * FROM unnest($1::smallint[], $2::bigint[]) AS held (shard_group, epoch)
+    WHERE set_config('synchronous_commit', 'on', true) = 'on'
+)
+UPDATE outbox.leases AS lease SET sender = $3 FROM held
+WHERE lease.shard_group = held.shard_group AND lease.epoch = held.epoch RETURNING lease.shard_group
+"""
+_SENDERS = "SELECT DISTINCT sender FROM outbox.leases WHERE shard_group = ANY ($1::smallint[]) AND sender IS NOT NULL"
 _STATE = "SELECT shard_group, epoch, revision FROM outbox.leases WHERE shard_group = ANY ($1::smallint[])"
 
 
@@ -85,3 +96,16 @@ async def leave(connection: Connection, instance: str) -> None:
 async def states(connection: Connection, groups: Collection[int]) -> dict[int, LeaseState]:
     """Epoch and revision of these groups."""
     return {row[0]: LeaseState(*row) for row in await connection.fetch(_STATE, list(groups))}
+
+
+async def senders(connection: Connection, groups: Collection[int]) -> set[str]:
+    """Who may have sent rows of these groups that are still there: whom a new owner must fence first."""
+    return {row[0] for row in await connection.fetch(_SENDERS, list(groups))}
+
+
+async def set_sender(connection: Connection, epochs: Mapping[int, int], sender: str | None) -> set[int]:
+    """Write down, durably, who sends the rows of these groups from now on; None: all that was sent is deleted.
+
+    Groups missing from the answer have other epochs by now.
+    """
+    return {row[0] for row in await connection.fetch(_SET_SENDER, list(epochs), list(epochs.values()), sender)}

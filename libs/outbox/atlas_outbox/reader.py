@@ -1,13 +1,13 @@
 """The relaying side as one object on one connection: what a relay's loop asks of the outbox."""
 
 from collections.abc import Collection, Mapping, Sequence
-from uuid import UUID
 
 from atlas_outbox import batches, horizon, leases, parking
-from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.batches import Claim, Want
 from atlas_outbox.horizon import Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
+from atlas_outbox.sent import Sent
 from atlas_outbox.session import Connection
 
 
@@ -25,27 +25,21 @@ class Reader:
         """See batches.claim."""
         return await batches.claim(self._connection, wants, max_bytes=max_bytes)
 
-    async def pledge(
-        self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
-    ) -> set[int]:
-        """See batches.pledge."""
-        return await batches.pledge(self._connection, leases, rows, batch)
-
-    async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
-        """See batches.finish."""
-        return await batches.finish(self._connection, epochs, token)
-
-    async def forget(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
-        """See batches.forget."""
-        return await batches.forget(self._connection, epochs, token)
-
-    async def delete(self, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
+    async def delete(self, epochs: Mapping[int, int], ids: Sequence[int], *, durable: bool) -> set[int]:
         """See batches.delete."""
-        return await batches.delete(self._connection, epochs, rows)
+        return await batches.delete(self._connection, epochs, ids, durable=durable)
 
-    async def pending(self, groups: Collection[int]) -> list[Pending]:
-        """See batches.pending."""
-        return await batches.pending(self._connection, groups)
+    async def delete_sent(self, sent: Sequence[Sent]) -> int:
+        """See batches.delete_sent."""
+        return await batches.delete_sent(self._connection, sent)
+
+    async def senders(self, groups: Collection[int]) -> set[str]:
+        """See leases.senders."""
+        return await leases.senders(self._connection, groups)
+
+    async def set_sender(self, epochs: Mapping[int, int], sender: str | None) -> set[int]:
+        """See leases.set_sender."""
+        return await leases.set_sender(self._connection, epochs, sender)
 
     async def states(self, groups: Collection[int]) -> dict[int, LeaseState]:
         """See leases.states."""

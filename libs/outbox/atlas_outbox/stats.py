@@ -1,7 +1,6 @@
 """How the outbox stands: cheap enough to ask every few seconds at any size."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from atlas_outbox.session import Connection
 
@@ -15,8 +14,7 @@ SELECT lease.shard_group, lease.owner, lease.epoch, lease.expires_at > clock_tim
     ) AS counted) AS backlog,
     (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox.records
         WHERE (shard >> 3) = lease.shard_group ORDER BY id LIMIT 1) AS oldest_s,
-    (SELECT count(*) FROM outbox.parked WHERE (shard >> 3) = lease.shard_group) AS parked,
-    (SELECT claimed_at FROM outbox.batches WHERE shard_group = lease.shard_group) AS pending_since
+    (SELECT count(*) FROM outbox.parked WHERE (shard >> 3) = lease.shard_group) AS parked
 FROM outbox.leases AS lease ORDER BY lease.shard_group
 """
 _ESTIMATE = """
@@ -36,7 +34,6 @@ class GroupStats:
     backlog: int
     oldest_s: float | None
     parked: int
-    pending_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,16 +77,14 @@ async def relay(lanes: Sequence[Lane], ownership: Ownership, stop: asyncio.Event
 
 
 def lane_config(settings: RelaySettings, owner: str, number: int) -> LaneConfig:
-    """The configuration of one lane; each has a transactional id (a sender's name) of its own."""
-    name = f"atlas-relay-{owner}-{number}"
-    exactly_once = settings.relay_delivery == "exactly_once"
+    """The configuration of one lane; the names of its senders begin with the owner and its number."""
     return LaneConfig(
         name=f"lane {number}",
         dsn=settings.postgres_dsn.get_secret_value(),
         sender=SenderConfig(
             brokers=settings.kafka_brokers,
-            client_id=name,
-            transactional_id=name if exactly_once else None,
+            client_id=f"atlas-relay-{owner}-{number}",
+            exactly_once=settings.relay_delivery == "exactly_once",
             progress_topic=settings.relay_progress_topic,
             timeout_s=settings.relay_send_timeout_s,
         ),

@@ -100,11 +100,12 @@ class Lane:
             self._health.note(self._config.name, None)
             if not moved:
                 await self._idle(stop)
+        await pump.leave(pump.groups)
 
     async def _adjust(self, pump: Pump) -> None:
         have = {group: state.epoch for group, state in pump.groups.items()}
         wanted = dict(self._wanted)
-        pump.drop([group for group in have if wanted.get(group) != have[group]])
+        await pump.leave([group for group in have if wanted.get(group) != have[group]])
         new = {group: epoch for group, epoch in wanted.items() if have.get(group) != epoch}
         if new:
             await pump.adopt(new)

@@ -1,23 +1,23 @@
-"""Progress marks: one record a group and batch in a compacted topic, in the transaction of the batch's records.
+"""Progress marks: in the transaction of its records, each batch's sender says which rows it has sent.
 
-The partition is the group, and only a group's owner ever writes to it; so once that owner's producers are settled no
-open transaction can hide the end of the partition.
+A mark is a record of the compacted progress topic; its key is the sender's name, which no other sender ever has, and
+only a sender's last mark counts. So a new owner, once it has fenced the sender, learns from one record which rows of
+the outbox are on their topics although they are still there.
 """
 
 import asyncio
-import time
-from collections.abc import Collection, Mapping, Sequence
-from uuid import UUID
+import zlib
+from collections.abc import Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.admin import TopicSpec
-from atlas_kafka.starting import start_whole
-from atlas_outbox.batches import Pending
-from atlas_outbox.shards import GROUPS
+from atlas_kafka.groups import open_reader
+from atlas_outbox.sent import Sent, pack_sent, unpack_sent
 
 from atlas_relay.producers import open_producer
-from atlas_relay.splice import SplicedBatch, mark_batch
+from atlas_relay.splice import SplicedBatch, lone_batch
 
+PARTITIONS = 8
 # Small segments, because only closed ones are compacted and a recovery reads them all.
 _CONFIG = {
     "cleanup.policy": "compact",
@@ -27,16 +27,27 @@ _CONFIG = {
     "delete.retention.ms": "60000",
 }
 _READ_TIMEOUT_S = 30.0
+_CLIENT = "atlas-relay-marks"
 
 
 def progress_topic(name: str) -> TopicSpec:
     """The progress topic as it must be made."""
-    return TopicSpec(name, GROUPS, _CONFIG)
+    return TopicSpec(name, PARTITIONS, _CONFIG)
 
 
-def mark_batch_of(group: int, token: UUID) -> SplicedBatch:
-    """The record batch that says: this group's batch with this token is on its topics."""
-    return mark_batch(group, token.bytes, time.time_ns() // 1_000_000)
+def partition_of(topic: str, sender: str) -> TopicPartition:
+    """Where the marks of a sender are."""
+    return TopicPartition(topic, zlib.crc32(sender.encode()) % PARTITIONS)
+
+
+def mark_of(sender: str, sent: Sequence[Sent]) -> SplicedBatch:
+    """The record batch that says: these are on their topics."""
+    return lone_batch(sender.encode(), pack_sent(sent), transactional=True)
+
+
+def tombstone_of(sender: str, *, transactional: bool) -> SplicedBatch:
+    """The record batch that lets compaction remove a sender's marks."""
+    return lone_batch(sender.encode(), None, transactional=transactional)
 
 
 def ids_of_sender(name: str) -> list[str]:
@@ -45,10 +56,8 @@ def ids_of_sender(name: str) -> list[str]:
 
 
 async def settle(brokers: str, senders: Collection[str], timeout_s: float) -> None:
-    """Fence every producer of these senders and end its transaction: it is committed or it never will be.
-
-    All of a sender's: the markers of a transaction that came before the pending batch's, by another producer, may still
-    be missing, and until they are written nothing behind them in the progress topic can be read.
+    """Fence every producer of these senders, which have others' names, and end its transaction: it is committed or it
+    never will be.
     """
 
     async def fence(transactional_id: str) -> None:
@@ -58,41 +67,31 @@ async def settle(brokers: str, senders: Collection[str], timeout_s: float) -> No
     await asyncio.gather(*(fence(transactional_id) for name in senders for transactional_id in ids_of_sender(name)))
 
 
-async def last_marks(brokers: str, topic: str, groups: Collection[int]) -> dict[int, UUID]:
-    """The token of the last committed mark of each group that has one. Settle their producers first."""
-    partitions = [TopicPartition(topic, group) for group in sorted(groups)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=brokers,
-        client_id="atlas-relay-marks",
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    try:
-        async with asyncio.timeout(_READ_TIMEOUT_S):
-            await start_whole(consumer.start())
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            return await _read_to_end(consumer, partitions)
-    finally:
-        await consumer.stop()
+async def last_marks(brokers: str, topic: str, senders: Collection[str]) -> list[Sent]:
+    """What the last committed marks of these senders say. Settle them first."""
+    partitions = sorted({partition_of(topic, sender) for sender in senders})
+    async with (
+        asyncio.timeout(_READ_TIMEOUT_S),
+        open_reader(brokers, _CLIENT, read_committed=False) as to_the_end,
+        open_reader(brokers, _CLIENT) as consumer,
+    ):
+        # Not the last stable offset: another sender's transaction that is open there must end before ours can be read.
+        ends = await to_the_end.end_offsets(partitions)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        found = await _read_to(consumer, ends)
+    values = [found.get(sender.encode()) for sender in senders]
+    return [sent for value in values if value is not None for sent in unpack_sent(value)]
 
 
-async def _read_to_end(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[int, UUID]:
-    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
-    marks: dict[int, UUID] = {}
-    unread = set(partitions)
+async def _read_to(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> dict[bytes, bytes | None]:
+    """The last value of each key before the ends."""
+    marks: dict[bytes, bytes | None] = {}
+    unread = set(ends)
     while True:
         # The position, not the last record, says how far it got: transactions end with a marker nobody is shown.
         unread = {partition for partition in unread if await consumer.position(partition) < ends[partition]}
         if not unread:
             return marks
-        found = await consumer.getmany(*unread, timeout_ms=100)
-        for partition, records in found.items():
-            if records and records[-1].value is not None:
-                marks[partition.partition] = UUID(bytes=records[-1].value)
-
-
-def settled_by(pending: Sequence[Pending], own: str | None) -> set[str]:
-    """The senders to settle, other than the one whose producers have just been initialised."""
-    return {batch.transactional_id for batch in pending} - {own}
+        for records in (await consumer.getmany(*unread, timeout_ms=100)).values():
+            marks |= {record.key: record.value for record in records}

@@ -5,9 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 ROWS_SENT = Counter("atlas_relay_rows_sent_total", "Outbox rows that are on their topic and deleted")
 BATCHES = Counter("atlas_relay_batches_total", "Batches claimed, sent and finished")
 PARKED = Counter("atlas_relay_rows_parked_total", "Rows set aside with an error or behind one of their key")
-RECOVERED = Counter(
-    "atlas_relay_batches_recovered_total", "Half-done batches found, by what had become of them", ["was"]
-)
+RECOVERED = Counter("atlas_relay_batches_recovered_total", "Batches of another owner found sent and not deleted")
 SEND_SECONDS = Histogram(
     "atlas_relay_send_seconds",
     "Time to send a batch and to have it acknowledged",

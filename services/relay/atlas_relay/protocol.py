@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 
-from atlas_outbox.batches import Row
 from atlas_outbox.parking import Key
+from atlas_outbox.sent import Row
 
 _ROWS_MIN = 50
 _WIRE_BYTES_MIN = 16 * 1024
@@ -21,15 +20,6 @@ class Refused(Exception):
         super().__init__("; ".join(sorted({error for _ids, error in batches})))
         self.batches = batches
         self.delivered = delivered
-
-
-def was_sent(pending: UUID, last_mark: UUID | None) -> bool:
-    """Whether a pending batch's Kafka transaction was committed, once its producer is fenced and settled.
-
-    By equality alone: tokens are random. Numbers would go back with a restored database, and rows would be taken for
-    sent that never were.
-    """
-    return pending == last_mark
 
 
 def rows_to_park(

@@ -1,21 +1,23 @@
-"""The batch protocol: claim, send, finish; and what a new owner does about a batch it finds half done."""
+"""The batch protocol: claim, send, delete; and what a new owner does about what it finds half done."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
-from uuid import UUID, uuid4
 
-from atlas_outbox.batches import Claim, Pending, Row, Want, slices_of
+from atlas_outbox.batches import FLUSH_FROM_ROWS, Claim, Want, slices_of
 from atlas_outbox.horizon import Horizon, Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
+from atlas_outbox.sent import Row, Sent, sent_of
 
 from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
-from atlas_relay.protocol import Caution, Refused, rows_to_park, was_sent
+from atlas_relay.protocol import Caution, Refused, rows_to_park
 
 # How often a busy pump asks which ids are settled: between two looks a claim walks over what was sent since.
 _LOOK_EVERY_S = 0.25
+# So many batches may be deleted without waiting for PostgreSQL's disk before one is waited for. Each mark lists them.
+UNSURE_MAX = 16
 
 
 class Store(Protocol):
@@ -23,13 +25,10 @@ class Store(Protocol):
 
     async def look(self) -> Look: ...
     async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim: ...
-    async def pledge(
-        self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
-    ) -> set[int]: ...
-    async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]: ...
-    async def forget(self, epochs: Mapping[int, int], token: UUID) -> set[int]: ...
-    async def delete(self, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]: ...
-    async def pending(self, groups: Collection[int]) -> list[Pending]: ...
+    async def delete(self, epochs: Mapping[int, int], ids: Sequence[int], *, durable: bool) -> set[int]: ...
+    async def delete_sent(self, sent: Sequence[Sent]) -> int: ...
+    async def senders(self, groups: Collection[int]) -> set[str]: ...
+    async def set_sender(self, epochs: Mapping[int, int], sender: str | None) -> set[int]: ...
     async def states(self, groups: Collection[int]) -> dict[int, LeaseState]: ...
     async def park(self, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool: ...
     async def parked_keys(self, group: int) -> dict[Key, int]: ...
@@ -38,15 +37,15 @@ class Store(Protocol):
 class Channel(Protocol):
     """Kafka as a pump sees it; atlas_relay.sender.Sender says what each promises."""
 
-    transactional_id: str | None
+    name: str | None
 
     async def learn(self, topics: Collection[str]) -> None: ...
     def forget_missing(self) -> None: ...
     def suspects(self, rows: Sequence[Row]) -> bool: ...
     def reason_against(self, row: Row) -> str | None: ...
-    async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]: ...
-    async def begin(self, rows: Sequence[Row], token: UUID) -> None: ...
-    async def send(self, rows: Sequence[Row], token: UUID) -> None: ...
+    async def last_marks(self, senders: Collection[str]) -> list[Sent]: ...
+    async def forget_marks(self, senders: Collection[str]) -> None: ...
+    async def send(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -69,43 +68,50 @@ class Pump:
     look_every_s: float = _LOOK_EVERY_S
     _horizon: Horizon = field(default_factory=Horizon)
     _look_at: float = 0.0
+    # What was sent and deleted, and may be back after a crash of PostgreSQL.
+    _unsure: list[Sent] = field(default_factory=list)
 
     async def adopt(self, epochs: Mapping[int, int]) -> None:
         """Begin to relay these groups, held with these epochs.
 
-        1. What is pending: batches whose owner may have crashed anywhere between claim and finish.
-        2. Fence their producers, which ends their transactions, and read each group's last committed mark.
-        3. The mark has the batch's token: it was sent, so finish it. Otherwise it was not and never will be: forget it,
-           and its rows are claimed again.
+        1. Who sent their rows before, and may have crashed anywhere between its send and its delete.
+        2. Fence them, which ends their transactions, and read each one's last committed mark.
+        3. Delete what the marks say was sent, durably. All other rows were not and never will be, but by us.
+        4. Write down, durably, that we send their rows now; from then on nobody needs those marks.
         """
-        pending = await self.store.pending(list(epochs))  # 1
-        sent = await self.channel.sent_tokens(pending) if pending else {}  # 2
-        for batch in pending:  # 3
-            epoch = {batch.group: epochs[batch.group]}
-            if was_sent(batch.token, sent.get(batch.group)):
-                await self.store.finish(epoch, batch.token)
-                RECOVERED.labels("sent").inc()
-            else:
-                await self.store.forget(epoch, batch.token)
-                RECOVERED.labels("not_sent").inc()
-        await self._load(epochs)
+        former = await self.store.senders(list(epochs)) - {self.channel.name}  # 1
+        if former:
+            marks = await self.channel.last_marks(former)  # 2
+            RECOVERED.inc(await self.store.delete_sent(marks))  # 3
+        held = await self.store.set_sender(epochs, self.channel.name)  # 4
+        if former:
+            await self.channel.forget_marks(former)
+        await self._load({group: epochs[group] for group in held})
 
     def drop(self, groups: Collection[int]) -> None:
-        """Relay these groups no more. Nothing of them is under way between two cycles."""
+        """These groups are another owner's by now."""
         for group in groups:
             self.groups.pop(group, None)
+
+    async def leave(self, groups: Collection[int]) -> None:
+        """Relay these groups no more. Nothing of them is half done between two cycles: that is written down, and nobody
+        need fence us. With the last group our marks go too.
+        """
+        left = self._epochs(set(groups) & set(self.groups))
+        self.drop(left)
+        if left and await self.store.set_sender(left, None) and self.channel.name is not None and not self.groups:
+            await self.channel.forget_marks([self.channel.name])
 
     async def cycle(self) -> bool:
         """Move one batch; False when there was nothing to move.
 
         1. Claim: read each group's first visible rows, and set those aside that can't be sent.
-        2. Pledge: the rest become each group's pending batch, durably, in one transaction. The Kafka transaction is
-           begun meanwhile, without a record in it.
-        3. Send: one Kafka transaction with the records and a mark with the batch's token for each group.
-        4. Finish: the rows and the pending batches are deleted in one transaction.
+        2. Send: one Kafka transaction with the records and a mark that says which rows they are, and which were sent
+           before and may not be deleted for good.
+        3. Delete the rows. Not waited for until it is on disk, unless they are many or it was not for long.
 
-        A crash after 2 leaves a batch that `adopt` forgets, after 3 one that it finishes. At least once, there are
-        no pending batches and no marks, and a crash after 3 sends the rows again.
+        A crash after 2, or one of PostgreSQL after 3, leaves rows of which the next owner finds in the mark that they
+        were sent. At least once there are no marks, and such rows are sent again.
         """
         wanted = set(self.groups)
         claim = await self._claim()  # 1
@@ -117,14 +123,11 @@ class Pump:
         if aside := self._aside(rows):
             await self._park(aside)
             return True
-        token = uuid4()
-        await self.channel.begin(rows, token)
-        rows = await self._pledge(rows, token)  # 2
-        if rows:
-            await self._send(rows, token)  # 3
-            await self._finish(rows, token)  # 4
-            self.caution.arrived()
-            await self._look()
+        sent = [] if self.channel.name is None else [*self._unsure, sent_of(rows)]
+        await self._send(rows, sent)  # 2
+        await self._delete(rows, sent)  # 3
+        self.caution.arrived()
+        await self._look()
         return True
 
     async def _claim(self) -> Claim:
@@ -151,35 +154,21 @@ class Pump:
             return {}
         return rows_to_park(rows, parked, self.channel.reason_against)
 
-    async def _pledge(self, rows: Sequence[Row], token: UUID) -> Sequence[Row]:
-        """The rows that may be sent: those of groups that are still as they were when the rows were claimed."""
-        if self.channel.transactional_id is None:
-            return rows
-        groups = {row[0] for row in rows}
-        leases = {group: (self.groups[group].epoch, self.groups[group].revision) for group in groups}
-        pledged = await self.store.pledge(leases, rows, (token, self.channel.transactional_id))
-        if pledged == groups:
-            return rows
-        await self._reconcile(groups - pledged)
-        return [row for row in rows if row[0] in pledged]
-
-    async def _send(self, rows: Sequence[Row], token: UUID) -> None:
+    async def _send(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
         try:
             with SEND_SECONDS.time():
-                await self.channel.send(rows, token)
+                await self.channel.send(rows, sent)
         except Refused as refusal:
             self.caution.refused(refusal)
             if refusal.delivered:
-                delivered = set(refusal.delivered)
-                await self.store.delete(self._epochs(), [row for row in rows if row[1] in delivered])
+                await self.store.delete(self._epochs(), list(refusal.delivered), durable=True)
             raise
 
-    async def _finish(self, rows: Sequence[Row], token: UUID) -> None:
+    async def _delete(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
+        durable = len(rows) >= FLUSH_FROM_ROWS or len(sent) >= UNSURE_MAX
         epochs = self._epochs({row[0] for row in rows})
-        if self.channel.transactional_id is None:
-            held = await self.store.delete(epochs, rows)
-        else:
-            held = await self.store.finish(epochs, token)
+        held = await self.store.delete(epochs, [row[1] for row in rows], durable=durable)
+        self._unsure = [] if durable else list(sent)
         ROWS_SENT.inc(len(rows))
         BATCHES.inc()
         self.drop(set(epochs) - held)

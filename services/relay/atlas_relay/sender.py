@@ -4,12 +4,12 @@ After any error the sender is spent: its producer's state is unknown, and only a
 """
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from uuid import UUID
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -24,9 +24,9 @@ from aiokafka.errors import (
     UnsupportedForMessageFormatError,
 )
 from atlas_kafka.fates import Transient, describe
-from atlas_outbox.batches import Pending, Row
+from atlas_outbox.sent import Row, Sent
 
-from atlas_relay.marks import ids_of_sender, last_marks, mark_batch_of, settle, settled_by
+from atlas_relay.marks import ids_of_sender, last_marks, mark_of, partition_of, settle, tombstone_of
 from atlas_relay.producers import InvalidRecordError, ProducerGone, open_producer
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.splice import SplicedBatch, ids_of, pack
@@ -50,11 +50,11 @@ Parcels = Mapping[TopicPartition, Sequence[SplicedBatch]]
 
 @dataclass(frozen=True, slots=True)
 class SenderConfig:
-    """Where a lane sends, and as whom; `transactional_id` None is at least once."""
+    """Where a lane sends, and how its senders' names begin; at least once they need none."""
 
     brokers: str
     client_id: str
-    transactional_id: str | None
+    exactly_once: bool
     progress_topic: str
     timeout_s: float
 
@@ -63,19 +63,22 @@ class Sender:
     """Sends batches; transactions with several producers in turn.
 
     When the brokers have answered a commit they still have its markers to write, and the same producer's next
-    transaction can't begin before they have.
+    transaction can't begin before they have. `name` is None at least once; no other sender ever has the same.
     """
 
     def __init__(
-        self, config: SenderConfig, producers: Sequence[AIOKafkaProducer], topics: Topics, caution: Caution
+        self,
+        config: SenderConfig,
+        name: str | None,
+        producers: Sequence[AIOKafkaProducer],
+        topics: Topics,
+        caution: Caution,
     ) -> None:
         self._config = config
+        self.name = name
         self._producers = deque(producers)
         self._topics = topics
         self._caution = caution
-        self._packed: tuple[Sequence[Row], Parcels] = ((), {})
-        self._began = False
-        self.transactional_id = config.transactional_id
 
     @property
     def _producer(self) -> AIOKafkaProducer:
@@ -102,43 +105,35 @@ class Sender:
         """Why the row must not be sent, or None."""
         return self._caution.condemned.get(row[1]) or self._topics.reason_against(row)
 
-    async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]:
-        """The token of the last batch that was sent, by group; whatever was under way has ended by then.
-
-        This sender's own producers are new, which has settled their ids.
-        """
-        await settle(self._config.brokers, settled_by(pending, self.transactional_id), self._config.timeout_s)
-        groups = {batch.group for batch in pending}
-        return await last_marks(self._config.brokers, self._config.progress_topic, groups)
-
-    async def begin(self, rows: Sequence[Row], token: UUID) -> None:
-        """Get ready to send these rows: lay them into batches and tell the transaction's coordinator, without waiting
-        for its answer, which partitions are coming. No record is sent. What `send` then gets may be fewer rows.
-        """
-        self._packed = (rows, self._parcels(rows, token))
-        if self.transactional_id is None:
-            return
+    async def last_marks(self, senders: Collection[str]) -> list[Sent]:
+        """What these senders sent last; what they had under way has ended by then, and they can send no more."""
         with _faults_of_kafka():
-            if not self._began:  # the last batch may have been given up
-                await self._producer.begin_transaction()
-                self._began = True
-            for target in self._packed[1]:
-                self._producer._txn_manager.maybe_add_partition_to_txn(target)
+            await settle(self._config.brokers, senders, self._config.timeout_s)
+            return await last_marks(self._config.brokers, self._config.progress_topic, senders)
 
-    async def send(self, rows: Sequence[Row], token: UUID) -> None:
-        """Send the rows, for which `begin` was called; with a transactional id in one transaction with a mark for each
-        of their groups.
+    async def forget_marks(self, senders: Collection[str]) -> None:
+        """Let the marks of these senders be removed: nobody will ask for them."""
+        parcels: dict[TopicPartition, list[SplicedBatch]] = {}
+        for sender in senders:
+            tombstone = tombstone_of(sender, transactional=self.name is not None)
+            parcels.setdefault(partition_of(self._config.progress_topic, sender), []).append(tombstone)
+        await self._deliver(parcels)
+
+    async def send(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
+        """Send the rows; exactly once in one transaction with a mark that lists `sent`.
 
         Raises Refused when the broker refuses records, Transient when it is unknown what became of them.
         """
-        packed, parcels = self._packed
-        self._packed = ((), {})
-        if packed is not rows:
-            parcels = self._parcels(rows, token)
+        parcels = self._parcels(rows)
+        if self.name is not None:
+            parcels[partition_of(self._config.progress_topic, self.name)] = [mark_of(self.name, sent)]
+        await self._deliver(parcels)
+
+    async def _deliver(self, parcels: Parcels) -> None:
         try:
             with _faults_of_kafka():
                 async with asyncio.timeout(self._config.timeout_s):
-                    if self.transactional_id is None:
+                    if self.name is None:
                         await self._send_in_turn(parcels)
                     else:
                         await self._send_transaction(parcels)
@@ -146,12 +141,14 @@ class Sender:
             raise Transient(f"Kafka did not take a batch within {self._config.timeout_s:g} s") from None
 
     async def _send_transaction(self, parcels: Parcels) -> None:
-        """1. records and marks, each acknowledged; 2. commit. The transaction has begun."""
-        outcomes = await asyncio.gather(*(self._enqueue(*parcel) for parcel in parcels.items()))  # 1
+        """1. begin; 2. records and mark, each acknowledged; 3. commit."""
+        await self._producer.begin_transaction()  # 1
+        for target in parcels:  # all of them before the first record, so that the coordinator is asked once
+            self._producer._txn_manager.maybe_add_partition_to_txn(target)
+        outcomes = await asyncio.gather(*(self._enqueue(*parcel) for parcel in parcels.items()))  # 2
         # Each must be looked at: a commit does not fail because a batch of the transaction did.
         self._raise_failures([outcome for parcel in outcomes for outcome in parcel], delivered=())
-        await self._producer.commit_transaction()  # 2
-        self._began = False
+        await self._producer.commit_transaction()  # 3
         self._producers.rotate()
 
     async def _send_in_turn(self, parcels: Parcels) -> None:
@@ -200,20 +197,17 @@ class Sender:
         for outcome in failed:
             raise Transient(f"Kafka: {outcome.target.topic}: {outcome.error!r}")
 
-    def _parcels(self, rows: Sequence[Row], token: UUID) -> dict[TopicPartition, list[SplicedBatch]]:
-        """What to send: the rows' batches by partition, and in a transaction the marks."""
-        now_ms, transactional = time.time_ns() // 1_000_000, self.transactional_id is not None
+    def _parcels(self, rows: Sequence[Row]) -> dict[TopicPartition, list[SplicedBatch]]:
+        """The rows' batches by partition."""
+        now_ms, transactional = time.time_ns() // 1_000_000, self.name is not None
         cluster = self._producer.client.cluster
-        parcels = pack(
+        return pack(
             rows,
             lambda topic: len(cluster.partitions_for_topic(topic)),
             wire_bytes=self._caution.wire_bytes,
             wire_rows=self._caution.wire_rows,
             new_batch=lambda: SplicedBatch(now_ms, transactional=transactional),
         )
-        for group in sorted({row[0] for row in rows}) if transactional else ():
-            parcels[TopicPartition(self._config.progress_topic, group)] = [mark_batch_of(group, token)]
-        return parcels
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +233,16 @@ async def _failed(error: Exception) -> None:
 
 @asynccontextmanager
 async def open_sender(config: SenderConfig, topics: Topics, caution: Caution) -> AsyncIterator[Sender]:
-    """A sender with new producers, which have fenced the lane's former ones and settled their transactions."""
-    names = [None] if config.transactional_id is None else ids_of_sender(config.transactional_id)
+    """A sender with new producers and a new name."""
+    # A name is used once: whoever fences it may rely on it that nobody ever sends with it again.
+    name = f"{config.client_id}-{secrets.token_hex(4)}" if config.exactly_once else None
+    ids = [None] if name is None else ids_of_sender(name)
     try:
         async with AsyncExitStack() as stack:
             producers = [
-                await stack.enter_async_context(open_producer(config.brokers, config.client_id, name, config.timeout_s))
-                for name in names
+                await stack.enter_async_context(open_producer(config.brokers, config.client_id, each, config.timeout_s))
+                for each in ids
             ]
-            yield Sender(config, producers, topics, caution)
+            yield Sender(config, name, producers, topics, caution)
     except KafkaError as error:
         raise Transient(f"Kafka: {describe(error)}") from error

@@ -7,13 +7,14 @@ section as they are.
 
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from aiokafka import TopicPartition
 from aiokafka.record.util import calc_crc32c
-from atlas_outbox.batches import Row
 from atlas_outbox.headers import NO_HEADERS, varint
+from atlas_outbox.sent import Row
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _BEFORE_CRC = struct.Struct(">qiib")
@@ -110,10 +111,10 @@ def _starts() -> tuple[bytes, ...]:
     return tuple(_PLAIN + offset for offset in _varints())
 
 
-def mark_batch(group: int, token: bytes, timestamp_ms: int) -> SplicedBatch:
-    """The progress mark of one group."""
-    batch = SplicedBatch(timestamp_ms, transactional=True)
-    batch.fill([(group, 0, 0, "", str(group).encode(), token, NO_HEADERS)], 0, sys.maxsize, 1)
+def lone_batch(key: bytes, value: bytes | None, *, transactional: bool) -> SplicedBatch:
+    """A batch of one record, without headers, stamped with now."""
+    batch = SplicedBatch(time.time_ns() // 1_000_000, transactional=transactional)
+    batch.fill([(0, 0, 0, "", key, value, NO_HEADERS)], 0, sys.maxsize, 1)
     return batch
 
 

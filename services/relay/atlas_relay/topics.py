@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from aiokafka.client import AIOKafkaClient
 from atlas_kafka.fates import Transient
-from atlas_outbox.batches import Row
+from atlas_outbox.sent import Row
 
 # A topic made a moment ago may not be known to every broker yet.
 _SECOND_LOOK_S = 0.3

@@ -1,13 +1,12 @@
 """What a relay's statements read, whatever the server last learned about the table."""
 
-import uuid
-
 import asyncpg
 import pytest
 from atlas_outbox import leases
 from atlas_outbox.batches import Want
 from atlas_outbox.horizon import Horizon
 from atlas_outbox.reader import Reader
+from atlas_outbox.sent import sent_of
 from atlas_outbox.session import open_session
 from atlas_outbox.writer import OutboxRecord, append_many
 
@@ -53,20 +52,60 @@ async def test_a_delete_reads_no_row_but_its_own(session):
     async with session.transaction():
         epochs, rows = await _claimed(session)
         before = await session.fetchval(INDEX_READS)
-        assert await Reader(session).delete(epochs, rows) == set(epochs)
+        assert await Reader(session).delete(epochs, [row[1] for row in rows], durable=True) == set(epochs)
         assert await session.fetchval(INDEX_READS) - before <= BATCH
         assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS - BATCH
 
 
-async def test_a_finish_reads_no_row_but_its_own(session):
-    token = uuid.uuid4()
+async def test_what_was_sent_is_deleted_whoever_owns_its_groups_now(session):
+    epochs, rows = await _claimed(session)
+    others = {group: epoch + (group < 3) for group, epoch in epochs.items()}
+    assert await Reader(session).delete(others, [row[1] for row in rows], durable=False) == {3, 4, 5, 6, 7}
+    assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS - BATCH
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_a_delete_is_on_disk_when_that_was_asked_for(session, durable):
+    """Also when it is told that no group is its caller's any more."""
+    epochs, rows = await _claimed(session)
+    await session.execute("SET commit_delay = 0")
+    not_ours = dict.fromkeys(epochs, 99)
+    assert await Reader(session).delete(not_ours, [row[1] for row in rows], durable=durable) == set()
+    flushed = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
+    assert await session.fetchval(flushed) or not durable
+
+
+async def test_recovery_deletes_the_batches_that_are_there_and_no_others(session):
+    _epochs, rows = await _claimed(session)
+    there, also, changed, gone = rows[:100], rows[100:200], rows[200:300], rows[300:400]
+    sent = [sent_of(batch) for batch in (there, changed, gone, also)]
+    await session.execute("UPDATE outbox.records SET headers = '\\x01' WHERE id = $1", changed[50][1])
+    await session.execute("DELETE FROM outbox.records WHERE id = $1", gone[0][1])
     async with session.transaction():
-        epochs, rows = await _claimed(session)
-        await Reader(session).pledge({g: (e, 0) for g, e in epochs.items()}, rows, (token, "txn"))
         before = await session.fetchval(INDEX_READS)
-        assert await Reader(session).finish(epochs, token) == set(epochs)
-        assert await session.fetchval(INDEX_READS) - before <= BATCH
-        assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS - BATCH
+        assert await Reader(session).delete_sent(sent) == 2
+        assert await session.fetchval(INDEX_READS) - before <= 399 + 200
+    left = {row[0] for row in await session.fetch("SELECT id FROM outbox.records")}
+    assert left.isdisjoint(row[1] for row in there + also)
+    assert left.issuperset(row[1] for row in changed + gone[1:])
+
+
+async def test_recovery_without_a_batch_deletes_nothing(session):
+    assert await Reader(session).delete_sent([]) == 0
+    assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS
+
+
+async def test_a_sender_is_known_until_its_group_is_left(session):
+    reader, epochs = Reader(session), await leases.take(session, "me", 60, 8)
+    assert await reader.senders(list(epochs)) == set()
+    assert await reader.set_sender(epochs, "one") == set(epochs)
+    assert await reader.set_sender({0: epochs[0], 1: epochs[1]}, "two") == {0, 1}
+    assert await reader.set_sender({2: epochs[2] + 1, 3: epochs[3]}, None) == {3}, "the other is not ours"
+    assert await reader.senders(list(epochs)) == {"one", "two"}
+    assert await reader.senders([1, 3]) == {"two"}
+    await session.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
+    await leases.take(session, "other", 60, 8)
+    assert await reader.senders([0]) == {"two"}, "a new owner must know whom to fence"
 
 
 async def test_parking_reads_its_rows_twice_and_no_others(session):

@@ -101,11 +101,11 @@ class Outbox:
         return await self.connection.fetchval(f"SELECT count(*) FROM outbox.{table}")
 
     async def is_empty(self) -> bool:
-        """Whether nothing is left to send or to finish."""
-        return await self.count("records") == 0 and await self.count("batches") == 0
+        """Whether nothing is left to send or to delete."""
+        return await self.count("records") == 0
 
     async def until_empty(self, seconds: float = 20) -> None:
-        """Wait until nothing is left to send or to finish."""
+        """Wait until nothing is left to send or to delete."""
         await wait_until("the outbox to be empty", self.is_empty, seconds)
 
 

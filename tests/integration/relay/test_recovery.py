@@ -8,16 +8,19 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from aiokafka import TopicPartition
 from atlas_kafka.fates import Transient
 from atlas_local.testing import database_url
 from atlas_local.waiting import wait_until
 from atlas_outbox import leases
-from atlas_outbox.batches import Want, claim, finish, pledge
+from atlas_outbox.batches import Want, claim
 from atlas_outbox.reader import Reader
+from atlas_outbox.sent import sent_of
 from atlas_outbox.session import open_session
 from atlas_outbox.writer import append_many
+from atlas_relay import marks, sender
 from atlas_relay.protocol import Caution
-from atlas_relay.pump import Pump
+from atlas_relay.pump import UNSURE_MAX, Pump
 from atlas_relay.sender import SenderConfig, open_sender
 from atlas_relay.topics import Topics
 from pydantic import SecretStr
@@ -37,13 +40,14 @@ class Owner:
     def __init__(self, stack: AsyncExitStack, settings, name: str) -> None:
         self.stack, self.settings, self.name = stack, settings, name
         self.epochs: dict[int, int] = {}
+        self.undone: list[asyncpg.Record] = []
 
     async def start(self) -> "Owner":
         dsn = self.settings.postgres_dsn.get_secret_value()
         self.connection = await self.stack.enter_async_context(open_session(dsn))
         caution = Caution(1000)
         config = SenderConfig(
-            self.settings.kafka_brokers, self.name, f"test-{self.name}", self.settings.relay_progress_topic, 10
+            self.settings.kafka_brokers, f"test-{self.name}", True, self.settings.relay_progress_topic, 10
         )
         self.sender = await self.stack.enter_async_context(open_sender(config, Topics(1 << 20), caution))
         self.pump = Pump(Reader(self.connection), self.sender, caution, 1 << 20)
@@ -57,16 +61,33 @@ class Owner:
         await self.pump.adopt(self.epochs)
 
     def crash_at(self, step: str) -> None:
-        """1: after the pledge. 2: records and marks are sent, no commit. 3: committed, rows still there."""
+        """1: after the claim. 2: records and mark are sent, no commit. 3: committed, rows still there."""
         if step == "1":
             self.sender.send = _crash
         elif step == "2":
             self.sender._producer.commit_transaction = _crash
         else:
-            self.pump.store.finish = _crash
+            self.pump.store.delete = _crash
+
+    def remember_deletes(self) -> None:
+        """Those that are not waited for; one that is takes all before it to the disk too."""
+        delete, undone = self.pump.store.delete, self.undone
+
+        async def remembered(epochs, ids, *, durable):
+            undone.extend(await self.connection.fetch("SELECT * FROM outbox.records WHERE id = ANY ($1)", ids))
+            held = await delete(epochs, ids, durable=durable)
+            if durable:
+                undone.clear()
+            return held
+
+        self.pump.store.delete = remembered
+
+    async def crash_postgres(self) -> None:
+        """What it would bring back is there again."""
+        await self.connection.copy_records_to_table("records", schema_name="outbox", records=self.undone)
 
 
-async def _crash(*_args: object) -> None:
+async def _crash(*_args: object, **_kwargs: object) -> None:
     raise Crash
 
 
@@ -88,7 +109,6 @@ async def test_after_a_crash_the_next_owner_sends_every_row_once(outbox, owner, 
     first.crash_at(step)
     with pytest.raises(Crash):
         await first.pump.cycle()
-    assert await outbox.count("batches") > 0
     assert await outbox.count("records") == len(ITEMS)
 
     second = await owner("second")
@@ -122,41 +142,94 @@ async def test_a_crash_in_the_middle_of_many_batches(outbox, owner, batches, ste
     assert await outbox.is_empty()
 
 
-async def test_a_stale_owner_can_write_neither_postgres_nor_kafka(outbox, owner):
-    """It was paused after its claim; while it was, another took over, and sent."""
-    await outbox.commit(*ITEMS)
+@pytest.mark.parametrize("turn", [0, 1])
+async def test_an_owner_that_was_taken_over_from_can_send_nothing(outbox, owner, turn):
+    """It was paused after its claim; while it was, another took over, and sent. Whichever producer's turn it was."""
     stale = await owner("stale")
     await stale.take()
+    before = [("k0", -turn), ("k1", -turn)][: 2 * turn]
+    if before:
+        await outbox.commit(*before)
+        assert await stale.pump.cycle()
+    await outbox.commit(*ITEMS)
     claimed = await stale.pump._claim()
     assert len(claimed.rows) == len(ITEMS)
-    await stale.pump._pledge(claimed.rows, token := uuid4())
-    await stale.sender.learn({outbox.topic})
-    await stale.sender.begin(claimed.rows, token)
-
     heir = await owner("heir")
     await heir.take()
     assert await heir.pump.cycle()
-    with pytest.raises(Transient):
-        await stale.sender.send(claimed.rows, token)
+    for _ in range(2):
+        await stale.sender.learn({outbox.topic})
+        with pytest.raises(Transient):
+            await stale.sender.send(claimed.rows, [sent_of(claimed.rows)])
+        stale.sender._producers.rotate()
 
     more = [("k0", 1000), ("k1", 1001)]
     await outbox.commit(*more)
-    rows = await outbox.count("records")
     wants = [Want(group, epoch, 0, 100) for group, epoch in stale.epochs.items()]
     again = await claim(stale.connection, wants, max_bytes=1 << 20)
     assert (list(again.rows), set(again.groups)) == ([], set())
-    heirs = await heir.pump._claim()
-    as_stale = {group: (epoch, 0) for group, epoch in stale.epochs.items()}
-    assert await pledge(stale.connection, as_stale, heirs.rows, (uuid4(), "stale")) == set()
-    await heir.pump._pledge(heirs.rows, token := uuid4())
-    assert await finish(stale.connection, stale.epochs, token) == set()
-    assert await outbox.count("records") == rows
+    while await heir.pump.cycle():
+        pass
+    await outbox.delivered.until(before + ITEMS + more)
+    assert await outbox.is_empty()
 
-    await heir.sender.learn({outbox.topic})
-    await heir.sender.begin(heirs.rows, token)
-    await heir.sender.send(heirs.rows, token)
-    await heir.pump._finish(heirs.rows, token)
-    await outbox.delivered.until(ITEMS + more)
+
+async def test_what_a_crash_of_postgres_brings_back_is_not_sent_again(outbox, owner):
+    """Deletes of few rows are not waited for."""
+    first = await owner("first")
+    await first.take()
+    first.remember_deletes()
+    expected = []
+    for n in range(UNSURE_MAX + 3):
+        items = [(f"k{key}", n) for key in range(5)]
+        expected += items
+        await outbox.commit(*items)
+        assert await first.pump.cycle()
+    await first.crash_postgres()
+    assert await outbox.count("records") == 3 * 5, "all that were not waited for, and no others"
+    second = await owner("second")
+    await second.take()
+    assert await outbox.is_empty()
+    assert not await second.pump.cycle()
+    await outbox.delivered.until(expected)
+
+
+async def test_marks_of_senders_that_are_no_more_are_let_go(outbox, owner, settings, on_topic):
+    """After a takeover and after an orderly end: whoever starts often must not fill the progress topic."""
+    first, second = await owner("first"), await owner("second")
+    for each in (first, second):
+        await each.take()
+        await outbox.commit(*ITEMS)
+        assert await each.pump.cycle()
+    await second.pump.leave(list(second.epochs))
+    assert await leases.senders(outbox.connection, range(8)) == set()
+    progress = on_topic(settings.relay_progress_topic)
+    last = {record.key.decode(): record.value for record in await progress.records()}
+    assert last == {first.sender.name: None, second.sender.name: None}
+
+
+async def test_the_mark_is_found_behind_another_senders_open_transaction(outbox, owner, monkeypatch):
+    """Both write to one partition. A reader sees nothing there beyond an open transaction until that has ended."""
+    monkeypatch.setattr(marks, "partition_of", lambda topic, _sender: TopicPartition(topic, 0))
+    monkeypatch.setattr(sender, "partition_of", marks.partition_of)
+    other, first = await owner("other"), await owner("first")
+    await outbox.commit(*ITEMS)
+    await first.take()
+    producer = other.sender._producer
+    await producer.begin_transaction()
+    topic = first.settings.relay_progress_topic
+    await (await producer.send(topic, b"open", b"another", partition=0))
+    first.crash_at("3")
+    with pytest.raises(Crash):
+        await first.pump.cycle()
+    second = await owner("second")
+    taking = asyncio.create_task(second.take())
+    done, _ = await asyncio.wait({taking}, timeout=1)
+    assert not done, "it took over without having seen all marks"
+    await producer.abort_transaction()
+    await taking
+    assert await outbox.is_empty()
+    await outbox.delivered.until(ITEMS)
 
 
 async def test_an_owner_that_lost_a_group_goes_on_with_the_others(outbox, owner):
@@ -169,19 +242,14 @@ async def test_an_owner_that_lost_a_group_goes_on_with_the_others(outbox, owner)
     assert set(first.pump.groups) == {3, 4, 5, 6, 7}
     left = await outbox.connection.fetch("SELECT DISTINCT shard >> 3 AS g FROM outbox.records")
     assert {row["g"] for row in left} == {0, 1, 2}
-    assert await outbox.count("batches") == 0
 
 
 async def test_after_a_restore_rows_are_sent_again_rather_than_lost(outbox, owner):
-    """An older dump brings rows and a pending batch back whose successor's mark is on the topic."""
+    """An older dump does not know the last id; another event is handed it, and the mark on the topic names that id."""
     first = await owner("first")
     await first.take()
     await outbox.commit(("k", 1))
     assert await first.pump.cycle()
-    await outbox.connection.execute(
-        "INSERT INTO outbox.batches (shard_group, token, transactional_id, ids)"
-        " SELECT g, gen_random_uuid(), 'gone', '{1}' FROM generate_series(0, 7) AS g"
-    )
     await outbox.connection.execute("ALTER TABLE outbox.records ALTER id RESTART WITH 1")
     await outbox.commit(("k", 2))
     second = await owner("second")
@@ -235,7 +303,7 @@ async def test_it_goes_on_after_a_dump_and_a_restore_into_a_new_cluster(
             async with there.transaction():
                 more = [("k0", 1000), ("k1", 1001)]
                 written = await append_many(there, [outbox.record(*item) for item in more])
-            empty = "SELECT NOT EXISTS (SELECT FROM outbox.records) AND NOT EXISTS (SELECT FROM outbox.batches)"
+            empty = "SELECT NOT EXISTS (SELECT FROM outbox.records)"
             await wait_until("the restored outbox to be empty", lambda: there.fetchval(empty))
         assert min(row.row_id for row in written) > len(ITEMS), "ids go on where they were"
     finally:

@@ -1,12 +1,11 @@
 """The decisions of the protocol, one by one; tests/unit/relay/test_pump.py tries them together."""
 
 from collections.abc import Callable
-from uuid import uuid4
 
 import pytest
-from atlas_outbox.batches import Row
 from atlas_outbox.parking import Key
-from atlas_relay.protocol import Caution, Refused, rows_to_park, was_sent
+from atlas_outbox.sent import Row
+from atlas_relay.protocol import Caution, Refused, rows_to_park
 
 
 def row(row_id: int, key: bytes = b"k", topic: str = "t", group: int = 0, value: bytes = b"good") -> Row:
@@ -53,13 +52,6 @@ def test_what_is_remembered_of_parked_rows_is_not_changed():
 
 def test_nothing_is_set_aside_without_a_reason():
     assert aside(row(1), row(2), parked={0: {}}) == {}
-
-
-def test_a_batch_was_sent_when_the_last_mark_is_its_own():
-    token = uuid4()
-    assert was_sent(token, token)
-    assert not was_sent(token, uuid4())
-    assert not was_sent(token, None)
 
 
 def test_a_single_refused_row_is_condemned_until_it_is_parked():

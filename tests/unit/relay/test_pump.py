@@ -4,21 +4,22 @@ Writers append rows under the lock of their key and commit, out of id order, or 
 step that touches a server a process may crash before it, or after it with the answer lost, or stand still while the
 other owner takes its groups over and relays them, and then go on in the belief that it owns them.
 
-After every run: each committed row was delivered exactly once, in order per key, and nothing is left behind.
+After every run: each committed row was delivered exactly once, in order per key, and nothing is left behind. PostgreSQL
+may crash as well, and then what was deleted without waiting for its disk is back.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from uuid import UUID
 
 import pytest
-from atlas_outbox.batches import Claim, Pending, Row, Want
+from atlas_outbox.batches import Claim, Want
 from atlas_outbox.horizon import Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
+from atlas_outbox.sent import Row, Sent
 from atlas_relay.protocol import Caution, Refused
-from atlas_relay.pump import Pump
+from atlas_relay.pump import UNSURE_MAX, Pump
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -27,7 +28,7 @@ T = TypeVar("T")
 GROUPS = (0, 1)
 OWNERS = ("a", "b")
 KEYS = (b"k0", b"k1", b"k2")
-FAULTS = st.none() | st.tuples(st.integers(0, 3), st.sampled_from(("before", "after", "overtaken")))
+FAULTS = st.none() | st.tuples(st.integers(0, 5), st.sampled_from(("before", "after", "overtaken")))
 
 VALUES = st.lists(st.sampled_from((b"good", b"good", b"bad")), min_size=1, max_size=3)
 WRITES = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3)
@@ -45,7 +46,8 @@ class Postgres:
     last_id: int = 0
     open: dict[bytes, list[Row]] = field(default_factory=dict)  # transactions under way, by the key they have locked
     parked: dict[int, Row] = field(default_factory=dict)
-    batches: dict[int, tuple[UUID, str, list[int]]] = field(default_factory=dict)
+    deleted: dict[int, Row] = field(default_factory=dict)  # and not on disk yet
+    senders: dict[int, str | None] = field(default_factory=lambda: dict.fromkeys(GROUPS))
     epochs: dict[int, int] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
     revisions: dict[int, int] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0))
 
@@ -53,6 +55,15 @@ class Postgres:
         for group in groups:
             self.epochs[group] += 1
         return {group: self.epochs[group] for group in groups}
+
+    def delete(self, ids: Collection[int], *, durable: bool) -> None:
+        self.deleted |= {row_id: self.rows.pop(row_id) for row_id in ids if row_id in self.rows}
+        if durable:
+            self.deleted.clear()
+
+    def crash(self) -> None:
+        self.rows |= self.deleted
+        self.deleted.clear()
 
     def retry(self) -> None:
         for row in self.parked.values():
@@ -63,23 +74,24 @@ class Postgres:
 
 @dataclass
 class Kafka:
-    """Topics as a read-committed consumer sees them, marks, and transactions by transactional id."""
+    """Topics as a read-committed consumer sees them, the last mark of each sender, and which senders are fenced."""
 
     log: list[Row] = field(default_factory=list)
-    marks: dict[int, UUID] = field(default_factory=dict)
-    producer_epochs: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, Sequence[Sent]] = field(default_factory=dict)
+    senders: int = 0
+    fenced: set[str] = field(default_factory=set)
     takes_all: bool = False
 
-    def init(self, transactional_id: str) -> int:
-        """Fences every older producer of the id. An open transaction of one simply never reaches the log."""
-        self.producer_epochs[transactional_id] = self.producer_epochs.get(transactional_id, 0) + 1
-        return self.producer_epochs[transactional_id]
+    def new_sender(self, owner: str) -> str:
+        self.senders += 1
+        return f"{owner}-{self.senders}"
 
-    def commit(self, producer: tuple[str, int], rows: Sequence[Row], token: UUID) -> None:
-        if self.producer_epochs[producer[0]] != producer[1]:
+    def commit(self, sender: str, rows: Sequence[Row], marks: Mapping[str, Sequence[Sent]]) -> None:
+        """An open transaction of a fenced sender simply never reaches the log."""
+        if sender in self.fenced:
             raise Crash("fenced")
         self.log += rows
-        self.marks |= dict.fromkeys((row[0] for row in rows), token)
+        self.marks |= marks
 
 
 @dataclass
@@ -128,43 +140,42 @@ class ModelStore:
 
         return await self.faults.step(effect)
 
-    async def pledge(
-        self, leases: Mapping[int, tuple[int, int]], rows: Sequence[Row], batch: tuple[UUID, str]
-    ) -> set[int]:
-        def effect() -> set[int]:
-            held = {group for group, lease in leases.items() if self._is((group, *lease))}
-            for group in held:
-                assert group not in self.postgres.batches, "two pending batches of one group"
-                self.postgres.batches[group] = (*batch, [row[1] for row in rows if row[0] == group])
-            return held
-
-        return await self.faults.step(effect)
-
     def _is(self, lease: tuple[int, int, int]) -> bool:
         group = lease[0]
         return (group, self.postgres.epochs[group], self.postgres.revisions[group]) == lease
 
-    async def finish(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
-        return await self.faults.step(lambda: self._end(epochs, token, delete=True))
+    async def delete(self, epochs: Mapping[int, int], ids: Sequence[int], *, durable: bool) -> set[int]:
+        def effect() -> set[int]:
+            self.postgres.delete(ids, durable=durable)
+            return self._held(epochs)
 
-    async def forget(self, epochs: Mapping[int, int], token: UUID) -> set[int]:
-        return await self.faults.step(lambda: self._end(epochs, token, delete=False))
+        return await self.faults.step(effect)
 
-    def _end(self, epochs: Mapping[int, int], token: UUID, *, delete: bool) -> set[int]:
-        held = {group for group, epoch in epochs.items() if self.postgres.epochs[group] == epoch}
-        for group in held:
-            if group in self.postgres.batches and self.postgres.batches[group][0] == token:
-                _token, _transactional_id, ids = self.postgres.batches.pop(group)
-                for row_id in ids if delete else ():
-                    self.postgres.rows.pop(row_id, None)
-        return held
+    async def delete_sent(self, sent: Sequence[Sent]) -> int:
+        def effect() -> int:
+            there = {row_id: (row[4], row[6]) for row_id, row in self.postgres.rows.items()}
+            left = [batch for batch in sent if batch.is_all_of(there)]
+            self.postgres.delete([row_id for batch in left for row_id in batch.ids], durable=True)
+            return len(left)
 
-    async def delete(self, epochs: Mapping[int, int], rows: Sequence[Row]) -> set[int]:
-        raise AssertionError("only at least once deletes without a batch")
+        return await self.faults.step(effect)
 
-    async def pending(self, groups: Collection[int]) -> list[Pending]:
-        batches = self.postgres.batches
-        return await self.faults.step(lambda: [Pending(g, *batches[g][:2]) for g in groups if g in batches])
+    async def senders(self, groups: Collection[int]) -> set[str]:
+        senders = self.postgres.senders
+        return await self.faults.step(lambda: {name for group in groups if (name := senders[group]) is not None})
+
+    async def set_sender(self, epochs: Mapping[int, int], sender: str | None) -> set[int]:
+        def effect() -> set[int]:
+            held = self._held(epochs)
+            self.postgres.senders |= dict.fromkeys(held, sender)
+            if held:
+                self.postgres.deleted.clear()  # a commit that is waited for takes all before it to the disk
+            return held
+
+        return await self.faults.step(effect)
+
+    def _held(self, epochs: Mapping[int, int]) -> set[int]:
+        return {group for group, epoch in epochs.items() if self.postgres.epochs[group] == epoch}
 
     async def states(self, groups: Collection[int]) -> dict[int, LeaseState]:
         epochs, revisions = self.postgres.epochs, self.postgres.revisions
@@ -194,10 +205,9 @@ class ModelStore:
 class ModelChannel:
     """What atlas_relay.sender.Sender promises, on the model; a value of b"bad" is refused with its whole batch."""
 
-    def __init__(self, kafka: Kafka, faults: Faults, transactional_id: str, caution: Caution) -> None:
+    def __init__(self, kafka: Kafka, faults: Faults, owner: str, caution: Caution) -> None:
         self.kafka, self.faults, self.caution = kafka, faults, caution
-        self.transactional_id = transactional_id
-        self.producer = (transactional_id, kafka.init(transactional_id))
+        self.name = kafka.new_sender(owner)
 
     async def learn(self, topics: Collection[str]) -> None: ...
 
@@ -209,20 +219,22 @@ class ModelChannel:
     def reason_against(self, row: Row) -> str | None:
         return self.caution.condemned.get(row[1])
 
-    async def sent_tokens(self, pending: Sequence[Pending]) -> dict[int, UUID]:
-        for transactional_id in {batch.transactional_id for batch in pending} - {self.transactional_id}:
-            await self.faults.step(lambda name=transactional_id: self.kafka.init(name))
-        return {b.group: self.kafka.marks[b.group] for b in pending if b.group in self.kafka.marks}
+    async def last_marks(self, senders: Collection[str]) -> list[Sent]:
+        for name in sorted(senders):
+            await self.faults.step(lambda name=name: self.kafka.fenced.add(name))
+        marks = self.kafka.marks
+        return await self.faults.step(lambda: [sent for name in senders for sent in marks.get(name, ())])
 
-    async def begin(self, rows: Sequence[Row], token: UUID) -> None: ...
+    async def forget_marks(self, senders: Collection[str]) -> None:
+        await self.faults.step(lambda: self.kafka.commit(self.name, (), dict.fromkeys(senders, ())))
 
-    async def send(self, rows: Sequence[Row], token: UUID) -> None:
+    async def send(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
         size = self.caution.wire_rows
         batches = [rows[at : at + size] for at in range(0, len(rows), size)]
         refused = [b for b in batches if not self.kafka.takes_all and any(row[5] == b"bad" for row in b)]
         if refused:
             raise Refused([([row[1] for row in batch], "refused") for batch in refused])
-        await self.faults.step(lambda: self.kafka.commit(self.producer, rows, token))
+        await self.faults.step(lambda: self.kafka.commit(self.name, rows, {self.name: sent}))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -288,6 +300,19 @@ class OutboxMachine(RuleBasedStateMachine):
             if pump is not None and pump.groups:
                 self._run(owner, pump.cycle(), fault)
 
+    @rule(owner=st.sampled_from(OWNERS), groups=st.sets(st.sampled_from(GROUPS), min_size=1), fault=FAULTS)
+    def leave(self, owner: str, groups: set[int], fault: tuple[int, str] | None) -> None:
+        """In an orderly way, as when another instance joins."""
+        pump = self.pumps[owner]
+        if pump is not None:
+            self._run(owner, pump.leave(groups), fault)
+
+    @rule()
+    def postgres_crashes(self) -> None:
+        """Every connection ends."""
+        self.postgres.crash()
+        self.pumps = dict.fromkeys(OWNERS)
+
     @rule()
     def operator_sends_parked_rows_again(self) -> None:
         self.postgres.retry()
@@ -296,7 +321,7 @@ class OutboxMachine(RuleBasedStateMachine):
         pump = self.pumps[owner]
         if pump is None:
             faults, caution = self.faults[owner], self.cautions[owner]
-            channel = ModelChannel(self.kafka, faults, f"txn-{owner}", caution)
+            channel = ModelChannel(self.kafka, faults, owner, caution)
             pump = Pump(ModelStore(self.postgres, faults), channel, caution, 1 << 20, look_every_s=0)
         await pump.adopt(epochs)
         self.pumps[owner] = pump
@@ -376,7 +401,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 pump = self._new_owner()
         self.nothing_twice_and_in_order()
         assert sorted(row[1] for row in self.kafka.log) == sorted(row[1] for row in self.committed), "left behind"
-        assert (self.postgres.rows, self.postgres.batches, self.postgres.parked) == ({}, {}, {})
+        assert (self.postgres.rows, self.postgres.parked) == ({}, {})
 
 
 OutboxMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
@@ -386,13 +411,50 @@ TestOutbox = OutboxMachine.TestCase
 @pytest.mark.parametrize("kind", ["before", "after", "overtaken"])
 @pytest.mark.parametrize("step", range(4))
 def test_every_step_with_every_fault(step: int, kind: str) -> None:
-    """Claim, pledge, send, finish: each is struck once whatever the machine above happens to try."""
+    """Claim, send, delete, look: each is struck once whatever the machine above happens to try."""
     machine = OutboxMachine()
     machine.start()
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)  # leaves marks that are not the next batch's
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good", b"good"]}, (step, kind), 1)
     machine.nothing_twice_and_in_order()
     machine.relay("b", {b"k0": [b"good"]}, None, 2)
+    machine.nothing_twice_and_in_order()
+    machine.teardown()
+
+
+@pytest.mark.parametrize("kind", ["before", "after", "overtaken"])
+@pytest.mark.parametrize("step", range(8))
+def test_every_step_of_a_takeover_with_every_fault(step: int, kind: str) -> None:
+    """Of a batch that is sent and not deleted: senders, fence, marks, delete, sender, tombstone, state, parked keys."""
+    machine = OutboxMachine()
+    machine.start()
+    machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, (1, "after"), 1)
+    machine.take_over("b", set(GROUPS), (step, kind))
+    machine.nothing_twice_and_in_order()
+    machine.relay("b", {b"k0": [b"good"]}, None, 2)
+    machine.teardown()
+
+
+@pytest.mark.parametrize("batches", [1, UNSURE_MAX - 1, UNSURE_MAX, UNSURE_MAX + 1, 2 * UNSURE_MAX])
+def test_what_a_crash_of_postgres_brings_back_is_not_sent_again(batches: int) -> None:
+    machine = OutboxMachine()
+    machine.start()
+    for _ in range(batches):
+        machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)
+    machine.postgres_crashes()
+    machine.relay("b", {}, None, 2)
+    machine.nothing_twice_and_in_order()
+    machine.teardown()
+
+
+def test_who_leaves_takes_what_he_deleted_to_the_disk() -> None:
+    """He lets his marks go, so nobody could tell any more what a crash of PostgreSQL brings back."""
+    machine = OutboxMachine()
+    machine.start()
+    machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)
+    machine.leave("a", set(GROUPS), None)
+    machine.postgres_crashes()
+    machine.relay("b", {}, None, 2)
     machine.nothing_twice_and_in_order()
     machine.teardown()
 

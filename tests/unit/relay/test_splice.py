@@ -2,7 +2,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.record.memory_records import MemoryRecords
 from atlas_outbox.headers import pack_headers
-from atlas_relay.splice import SplicedBatch, ids_of, mark_batch, pack
+from atlas_relay.splice import SplicedBatch, ids_of, lone_batch, pack
 
 HEADERS = pack_headers([("ce_id", b"1"), ("none", None)])
 
@@ -65,9 +65,10 @@ def test_a_row_above_the_limit_has_a_batch_of_its_own():
     assert [part.ids for part in batches[TopicPartition("t", 0)]] == [[0], [3], [6]]
 
 
-def test_a_mark_says_group_and_token():
-    batch = mark_batch(5, b"t" * 16, 99)
-    parsed = read(batch)
+@pytest.mark.parametrize("value", [b"v" * 16, None])
+def test_a_batch_of_one_record(value):
+    parsed = read(lone_batch(b"key", value, transactional=True))
     assert parsed.is_transactional
     (record,) = parsed
-    assert (record.key, record.value, record.timestamp, list(record.headers)) == (b"5", b"t" * 16, 99, [])
+    assert (record.key, record.value, list(record.headers)) == (b"key", value, [])
+    assert not read(lone_batch(b"key", value, transactional=False)).is_transactional
