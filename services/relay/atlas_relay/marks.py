@@ -10,12 +10,13 @@ import zlib
 from collections.abc import Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from atlas_kafka.admin import TopicSpec
 from atlas_kafka.groups import open_reader
 from atlas_outbox.sent import Sent, pack_sent, unpack_sent
 
-from atlas_relay.producers import open_producer
 from atlas_relay.splice import SplicedBatch, lone_batch
+from atlas_relay.transactions import open_transactions
 
 PARTITIONS = 8
 # Small segments, because only closed ones are compacted and a recovery reads them all.
@@ -55,16 +56,11 @@ def ids_of_sender(name: str) -> list[str]:
     return [name, f"{name}-2"]
 
 
-async def settle(brokers: str, senders: Collection[str], timeout_s: float) -> None:
+async def settle(client: AIOKafkaClient, senders: Collection[str]) -> None:
     """Fence every producer of these senders, which have others' names, and end its transaction: it is committed or it
-    never will be.
+    never will be. Raises KafkaError; bound it.
     """
-
-    async def fence(transactional_id: str) -> None:
-        async with open_producer(brokers, "atlas-relay-settle", transactional_id, timeout_s):
-            pass
-
-    await asyncio.gather(*(fence(transactional_id) for name in senders for transactional_id in ids_of_sender(name)))
+    await open_transactions(client, [each for name in senders for each in ids_of_sender(name)])
 
 
 async def last_marks(brokers: str, topic: str, senders: Collection[str]) -> list[Sent]:

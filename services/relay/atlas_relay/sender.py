@@ -6,12 +6,11 @@ After any error the sender is spent: its producer's state is unknown, and only a
 import asyncio
 import secrets
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTimestampError,
@@ -26,11 +25,14 @@ from aiokafka.errors import (
 from atlas_kafka.fates import Transient, describe
 from atlas_outbox.sent import Row, Sent
 
+from atlas_relay.delivery import Delivery, InvalidRecordError, Outcome, Parcels
+from atlas_relay.idempotent import Idempotent
 from atlas_relay.marks import ids_of_sender, last_marks, mark_of, partition_of, settle, tombstone_of
-from atlas_relay.producers import InvalidRecordError, ProducerGone, open_producer
+from atlas_relay.producers import ProducerGone, open_producer
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.splice import SplicedBatch, ids_of, pack
 from atlas_relay.topics import Topics
+from atlas_relay.transactions import open_client, open_transactions
 
 # The broker's answer is about the records: sending them again can't help.
 _REFUSALS = (
@@ -45,7 +47,6 @@ _REFUSALS = (
     UnsupportedForMessageFormatError,
 )
 _SIZE_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
-Parcels = Mapping[TopicPartition, Sequence[SplicedBatch]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +61,24 @@ class SenderConfig:
 
 
 class Sender:
-    """Sends batches; transactions with several producers in turn.
-
-    When the brokers have answered a commit they still have its markers to write, and the same producer's next
-    transaction can't begin before they have. `name` is None at least once; no other sender ever has the same.
-    """
+    """Sends batches; `name` is None at least once, and no other sender ever has the same."""
 
     def __init__(
-        self,
-        config: SenderConfig,
-        name: str | None,
-        producers: Sequence[AIOKafkaProducer],
-        topics: Topics,
-        caution: Caution,
+        self, config: SenderConfig, name: str | None, delivery: Delivery, topics: Topics, caution: Caution
     ) -> None:
         self._config = config
         self.name = name
-        self._producers = deque(producers)
+        self._delivery = delivery
         self._topics = topics
         self._caution = caution
 
-    @property
-    def _producer(self) -> AIOKafkaProducer:
-        """The one whose turn it is."""
-        return self._producers[0]
-
     async def fault(self) -> str | None:
         """Why nothing could be sent just now, as far as asking the brokers for metadata can tell."""
-        return None if await self._producer.client.force_metadata_update() else "no broker answers"
+        return None if await self._delivery.client.force_metadata_update() else "no broker answers"
 
     async def learn(self, topics: Collection[str]) -> None:
         """See Topics.learn."""
-        await self._topics.learn(self._producer.client, topics)
+        await self._topics.learn(self._delivery.client, topics)
 
     def forget_missing(self) -> None:
         """See Topics.forget_missing."""
@@ -108,7 +95,8 @@ class Sender:
     async def last_marks(self, senders: Collection[str]) -> list[Sent]:
         """What these senders sent last; what they had under way has ended by then, and they can send no more."""
         with _faults_of_kafka():
-            await settle(self._config.brokers, senders, self._config.timeout_s)
+            async with asyncio.timeout(self._config.timeout_s):
+                await settle(self._delivery.client, senders)
             return await last_marks(self._config.brokers, self._config.progress_topic, senders)
 
     async def forget_marks(self, senders: Collection[str]) -> None:
@@ -133,56 +121,12 @@ class Sender:
         try:
             with _faults_of_kafka():
                 async with asyncio.timeout(self._config.timeout_s):
-                    if self.name is None:
-                        await self._send_in_turn(parcels)
-                    else:
-                        await self._send_transaction(parcels)
+                    outcomes = await self._delivery.send(parcels)
         except TimeoutError:
             raise Transient(f"Kafka did not take a batch within {self._config.timeout_s:g} s") from None
+        self._raise_failures(outcomes)
 
-    async def _send_transaction(self, parcels: Parcels) -> None:
-        """1. begin; 2. records and mark, each acknowledged; 3. commit."""
-        await self._producer.begin_transaction()  # 1
-        for target in parcels:  # all of them before the first record, so that the coordinator is asked once
-            self._producer._txn_manager.maybe_add_partition_to_txn(target)
-        outcomes = await asyncio.gather(*(self._enqueue(*parcel) for parcel in parcels.items()))  # 2
-        # Each must be looked at: a commit does not fail because a batch of the transaction did.
-        self._raise_failures([outcome for parcel in outcomes for outcome in parcel], delivered=())
-        await self._producer.commit_transaction()  # 3
-        self._producers.rotate()
-
-    async def _send_in_turn(self, parcels: Parcels) -> None:
-        """Send each partition's batches one after the other: what follows a refused one must not overtake it."""
-
-        async def send(target: TopicPartition, batches: Sequence[SplicedBatch]) -> list[_Outcome]:
-            outcomes: list[_Outcome] = []
-            for batch in batches:
-                outcomes += await self._enqueue(target, [batch])
-                if outcomes[-1].error is not None:
-                    break
-            return outcomes
-
-        done = await asyncio.gather(*(send(*parcel) for parcel in parcels.items()))
-        outcomes = [outcome for parcel in done for outcome in parcel]
-        self._raise_failures(outcomes, delivered=ids_of([o.batch for o in outcomes if o.error is None]))
-
-    async def _enqueue(self, target: TopicPartition, batches: Sequence[SplicedBatch]) -> "list[_Outcome]":
-        """Hand the batches to the producer in order and wait for the answer to each."""
-        futures = []
-        for batch in batches:
-            try:
-                future = await self._producer.send_batch(batch, target.topic, partition=target.partition)
-            except Exception as error:  # noqa: BLE001 - becomes this batch's outcome
-                futures.append(_failed(error))
-                break
-            futures.append(future)
-        answers = await asyncio.gather(*futures, return_exceptions=True)
-        return [
-            _Outcome(target, batch, answer if isinstance(answer, BaseException) else None)
-            for batch, answer in zip(batches, answers, strict=False)
-        ]
-
-    def _raise_failures(self, outcomes: "Sequence[_Outcome]", delivered: Sequence[int]) -> None:
+    def _raise_failures(self, outcomes: Sequence[Outcome]) -> None:
         """Refusals first: after one, the partition's later batches fail too, for their sequence numbers."""
         failed = [outcome for outcome in outcomes if outcome.error is not None]
         refused = []
@@ -193,6 +137,7 @@ class Sender:
                     self._caution.too_large(topic, batch.bytes)
                 refused.append((batch.ids, describe(error)))
         if refused:
+            delivered = [] if self.name else ids_of([each.batch for each in outcomes if each.error is None])
             raise Refused(refused, delivered)
         for outcome in failed:
             raise Transient(f"Kafka: {outcome.target.topic}: {outcome.error!r}")
@@ -200,7 +145,7 @@ class Sender:
     def _parcels(self, rows: Sequence[Row]) -> dict[TopicPartition, list[SplicedBatch]]:
         """The rows' batches by partition."""
         now_ms, transactional = time.time_ns() // 1_000_000, self.name is not None
-        cluster = self._producer.client.cluster
+        cluster = self._delivery.client.cluster
         return pack(
             rows,
             lambda topic: len(cluster.partitions_for_topic(topic)),
@@ -210,39 +155,30 @@ class Sender:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    target: TopicPartition
-    batch: SplicedBatch
-    error: BaseException | None
-
-
 @contextmanager
 def _faults_of_kafka() -> Iterator[None]:
     """Raise what Kafka's client reports as Transient."""
     try:
         yield
-    except (KafkaError, ProducerGone, AssertionError) as error:
-        # AssertionError: how aiokafka reports a transaction in the wrong state.
+    except (KafkaError, ProducerGone) as error:
         raise Transient(f"Kafka: {describe(error)}") from error
-
-
-async def _failed(error: Exception) -> None:
-    raise error
 
 
 @asynccontextmanager
 async def open_sender(config: SenderConfig, topics: Topics, caution: Caution) -> AsyncIterator[Sender]:
-    """A sender with new producers and a new name."""
-    # A name is used once: whoever fences it may rely on it that nobody ever sends with it again.
-    name = f"{config.client_id}-{secrets.token_hex(4)}" if config.exactly_once else None
-    ids = [None] if name is None else ids_of_sender(name)
-    try:
-        async with AsyncExitStack() as stack:
-            producers = [
-                await stack.enter_async_context(open_producer(config.brokers, config.client_id, each, config.timeout_s))
-                for each in ids
-            ]
-            yield Sender(config, name, producers, topics, caution)
-    except KafkaError as error:
-        raise Transient(f"Kafka: {describe(error)}") from error
+    """A sender with producers of its own, and exactly once with a new name.
+
+    Raises Transient when there is no getting through to Kafka.
+    """
+    with _faults_of_kafka():
+        if not config.exactly_once:
+            async with open_producer(config.brokers, config.client_id, config.timeout_s) as producer:
+                yield Sender(config, None, Idempotent(producer), topics, caution)
+            return
+        # A name is used once: whoever fences it may rely on it that nobody ever sends with it again.
+        name = f"{config.client_id}-{secrets.token_hex(4)}"
+        async with open_client(config.brokers, config.client_id, config.timeout_s) as client:
+            async with asyncio.timeout(config.timeout_s):
+                await client.add_topic(config.progress_topic)
+                transactions = await open_transactions(client, ids_of_sender(name))
+            yield Sender(config, name, transactions, topics, caution)

@@ -16,7 +16,7 @@ async def test_what_a_discarded_producer_ends_with_is_not_raised(servers, monkey
 
     async with AsyncExitStack() as stack:
         stack.enter_context(suppress(ConnectionError))
-        producer = await stack.enter_async_context(open_producer(servers.kafka_brokers, "test", None, 10))
+        producer = await stack.enter_async_context(open_producer(servers.kafka_brokers, "test", 10))
         monkeypatch.setattr(producer._sender, "close", ends_badly)
         raise ConnectionError
     assert producer._sender.sender_task.cancelling()

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from atlas_kafka.fates import Transient
+from atlas_kafka.producer import open_producer
 from atlas_local.testing import database_url
 from atlas_local.waiting import wait_until
 from atlas_outbox import leases
@@ -65,7 +66,7 @@ class Owner:
         if step == "1":
             self.sender.send = _crash
         elif step == "2":
-            self.sender._producer.commit_transaction = _crash
+            self.sender._delivery._commit = _crash
         else:
             self.pump.store.delete = _crash
 
@@ -161,7 +162,7 @@ async def test_an_owner_that_was_taken_over_from_can_send_nothing(outbox, owner,
         await stale.sender.learn({outbox.topic})
         with pytest.raises(Transient):
             await stale.sender.send(claimed.rows, [sent_of(claimed.rows)])
-        stale.sender._producers.rotate()
+        stale.sender._delivery._producers.rotate()
 
     more = [("k0", 1000), ("k1", 1001)]
     await outbox.commit(*more)
@@ -208,25 +209,24 @@ async def test_marks_of_senders_that_are_no_more_are_let_go(outbox, owner, setti
     assert last == {first.sender.name: None, second.sender.name: None}
 
 
-async def test_the_mark_is_found_behind_another_senders_open_transaction(outbox, owner, monkeypatch):
+async def test_the_mark_is_found_behind_another_senders_open_transaction(outbox, owner, settings, monkeypatch):
     """Both write to one partition. A reader sees nothing there beyond an open transaction until that has ended."""
     monkeypatch.setattr(marks, "partition_of", lambda topic, _sender: TopicPartition(topic, 0))
     monkeypatch.setattr(sender, "partition_of", marks.partition_of)
-    other, first = await owner("other"), await owner("first")
+    first = await owner("first")
     await outbox.commit(*ITEMS)
     await first.take()
-    producer = other.sender._producer
-    await producer.begin_transaction()
-    topic = first.settings.relay_progress_topic
-    await (await producer.send(topic, b"open", b"another", partition=0))
     first.crash_at("3")
-    with pytest.raises(Crash):
-        await first.pump.cycle()
-    second = await owner("second")
-    taking = asyncio.create_task(second.take())
-    done, _ = await asyncio.wait({taking}, timeout=1)
-    assert not done, "it took over without having seen all marks"
-    await producer.abort_transaction()
+    async with open_producer(settings.kafka_brokers, "other", transactional_id=f"other-{uuid4()}") as producer:
+        await producer.begin_transaction()
+        await (await producer.send(settings.relay_progress_topic, b"open", b"another", partition=0))
+        with pytest.raises(Crash):
+            await first.pump.cycle()
+        second = await owner("second")
+        taking = asyncio.create_task(second.take())
+        done, _ = await asyncio.wait({taking}, timeout=1)
+        assert not done, "it took over without having seen all marks"
+        await producer.abort_transaction()
     await taking
     assert await outbox.is_empty()
     await outbox.delivered.until(ITEMS)

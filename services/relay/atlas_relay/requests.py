@@ -1,0 +1,170 @@
+"""The requests of Kafka's second version of transactions (KIP-890), which aiokafka does not speak.
+
+In it a partition joins the transaction with its first record, so the coordinator is not asked beforehand, and each
+commit raises the producer's epoch, so a late record of an earlier transaction can't get into a later one.
+"""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactBytes,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+_TEXT = CompactString("utf-8")
+_TAGS = ("tags", TaggedFields)
+# Where brokers list the features that the whole cluster has agreed on.
+_FINALIZED_FEATURES = 2
+_FEATURES = CompactArray(("name", _TEXT), ("max", Int16), ("min", Int16), _TAGS)
+
+
+class _ProduceResponse(Response):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 0
+    API_VERSION = 12
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(
+                ("topic", _TEXT),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("offset", Int64),
+                        ("append_time", Int64),
+                        ("log_start", Int64),
+                        ("record_errors", CompactArray(("index", Int32), ("message", _TEXT), _TAGS)),
+                        ("message", _TEXT),
+                        _TAGS,
+                    ),
+                ),
+                _TAGS,
+            ),
+        ),
+        ("throttle_time_ms", Int32),
+        _TAGS,
+    )
+
+
+class _ProduceRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 0
+    API_VERSION = 12
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _ProduceResponse
+    SCHEMA = Schema(
+        ("transactional_id", _TEXT),
+        ("acks", Int16),
+        ("timeout_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", _TEXT),
+                ("partitions", CompactArray(("partition", Int32), ("records", CompactBytes), _TAGS)),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class Produce(Request[_ProduceRequest]):  # type: ignore[misc]
+    """Records of a transaction, of one batch a partition, acknowledged by all replicas that are in sync."""
+
+    API_KEY = 0
+
+    def __init__(
+        self, transactional_id: str, timeout_ms: int, topics: Mapping[str, Sequence[tuple[int, bytes]]]
+    ) -> None:
+        self._body: tuple[Any, ...] = (
+            transactional_id,
+            -1,
+            timeout_ms,
+            [(topic, [(*partition, {}) for partition in partitions], {}) for topic, partitions in topics.items()],
+            {},
+        )
+
+    def build(self, request_struct_class: type[_ProduceRequest]) -> _ProduceRequest:
+        """The request as it is sent."""
+        return request_struct_class(*self._body)
+
+
+class _EndTxnResponse(Response):  # type: ignore[misc]
+    API_KEY = 26
+    API_VERSION = 5
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32), ("error_code", Int16), ("producer_id", Int64), ("producer_epoch", Int16), _TAGS
+    )
+
+
+class _EndTxnRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 26
+    API_VERSION = 5
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _EndTxnResponse
+    SCHEMA = Schema(
+        ("transactional_id", _TEXT), ("producer_id", Int64), ("producer_epoch", Int16), ("commits", Boolean), _TAGS
+    )
+
+
+class Commit(Request[_EndTxnRequest]):  # type: ignore[misc]
+    """Commits a transaction; the answer has the producer's id and epoch for the next one."""
+
+    API_KEY = 26
+
+    def __init__(self, transactional_id: str, producer_id: int, producer_epoch: int) -> None:
+        self._body: tuple[Any, ...] = (transactional_id, producer_id, producer_epoch, True, {})
+
+    def build(self, request_struct_class: type[_EndTxnRequest]) -> _EndTxnRequest:
+        """The request as it is sent."""
+        return request_struct_class(*self._body)
+
+
+class _ApiVersionsResponse(Response):  # type: ignore[misc]
+    API_KEY = 18
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("error_code", Int16),
+        ("api_versions", CompactArray(("api_key", Int16), ("min", Int16), ("max", Int16), _TAGS)),
+        ("throttle_time_ms", Int32),
+        _TAGS,
+    )
+
+
+class _ApiVersionsRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 18
+    API_VERSION = 3
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _ApiVersionsResponse
+    SCHEMA = Schema(("client_software_name", _TEXT), ("client_software_version", _TEXT), _TAGS)
+
+    def parse_response_header(self, read_buffer: BytesIO | bytes) -> ResponseHeader_v0:
+        """Of this request alone the header is never of the flexible kind."""
+        return ResponseHeader_v0.decode(read_buffer)
+
+
+class ApiVersions(Request[_ApiVersionsRequest]):  # type: ignore[misc]
+    """What the broker can do."""
+
+    API_KEY = 18
+
+    def build(self, request_struct_class: type[_ApiVersionsRequest]) -> _ApiVersionsRequest:
+        """The request as it is sent."""
+        return request_struct_class("atlas-relay", "1", {})
+
+
+def transaction_version(answer: _ApiVersionsResponse) -> int:
+    """The version of transactions that the whole cluster speaks, out of the answer to ApiVersions; 0 when not said."""
+    packed = answer.tags.get(_FINALIZED_FEATURES)
+    features = _FEATURES.decode(BytesIO(packed)) if packed else []
+    return next((int(highest) for name, highest, *_ in features if name == "transaction.version"), 0)
