@@ -1,6 +1,6 @@
 """Kafka transactions of one request each for records and commit, over a client of aiokafka.
 
-Nothing is tried again here: after an error the transaction is left open, whoever fences its producer ends it, and
+After an error nothing is tried again here: the transaction is left open, whoever fences its producer ends it, and
 whether it was committed is known by its mark. That is why this is so much less than a producer that serves everybody.
 """
 
@@ -18,10 +18,12 @@ from aiokafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     KafkaError,
-    LeaderNotAvailableError,
     NodeNotReadyError,
     NoError,
     NotCoordinatorError,
+    NotLeaderForPartitionError,
+    OperationNotAttempted,
+    UnknownTopicOrPartitionError,
     for_code,
     kafka_errors,
 )
@@ -38,8 +40,8 @@ _REQUEST_TIMEOUT_MS = 10_000
 _CLOSE_TIMEOUT_S = 0.5
 # A relay that dies without a successor holds up read-committed consumers for this long.
 _TRANSACTION_TIMEOUT_MS = 15_000
-# While a coordinator is made or found, and while a predecessor's transaction is being ended.
-_START_PAUSE_S = 0.05
+# While a coordinator or a leader is found, and while a predecessor's transaction is being ended.
+_PAUSE_S = 0.05
 # A transaction can begin only when the markers of the one before are written, a millisecond or two after its commit.
 _BETWEEN_TRANSACTIONS_S = 0.001
 _PASSING = (
@@ -49,6 +51,9 @@ _PASSING = (
     NodeNotReadyError,
     NotCoordinatorError,
 )
+# The markers before are not written, or the broker leads the partition not yet or no more. Should it have taken the
+# batch all the same, its number tells when it comes again.
+_TOO_EARLY = (ConcurrentTransactions, NotLeaderForPartitionError, UnknownTopicOrPartitionError)
 _SECOND_VERSION = 2
 
 
@@ -85,30 +90,23 @@ class Transactions:
         self._second_version = version >= _SECOND_VERSION
 
     async def send(self, parcels: Parcels) -> list[Outcome]:
-        """What became of each batch. The transaction is committed if and only if there is no error.
+        """What became of the batches. The transaction is committed if and only if there is no error.
 
         1. Where it has to be, say which partitions are coming; 2. send each partition's batches, in order; 3. commit.
-        Raises KafkaError, and then nobody knows.
+        Raises KafkaError, and then nobody knows. Bound it: what a broker has not taken yet is offered for ever.
         """
         producer = self._producers[0]
         if not self._second_version:
             await self._add_partitions(producer, list(parcels))  # 1
-        shares: dict[int, dict[TopicPartition, Sequence[SplicedBatch]]] = defaultdict(dict)
-        for target, batches in parcels.items():
-            shares[self._leader(target)][target] = batches
-        found = await asyncio.gather(*(self._produce(producer, *share) for share in shares.items()))  # 2
-        outcomes = [outcome for share in found for outcome in share]
-        if all(outcome.error is None for outcome in outcomes):
-            await self._commit(producer)  # 3
-            self._producers.rotate()
+        outcomes: list[Outcome] = []
+        for number in range(max(map(len, parcels.values()))):  # 2, a request having at most one batch of a partition
+            batches = {target: batches[number] for target, batches in parcels.items() if number < len(batches)}
+            outcomes += await self._produce(producer, batches)
+            if any(outcome.error is not None for outcome in outcomes):
+                return outcomes
+        await self._commit(producer)  # 3
+        self._producers.rotate()
         return outcomes
-
-    def _leader(self, target: TopicPartition) -> int:
-        leader = self.client.cluster.leader_for_partition(target)
-        if leader is None or leader < 0:
-            self.client.force_metadata_update()
-            raise LeaderNotAvailableError(f"{target.topic}/{target.partition} has no leader")
-        return int(leader)
 
     async def _add_partitions(self, producer: _Producer, targets: Sequence[TopicPartition]) -> None:
         topics: dict[str, list[int]] = defaultdict(list)
@@ -119,46 +117,53 @@ class Transactions:
         )
         while True:
             answer = await self.client.send(producer.coordinator, request)
-            errors = {for_code(code) for _topic, partitions in answer.errors for _partition, code in partitions}
-            if errors <= {NoError}:
+            codes = {for_code(code) for _topic, partitions in answer.errors for _partition, code in partitions}
+            errors = codes - {NoError, OperationNotAttempted}
+            if not errors:
                 return
-            if ConcurrentTransactions not in errors:
-                raise (errors - {NoError}).pop()()
-            await asyncio.sleep(_BETWEEN_TRANSACTIONS_S)
+            for error in errors:
+                if not issubclass(error, _TOO_EARLY):
+                    raise error()
+            await asyncio.sleep(_BETWEEN_TRANSACTIONS_S if errors == {ConcurrentTransactions} else _PAUSE_S)
 
-    async def _produce(
-        self, producer: _Producer, node: int, share: Mapping[TopicPartition, Sequence[SplicedBatch]]
-    ) -> list[Outcome]:
-        """A request has at most one batch of a partition. The first of them begins the transaction, so the others wait
-        for its answer; they are then sent together, and the broker takes them one after the other.
-        """
-        rounds = max(map(len, share.values()))
-        outcomes = await self._produce_round(producer, node, share, 0)
-        more = (self._produce_round(producer, node, share, number) for number in range(1, rounds))
-        return outcomes + [outcome for of_round in await asyncio.gather(*more) for outcome in of_round]
-
-    async def _produce_round(
-        self, producer: _Producer, node: int, share: Mapping[TopicPartition, Sequence[SplicedBatch]], number: int
-    ) -> list[Outcome]:
-        sent = {target: batches[number] for target, batches in share.items() if number < len(batches)}
-        topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
-        for target, batch in sent.items():
-            topics[target.topic].append((target.partition, producer.stamp(target, batch)))
-        request = self._request(producer.transactional_id, topics)
-        while True:
-            answer = await self.client.send(node, request)
-            errors = {
-                TopicPartition(topic, partition): for_code(code)
-                for topic, partitions, *_tags in answer.topics
-                for partition, code, *_rest in partitions
-            }
-            if set(errors.values()) != {ConcurrentTransactions}:
-                break
-            await asyncio.sleep(_BETWEEN_TRANSACTIONS_S)
+    async def _produce(self, producer: _Producer, batches: Mapping[TopicPartition, SplicedBatch]) -> list[Outcome]:
+        """One batch a partition. What a broker did not look at because it was too early is sent again."""
+        unsent = {target: producer.stamp(target, batch) for target, batch in batches.items()}
+        errors: dict[TopicPartition, type[KafkaError]] = {}
+        while unsent:
+            shares: dict[int, dict[TopicPartition, bytes]] = defaultdict(dict)
+            for target, packed in unsent.items():
+                shares[self._leader(target)][target] = packed
+            for found in await asyncio.gather(*(self._ask(producer, *share) for share in shares.items())):
+                errors |= found
+            unsent = {target: packed for target, packed in unsent.items() if issubclass(errors[target], _TOO_EARLY)}
+            if unsent and any(errors[target] is not ConcurrentTransactions for target in unsent):
+                await self.client.force_metadata_update()
+                await asyncio.sleep(_PAUSE_S)
+            elif unsent:
+                await asyncio.sleep(_BETWEEN_TRANSACTIONS_S)
         return [
             Outcome(target, batch, None if (error := errors[target]) is NoError else error())
-            for target, batch in sent.items()
+            for target, batch in batches.items()
         ]
+
+    def _leader(self, target: TopicPartition) -> int:
+        leader = self.client.cluster.leader_for_partition(target)
+        # Any node tells that it is not the leader, and the metadata is asked for again.
+        return self.client.get_random_node() if leader is None or leader < 0 else leader  # type: ignore[no-any-return]
+
+    async def _ask(
+        self, producer: _Producer, node: int, share: Mapping[TopicPartition, bytes]
+    ) -> dict[TopicPartition, type[KafkaError]]:
+        topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        for (topic, partition), packed in share.items():
+            topics[topic].append((partition, packed))
+        answer = await self.client.send(node, self._request(producer.transactional_id, topics))
+        return {
+            TopicPartition(topic, partition): for_code(code)
+            for topic, partitions, *_tags in answer.topics
+            for partition, code, *_rest in partitions
+        }
 
     def _request(self, transactional_id: str, topics: Mapping[str, Sequence[tuple[int, bytes]]]) -> Request[Any]:
         if self._second_version:
@@ -216,4 +221,4 @@ async def _init(client: AIOKafkaClient, transactional_id: str) -> _Producer:
             if not isinstance(error, _PASSING):
                 raise
         await client.force_metadata_update()
-        await asyncio.sleep(_START_PAUSE_S)
+        await asyncio.sleep(_PAUSE_S)
