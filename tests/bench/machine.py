@@ -34,10 +34,12 @@ async def servers() -> AsyncIterator[ServerSet]:
 class Usage:
     """CPU seconds and peak resident memory of one process with its children, while the block runs.
 
-    Memory is the sum of the resident sets, which counts pages that PostgreSQL's processes share more than once.
+    Memory is the sum of the resident sets, which counts pages that PostgreSQL's processes share more than once. To look
+    takes milliseconds, so whoever measures such himself looks at the beginning and the end only.
     """
 
     pid: int
+    sample_s: float = _SAMPLE_S
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_mb: float = 0.0
@@ -65,7 +67,7 @@ class Usage:
     async def _sample(self) -> None:
         while True:
             self.peak_mb = max(self.peak_mb, self._over(lambda process: process.memory_info().rss) / 1e6)
-            await asyncio.sleep(_SAMPLE_S)
+            await asyncio.sleep(self.sample_s)
 
     def _cpu(self) -> float:
         return self._over(lambda process: sum(process.cpu_times()[:4]))

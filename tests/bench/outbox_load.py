@@ -1,16 +1,11 @@
-"""What a benchmark of the relay writes: a backlog in one transaction, or commits at a steady pace."""
+"""A backlog in one transaction, for a benchmark to drain."""
 
-import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from uuid import uuid4
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from atlas_local.waiting import wait_until
-from atlas_outbox.waker import open_waker
-from atlas_outbox.writer import OutboxRecord, append_many
+from atlas_outbox.writer import OutboxRecord
 
 COLUMNS = ("key_hash", "shard", "topic", "key", "value", "headers")
 KEYS = 10_000
@@ -43,67 +38,3 @@ async def fill(dsn: str, topic: str, count: int, size: int) -> float:
         return begun
     finally:
         await connection.close()
-
-
-@dataclass
-class Pace:
-    """Commits at a steady rate, and when each row's commit returned; then when a consumer got it."""
-
-    dsn: str
-    brokers: str
-    topic: str
-    rows_per_s: int
-    rows_per_commit: int
-    committed: dict[bytes, float] = field(default_factory=dict)
-    received: dict[bytes, float] = field(default_factory=dict)
-
-    async def run(self, seconds: float) -> list[float]:
-        """Write for so long and wait for all of it: milliseconds from commit to consumer, in rising order.
-
-        The consumer reads committed records only. Commits are as the gateway makes them: a nudge follows each.
-        """
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.brokers, isolation_level="read_committed", fetch_max_wait_ms=100
-        )
-        await consumer.start()
-        partitions = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-        consumer.assign(partitions)
-        await consumer.seek_to_end(*partitions)
-        stop = asyncio.Event()
-        reading = asyncio.create_task(self._read(consumer, stop))
-        try:
-            await self._write(seconds)
-            await wait_until("every row at the consumer", lambda: len(self.received) >= len(self.committed), 30)
-        finally:
-            stop.set()
-            await reading
-            await consumer.stop()
-        return sorted(1000 * (self.received[row] - at) for row, at in self.committed.items())
-
-    async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                now = time.perf_counter()
-                for record in records:
-                    assert record.value not in self.received, "a row came twice"
-                    self.received[record.value] = now
-
-    async def _write(self, seconds: float) -> None:
-        async with asyncpg.create_pool(self.dsn, min_size=4, max_size=8) as pool, open_waker(self.dsn) as waker:
-            begun, number, tasks = time.perf_counter(), 0, set()
-            interval = self.rows_per_commit / self.rows_per_s
-            while (due := begun + number * interval) < begun + seconds:
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                task = asyncio.create_task(self._commit(pool, number))
-                tasks.add(task)
-                task.add_done_callback(lambda done: (tasks.discard(done), done.result(), waker.nudge()))
-                number += 1
-            await asyncio.gather(*tasks)
-
-    async def _commit(self, pool: "asyncpg.Pool[asyncpg.Record]", number: int) -> None:
-        values = [f"{number}-{place}".encode().ljust(200) for place in range(self.rows_per_commit)]
-        records = [OutboxRecord(self.topic, f"k{(number + n) % 997}".encode(), v) for n, v in enumerate(values)]
-        async with pool.acquire() as connection, connection.transaction():
-            await append_many(connection, records)
-        now = time.perf_counter()
-        self.committed.update(dict.fromkeys(values, now))
