@@ -1,7 +1,7 @@
 """A lane: one connection, one producer, and the groups it relays, through every fault."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -15,6 +15,7 @@ from atlas_relay.protocol import Caution, Refused
 from atlas_relay.pump import Pump
 from atlas_relay.sender import Sender, SenderConfig, open_sender
 from atlas_relay.topics import Topics
+from atlas_relay.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ class Lane:
         self._sender: Sender | None = None
         self._attempt = 0
         self.changed = asyncio.Event()
+        # Told after each batch whether it was full.
+        self.on_batch: Callable[[bool], None] = lambda _full: None
         self.held: dict[int, int] = {}
 
     def assign(self, epochs: Mapping[int, int]) -> None:
@@ -98,8 +101,11 @@ class Lane:
             # Only now: to connect is not yet to get through.
             self._attempt = 0
             self._health.note(self._config.name, None)
-            if not moved:
-                await self._idle(stop)
+            if moved:
+                self.on_batch(pump.full)
+            else:
+                # The time is for writers that send no nudge, and for nudges that got lost.
+                await first_of(self._wake, stop, within_s=self._config.poll_s)
         await pump.leave(pump.groups)
 
     async def _adjust(self, pump: Pump) -> None:
@@ -112,13 +118,6 @@ class Lane:
         if have != wanted or self.held != wanted:
             self._hold({group: state.epoch for group, state in pump.groups.items()})
 
-    async def _idle(self, stop: asyncio.Event) -> None:
-        # The poll is for writers that send no nudge, and for nudges that got lost.
-        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
-        await asyncio.wait(waits, timeout=self._config.poll_s, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-
     def _hold(self, epochs: Mapping[int, int]) -> None:
         self.held = dict(epochs)
         self.changed.set()
@@ -126,11 +125,6 @@ class Lane:
     def _note(self, error: BaseException) -> None:
         log.warning("will try again", lane=self._config.name, attempt=self._attempt + 1, error=describe(error))
         self._health.note(self._config.name, describe(error))
-
-
-def groups_of_lane(epochs: Mapping[int, int], lane: int, lanes: int) -> dict[int, int]:
-    """The groups that this one of an instance's lanes relays: a fixed choice, so that a new group moves no other."""
-    return {group: epoch for group, epoch in epochs.items() if group % lanes == lane}
 
 
 def held_by(lanes: Collection[Lane]) -> set[int]:

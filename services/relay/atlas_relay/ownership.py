@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -13,8 +13,10 @@ from atlas_outbox.leases import fair_share
 from atlas_outbox.session import open_session
 from atlas_runtime.probes import Health
 
-from atlas_relay.lanes import Lane, groups_of_lane, held_by
+from atlas_relay.lanes import Lane, held_by
 from atlas_relay.metrics import GROUPS_HELD, LEASE_EPOCH
+from atlas_relay.spread import Spread, divided, settled
+from atlas_relay.waiting import first_of
 
 TICK_S = 1.0
 _HANDOVER_S = 5.0
@@ -32,6 +34,10 @@ class Ownership:
         self._lanes = lanes
         self._health = health
         self._renewed_at = time.monotonic()
+        self._spread = Spread(len(lanes))
+        self._pressed = asyncio.Event()
+        for lane in lanes:
+            lane.on_batch = self._on_batch
         self.epochs: dict[int, int] = {}
         health.note("leases", "not read yet")
 
@@ -46,7 +52,7 @@ class Ownership:
                         await self._tick(connection)
                         self._health.note("leases", None)
                         attempt = 0
-                        await wait_unless(stop, TICK_S)
+                        await first_of(stop, self._pressed, within_s=TICK_S)
             except Exception as error:
                 if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, asyncpg.InternalClientError):
                     raise
@@ -70,12 +76,13 @@ class Ownership:
 
     async def _tick(self, connection: "asyncpg.Connection[Any]") -> None:
         """1. say that we live; 2. give back what is too much, after its lane let go; 3. take what is missing."""
+        self._pressed.clear()
         live, held = await leases.renew(connection, self._owner, self._ttl_s)  # 1
         self._renewed_at = time.monotonic()
         share = fair_share(live, self._owner)
         keep = dict(sorted(held.items())[:share])
         surplus = {group: epoch for group, epoch in held.items() if group not in keep}
-        self._assign(keep)
+        await self._assign(keep)
         if surplus:  # 2
             await self._let_go(set(surplus))
             await leases.release(
@@ -83,7 +90,7 @@ class Ownership:
             )
         if len(held) < share:  # 3
             taken = await leases.take(connection, self._owner, self._ttl_s, share - len(held))
-            self._assign({**keep, **taken})
+            await self._assign({**keep, **taken})
 
     async def _let_go(self, groups: set[int]) -> None:
         """Wait a little for the lanes to end their cycle; one that takes longer is asked again next time."""
@@ -96,7 +103,12 @@ class Ownership:
             except TimeoutError:
                 log.warning("a lane is slow to give up its groups", groups=sorted(groups & set(lane.held)))
 
-    def _assign(self, epochs: dict[int, int]) -> None:
+    def _on_batch(self, full: bool) -> None:
+        if self._spread.noted(full=full):
+            self._pressed.set()
+
+    async def _assign(self, epochs: dict[int, int]) -> None:
+        """Tell the lanes; a group that moves from one to another is first let go."""
         if epochs != self.epochs:
             log.info("relaying", groups=sorted(epochs))
             LEASE_EPOCH.clear()
@@ -104,5 +116,15 @@ class Ownership:
                 LEASE_EPOCH.labels(str(group)).set(epoch)
             GROUPS_HELD.set(len(epochs))
         self.epochs = epochs
-        for number, lane in enumerate(self._lanes):
-            lane.assign(groups_of_lane(epochs, number, len(self._lanes)))
+        self._spread.decide()
+        wanted = divided(epochs, len(self._lanes), self._spread.in_use)
+        free = self._assign_free(wanted)
+        if moving := {group for groups in wanted for group in groups} - free:
+            await self._let_go(moving)
+            self._assign_free(wanted)
+
+    def _assign_free(self, wanted: Sequence[Mapping[int, int]]) -> set[int]:
+        now = settled(wanted, [lane.held for lane in self._lanes])
+        for lane, groups in zip(self._lanes, now, strict=True):
+            lane.assign(groups)
+        return {group for groups in now for group in groups}

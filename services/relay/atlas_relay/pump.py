@@ -66,6 +66,8 @@ class Pump:
     max_bytes: int
     groups: dict[int, _Group] = field(default_factory=dict)
     look_every_s: float = _LOOK_EVERY_S
+    # Whether the last batch was all that it could be, or near it.
+    full: bool = False
     _horizon: Horizon = field(default_factory=Horizon)
     _look_at: float = 0.0
     # What was sent and deleted, and may be back after a crash of PostgreSQL.
@@ -134,6 +136,7 @@ class Pump:
         rows_each = max(1, self.caution.rows // max(1, len(self.groups)))
         wants = [Want(g, state.epoch, state.revision, rows_each, state.floor) for g, state in self.groups.items()]
         claim = await self.store.claim(wants, max_bytes=max(1, self.max_bytes // max(1, len(wants))))
+        self.full = len(claim.rows) >= rows_each
         self._raise_floors(claim)
         await self._reconcile(set(self.groups) - set(claim.groups))
         return claim

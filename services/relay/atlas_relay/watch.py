@@ -11,6 +11,7 @@ from atlas_outbox.stats import OutboxStats, read_stats
 
 from atlas_relay.lanes import Lane
 from atlas_relay.metrics import BACKLOG_ROWS, OLDEST_SECONDS, PARKED_ROWS, TABLE_BYTES
+from atlas_relay.waiting import first_of
 
 _STATS_EVERY_S = 2.0
 
@@ -31,7 +32,7 @@ async def listen(dsn: str, lanes: Sequence[Lane], stop: asyncio.Event) -> None:
             async with listening(dsn, wake, lost.set):
                 attempt = 0
                 wake()
-                await _first_of(lost, stop)
+                await first_of(lost, stop)
         except Exception as error:
             if fate_of(error) is not Fate.TRANSIENT:
                 raise
@@ -58,12 +59,3 @@ def set_gauges(stats: OutboxStats) -> None:
     OLDEST_SECONDS.set(max((group.oldest_s or 0.0 for group in stats.groups), default=0.0))
     PARKED_ROWS.set(sum(group.parked for group in stats.groups))
     TABLE_BYTES.set(stats.table_bytes)
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

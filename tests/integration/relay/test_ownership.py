@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from atlas_local.waiting import wait_until
+from atlas_relay import spread
 
 pytestmark = pytest.mark.integration
 
@@ -51,6 +52,33 @@ async def test_a_stopped_instance_leaves_at_once(outbox, settings, run_relay):
         await a.end()
     assert await outbox.connection.fetchval("SELECT count(*) FROM outbox.leases WHERE owner IS NOT NULL") == 0
     assert await outbox.count("instances") == 0
+
+
+async def test_a_backlog_is_divided_among_the_lanes_and_then_one_has_all(outbox, each_delivery, run_relay, monkeypatch):
+    """Rows are written all the while: groups change lanes in mid-flow, and nobody is fenced for it."""
+    monkeypatch.setattr(spread, "_CALM_S", 0.5)
+    settings = each_delivery.model_copy(update={"relay_batch_rows": 80})
+    sent = []
+
+    async def write(rounds: int, keys: int) -> None:
+        for _ in range(rounds):
+            items = [(f"k{key}", len(sent) + key) for key in range(keys)]
+            await outbox.commit(*items)
+            sent.extend(items)
+
+    async with run_relay(settings, owner="a") as a:
+        first, second = a.lanes
+        assert (len(first.held), len(second.held)) == (8, 0)
+        senders = [lane._sender for lane in a.lanes]
+        for _ in range(2):
+            writing = asyncio.create_task(write(30, 100))
+            await wait_until("both lanes to be in use", lambda: (len(first.held), len(second.held)) == (4, 4))
+            await writing
+            await write(20, 3)
+            await wait_until("one lane to have all", lambda: (len(first.held), len(second.held)) == (8, 0))
+        await outbox.until_empty()
+        assert [lane._sender for lane in a.lanes] == senders
+    await outbox.delivered.until(sent)
 
 
 async def _nothing() -> None:
