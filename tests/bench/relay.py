@@ -156,7 +156,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--warm", type=float, default=40, help="seconds of load before the latency is measured")
+    parser.add_argument("--warm", type=float, default=60, help="seconds of load before the latency is measured")
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=list(MODES))
     options = parser.parse_args(None if arguments is None else list(arguments))
     publish("relay", asyncio.run(measure(options)))
