@@ -54,13 +54,14 @@ class Pace:
     topic: str
     rows_per_s: int
     rows_per_commit: int
+    nudges: bool = True
     committed: dict[bytes, float] = field(default_factory=dict)
     received: dict[bytes, float] = field(default_factory=dict)
 
     async def run(self, seconds: float) -> list[float]:
         """Write for so long and wait for all of it: milliseconds from commit to consumer, in rising order.
 
-        The consumer reads committed records only. Commits are as the gateway makes them: a nudge follows each.
+        The consumer reads committed records only. With `nudges` one follows each commit, as in the gateway.
         """
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.brokers, isolation_level="read_committed", fetch_max_wait_ms=100
@@ -92,11 +93,12 @@ class Pace:
         async with asyncpg.create_pool(self.dsn, min_size=4, max_size=8) as pool, open_waker(self.dsn) as waker:
             begun, number, tasks = time.perf_counter(), 0, set()
             interval = self.rows_per_commit / self.rows_per_s
+            nudge = waker.nudge if self.nudges else lambda: None
             while (due := begun + number * interval) < begun + seconds:
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 task = asyncio.create_task(self._commit(pool, number))
                 tasks.add(task)
-                task.add_done_callback(lambda done: (tasks.discard(done), done.result(), waker.nudge()))
+                task.add_done_callback(lambda done: (tasks.discard(done), done.result(), nudge()))
                 number += 1
             await asyncio.gather(*tasks)
 
