@@ -91,14 +91,20 @@ class Pace:
 
     async def _write(self, seconds: float) -> None:
         async with asyncpg.create_pool(self.dsn, min_size=4, max_size=8) as pool, open_waker(self.dsn) as waker:
-            begun, number, tasks = time.perf_counter(), 0, set()
+            begun, number, tasks = time.perf_counter(), 0, set["asyncio.Task[None]"]()
             interval = self.rows_per_commit / self.rows_per_s
-            nudge = waker.nudge if self.nudges else lambda: None
+
+            def committed(done: "asyncio.Task[None]") -> None:
+                tasks.discard(done)
+                done.result()
+                if self.nudges:
+                    waker.nudge()
+
             while (due := begun + number * interval) < begun + seconds:
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 task = asyncio.create_task(self._commit(pool, number))
                 tasks.add(task)
-                task.add_done_callback(lambda done: (tasks.discard(done), done.result(), nudge()))
+                task.add_done_callback(committed)
                 number += 1
             await asyncio.gather(*tasks)
 
