@@ -300,13 +300,17 @@ async def write(store: MemoryStore, sizes: Sequence[int]) -> None:
     """Archive as the archiver does: from the archive's end, then from its own, until it loses."""
     start: int | None = None
     for size in sizes:
-        if start is None:
-            last = await last_manifest(store, PATH)
-            start = last.next_offset if last else 0
-        if not any(record.offset >= start for record in TOPIC):
-            return
-        stored = await store_one(store, start, size)
-        start = stored.manifest.next_offset if stored.won else None
+        try:
+            if start is None:
+                last = await last_manifest(store, PATH)
+                start = last.next_offset if last else 0
+            if not any(record.offset >= start for record in TOPIC):
+                return
+            stored = await store_one(store, start, size)
+        except MissingObject:  # a manifest that it had seen was compacted away before it was read: it starts anew
+            start = None
+        else:
+            start = stored.manifest.next_offset if stored.won else None
 
 
 async def compact_again(store: MemoryStore, target: int, times: int) -> None:
