@@ -78,7 +78,7 @@ fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff format $(CODE)
 
 type: $(DEV) ## Check the types
-	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/mypy $(PACKAGES) tests/bench tests/chaos
 
 check: lint test-unit ## What to run before a commit
 

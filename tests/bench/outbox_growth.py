@@ -57,7 +57,9 @@ async def through(own: ServerSet, dsn: str, count: int) -> dict[str, float]:
             marks.append(time.perf_counter())
         await _sent(relay, count)
         seconds = time.perf_counter() - marks[0]
-        heap, index = await connection.fetchrow(_SIZES)
+        sizes = await connection.fetchrow(_SIZES)
+        assert sizes is not None
+        heap, index = sizes
     return {
         "rows_per_s": count / seconds,
         "first_tenth_rows_per_s": count / 10 / (marks[1] - marks[0]),

@@ -9,7 +9,6 @@ from atlas_outbox.writer import OutboxRecord
 
 COLUMNS = ("key_hash", "shard", "topic", "key", "value", "headers")
 KEYS = 10_000
-PARTITIONS = 4  # of the topics that are written to
 _COPY_ROWS = 100_000
 
 

@@ -34,6 +34,7 @@ class Plan:
     rows_per_commit: int
     seconds: tuple[float, ...]
     relay: int
+    nudges: bool = True
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Pace:
     async def run(self, seconds: float) -> list[float]:
         """Write for so long and wait for all of it: milliseconds from commit to consumer, in rising order.
 
-        The consumer reads committed records only. Commits are as the gateway makes them: a nudge follows each.
+        The consumer reads committed records only. With `nudges` one follows each commit, as in the gateway.
         """
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.plan.brokers, isolation_level="read_committed", fetch_max_wait_ms=100
@@ -80,13 +81,20 @@ class Pace:
             asyncpg.create_pool(self.plan.dsn, min_size=4, max_size=8) as pool,
             open_waker(self.plan.dsn) as waker,
         ):
-            begun, number, tasks = time.perf_counter(), 0, set()
+            begun, number, tasks = time.perf_counter(), 0, set["asyncio.Task[None]"]()
             interval = self.plan.rows_per_commit / self.plan.rows_per_s
+
+            def committed(done: "asyncio.Task[None]") -> None:
+                tasks.discard(done)
+                done.result()
+                if self.plan.nudges:
+                    waker.nudge()
+
             while (due := begun + number * interval) < begun + seconds:
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 task = asyncio.create_task(self._commit(pool, number))
                 tasks.add(task)
-                task.add_done_callback(lambda done: (tasks.discard(done), done.result(), waker.nudge()))
+                task.add_done_callback(committed)
                 number += 1
             await asyncio.gather(*tasks)
 

@@ -18,6 +18,7 @@ import asyncpg
 import uvloop
 from atlas_contracts.codec import Codec
 from atlas_local.serverset import Servers
+from atlas_readmodel.table import Table
 
 from tests.bench import report
 from tests.bench.machine import Others, servers
@@ -45,6 +46,7 @@ NOTES = {
 
 async def copy_limit(own: Servers, codec: Codec, events: int) -> Rate:
     """Rows a second of COPY alone, as many rows as events, each key once."""
+    assert isinstance(ACCOUNTS.table, Table)
     columns = tuple(ACCOUNTS.table.columns)
     some = [codec.decode(record.value).value for record in Load("any", 5000).records(codec)]
     rows = [

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import functools
 from pathlib import Path
+from unittest.mock import patch
 
 from atlas_projector import app, projections
 from atlas_projector.settings import ProjectorSettings
@@ -19,6 +20,6 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     arguments = parser.parse_args()
     pointed = (dataclasses.replace(ACCOUNTS, topics=(arguments.topic,)),)
-    app.PROJECTIONS = projections.PROJECTIONS = pointed
-    app.Setup = functools.partial(Setup, projections="tests.bench.projector_load:PROJECTIONS")  # what workers import
-    run(ProjectorSettings(schemas_dir=arguments.folder, http_port=arguments.port), app.serve)
+    setup = functools.partial(Setup, projections="tests.bench.projector_load:PROJECTIONS")  # what workers import
+    with patch.multiple(app, PROJECTIONS=pointed, Setup=setup), patch.object(projections, "PROJECTIONS", pointed):
+        run(ProjectorSettings(schemas_dir=arguments.folder, http_port=arguments.port), app.serve)

@@ -27,6 +27,7 @@ from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.workers import Setup
 from atlas_readmodel import generations
 from atlas_readmodel.stores import Stores, open_redis
+from atlas_readmodel.table import ReadModel
 from atlas_readmodel.writer import Writer
 
 from tests.bench.projector_load import ACCOUNTS, PARTITIONS, Load
@@ -105,6 +106,7 @@ async def rebuilt(servers: Servers, codec: Codec, folder: Path, load: Load, addr
 async def live_at_the_end(servers: Servers, pool: asyncpg.Pool, load: Load, projection: Projection) -> None:
     """Make a live generation, empty and at the end of the topic: what a new one has to reach."""
     older = projection.model
+    assert isinstance(older, ReadModel)
     async with pool.acquire() as connection:
         await generations.ensure_live(connection, older)
     async with open_reader(servers.kafka_brokers, "bench") as reader:

@@ -193,7 +193,7 @@ async def pair(home: Path) -> AsyncIterator[Pair]:
         await connection.close()
         async with proxy_to(_port(first.dsn)) as address:
             dsn = first.dsn.replace(f":{_port(first.dsn)}/", f":{address.port}/")
-            yield Pair(*runners, address, dsn)
+            yield Pair(runners[0], runners[1], address, dsn)
     finally:
         for runner in runners:
             runner.kill()

@@ -202,7 +202,7 @@ async def _settled(pool: asyncpg.Pool, ends: dict[tuple[str, int], int]) -> bool
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return False
-    reached = sum(row["next_offset"] >= ends[row["topic"], row["partition"]] for row in rows)
+    reached: int = sum(row["next_offset"] >= ends[row["topic"], row["partition"]] for row in rows)
     partitions = {topic: sum(1 for of, _ in ends if of == topic) for topic in TOPICS}
     return reached == partitions["users.events"] + 3 * partitions["flights.events"]
 

@@ -12,6 +12,9 @@ import asyncpg
 from atlas_local.testing import TestMesh
 from atlas_local.waiting import wait_until
 
+# Small batches, one soon after the other: there is always something under way, and not much to be proved in the end.
+BATCH_FLIGHTS = 40
+PAUSE_S = 0.02
 RETRY_S = 0.25
 SETTLE_S = 120
 
@@ -42,11 +45,12 @@ class Traffic:
     async def _post_flights(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         """Batch after batch, each under a key, with which it is posted again until it is answered."""
         while not stop.is_set():
-            batch, key = [self._flight() for _ in range(200)], uuid.uuid4().hex
+            batch, key = [self._flight() for _ in range(BATCH_FLIGHTS)], uuid.uuid4().hex
             while True:
-                if await self._post(session, batch, key):
+                answered = await self._post(session, batch, key)
+                await asyncio.sleep(PAUSE_S if answered else RETRY_S)
+                if answered:
                     break
-                await asyncio.sleep(RETRY_S)
 
     async def _post(self, session: aiohttp.ClientSession, batch: list[dict[str, Any]], key: str) -> bool:
         """Whether the batch was answered: all of it is on the topic then."""

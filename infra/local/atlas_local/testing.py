@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -237,10 +237,13 @@ class TestMesh:
 
 
 @contextmanager
-def running_mesh() -> Iterator[TestMesh]:
-    """A whole mesh on data of its own, gone afterwards. Not inside a running event loop."""
+def running_mesh(settings: Mapping[str, str] | None = None) -> Iterator[TestMesh]:
+    """A whole mesh on data of its own, its services with `settings`; gone afterwards. Not inside a running loop."""
     asyncio.run(sweep(TEST_HOMES))
     home = Home(TEST_HOMES / f"mesh-{uuid.uuid4().hex[:8]}")
+    home.make()
+    lines = [f"{name}={value}\n" for name, value in (settings or {}).items()]
+    (home.path / ".env").write_text("".join(lines))  # services read it there
     supervisor = spawn_isolated(home, ())
     try:
         alive = lambda: supervisor.exit_code is None  # noqa: E731
@@ -254,7 +257,8 @@ def running_mesh() -> Iterator[TestMesh]:
 @pytest.fixture(scope="session")
 def mesh_of_session() -> Iterator[TestMesh]:
     """The one mesh of the session; use `mesh`, which is whole at the start of each test."""
-    with running_mesh() as mesh:
+    # Whoever looks at the archive waits for the youngest segment to be old enough.
+    with running_mesh({"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1"}) as mesh:
         yield mesh
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from atlas_archive.batches import Batch
-from atlas_archive.chains import fence_of
+from atlas_archive.chains import chain_of, fence_of
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest, last_manifest
 from atlas_archive.outputs import Finished
 from atlas_archive.splicer import Splicer
@@ -104,7 +104,8 @@ async def store_segment(
     3. `confirm()`: raise if the topic is no longer the incarnation that the records were read from.
     4. Put the manifest on the condition that its key is free: from here on the segment counts.
     5. Take it back if the place is behind the partition's fence: it was taken, and compaction or retention has removed
-       the manifest that was there. Nobody has counted ours meanwhile (chains.py).
+       the manifest that was there. The partition's last is not taken back: its place was free, and the fence passed it
+       since, as it does where all that there is has been given up.
     6. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
        crashed before 4 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
        that is about to win.
@@ -128,19 +129,24 @@ async def store_segment(
     winner = await commit(store, ours)  # 4
     won = winner.segment == segment.id
     if won and await fence_of(store, path) > segment.start_offset:  # 5
-        return Stored(await _take_back(store, ours), won=False)
+        last = await last_manifest(store, path)
+        if last is not None and last.segment != segment.id:
+            await _take_back(store, ours)
+            return Stored(last, won=False)
     await _sweep(store, segment, winner)  # 6
     return Stored(winner, won=won)
 
 
-async def _take_back(store: ObjectStore, ours: Manifest) -> Manifest:
-    """Remove a segment that does not count; the manifest to go on from instead."""
+async def _take_back(store: ObjectStore, ours: Manifest) -> None:
+    """Remove a segment that does not count.
+
+    If it did count until it was compacted, which a slow writer finds out here, what was made of it may name its files.
+    """
     await store.delete(ours.key)
+    named = {item.key for segment in (await chain_of(store, ours.path)).segments for item in segment.objects}
     for item in ours.objects:
-        await store.delete(item.key)
-    last = await last_manifest(store, ours.path)
-    assert last is not None, "a partition with a fence has a last manifest"
-    return last
+        if item.key not in named:
+            await store.delete(item.key)
 
 
 def _data_object(key: str, file: Finished) -> DataObject:

@@ -1,7 +1,10 @@
 """Reads ranges of live topics for `atlas archive verify`."""
 
+import time
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from operator import attrgetter
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -15,8 +18,11 @@ from atlas_kafka.topic_ids import topic_ids
 
 from atlas_cli.output import CommandError
 
-_IDLE_TIMEOUT_MS = 1000
-_IDLE_ROUNDS = 30  # without a record or a step of the position: the broker has stopped answering
+# A range often ends in a transaction's marker. The consumer passes over it and goes on waiting for records, so the
+# position is looked at this often.
+_LOOK_EVERY_MS = 20
+_PATIENCE_S = 30.0  # without a step of the position: the broker has stopped answering
+_offset = attrgetter("offset")
 
 
 class LiveTopicReader:
@@ -28,6 +34,8 @@ class LiveTopicReader:
         self._admin = admin
         self._stack = stack
         self._consumers: dict[TopicPartition, AIOKafkaConsumer] = {}
+        # What came beyond the last range, and where that ended: ranges are often small, and one follows the other.
+        self._ahead: dict[TopicPartition, tuple[int, list[ConsumerRecord]]] = {}
         self._asking: AIOKafkaConsumer | None = None
 
     async def describe(self, topic: str) -> LiveTopic | None:
@@ -46,18 +54,24 @@ class LiveTopicReader:
             self._consumers[tp] = await self._stack.enter_async_context(open_reader(self._brokers, "atlas-verify"))
             self._consumers[tp].assign([tp])
         consumer = self._consumers[tp]
-        consumer.seek(tp, start)
-        position, idle = start, 0
+        after, batch = self._ahead.pop(tp, (-1, []))
+        if after != start:
+            consumer.seek(tp, start)
+            batch = []
+        position, moved = start, time.monotonic()
         while position < stop:
-            batch = (await consumer.getmany(tp, timeout_ms=_IDLE_TIMEOUT_MS)).get(tp, [])
-            if batch and batch[-1].offset >= stop:
-                batch = [record for record in batch if record.offset < stop]
-            if batch:
-                yield batch
+            batch = batch or (await consumer.getmany(tp, timeout_ms=_LOOK_EVERY_MS)).get(tp, [])
+            inside = batch[: bisect_left(batch, stop, key=_offset)]
+            if inside:
+                yield inside
+            if len(inside) < len(batch):
+                self._ahead[tp] = stop, batch[len(inside) :]
+                return
+            batch = []
             reached = await consumer.position(tp)  # goes on past what is no record, such as a transaction's marker
-            idle = 0 if reached > position else idle + 1
-            position = reached
-            if idle >= _IDLE_ROUNDS:
+            if reached > position:
+                position, moved = reached, time.monotonic()
+            elif time.monotonic() - moved > _PATIENCE_S:
                 raise CommandError(f"{topic}/{partition} gives nothing from offset {position} on")
 
     async def _is_compacted(self, topic: str) -> bool:

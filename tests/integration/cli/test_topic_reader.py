@@ -34,6 +34,24 @@ async def test_ranges_of_a_transactional_topic(servers: Servers, make_topic: Mak
         assert await reader.describe("no.such.topic") is None
 
 
+async def test_range_after_range_and_back_again(servers: Servers, make_topic: MakeTopic) -> None:
+    """They come in one fetch, and what is beyond a range is not asked for again."""
+    topic, sent = await make_topic(partitions=1), [b"%d" % number for number in range(100)]
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        for value in sent:
+            await producer.send(topic, value, partition=0)
+    async with open_topic_reader(servers.kafka_brokers) as reader:
+        for size in (7, 100, 1):
+            got = [await values(reader, topic, start, min(start + size, 100)) for start in range(0, 100, size)]
+            assert [value for part in got for value in part] == sent, size
+        assert await values(reader, topic, 0, 7) == sent[:7]
+        assert await values(reader, topic, 10, 12) == sent[10:12]  # not where that one ended
+        async for batch in reader.read(topic, 0, 12, 40):
+            assert batch[0].value == b"12"
+            break  # left early: the next one begins anew
+        assert await values(reader, topic, 40, 42) == sent[40:42]
+
+
 async def test_a_compacted_topic_is_known(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=3, config={"cleanup.policy": "compact,delete"})
     async with open_topic_reader(servers.kafka_brokers) as reader:

@@ -2,8 +2,9 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import fastavro
@@ -15,6 +16,7 @@ from atlas_archive.history import histories, read_history
 from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
+from atlas_archive.retention import expire
 from atlas_archive.segments import Options, Segment, Stored, store_segment
 from atlas_archive.store import Listed, MemoryStore, MissingObject
 from atlas_archive.verify import verify
@@ -46,8 +48,8 @@ async def archived(segments: int, size: int = 10) -> MemoryStore:
 
 
 async def read(store: MemoryStore) -> list[Record]:
-    history = (await histories(store, "t", "id-1"))[0]
-    return [record async for block in read_history(store, history) for record in block]
+    found = await histories(store, "t", "id-1")
+    return [record for history in found.values() async for block in read_history(store, history) for record in block]
 
 
 async def problems(store: MemoryStore) -> list[str]:
@@ -196,11 +198,55 @@ async def test_two_at_once(targets: tuple[int, int]) -> None:
     assert await problems(store) == []
 
 
-class Turns(MemoryStore):
-    """Every operation waits for its turn, before it and after it: what was done may never be heard of."""
+class Meanwhile(MemoryStore):
+    """Something happens between a writer's manifest and its look at the fence."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, objects: dict[str, bytes], happens: Callable[[MemoryStore], Awaitable[Any]]) -> None:
+        super().__init__(objects)
+        self.happens = happens
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        done = await super().put_if_absent(key, data)
+        if key.startswith(PATH.manifests):
+            await self.happens(MemoryStore(self.objects))
+        return done
+
+
+async def test_a_slow_writer_leaves_what_was_made_of_its_segment() -> None:
+    """Compacted by itself, a segment keeps its files: a writer that finds it behind the fence must not remove them."""
+    before = await archived(3)
+
+    async def goes_on(store: MemoryStore) -> None:
+        start = (await last_manifest(store, PATH)).next_offset  # type: ignore[union-attr]
+        await store_one(store, start, 10)
+        assert (await run(store, target=1)).into == 4
+
+    stored = await store_one(Meanwhile(before.objects, goes_on), 59, 10)
+    assert (stored.won, stored.manifest) == (False, await last_manifest(before, PATH))
+    assert await read(before) == TOPIC[:50]
+    assert await problems(before) == []
+
+
+async def test_a_slow_writer_is_not_stopped_by_the_end_being_given_up() -> None:
+    before = await archived(3)
+
+    async def give_all_up(store: MemoryStore) -> None:
+        assert (await expire(store, PATH, before_ms=10**6, grace_s=0)).segments == 4
+
+    stored = await store_one(Meanwhile(before.objects, give_all_up), 59, 10)
+    assert (stored.won, stored.manifest) == (True, await last_manifest(before, PATH))
+    assert await read(before) == []
+    assert (await store_one(before, stored.manifest.next_offset, 10)).won
+    assert await read(before) == TOPIC[40:50]
+
+
+class Actor(MemoryStore):
+    """The archive in the hands of one of several. Each operation waits for its turn, before it and after it: what was
+    done may never be heard of.
+    """
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(objects)
         self.waiting: list[asyncio.Future[None]] = []
         self.free = False
 
@@ -232,16 +278,18 @@ class Turns(MemoryStore):
         await self.turn()
         await super().delete(key)
 
-    async def take(self, choice: int) -> None:
-        """Let one of those that wait do its operation, once everybody is at one."""
-        for _ in range(12):
-            await asyncio.sleep(0)
-        self.waiting = [turn for turn in self.waiting if not turn.done()]
-        if self.waiting:
-            self.waiting.pop(choice % len(self.waiting)).set_result(None)
+    async def act(self, operations: int) -> None:
+        """Do so many operations while the others wait."""
+        for _ in range(operations):
+            for _ in range(12):
+                await asyncio.sleep(0)
+            self.waiting = [turn for turn in self.waiting if not turn.done()]
+            if not self.waiting:
+                return
+            self.waiting.pop(0).set_result(None)
 
     def release(self) -> None:
-        """From now on nobody waits."""
+        """From now on it does not wait."""
         self.free = True
         for turn in self.waiting:
             if not turn.done():
@@ -252,13 +300,17 @@ async def write(store: MemoryStore, sizes: Sequence[int]) -> None:
     """Archive as the archiver does: from the archive's end, then from its own, until it loses."""
     start: int | None = None
     for size in sizes:
-        if start is None:
-            last = await last_manifest(store, PATH)
-            start = last.next_offset if last else 0
-        if not any(record.offset >= start for record in TOPIC):
-            return
-        stored = await store_one(store, start, size)
-        start = stored.manifest.next_offset if stored.won else None
+        try:
+            if start is None:
+                last = await last_manifest(store, PATH)
+                start = last.next_offset if last else 0
+            if not any(record.offset >= start for record in TOPIC):
+                return
+            stored = await store_one(store, start, size)
+        except MissingObject:  # a manifest that it had seen was compacted away before it was read: it starts anew
+            start = None
+        else:
+            start = stored.manifest.next_offset if stored.won else None
 
 
 async def compact_again(store: MemoryStore, target: int, times: int) -> None:
@@ -268,38 +320,66 @@ async def compact_again(store: MemoryStore, target: int, times: int) -> None:
             await run(store, grace_s=0.0, target=target)
 
 
+async def give_up(store: MemoryStore, ages_ms: Sequence[int]) -> None:
+    """Give up what is older, again and again; all that there is when that is old."""
+    for before_ms in ages_ms:
+        with suppress(MissingObject):  # as in `compact_again`
+            await expire(store, PATH, before_ms=before_ms, grace_s=0.0)
+
+
+async def check(store: MemoryStore) -> None:
+    """All that was not given up is there once, and whoever writes finds the end, in a segment that is not compacted."""
+    chain, last = await chain_of(store, PATH), await last_manifest(store, PATH)
+    assert last is not None
+    assert last.next_offset == TOPIC[-1].offset + 1
+    assert all(compacted.next_offset <= last.start_offset for compacted in chain.compacted)
+    found = await read(store)
+    assert found == TOPIC[len(TOPIC) - len(found) :]  # more than the floor says when a compacted segment lies across it
+    assert len(found) >= sum(record.offset >= chain.floor for record in TOPIC)
+    assert [text for text in await problems(store) if "extra" not in text] == []
+
+
 sizes = st.lists(st.integers(1, 15), min_size=1, max_size=12)
+# A target of a byte makes a compacted segment of each that is written.
+compacting = st.tuples(st.sampled_from([1, 1500, 4000, 9000]), st.integers(1, 3))
+ages = st.lists(st.integers(1000, 1120), min_size=1, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     writers=st.tuples(sizes, sizes),
-    compactors=st.lists(st.tuples(st.sampled_from([1500, 4000, 9000]), st.integers(1, 3)), min_size=1, max_size=2),
-    turns=st.lists(st.integers(0, 5), max_size=300),
-    crashes=st.dictionaries(st.integers(0, 200), st.integers(0, 3), max_size=3),
+    compactors=st.lists(compacting, min_size=1, max_size=2),
+    retention=ages | st.just([]),
+    # Many at once: a whole compaction fits between two operations of a writer.
+    turns=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 60)), max_size=40),
+    crashes=st.dictionaries(st.integers(0, 40), st.integers(0, 4), max_size=3),
 )
-def test_any_interleaving_of_two_writers_and_compactors_gives_every_record_once(
+def test_any_interleaving_of_two_writers_compactors_and_retention_keeps_every_record_once(
     writers: tuple[list[int], list[int]],
     compactors: list[tuple[int, int]],
-    turns: list[int],
+    retention: list[int],
+    turns: list[tuple[int, int]],
     crashes: dict[int, int],
 ) -> None:
     async def interleaved() -> None:
-        store = Turns()
-        tasks = [asyncio.create_task(write(store, each)) for each in writers]
-        tasks += [asyncio.create_task(compact_again(store, *each)) for each in compactors]
-        for number, choice in enumerate(turns):
-            await store.take(choice)
+        objects: dict[str, bytes] = {}
+        actors = [Actor(objects) for _ in range(len(writers) + len(compactors) + 1)]
+        work = [partial(write, sizes=each) for each in writers]
+        work += [partial(compact_again, target=target, times=times) for target, times in compactors]
+        work += [partial(give_up, ages_ms=retention)]
+        tasks = [asyncio.create_task(do(actor)) for do, actor in zip(work, actors, strict=True)]
+        for number, (choice, operations) in enumerate(turns):
+            await actors[choice % len(actors)].act(operations)
             if number in crashes:
                 tasks[crashes[number] % len(tasks)].cancel()
-        store.release()
+        for actor in actors:
+            actor.release()
         for done in await asyncio.gather(*tasks, return_exceptions=True):
             assert done is None or isinstance(done, asyncio.CancelledError), done
-        plain = MemoryStore(store.objects)
+        plain = MemoryStore(objects)
         await write(plain, [10] * 30)  # whatever happened, it can go on
         for _ in range(2):
-            assert await read(plain) == TOPIC
-            assert [text for text in await problems(plain) if "extra" not in text] == []
+            await check(plain)
             await run(plain, target=3000)
 
     asyncio.run(interleaved())
