@@ -99,14 +99,13 @@ class Decoder:
         broken.
         """
         prefixes = [None if value is None else value[:PREFIX_BYTES] for value in framed]
+        found = {prefix: kind for prefix in set(prefixes) if (kind := self._kinds.get(prefix)) and kind.handler}
+        if len(found) == len(set(prefixes)) == 1:
+            (kind,) = found.values()
+            return repeat(kind.handler), kind.values(framed)
         handlers: list[Handler | None] = [None] * len(framed)
         values: list[Any] = [None] * len(framed)
-        for prefix in set(prefixes):
-            kind = self._kinds.get(prefix)
-            if kind is None or kind.handler is None:
-                continue
-            if prefixes.count(prefix) == len(prefixes):
-                return repeat(kind.handler), kind.values(framed)
+        for prefix, kind in found.items():
             places = [place for place, other in enumerate(prefixes) if other == prefix]
             for place, value in zip(places, kind.values([framed[place] for place in places]), strict=True):
                 handlers[place], values[place] = kind.handler, value
