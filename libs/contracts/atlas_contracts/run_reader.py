@@ -1,7 +1,7 @@
 """Values of one schema read as a run: taken apart by one regular expression, converted by columns.
 
-Half of what the generated reader (binary_reader.py) takes one by one, with the same results: what the expression does
-not match, byte for byte, is left to that.
+Two thirds of what the generated reader (binary_reader.py) takes one by one, with the same results: what the expression
+does not match, byte for byte, is left to that.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +20,17 @@ _STRETCH_FROM = 12
 
 
 class RunReader:
-    """Reads framed values that all begin with `prefix`, of a definition that fastavro has parsed, logical types off."""
+    """Reads framed values that all begin with `prefix`, of a definition that fastavro has parsed, logical types off.
+
+    `irregular`: it is known that no value of this schema can be read in a run.
+    """
 
     def __init__(self, prefix: bytes, parsed: Any) -> None:
         self._prefix = prefix
         self._parsed = parsed
         self._met = 0
         self._compiled = False
+        self.irregular = False
         self._taker: _Taker | None = None
 
     def read(self, framed: Sequence[bytes]) -> list[Any]:
@@ -49,6 +53,7 @@ class RunReader:
                 pattern = run_pattern(self._prefix, self._parsed)
                 self._taker = None if pattern is None else _Taker(pattern)
                 self._compiled = True
+                self.irregular = pattern is None
         return self._taker
 
 

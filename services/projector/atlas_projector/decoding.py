@@ -55,12 +55,13 @@ class _Kind(NamedTuple):
     def values(self, framed: Sequence[bytes]) -> list[Any]:
         """The values of many; None for what is broken."""
         values = self.runs.read(framed)
-        if not all(values):
-            for place, value in enumerate(values):
-                if value is None:
-                    with suppress(*BROKEN):
-                        values[place] = self.read(framed[place], PREFIX_BYTES)
-        return values
+        return values if all(values) else [*map(self._filled, values, framed)]
+
+    def _filled(self, value: Any, framed: bytes) -> Any:
+        try:
+            return value or self.read(framed, PREFIX_BYTES)
+        except BROKEN:
+            return None
 
 
 class Decoder:
@@ -83,16 +84,21 @@ class Decoder:
         made; else each record is looked at.
         """
         values: Iterable[Value | None] = repeat(None)
-        if len(records) >= RUN_FROM and not waiting.blocked:
+        if len(records) >= RUN_FROM and not waiting.blocked and self._is_regular(records[0].value):
             *columns, framed = zip(*map(_PARTS, records), strict=True)
             handlers, values = self._read(framed)
             if self._projection.each is None and all(values):
-                with suppress(Exception):  # what raises here does so again below, at its event
+                with suppress(Exception):  # an event without its key raises again below, where it is known which
                     keys = [*self._keys_of(values, partition.partition)]
                     metas = map(_NEW, repeat(Meta), zip(*map(repeat, partition), *columns, strict=False))
                     into.changes += map(_NEW, repeat(Change), zip(keys, handlers, values, metas, strict=False))
                     return
         self._one_by_one(partition, zip(records, values, strict=False), waiting, into)
+
+    def _is_regular(self, framed: bytes | None) -> bool:
+        """Whether reading a run that begins with this is worth an attempt."""
+        kind = None if framed is None else self._kinds.get(framed[:PREFIX_BYTES])
+        return kind is None or not kind.runs.irregular
 
     def _read(self, framed: Sequence[Any]) -> tuple[Iterable[Handler | None], list[Any]]:
         """Of each its handler and its value: None where it is not known from its first bytes, or has no handler, or is

@@ -169,6 +169,7 @@ def test_nothing_is_compiled_for_the_first_runs() -> None:
     for _ in range(WARM // RUN_FROM):
         reader.read(run)
     assert reader.read(run) == [value(number) for number in range(RUN_FROM)]
+    assert not reader.irregular
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,9 @@ def test_nothing_is_compiled_for_the_first_runs() -> None:
 )
 def test_an_irregular_schema_is_left_alone(kind: Any) -> None:
     parsed = parse_schema({"type": "record", "name": "t.R", "fields": [{"name": "f", "type": kind}]})
-    assert warm(parsed).read([PREFIX + b"\x00"] * 300) == [None] * 300
+    reader = warm(parsed)
+    assert reader.irregular
+    assert reader.read([PREFIX + b"\x00"] * 300) == [None] * 300
 
 
 def test_where_there_are_many_texts_only_short_ones_are_taken() -> None:
