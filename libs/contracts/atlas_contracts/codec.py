@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastavro import schemaless_reader
 from fastavro.schema import parse_schema
@@ -18,6 +18,7 @@ from atlas_contracts.errors import FieldError, InvalidEvent, Undecodable, Unknow
 from atlas_contracts.events import Event
 from atlas_contracts.json_form import Render, compile_render
 from atlas_contracts.registry import Registry, Schema
+from atlas_contracts.run_reader import RunReader
 from atlas_contracts.scalars import Faults, Shape
 from atlas_contracts.shapes import compile_shape
 
@@ -39,18 +40,28 @@ class _Compiled:
     render: Render
 
 
+class Newest(NamedTuple):
+    """What reads values of a type's newest schema, one by one and many together."""
+
+    type: str
+    read: Reader
+    runs: RunReader
+
+
 class Codec:
     """Encodes with the newest schema of a type, decodes every schema of the registry. Safe to share between threads."""
 
     def __init__(self, registry: Registry) -> None:
         self._types: dict[str, _Compiled] = {}
         self._readers: dict[int, tuple[str, dict[str, Any], dict[str, Any] | None]] = {}
-        # By the five bytes in front of a value of a type's newest schema: its type, and what reads it.
-        self.newest: dict[bytes, tuple[str, Reader]] = {}
+        # By the five bytes in front of a value of a type's newest schema.
+        self.newest: dict[bytes, Newest] = {}
         for event_type in registry.event_types:
             newest = registry.latest(event_type)
             self._types[event_type] = _compile(newest)
-            self.newest[frame_prefix(newest)] = (event_type, compile_reader(newest.parsed))
+            prefix = frame_prefix(newest)
+            runs = RunReader(prefix, newest.parsed)
+            self.newest[prefix] = Newest(event_type, compile_reader(newest.parsed), runs)
             for schema in registry.versions(event_type):
                 reader = None if schema.id == newest.id else newest.parsed
                 self._readers[schema.id] = (event_type, schema.parsed, reader)
@@ -78,9 +89,9 @@ class Codec:
     def decode(self, framed: bytes | None) -> Event:
         """The event in framed bytes, in the shape of its type's newest schema; Undecodable when there is none."""
         if framed is not None and (known := self.newest.get(framed[:PREFIX_BYTES])) is not None:
-            event_type, read = known
             try:
-                return Event(event_type, int.from_bytes(framed[1:PREFIX_BYTES], "big"), read(framed, PREFIX_BYTES))
+                value = known.read(framed, PREFIX_BYTES)
+                return Event(known.type, int.from_bytes(framed[1:PREFIX_BYTES], "big"), value)
             except BROKEN:
                 pass  # what follows says in which way it is broken
         return self._decode(framed)

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, retrying, wait_unless
+from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, RETRIES
 from atlas_kafka.rawbatches import give_batches
 from atlas_kafka.starting import start_whole
@@ -73,6 +74,8 @@ class ConsumerConfig:
     max_partition_fetch_bytes: int = 2 * 1024 * 1024
     # The sink gets RawBatch instead of records, and `max_records` counts them.
     raw: bool = False
+    # The sink gets LightRecord instead of records.
+    light: bool = False
 
 
 async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_state: OnState = lambda _: None) -> None:
@@ -137,6 +140,8 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
             raise
         if config.raw:
             give_batches(consumer)
+        elif config.light:
+            give_light_records(consumer)
         return consumer
 
     consumer = await retrying(start, what=f"consumer start {config.group}", stop=stop)

@@ -182,15 +182,17 @@ class Writer:
 
     async def _write_rows(self, connection: Any, rows: Mapping[Key, Row | None]) -> None:
         sql = self._sql
-        values = [sql.values_of(row) for row in rows.values() if row is not None]
-        if len(values) >= COPY_FROM_ROWS:
+        ended = [key for key, row in rows.items() if row is None]
+        changed = len(rows) - len(ended)
+        # Made one by one as they are encoded, while what they hold is still in the processor's cache.
+        values = map(sql.values_of, filter(None, rows.values()))
+        if changed >= COPY_FROM_ROWS:
             await connection.execute(sql.stage)
             await connection.copy_records_to_table(sql.stage_name, records=values, columns=sql.columns)
             await connection.execute(sql.upsert_staged)
-        elif values:
+        elif changed:
             await connection.execute(sql.upsert_arrays, *map(list, zip(*values, strict=True)))
-        if len(values) < len(rows):
-            ended = [key for key, row in rows.items() if row is None]
+        if ended:
             await connection.execute(sql.delete, *map(list, zip(*ended, strict=True)))
 
     @cached_property

@@ -76,6 +76,7 @@ async def project(
         client_id=f"{settings.instance}-{name}",
         max_records=MAX_RECORDS,
         max_partition_fetch_bytes=FETCH_BYTES,
+        light=True,
     )
 
     def on_state(reason: str | None) -> None:

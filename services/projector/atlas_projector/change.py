@@ -1,6 +1,7 @@
 """An event on its way to its row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -31,3 +32,16 @@ def key_getter(projection: Projection) -> Callable[[Value, Meta], Key]:
     if single:
         return lambda value, _meta: (fields(value),)
     return lambda value, _meta: fields(value)
+
+
+def keys_getter(projection: Projection) -> Callable[[Sequence[Value], int], Iterable[Key]]:
+    """The same for many events of one partition: a function from these and its number."""
+    fields = itemgetter(*projection.key)
+    single = len(projection.key) == 1
+    if projection.table.per_partition:
+        if single:
+            return lambda values, partition: zip(map(fields, values), repeat(partition), strict=False)
+        return lambda values, partition: [(*fields(value), partition) for value in values]
+    if single:
+        return lambda values, _partition: zip(map(fields, values), strict=True)
+    return lambda values, _partition: map(fields, values)

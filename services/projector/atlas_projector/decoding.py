@@ -1,20 +1,29 @@
 """Records into events on their way to their rows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import repeat
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from atlas_contracts.binary_reader import BROKEN, Reader
 from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
+from atlas_contracts.run_reader import RUN_FROM, RunReader
 
-from atlas_projector.change import Change, key_getter
+from atlas_projector.change import Change, key_getter, keys_getter
 from atlas_projector.fold import HandlerFailed
 from atlas_projector.projection import Handler, Projection, Rejected, Value
 from atlas_projector.source import Record
 from atlas_projector.waiting import Waiting, place_of
+
+# In the order of Meta, and then the value.
+_PARTS = attrgetter("offset", "timestamp", "key", "headers", "value")
+# What the __new__ of a named tuple does, at a third of its cost.
+_NEW: Callable[..., Any] = tuple.__new__
 
 
 @dataclass(slots=True)
@@ -36,6 +45,25 @@ class Decoded:
         self.poison = [(meta, reason) for meta, reason in self.poison if not waiting.blocks(meta)]
 
 
+class _Kind(NamedTuple):
+    """What is done with an event of a type's newest schema."""
+
+    handler: Handler | None
+    read: Reader
+    runs: RunReader
+
+    def values(self, framed: Sequence[bytes]) -> list[Any]:
+        """The values of many; None for what is broken."""
+        values = self.runs.read(framed)
+        return values if all(values) else [*map(self._filled, values, framed)]
+
+    def _filled(self, value: Any, framed: bytes) -> Any:
+        try:
+            return value or self.read(framed, PREFIX_BYTES)
+        except BROKEN:
+            return None
+
+
 class Decoder:
     """Reads the records of one projection; of a type without a handler nothing is read."""
 
@@ -43,27 +71,75 @@ class Decoder:
         self._projection = projection
         self._codec = codec
         self._key_of = key_getter(projection)
-        self._kinds: dict[bytes, tuple[Handler | None, Reader]] = {
-            prefix: (projection.handlers.get(event_type), read) for prefix, (event_type, read) in codec.newest.items()
+        self._keys_of = keys_getter(projection)
+        self._kinds: dict[bytes | None, _Kind] = {
+            prefix: _Kind(projection.handlers.get(newest.type), newest.read, newest.runs)
+            for prefix, newest in codec.newest.items()
         }
 
-    def decode(self, partition: TopicPartition, records: Iterable[Record], waiting: Waiting, into: Decoded) -> None:
-        """Add what the records of a partition come to. Raises HandlerFailed for an event whose row can't be found."""
+    def decode(self, partition: TopicPartition, records: Sequence[Record], waiting: Waiting, into: Decoded) -> None:
+        """Add what the records of a partition come to. Raises HandlerFailed for an event whose row can't be found.
+
+        The values of a run are read together. Where each of them is an event that makes one change, so are the changes
+        made; else each record is looked at.
+        """
+        values: Iterable[Value | None] = repeat(None)
+        if len(records) >= RUN_FROM and not waiting.blocked and self._is_regular(records[0].value):
+            *columns, framed = zip(*map(_PARTS, records), strict=True)
+            handlers, values = self._read(framed)
+            if self._projection.each is None and all(values):
+                with suppress(Exception):  # an event without its key raises again below, where it is known which
+                    keys = [*self._keys_of(values, partition.partition)]
+                    metas = map(_NEW, repeat(Meta), zip(*map(repeat, partition), *columns, strict=False))
+                    into.changes += map(_NEW, repeat(Change), zip(keys, handlers, values, metas, strict=False))
+                    return
+        self._one_by_one(partition, zip(records, values, strict=False), waiting, into)
+
+    def _is_regular(self, framed: bytes | None) -> bool:
+        """Whether reading a run that begins with this is worth an attempt."""
+        kind = None if framed is None else self._kinds.get(framed[:PREFIX_BYTES])
+        return kind is None or not kind.runs.irregular
+
+    def _read(self, framed: Sequence[Any]) -> tuple[Iterable[Handler | None], list[Any]]:
+        """Of each its handler and its value: None where it is not known from its first bytes, or has no handler, or is
+        broken.
+        """
+        prefixes = [None if value is None else value[:PREFIX_BYTES] for value in framed]
+        found = {prefix: kind for prefix in set(prefixes) if (kind := self._kinds.get(prefix)) and kind.handler}
+        if len(found) == len(set(prefixes)) == 1:
+            (kind,) = found.values()
+            return repeat(kind.handler), kind.values(framed)
+        handlers: list[Handler | None] = [None] * len(framed)
+        values: list[Any] = [None] * len(framed)
+        for prefix, kind in found.items():
+            places = [place for place, other in enumerate(prefixes) if other == prefix]
+            for place, value in zip(places, kind.values([framed[place] for place in places]), strict=True):
+                handlers[place], values[place] = kind.handler, value
+        return handlers, values
+
+    def _one_by_one(
+        self,
+        partition: TopicPartition,
+        records: Iterable[tuple[Record, Value | None]],
+        waiting: Waiting,
+        into: Decoded,
+    ) -> None:
+        """Records and, as far as they are known, their values."""
         kinds, key_of, each, append = self._kinds, self._key_of, self._projection.each, into.changes.append
-        new, blocked = tuple.__new__, waiting.blocked
+        blocked = waiting.blocked
         topic, number = partition
-        for record in records:
+        for record, known in records:
             framed: Any = record.value
-            meta: Meta = new(Meta, (topic, number, record.offset, record.timestamp, record.key, record.headers))
+            meta: Meta = _NEW(Meta, (topic, number, record.offset, record.timestamp, record.key, record.headers))
             if blocked and waiting.blocks(meta):
                 into.behind.append(meta)
                 continue
             try:
-                handler, read = kinds[framed[:PREFIX_BYTES]]  # no value: TypeError
+                handler, read, _ = kinds[framed[:PREFIX_BYTES]]  # no value: TypeError
                 if handler is None:
                     into.passed_over += 1
                     continue
-                value = read(framed, PREFIX_BYTES)
+                value = known or read(framed, PREFIX_BYTES)
             except (TypeError, *BROKEN):
                 found = self._slowly(framed, meta, waiting, into)
                 if found is None:
@@ -71,7 +147,7 @@ class Decoder:
                 handler, value = found
             try:
                 if each is None:
-                    append(new(Change, (key_of(value, meta), handler, value, meta)))
+                    append(_NEW(Change, (key_of(value, meta), handler, value, meta)))
                 else:
                     into.changes += [Change(key_of(part, meta), handler, part, meta) for part in each(value, meta)]
             except Exception as error:  # noqa: BLE001 - becomes its fate

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.topic_ids import topic_ids
 
 Positions = Mapping[TopicPartition, int]
@@ -123,4 +124,5 @@ def _check_held(partition: TopicPartition, held: tuple[int, int], start: int, un
 async def open_topic_source(brokers: str, topics: tuple[str, ...], client_id: str) -> AsyncIterator[TopicSource]:
     """A topic source with a consumer of its own."""
     async with open_reader(brokers, client_id) as consumer:
+        give_light_records(consumer)
         yield TopicSource(consumer, topics)

@@ -1,0 +1,46 @@
+"""Records with only what is read of them: aiokafka's own take three times as long to make.
+
+`give_light_records` has a consumer give these; all else about it stays what it is. It reaches into aiokafka's fetcher:
+what it relies on is tested against its classes and against a broker.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult
+
+
+class LightRecord(NamedTuple):
+    """A record; `timestamp` in epoch milliseconds. Its partition is known from where it was found."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+# What the __new__ of a named tuple does, at a third of its cost.
+_new: Callable[..., Any] = tuple.__new__
+
+
+def give_light_records(consumer: AIOKafkaConsumer) -> None:
+    """From now on `consumer.getmany` gives LightRecord. Call it right after `start()`."""
+    fetcher = consumer._fetcher
+    fetcher._records = _Fetched(fetcher._records)
+
+
+class _Fetched(OrderedDict[TopicPartition, Any]):
+    """Stands in for the fetcher's buffer: what is put in makes light records when it is taken apart."""
+
+    def __setitem__(self, partition: TopicPartition, result: Any) -> None:
+        if isinstance(result, FetchResult):
+            result._partition_records._consumer_record = _light
+        super().__setitem__(partition, result)
+
+
+def _light(_partition: TopicPartition, record: Any) -> LightRecord:
+    light: LightRecord = _new(LightRecord, (record.offset, record.timestamp, record.key, record.value, record.headers))
+    return light

@@ -1,0 +1,115 @@
+"""A run of records comes to what its records come to one by one, whatever is among them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_contracts.run_reader import RUN_FROM
+from atlas_projector import decoding
+from atlas_projector.decoding import Decoded, Decoder
+from atlas_projector.fold import HandlerFailed
+from atlas_projector.projection import Projection
+from atlas_projector.projections.flights import FLIGHTS
+from atlas_projector.projections.routes import ROUTES
+from atlas_projector.source import Waited
+from atlas_projector.waiting import Waiting
+from atlas_projector.windows import HOUR_MS, windows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+CODEC = Codec(Registry.load(Path(__file__).resolve().parents[3] / "schemas"))
+PLACE = TopicPartition("flights.events", 3)
+RUN = 60
+
+
+def event(kind: str, number: int) -> bytes:
+    flight = {
+        "flight_id": f"f{number}",
+        "carrier": "UA",
+        "flight_number": number,
+        "tail_number": None if number % 5 == 0 else f"N{number}",
+        "origin": "EWR",
+        "destination": "Zürich" if number % 7 == 0 else "IAH",
+        "scheduled_departure": 1_357_035_300_000 + number,
+        "distance_miles": number * 100,
+    }
+    if kind == "flights.FlightDeparted":
+        flight |= {"departure_delay_minutes": -number, "arrival_delay_minutes": None, "air_time_minutes": 200}
+    return CODEC.encode(kind, flight)
+
+
+def record(offset: int, value: bytes | None) -> Waited:
+    return Waited(offset, 1_700_000_000_000 + offset, b"key-%d" % (offset % 9), value, (("ce_id", b"%d" % offset),))
+
+
+DEPARTED = [event("flights.FlightDeparted", number) for number in range(RUN)]
+VALUES = st.one_of(
+    st.sampled_from(DEPARTED),
+    st.sampled_from([event("flights.FlightCancelled", number) for number in range(RUN)]),
+    st.sampled_from([value[:-1] for value in DEPARTED] + [value + b"\0" for value in DEPARTED]),
+    st.sampled_from([None, b"", b"\0\0\0", CODEC.encode("flights.AirlineListed", {"carrier": "UA", "name": "United"})]),
+    st.binary(max_size=12),
+)
+RUNS = st.lists(st.one_of(st.sampled_from(DEPARTED), VALUES), max_size=RUN) | st.lists(
+    st.sampled_from(DEPARTED), min_size=RUN_FROM, max_size=RUN
+)
+SOME = replace(FLIGHTS, handlers={"flights.FlightDeparted": FLIGHTS.handlers["flights.FlightDeparted"]})
+HOURLY = replace(ROUTES, each=windows("scheduled_departure", HOUR_MS))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """The codec has seen enough runs to have compiled its expressions."""
+    decoder = Decoder(FLIGHTS, CODEC)
+    for kind in ("flights.FlightDeparted", "flights.FlightCancelled"):
+        for _ in range(20):
+            run = [record(number, event(kind, number)) for number in range(RUN)]
+            decoder.decode(PLACE, run, Waiting(True), Decoded())
+
+
+def decoded(projection: Projection, records: Sequence[Waited], waiting: Waiting) -> Decoded:
+    into = Decoded()
+    Decoder(projection, CODEC).decode(PLACE, records, waiting, into)
+    return into
+
+
+@pytest.mark.parametrize("projection", [FLIGHTS, ROUTES, SOME, HOURLY], ids=["flights", "routes", "some", "hourly"])
+@given(values=RUNS, blocked=st.sets(st.integers(0, 5), max_size=1))
+@settings(max_examples=80, deadline=None)
+def test_a_run_comes_to_what_its_records_come_to(
+    projection: Projection, values: list[bytes | None], blocked: set[int]
+) -> None:
+    records = [record(offset, value) for offset, value in enumerate(values)]
+    together, alone = Waiting(projection.ordered), Waiting(projection.ordered)
+    for offset in blocked:
+        for waiting in (together, alone):
+            meta = decoded(projection, [record(offset, DEPARTED[0])], Waiting(True)).changes[0].meta
+            waiting.block(meta)
+    expected = Decoded()
+    for each in records:
+        Decoder(projection, CODEC).decode(PLACE, [each], alone, expected)
+    assert decoded(projection, records, together) == expected
+    assert together.blocked == alone.blocked
+
+
+def test_a_run_of_one_type_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any) -> None:
+        raise AssertionError("one by one")
+
+    monkeypatch.setattr(decoding.Decoder, "_one_by_one", refuse)
+    records = [record(number, value) for number, value in enumerate(DEPARTED)]
+    assert len(decoded(FLIGHTS, records, Waiting(True)).changes) == RUN
+    mixed = [*records, record(RUN, event("flights.FlightCancelled", 1))]
+    assert len(decoded(FLIGHTS, mixed, Waiting(True)).changes) == RUN + 1
+
+
+def test_an_event_without_its_key_is_named() -> None:
+    broken = replace(FLIGHTS, table=replace(FLIGHTS.table, key=("status",)), cached=False)
+    records = [record(number, value) for number, value in enumerate(DEPARTED)]
+    with pytest.raises(HandlerFailed, match=r"flights\.events/3@0: KeyError: 'status'"):
+        decoded(broken, records, Waiting(True))
