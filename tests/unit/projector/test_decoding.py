@@ -19,6 +19,7 @@ from atlas_projector.projections.routes import ROUTES
 from atlas_projector.source import Waited
 from atlas_projector.waiting import Waiting
 from atlas_projector.windows import HOUR_MS, windows
+from atlas_readmodel.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,3 +114,25 @@ def test_an_event_without_its_key_is_named() -> None:
     records = [record(number, value) for number, value in enumerate(DEPARTED)]
     with pytest.raises(HandlerFailed, match=r"flights\.events/3@0: KeyError: 'status'"):
         decoded(broken, records, Waiting(True))
+
+
+def test_a_run_of_an_irregular_schema_is_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = {
+        "service": "relay",
+        "instance": "relay-1",
+        "state": "READY",
+        "reasons": {"kafka": "away"},
+        "started_at": 1,
+        "sent_at": 2,
+        "interval_ms": 3,
+        "version": "1",
+    }
+    table = Table(columns={"service": "text NOT NULL"}, key=("service",))
+    decoder = Decoder(replace(FLIGHTS, table=table, handlers={"health.Heartbeat": lambda *_: None}), CODEC)
+    records = [record(number, CODEC.encode("health.Heartbeat", beat)) for number in range(RUN)]
+    for _ in range(20):
+        decoder.decode(PLACE, records, Waiting(True), Decoded())
+    monkeypatch.setattr(decoding.Decoder, "_read", None)
+    into = Decoded()
+    decoder.decode(PLACE, records, Waiting(True), into)
+    assert [change.value for change in into.changes] == [beat] * RUN
