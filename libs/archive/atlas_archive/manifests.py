@@ -13,17 +13,19 @@ key, and the first put wins, whatever the clocks said. A data object counts only
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import orjson
 
-from atlas_archive.store import ObjectStore
+from atlas_archive.store import MissingObject, ObjectStore
 
 VERSION = 1
 ROOT = "topics/"
 _LAST_OFFSET = 2**63 - 1
 _PAGE = 1000
+_TRIES = 5
 
 
 class BadManifest(Exception):
@@ -174,10 +176,16 @@ async def commit(store: ObjectStore, manifest: Manifest) -> Manifest:
 
 
 async def last_manifest(store: ObjectStore, path: PartitionPath) -> Manifest | None:
-    """The newest segment of a partition; None when it has none.
+    """The newest segment of a partition; None when it has none. Raises MissingObject, BadManifest."""
+    for _ in range(_TRIES - 1):
+        # Between listing and reading it others may go on, and compact what was the last one: the new one stays.
+        with suppress(MissingObject):
+            return await _last(store, path)
+    return await _last(store, path)
 
-    Listings go forward only, so the end is found by halving the offsets: about 40 requests where there are millions.
-    """
+
+async def _last(store: ObjectStore, path: PartitionPath) -> Manifest | None:
+    """Listings go forward only, so the end is found by halving the offsets: 40 requests where there are millions."""
     keys = await _page(store, path, after=-1)
     if not keys:
         return None

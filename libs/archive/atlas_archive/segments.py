@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from atlas_archive.batches import Batch
-from atlas_archive.chains import chain_of, fence_of
-from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, get_manifest, last_manifest
+from atlas_archive.chains import fence_of
+from atlas_archive.manifests import (
+    DataObject,
+    Manifest,
+    PartitionPath,
+    commit,
+    get_manifest,
+    last_manifest,
+    offset_of,
+)
 from atlas_archive.outputs import Finished
 from atlas_archive.splicer import Splicer
 from atlas_archive.store import MissingObject, ObjectStore
@@ -143,10 +151,20 @@ async def _take_back(store: ObjectStore, ours: Manifest) -> None:
     If it did count until it was compacted, which a slow writer finds out here, what was made of it may name its files.
     """
     await store.delete(ours.key)
-    named = {item.key for segment in (await chain_of(store, ours.path)).segments for item in segment.objects}
+    named = await _compacted_names(store, ours)
     for item in ours.objects:
         if item.key not in named:
             await store.delete(item.key)
+
+
+async def _compacted_names(store: ObjectStore, ours: Manifest) -> set[str]:
+    """The files of the compacted segment that stands for this one; none where there is no such segment."""
+    keys = [item.key async for item in store.list(ours.path.compacted)]
+    before = [key for key in keys if offset_of(key) <= ours.start_offset]
+    try:
+        return {item.key for item in (await get_manifest(store, before[-1])).objects} if before else set()
+    except MissingObject:  # given up meanwhile, with its files
+        return set()
 
 
 def _data_object(key: str, file: Finished) -> DataObject:
