@@ -39,7 +39,7 @@ class Waited(NamedTuple):
 
 Batches = AsyncIterator[Mapping[TopicPartition, Sequence[Record]]]
 
-MAX_RECORDS = 2500
+MAX_RECORDS = 500  # see app.MAX_RECORDS
 POLL_MS = 500
 
 
