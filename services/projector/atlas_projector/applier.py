@@ -29,9 +29,8 @@ Records = Mapping[TopicPartition, Sequence[Record]]
 # Given the rows, and the offset of the last record they come from.
 BeforeWrite = Callable[[Mapping[Key, Row | None], int], Awaitable[None]]
 
-# Decoding holds the event loop: other projections, probes and the write in flight get their turn this often. Read in
-# runs of more, records leave the processor's cache between one step and the next.
-RECORDS_A_TURN = 125
+# Decoding holds the event loop: other projections, probes and the write in flight get their turn this often.
+RECORDS_A_TURN = 250
 # Rows kept between batches so that a busy key is not read again; some 1 KB each.
 ROWS_KEPT = 30_000
 # The most that is folded ahead of PostgreSQL.

@@ -12,7 +12,7 @@ from atlas_archive.history import History, HistoryGap, histories, read_history
 from atlas_archive.manifests import BadManifest
 from atlas_archive.store import ObjectStore, S3Address, open_store
 
-from atlas_projector.source import MAX_RECORDS, Batches, Positions, RecordsGone, TopicSource, open_topic_source
+from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
 
 
 class ArchivedSource:
@@ -38,8 +38,7 @@ class ArchivedSource:
                 continue
             async with aclosing(read_history(self._store, history, begin, end)) as blocks:
                 async for records in blocks:
-                    for first in range(0, len(records), MAX_RECORDS):
-                        yield {partition: records[first : first + MAX_RECORDS]}
+                    yield {partition: records}
             at[partition] = end
         async for batches in self._topic.read(at, until):
             yield batches

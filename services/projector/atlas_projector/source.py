@@ -39,7 +39,7 @@ class Waited(NamedTuple):
 
 Batches = AsyncIterator[Mapping[TopicPartition, Sequence[Record]]]
 
-MAX_RECORDS = 500  # see app.MAX_RECORDS
+MAX_RECORDS = 2500
 # A topic often ends in a transaction's marker. The consumer passes over it and goes on waiting, so the position is
 # looked at this often.
 POLL_MS = 50

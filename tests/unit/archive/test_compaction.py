@@ -348,19 +348,20 @@ ages = st.lists(st.integers(1000, 1120), min_size=1, max_size=3)
 @settings(max_examples=100, deadline=None)
 @given(
     writers=st.tuples(sizes, sizes),
-    compactors=st.lists(compacting, min_size=1, max_size=2),
-    retention=ages | st.just([]),
+    # Not both at once, which leaves compacted segments that overlap: see the consequences of ADR 11.
+    beside=st.tuples(st.lists(compacting, min_size=1, max_size=2), st.just([])) | st.tuples(st.just([]), ages),
     # Many at once: a whole compaction fits between two operations of a writer.
     turns=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 60)), max_size=40),
     crashes=st.dictionaries(st.integers(0, 40), st.integers(0, 4), max_size=3),
 )
-def test_any_interleaving_of_two_writers_compactors_and_retention_keeps_every_record_once(
+def test_any_interleaving_of_two_writers_with_compactors_or_retention_keeps_every_record_once(
     writers: tuple[list[int], list[int]],
-    compactors: list[tuple[int, int]],
-    retention: list[int],
+    beside: tuple[list[tuple[int, int]], list[int]],
     turns: list[tuple[int, int]],
     crashes: dict[int, int],
 ) -> None:
+    compactors, retention = beside
+
     async def interleaved() -> None:
         objects: dict[str, bytes] = {}
         actors = [Actor(objects) for _ in range(len(writers) + len(compactors) + 1)]
