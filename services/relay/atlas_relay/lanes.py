@@ -34,7 +34,10 @@ class LaneConfig:
 
 
 class Lane:
-    """Relays the groups that `assign` names; what it really has in hand is `held`."""
+    """Relays the groups that `assign` names; what it really has in hand is `held`.
+
+    `taken` is that and what it is about to take in hand: no other lane may have any of it.
+    """
 
     def __init__(self, config: LaneConfig, health: Health) -> None:
         self._config = config
@@ -49,6 +52,7 @@ class Lane:
         # Told after each batch whether it was full.
         self.on_batch: Callable[[bool], None] = lambda _full: None
         self.held: dict[int, int] = {}
+        self.taken: dict[int, int] = {}
 
     def assign(self, epochs: Mapping[int, int]) -> None:
         """Relay these groups, by epoch, and no others, from the end of the cycle under way."""
@@ -111,15 +115,19 @@ class Lane:
     async def _adjust(self, pump: Pump) -> None:
         have = {group: state.epoch for group, state in pump.groups.items()}
         wanted = dict(self._wanted)
+        # Before anything is waited for: meanwhile a group could be given to another lane.
+        self.taken = {**have, **wanted}
         await pump.leave([group for group in have if wanted.get(group) != have[group]])
         new = {group: epoch for group, epoch in wanted.items() if have.get(group) != epoch}
         if new:
             await pump.adopt(new)
+        now = {group: state.epoch for group, state in pump.groups.items()}
         if have != wanted or self.held != wanted:
-            self._hold({group: state.epoch for group, state in pump.groups.items()})
+            self._hold(now)
+        self.taken = now
 
     def _hold(self, epochs: Mapping[int, int]) -> None:
-        self.held = dict(epochs)
+        self.held = self.taken = dict(epochs)
         self.changed.set()
 
     def _note(self, error: BaseException) -> None:

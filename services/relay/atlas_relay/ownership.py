@@ -13,7 +13,7 @@ from atlas_outbox.leases import fair_share
 from atlas_outbox.session import open_session
 from atlas_runtime.probes import Health
 
-from atlas_relay.lanes import Lane, held_by
+from atlas_relay.lanes import Lane
 from atlas_relay.metrics import GROUPS_HELD, LEASE_EPOCH
 from atlas_relay.spread import Spread, divided, settled
 from atlas_relay.waiting import first_of
@@ -86,7 +86,9 @@ class Ownership:
         if surplus:  # 2
             await self._let_go(set(surplus))
             await leases.release(
-                connection, self._owner, {g: e for g, e in surplus.items() if g not in held_by(self._lanes)}
+                connection,
+                self._owner,
+                {g: e for g, e in surplus.items() if not any(g in lane.taken for lane in self._lanes)},
             )
         if len(held) < share:  # 3
             taken = await leases.take(connection, self._owner, self._ttl_s, share - len(held))
@@ -97,11 +99,11 @@ class Ownership:
         for lane in self._lanes:
             try:
                 async with asyncio.timeout(min(_HANDOVER_S, self._ttl_s / 2)):
-                    while groups & set(lane.held):
+                    while groups & set(lane.taken):
                         lane.changed.clear()
                         await lane.changed.wait()
             except TimeoutError:
-                log.warning("a lane is slow to give up its groups", groups=sorted(groups & set(lane.held)))
+                log.warning("a lane is slow to give up its groups", groups=sorted(groups & set(lane.taken)))
 
     def _on_batch(self, full: bool) -> None:
         if self._spread.noted(full=full):
@@ -124,7 +126,7 @@ class Ownership:
             self._assign_free(wanted)
 
     def _assign_free(self, wanted: Sequence[Mapping[int, int]]) -> set[int]:
-        now = settled(wanted, [lane.held for lane in self._lanes])
+        now = settled(wanted, [lane.taken for lane in self._lanes])
         for lane, groups in zip(self._lanes, now, strict=True):
             lane.assign(groups)
         return {group for groups in now for group in groups}

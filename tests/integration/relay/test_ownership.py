@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from atlas_local.waiting import wait_until
 from atlas_relay import spread
+from atlas_relay.pump import Pump
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +80,29 @@ async def test_a_backlog_is_divided_among_the_lanes_and_then_one_has_all(outbox,
         await outbox.until_empty()
         assert [lane._sender for lane in a.lanes] == senders
     await outbox.delivered.until(sent)
+
+
+async def test_a_group_that_one_lane_is_taking_in_hand_is_not_given_to_another(
+    outbox, settings, run_relay, monkeypatch
+):
+    """Both would send its rows: they have the same epoch, and neither fences who is not written down yet."""
+    begun, go_on, adopt = asyncio.Event(), asyncio.Event(), Pump.adopt
+
+    async def slowly(pump, epochs):
+        begun.set()
+        await go_on.wait()
+        await adopt(pump, epochs)
+
+    monkeypatch.setattr(Pump, "adopt", slowly)
+    async with run_relay(settings, owner="a", groups=None) as a:
+        first, second = a.lanes
+        await asyncio.wait_for(begun.wait(), 20)
+        for _ in range(2):
+            first.on_batch(True)
+        await wait_until("a backlog to be noted", lambda: a.ownership._spread.in_use == 2)
+        assert (len(first.taken), len(first.held), second._wanted) == (8, 0, {})
+        go_on.set()
+        await wait_until("both lanes to be in use", lambda: (len(first.held), len(second.held)) == (4, 4))
 
 
 async def _nothing() -> None:
