@@ -33,13 +33,15 @@ class Reader:
         """See batches.delete_sent."""
         return await batches.delete_sent(self._connection, sent)
 
-    async def senders(self, groups: Collection[int]) -> set[str]:
+    async def senders(self, groups: Collection[int]) -> dict[int, str | None]:
         """See leases.senders."""
         return await leases.senders(self._connection, groups)
 
-    async def set_sender(self, epochs: Mapping[int, int], sender: str | None) -> set[int]:
+    async def set_sender(
+        self, epochs: Mapping[int, int], former: Mapping[int, str | None], sender: str | None
+    ) -> set[int]:
         """See leases.set_sender."""
-        return await leases.set_sender(self._connection, epochs, sender)
+        return await leases.set_sender(self._connection, epochs, former, sender)
 
     async def states(self, groups: Collection[int]) -> dict[int, LeaseState]:
         """See leases.states."""

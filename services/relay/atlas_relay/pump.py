@@ -27,8 +27,10 @@ class Store(Protocol):
     async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim: ...
     async def delete(self, epochs: Mapping[int, int], ids: Sequence[int], *, durable: bool) -> set[int]: ...
     async def delete_sent(self, sent: Sequence[Sent]) -> int: ...
-    async def senders(self, groups: Collection[int]) -> set[str]: ...
-    async def set_sender(self, epochs: Mapping[int, int], sender: str | None) -> set[int]: ...
+    async def senders(self, groups: Collection[int]) -> dict[int, str | None]: ...
+    async def set_sender(
+        self, epochs: Mapping[int, int], former: Mapping[int, str | None], sender: str | None
+    ) -> set[int]: ...
     async def states(self, groups: Collection[int]) -> dict[int, LeaseState]: ...
     async def park(self, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool: ...
     async def parked_keys(self, group: int) -> dict[Key, int]: ...
@@ -81,11 +83,12 @@ class Pump:
         3. Delete what the marks say was sent, durably. All other rows were not and never will be, but by us.
         4. Write down, durably, that we send their rows now; from then on nobody needs those marks.
         """
-        former = await self.store.senders(list(epochs)) - {self.channel.name}  # 1
+        names = await self.store.senders(list(epochs))  # 1
+        former = {name for name in names.values() if name not in (None, self.channel.name)}
         if former:
             marks = await self.channel.last_marks(former)  # 2
             RECOVERED.inc(await self.store.delete_sent(marks))  # 3
-        held = await self.store.set_sender(epochs, self.channel.name)  # 4
+        held = await self.store.set_sender(epochs, names, self.channel.name)  # 4
         if former:
             await self.channel.forget_marks(former)
         await self._load({group: epochs[group] for group in held})
@@ -99,10 +102,10 @@ class Pump:
         """Relay these groups no more. Nothing of them is half done between two cycles: that is written down, and nobody
         need fence us. With the last group our marks go too.
         """
-        left = self._epochs(set(groups) & set(self.groups))
+        left, name = self._epochs(set(groups) & set(self.groups)), self.channel.name
         self.drop(left)
-        if left and await self.store.set_sender(left, None) and self.channel.name is not None and not self.groups:
-            await self.channel.forget_marks([self.channel.name])
+        if left and await self.store.set_sender(left, dict.fromkeys(left, name), None) and name and not self.groups:
+            await self.channel.forget_marks([name])
 
     async def cycle(self) -> bool:
         """Move one batch; False when there was nothing to move.

@@ -97,15 +97,19 @@ async def test_recovery_without_a_batch_deletes_nothing(session):
 
 async def test_a_sender_is_known_until_its_group_is_left(session):
     reader, epochs = Reader(session), await leases.take(session, "me", 60, 8)
-    assert await reader.senders(list(epochs)) == set()
-    assert await reader.set_sender(epochs, "one") == set(epochs)
-    assert await reader.set_sender({0: epochs[0], 1: epochs[1]}, "two") == {0, 1}
-    assert await reader.set_sender({2: epochs[2] + 1, 3: epochs[3]}, None) == {3}, "the other is not ours"
-    assert await reader.senders(list(epochs)) == {"one", "two"}
-    assert await reader.senders([1, 3]) == {"two"}
+    nobody = dict.fromkeys(epochs)
+    assert await reader.senders(list(epochs)) == nobody
+    assert await reader.set_sender(epochs, nobody, "one") == set(epochs)
+    ones = dict.fromkeys(epochs, "one")
+    assert await reader.set_sender({0: epochs[0], 1: epochs[1]}, ones, "two") == {0, 1}
+    assert await reader.set_sender({2: epochs[2] + 1, 3: epochs[3]}, ones, None) == {3}, "the other is not ours"
+    assert await reader.senders([0, 1, 2, 3]) == {0: "two", 1: "two", 2: "one", 3: None}
+    for late in ("one", None):
+        former = dict.fromkeys(epochs) if late else ones
+        assert await reader.set_sender({1: epochs[1]}, former, late) == set(), "of a connection that was given up"
     await session.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
     await leases.take(session, "other", 60, 8)
-    assert await reader.senders([0]) == {"two"}, "a new owner must know whom to fence"
+    assert await reader.senders([0]) == {0: "two"}, "a new owner must know whom to fence"
 
 
 async def test_parking_reads_its_rows_twice_and_no_others(session):

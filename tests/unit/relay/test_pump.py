@@ -160,13 +160,14 @@ class ModelStore:
 
         return await self.faults.step(effect)
 
-    async def senders(self, groups: Collection[int]) -> set[str]:
-        senders = self.postgres.senders
-        return await self.faults.step(lambda: {name for group in groups if (name := senders[group]) is not None})
+    async def senders(self, groups: Collection[int]) -> dict[int, str | None]:
+        return await self.faults.step(lambda: {group: self.postgres.senders[group] for group in groups})
 
-    async def set_sender(self, epochs: Mapping[int, int], sender: str | None) -> set[int]:
+    async def set_sender(
+        self, epochs: Mapping[int, int], former: Mapping[int, str | None], sender: str | None
+    ) -> set[int]:
         def effect() -> set[int]:
-            held = self._held(epochs)
+            held = {group for group in self._held(epochs) if self.postgres.senders[group] == former[group]}
             self.postgres.senders |= dict.fromkeys(held, sender)
             if held:
                 self.postgres.deleted.clear()  # a commit that is waited for takes all before it to the disk
