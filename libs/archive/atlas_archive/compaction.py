@@ -3,7 +3,8 @@
 Blocks are copied as they are, without decompressing them, and go up while they come: memory holds one of the small
 files and the part of the upload that is being filled, however large what is made of them. The result is a chain of its
 own, of the same kind: a compacted segment begins where the one before ended and counts once its manifest is put on the
-condition that its key is free. Of two that compact at once one wins, and the other removes its files.
+condition that its key is free. Of two that compact at once one wins, and the other removes its files; of one that
+compacts and retention, which takes a place in that chain for what it gives up, likewise.
 """
 
 import hashlib
@@ -13,11 +14,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from atlas_archive.chains import Chain, chain_of
+from atlas_archive.chains import Chain, append, chain_of, floor_of
 from atlas_archive.container import read_file
-from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit
+from atlas_archive.manifests import DataObject, Manifest, PartitionPath
 from atlas_archive.outputs import container_header
-from atlas_archive.store import ObjectStore
+from atlas_archive.store import MissingObject, ObjectStore
 from atlas_archive.varints import long
 
 
@@ -33,23 +34,38 @@ class Compacted:
 async def compact(
     store: ObjectStore, path: PartitionPath, *, target_bytes: int, writer: str, grace_s: float
 ) -> Compacted:
-    """Compact one partition; may run beside archivers, readers and itself.
+    """Compact one partition; may run beside archivers, readers, retention and itself.
 
-    1. Of the segments that are not compacted, all but the partition's last (which is where its writer goes on), take
-       runs of at least `target_bytes`; what is left over at the end waits for more.
+    1. Of the segments behind the last compacted one, all but the partition's last (which is where its writer goes on),
+       take runs of at least `target_bytes`; what is left over at the end waits for more.
     2. Store the files of a run, one for each schema, then put its manifest: from here on it stands for the others.
-    3. Remove what no longer counts and has been so for `grace_s`, so that those who read it meanwhile can end.
+    3. End if a floor has risen above it meanwhile: its place may have been free only because what was there has been
+       given up and removed. Then it counts for nothing, and nothing may be put behind it.
+    4. Remove what no longer counts and has been so for `grace_s`, so that those who read it meanwhile can end.
     Raises CorruptFile, MissingObject, BadManifest; what was done up to then stands.
     """
     done = Compacted()
     chain = await chain_of(store, path)
-    for run in runs([m for m in chain.segments if not m.compacted][:-1], target_bytes):  # 1
+    for run in runs(_behind_the_chain(chain), target_bytes):  # 1
         if not await _merge(store, path, run, writer):  # 2
-            break  # somebody else compacts this partition
+            break  # somebody else compacts this partition, or gives this up
         done.segments += len(run)
         done.into += 1
-    done.removed = await sweep(store, path, grace_s=grace_s)  # 3
+        if await floor_of(store, path) > run[0].start_offset:  # 3
+            break
+    done.removed = await sweep(store, path, grace_s=grace_s)  # 4
     return done
+
+
+def _behind_the_chain(chain: Chain) -> list[Manifest]:
+    """What can be compacted: up to a gap, which a segment made across it would hide."""
+    found: list[Manifest] = []
+    end = chain.end
+    for manifest in chain.written[:-1]:
+        if manifest.start_offset == end:
+            found.append(manifest)
+            end = manifest.next_offset
+    return found
 
 
 def runs(segments: Sequence[Manifest], target_bytes: int) -> Iterator[list[Manifest]]:
@@ -80,7 +96,7 @@ async def _merge(store: ObjectStore, path: PartitionPath, run: Sequence[Manifest
         written_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         compacted=True,
     )
-    won = (await commit(store, ours)).segment == segment
+    won = await append(store, ours)
     if not won and len(run) > 1:
         for item in objects:
             await store.delete(item.key)
@@ -159,8 +175,8 @@ class _Merging:
 async def sweep(store: ObjectStore, path: PartitionPath, *, grace_s: float, keep: bool = False) -> int:
     """Remove the data of segments that no longer count, then their manifests; the number of objects removed.
 
-    What counts instead must have stood for `grace_s`. The partition's last manifest stays, for it is where a writer
-    goes on. With `keep` only what has been compacted goes: a hold is on what was given up.
+    What counts instead, or the floor above them, must have stood for `grace_s`. The partition's last manifest stays,
+    for it is where a writer goes on. With `keep` only what has been compacted goes: a hold is on what was given up.
     """
     chain = await chain_of(store, path)
     named = {item.key for manifest in chain.segments for item in manifest.objects}
@@ -182,10 +198,12 @@ async def _passed_since(
     store: ObjectStore, path: PartitionPath, chain: Chain, manifest: Manifest, keep: bool
 ) -> datetime | None:
     """When the manifest ceased to count; None while it must stay."""
-    for larger in chain.compacted:
-        if not manifest.compacted and larger.start_offset <= manifest.start_offset < larger.next_offset:
-            return datetime.fromisoformat(larger.written_at)
+    if not manifest.compacted and (larger := chain.standing_for(manifest.start_offset)) is not None:
+        return datetime.fromisoformat(larger.written_at)
     if keep:
         return None
-    placed = (await store.get(f"{path.floors}{chain.floor:020d}.json")).decode()
+    try:
+        placed = (await store.get(f"{path.floors}{chain.floor:020d}.json")).decode()
+    except MissingObject:  # taken back: somebody has placed a hold
+        return None
     return datetime.fromisoformat(placed)

@@ -4,15 +4,24 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from atlas_archive.chains import Chain, assemble
+from atlas_archive.chains import Chain, chains
 from atlas_archive.container import CorruptFile, read_file
-from atlas_archive.manifests import BadManifest, DataObject, Manifest, PartitionPath, get_manifest, incarnation_root
+from atlas_archive.manifests import (
+    BadManifest,
+    DataObject,
+    Manifest,
+    PartitionPath,
+    get_manifest,
+    incarnation_root,
+    offset_of,
+)
 from atlas_archive.records import Incoming, Record
 from atlas_archive.reports import LiveTopic, Progress, TopicReader, TopicReport
 from atlas_archive.store import MissingObject, ObjectStore
 
 _PARALLEL = 4  # segments held in memory at once
 _COUNTED = 10_000
+_READ_BEFORE = ("manifest", "compacted", "floor")  # what is there of them and was not read has been put since
 _PROBLEMS_NAMED = 20  # of one segment: a topic that differs in a million places is told in twenty lines
 
 
@@ -30,45 +39,54 @@ class IncarnationCheck:
     ) -> None:
         self._store = store
         self._report = report
+        self._incarnation = incarnation
         self._root = incarnation_root(report.topic, incarnation)
         self._live = live
         self._reader = reader
         self._progress = progress
         self._gate = asyncio.Semaphore(_PARALLEL)
+        self._bad: dict[str, BadManifest] = {}
+        self._gone: set[str] = set()
 
     async def run(self) -> None:
         """Add what is found to the report."""
         # The manifests are listed before the data: what an archiver adds meanwhile then lies past the known end.
-        kinds = {
-            kind: [item.key async for item in self._store.list(f"{self._root}{kind}/")]
-            for kind in ("floor", "compacted", "manifest")
-        }
-        found = assemble(await self._load([*kinds["compacted"], *kinds["manifest"]]), kinds["floor"])
-        chains = {partition: chain for partition, chain in found.items() if chain.segments}
+        found = await chains(self._store, self._report.topic, self._incarnation, self._load)
+        self._name_what_did_not_load(found)
+        counting = {partition: segments for partition, chain in found.items() if (segments := chain.segments)}
         async with asyncio.TaskGroup() as group:
-            for chain in chains.values():
-                group.create_task(self._verify_chain(chain.segments, chain.floor))
-        await self._find_strays({key for keys in kinds.values() for key in keys}, found)
+            for partition, segments in counting.items():
+                group.create_task(self._verify_chain(segments, found[partition].floor))
+        await self._find_strays(
+            found, {partition: segments[-1].next_offset for partition, segments in counting.items()}
+        )
         for partition, (first, end) in (self._live.bounds if self._live else {}).items():
-            covered = chains[partition].segments[-1].next_offset if partition in chains else 0
+            covered = counting[partition][-1].next_offset if partition in counting else 0
             self._report.behind += await self._records_after(partition, max(first, covered), end)
 
     def _problem(self, text: str) -> None:
         self._report.problems.append(text)
 
-    async def _load(self, keys: Sequence[str]) -> list[Manifest]:
-        loaded = await asyncio.gather(*(self._load_one(key) for key in keys))
-        return [manifest for manifest in loaded if manifest is not None]
-
-    async def _load_one(self, key: str) -> Manifest | None:
+    async def _load(self, key: str) -> Manifest | None:
         async with self._gate:
             try:
                 return await get_manifest(self._store, key)
             except BadManifest as error:
-                self._problem(str(error))
+                self._bad[key] = error
             except MissingObject:
-                self._problem(f"{key}: gone while it was verified")
+                self._gone.add(key)
         return None
+
+    def _name_what_did_not_load(self, found: Mapping[int, Chain]) -> None:
+        """The manifests that do not read, and those that are gone without anything that stands for them."""
+        for error in self._bad.values():
+            self._problem(str(error))
+        for key in sorted(self._gone):
+            kind, partition, _ = key.removeprefix(self._root).split("/")
+            chain = found.get(int(partition.removeprefix("partition=")), Chain())
+            compacted = kind == "manifest" and chain.standing_for(offset_of(key)) is not None
+            if not compacted and offset_of(key) >= chain.floor:
+                self._problem(f"{key}: gone while it was verified")
 
     async def _verify_chain(self, chain: Sequence[Manifest], floor: int) -> None:
         self._check_ranges(chain, floor)
@@ -83,8 +101,7 @@ class IncarnationCheck:
             self._progress(self._report)
 
     def _check_ranges(self, chain: Sequence[Manifest], floor: int) -> None:
-        # A compacted segment may reach below the floor, when it was made while the floor rose.
-        expected = min(floor, chain[0].start_offset) if floor and chain[0].compacted else floor
+        expected = floor
         for manifest in chain:
             if manifest.start_offset > expected:
                 self._problem(f"{manifest.key}: offsets {expected} to {manifest.start_offset - 1} have no manifest")
@@ -182,30 +199,27 @@ class IncarnationCheck:
             return max(0, end - start)
         return sum([len(batch) async for batch in self._reader.read(self._report.topic, partition, start, end)])
 
-    async def _find_strays(self, manifests: set[str], chains: Mapping[int, Chain]) -> None:
+    async def _find_strays(self, found: Mapping[int, Chain], ends: Mapping[int, int]) -> None:
         """Name the objects that no manifest names. Past a partition's end they are a segment in the making."""
-        all_of = [manifest for chain in chains.values() for manifest in (*chain.written, *chain.compacted)]
+        all_of = [manifest for chain in found.values() for manifest in (*chain.written, *chain.compacted)]
         known = {item.key for manifest in all_of for item in manifest.objects}
-        ends = {partition: chain.segments[-1].next_offset for partition, chain in chains.items() if chain.segments}
         async for item in self._store.list(self._root):
             kind = item.key.removeprefix(self._root).split("/", 1)[0]
-            if item.key in known or item.key in manifests:
+            if item.key in known or kind in _READ_BEFORE:
                 continue
             if kind == "schemas" and item.key.endswith(".avsc"):
                 continue
             place = _place(item.key.removeprefix(self._root))
             if place is not None and place[1] >= ends.get(place[0], 0):
-                if kind == "data":
-                    self._report.notes.append(f"{item.key}: of a segment that is not committed")
+                self._report.notes.append(f"{item.key}: of a segment that is not committed")
                 continue
             self._problem(f"{item.key}: extra, no manifest names it")
 
 
 def _place(relative: str) -> tuple[int, int] | None:
-    """The partition and start offset that a data object's or manifest's key speaks of; None when it speaks of none."""
+    """The partition and start offset that a data object's key speaks of; None when it speaks of none."""
     parts = relative.split("/")
-    expected = {"data": 4, "manifest": 3}.get(parts[0])
-    if expected != len(parts) or not parts[-2].startswith("partition="):
+    if parts[0] != "data" or len(parts) != 4 or not parts[2].startswith("partition="):
         return None
     partition, start = parts[-2].removeprefix("partition="), parts[-1].removeprefix("c")[:20]
     return (int(partition), int(start)) if partition.isdigit() and start.isdigit() and len(start) == 20 else None

@@ -3,7 +3,8 @@
     topics/<topic>/<incarnation>/schemas/<id>.avsc
     topics/<topic>/<incarnation>/data/date=2013-01-01/partition=0/<start>-<segment>-<schema id|raw>.avro
     topics/<topic>/<incarnation>/manifest/partition=0/<start>.json
-    topics/<topic>/<incarnation>/compacted/partition=0/<start>.json       of segments made of others (compaction.py)
+    topics/<topic>/<incarnation>/compacted/partition=0/<start>.json       of segments made of others (compaction.py),
+                                                                          and reservations (retention.py)
     topics/<topic>/<incarnation>/floor/partition=0/<offset>.json          what lies before is given up (retention.py)
     holds/<topic>/<name>.json                                             forbids giving anything up
 
@@ -106,6 +107,7 @@ class Manifest:
 
     Fewer `records` than offsets are normal (transaction markers, compaction). `log_start_offset` is where the log began
     when the segment was opened: offsets from `start_offset` up to it were gone before they could be archived.
+    With `given_up` it is none: retention has reserved those offsets, and no compacted segment will stand for them.
     """
 
     topic: str
@@ -124,6 +126,7 @@ class Manifest:
     writer: str
     written_at: str
     compacted: bool = False
+    given_up: bool = False
 
     @property
     def path(self) -> PartitionPath:

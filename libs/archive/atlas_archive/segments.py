@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from atlas_archive.batches import Batch
-from atlas_archive.chains import fence_of
+from atlas_archive.chains import place_of
 from atlas_archive.manifests import (
     DataObject,
     Manifest,
@@ -16,7 +16,6 @@ from atlas_archive.manifests import (
     commit,
     get_manifest,
     last_manifest,
-    offset_of,
 )
 from atlas_archive.outputs import Finished
 from atlas_archive.splicer import Splicer
@@ -111,9 +110,10 @@ async def store_segment(
     2. Store the schemas its files refer to, then its files, under names of its own.
     3. `confirm()`: raise if the topic is no longer the incarnation that the records were read from.
     4. Put the manifest on the condition that its key is free: from here on the segment counts.
-    5. Take it back if the place is behind the partition's fence: it was taken, and compaction or retention has removed
-       the manifest that was there. The partition's last is not taken back: its place was free, and the fence passed it
-       since, as it does where all that there is has been given up.
+    5. Take it back if a compacted segment stands for it: its place was taken, and compaction has removed the manifest
+       that was there. Below the floor it was taken too, or has been given up since: then sweeping removes it, when the
+       floor has stood for long enough. Neither is so of the partition's last: its place was free, and the floor has
+       passed it since, as it does where all that there is has been given up.
     6. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
        crashed before 4 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
        that is about to win.
@@ -136,35 +136,30 @@ async def store_segment(
     ours = _manifest(segment, tuple(objects), writer)
     winner = await commit(store, ours)  # 4
     won = winner.segment == segment.id
-    if won and await fence_of(store, path) > segment.start_offset:  # 5
-        last = await last_manifest(store, path)
-        if last is not None and last.segment != segment.id:
-            await _take_back(store, ours)
-            return Stored(last, won=False)
+    if won and (last := await _passed_by(store, ours)) is not None:  # 5
+        return Stored(last, won=False)
     await _sweep(store, segment, winner)  # 6
     return Stored(winner, won=won)
 
 
-async def _take_back(store: ObjectStore, ours: Manifest) -> None:
-    """Remove a segment that does not count.
+async def _passed_by(store: ObjectStore, ours: Manifest) -> Manifest | None:
+    """The partition's end, if a segment that was just put does not count; None when it does.
 
     If it did count until it was compacted, which a slow writer finds out here, what was made of it may name its files.
     """
-    await store.delete(ours.key)
-    named = await _compacted_names(store, ours)
-    for item in ours.objects:
-        if item.key not in named:
-            await store.delete(item.key)
-
-
-async def _compacted_names(store: ObjectStore, ours: Manifest) -> set[str]:
-    """The files of the compacted segment that stands for this one; none where there is no such segment."""
-    keys = [item.key async for item in store.list(ours.path.compacted)]
-    before = [key for key in keys if offset_of(key) <= ours.start_offset]
-    try:
-        return {item.key for item in (await get_manifest(store, before[-1])).objects} if before else set()
-    except MissingObject:  # given up meanwhile, with its files
-        return set()
+    floor, larger = await place_of(store, ours.path, ours.start_offset)
+    if larger is None and floor <= ours.start_offset:
+        return None
+    last = await last_manifest(store, ours.path)
+    if last is None or last.segment == ours.segment:
+        return None
+    if larger is not None:
+        await store.delete(ours.key)
+        named = {item.key for item in larger.objects}
+        for item in ours.objects:
+            if item.key not in named:
+                await store.delete(item.key)
+    return last
 
 
 def _data_object(key: str, file: Finished) -> DataObject:

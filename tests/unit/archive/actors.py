@@ -1,0 +1,162 @@
+"""An archive in the hands of several at once, whose operations are let through one by one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from atlas_archive.batches import pack
+from atlas_archive.chains import chain_of
+from atlas_archive.compaction import compact
+from atlas_archive.history import histories, read_history
+from atlas_archive.layout import framing
+from atlas_archive.manifests import PartitionPath, last_manifest
+from atlas_archive.records import Record
+from atlas_archive.retention import UnderHold, expire, place_hold, release_hold
+from atlas_archive.segments import Options, Segment, Stored, store_segment
+from atlas_archive.store import Listed, MemoryStore, MissingObject
+from atlas_archive.verify import verify
+
+PATH = PartitionPath("t", "id-1", 0)
+SCHEMAS = {1: '"int"', 2: '"string"'}
+VALUES = (None, b"raw", framing(1) + b"\x02", framing(2) + b"\x04ab")
+TOPIC = [Record(i * 2, 1000 + i, b"k", (("h", b"%d" % i),), VALUES[i % 4]) for i in range(120)]
+
+
+async def nothing() -> None:
+    return
+
+
+async def store_one(store: MemoryStore, start: int, count: int, codec: str = "deflate") -> Stored:
+    segment = Segment(PATH, start, 0, SCHEMAS.get, Options(codec=codec, block_bytes=60))
+    segment.add([pack([record for record in TOPIC if record.offset >= start][:count])])
+    return await store_segment(store, segment, "w", nothing)
+
+
+async def read(store: MemoryStore) -> list[Record]:
+    found = await histories(store, "t", "id-1")
+    return [record for history in found.values() async for block in read_history(store, history) for record in block]
+
+
+async def problems(store: MemoryStore) -> list[str]:
+    (report,) = await verify(store)
+    return report.problems
+
+
+class Actor(MemoryStore):
+    """The archive in the hands of one of several. Each operation waits for its turn, before it and after it: what was
+    done may never be heard of.
+    """
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(objects)
+        self.waiting: list[asyncio.Future[None]] = []
+        self.free = False
+
+    async def turn(self) -> None:
+        if not self.free:
+            self.waiting.append(asyncio.get_running_loop().create_future())
+            await self.waiting[-1]
+
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        await self.turn()
+        await super().put(key, chunks)
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        await self.turn()
+        done = await super().put_if_absent(key, data)
+        await self.turn()
+        return done
+
+    async def get(self, key: str) -> bytes:
+        await self.turn()
+        return await super().get(key)
+
+    async def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> AsyncIterator[Listed]:
+        await self.turn()
+        async for item in super().list(prefix, start_after=start_after, limit=limit):
+            yield item
+
+    async def delete(self, key: str) -> None:
+        await self.turn()
+        await super().delete(key)
+
+    async def act(self, operations: int) -> None:
+        """Do so many operations while the others wait."""
+        for _ in range(operations):
+            for _ in range(12):
+                await asyncio.sleep(0)
+            self.waiting = [turn for turn in self.waiting if not turn.done()]
+            if not self.waiting:
+                return
+            self.waiting.pop(0).set_result(None)
+
+    def release(self) -> None:
+        """From now on it does not wait."""
+        self.free = True
+        for turn in self.waiting:
+            if not turn.done():
+                turn.set_result(None)
+
+
+async def write(store: MemoryStore, sizes: Sequence[int]) -> None:
+    """Archive as the archiver does: from the archive's end, then from its own, until it loses."""
+    start: int | None = None
+    for size in sizes:
+        try:
+            if start is None:
+                last = await last_manifest(store, PATH)
+                start = last.next_offset if last else 0
+            if not any(record.offset >= start for record in TOPIC):
+                return
+            stored = await store_one(store, start, size)
+        except MissingObject:  # a manifest that it had seen was compacted away before it was read: it starts anew
+            start = None
+        else:
+            start = stored.manifest.next_offset if stored.won else None
+
+
+async def compact_again(store: MemoryStore, target: int, times: int, grace_s: float) -> None:
+    """Compact now and again."""
+    for _ in range(times):
+        with suppress(MissingObject):  # another one compacts as well, and has removed what this one was to read
+            await compact(store, PATH, target_bytes=target, writer="c", grace_s=grace_s)
+
+
+async def give_up(store: MemoryStore, ages_ms: Sequence[int], grace_s: float) -> None:
+    """Give up what is older, again and again; all that there is when that is old."""
+    for before_ms in ages_ms:
+        with suppress(UnderHold):
+            await expire(store, PATH, before_ms=before_ms, grace_s=grace_s)
+
+
+async def hold(store: MemoryStore, times: int) -> None:
+    """Forbid it now and then."""
+    for _ in range(times):
+        await place_hold(store, PATH.topic, "case", "a dispute")
+        await release_hold(store, PATH.topic, "case")
+
+
+async def look(store: MemoryStore, times: int) -> None:
+    """Read what there is: at any moment it is the topic from the archive's beginning to its end, which only goes on."""
+    end = 0
+    for _ in range(times):
+        history = (await histories(store, PATH.topic, PATH.incarnation)).get(PATH.partition)
+        if history is None:
+            continue
+        assert history.next_offset >= end
+        end = history.next_offset
+        with suppress(MissingObject):  # compacted or given up since: a reader lists again
+            found = [record async for block in read_history(store, history) for record in block]
+            assert found == [record for record in TOPIC if history.start_offset <= record.offset < end]
+
+
+async def check(store: MemoryStore) -> None:
+    """All that was not given up is there once, and whoever writes finds the end, in a segment that is not compacted."""
+    chain, last = await chain_of(store, PATH), await last_manifest(store, PATH)
+    assert last is not None
+    assert last.next_offset == TOPIC[-1].offset + 1
+    assert all(element.given_up or element.next_offset <= last.start_offset for element in chain.elements)
+    ends = [chain.floor] + [element.next_offset for element in chain.elements]
+    assert [element.start_offset for element in chain.elements] == ends[:-1]
+    assert await read(store) == [record for record in TOPIC if record.offset >= chain.floor]
+    assert [text for text in await problems(store) if "extra" not in text] == []
