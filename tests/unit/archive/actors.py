@@ -42,6 +42,9 @@ async def problems(store: MemoryStore) -> list[str]:
     return report.problems
 
 
+ALL_IT_DOES = 10**6
+
+
 class Actor(MemoryStore):
     """The archive in the hands of one of several. Each operation waits for its turn, before it and after it: what was
     done may never be heard of.
@@ -49,51 +52,60 @@ class Actor(MemoryStore):
 
     def __init__(self, objects: dict[str, bytes]) -> None:
         super().__init__(objects)
-        self.waiting: list[asyncio.Future[None]] = []
+        self.waiting: list[tuple[asyncio.Future[None], bool]] = []
         self.free = False
 
-    async def turn(self) -> None:
+    async def turn(self, *, changes: bool) -> None:
         if not self.free:
-            self.waiting.append(asyncio.get_running_loop().create_future())
-            await self.waiting[-1]
+            turn = asyncio.get_running_loop().create_future()
+            self.waiting.append((turn, changes))
+            await turn
 
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
-        await self.turn()
+        await self.turn(changes=True)
         await super().put(key, chunks)
 
     async def put_if_absent(self, key: str, data: bytes) -> bool:
-        await self.turn()
+        await self.turn(changes=True)
         done = await super().put_if_absent(key, data)
-        await self.turn()
+        await self.turn(changes=False)
         return done
 
     async def get(self, key: str) -> bytes:
-        await self.turn()
+        await self.turn(changes=False)
         return await super().get(key)
 
     async def list(self, prefix: str, *, start_after: str = "", limit: int | None = None) -> AsyncIterator[Listed]:
-        await self.turn()
+        await self.turn(changes=False)
         async for item in super().list(prefix, start_after=start_after, limit=limit):
             yield item
 
     async def delete(self, key: str) -> None:
-        await self.turn()
+        await self.turn(changes=True)
         await super().delete(key)
 
     async def act(self, operations: int) -> None:
-        """Do so many operations while the others wait."""
-        for _ in range(operations):
+        """Do so many operations while the others wait; with 0, go on to where the next one changes something."""
+        left = operations or ALL_IT_DOES
+        while left:
             for _ in range(12):
+                self.waiting = [(turn, changes) for turn, changes in self.waiting if not turn.done()]
+                if self.waiting:
+                    break
                 await asyncio.sleep(0)
-            self.waiting = [turn for turn in self.waiting if not turn.done()]
-            if not self.waiting:
+            else:
+                return  # it has ended
+            turn, changes = self.waiting[0]
+            if not operations and changes and left < ALL_IT_DOES:
                 return
-            self.waiting.pop(0).set_result(None)
+            turn.set_result(None)
+            left -= 1
+            await asyncio.sleep(0)
 
     def release(self) -> None:
         """From now on it does not wait."""
         self.free = True
-        for turn in self.waiting:
+        for turn, _ in self.waiting:
             if not turn.done():
                 turn.set_result(None)
 
@@ -115,25 +127,22 @@ async def write(store: MemoryStore, sizes: Sequence[int]) -> None:
             start = stored.manifest.next_offset if stored.won else None
 
 
-async def compact_again(store: MemoryStore, target: int, times: int, grace_s: float) -> None:
-    """Compact now and again."""
-    for _ in range(times):
-        with suppress(MissingObject):  # another one compacts as well, and has removed what this one was to read
-            await compact(store, PATH, target_bytes=target, writer="c", grace_s=grace_s)
+async def make_larger(store: MemoryStore, target: int, grace_s: float) -> None:
+    with suppress(MissingObject):  # another one compacts as well, and has removed what this one was to read
+        await compact(store, PATH, target_bytes=target, writer="c", grace_s=grace_s)
 
 
-async def give_up(store: MemoryStore, ages_ms: Sequence[int], grace_s: float) -> None:
-    """Give up what is older, again and again; all that there is when that is old."""
-    for before_ms in ages_ms:
-        with suppress(UnderHold):
-            await expire(store, PATH, before_ms=before_ms, grace_s=grace_s)
+async def give_up(store: MemoryStore, before_ms: int, grace_s: float) -> None:
+    with suppress(UnderHold):
+        await expire(store, PATH, before_ms=before_ms, grace_s=grace_s)
 
 
-async def hold(store: MemoryStore, times: int) -> None:
-    """Forbid it now and then."""
-    for _ in range(times):
-        await place_hold(store, PATH.topic, "case", "a dispute")
-        await release_hold(store, PATH.topic, "case")
+async def hold(store: MemoryStore) -> None:
+    await place_hold(store, PATH.topic, "case", "a dispute")
+
+
+async def release(store: MemoryStore) -> None:
+    await release_hold(store, PATH.topic, "case")
 
 
 async def look(store: MemoryStore, times: int) -> None:

@@ -1,8 +1,8 @@
 """Which segments count, told from manifests and floors alone, and whoever changes them at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -172,53 +172,65 @@ async def test_torn_lists_are_read_anew() -> None:
     assert (await chain_of(store, PATH)).torn
 
 
-sizes = st.lists(st.integers(1, 15), min_size=1, max_size=12)
-# A target of a byte makes a compacted segment of each that is written.
-compacting = st.tuples(st.sampled_from([1, 1500, 4000, 9000]), st.integers(1, 3))
-ages = st.lists(st.integers(1000, 1120), min_size=1, max_size=3)
+@dataclass(frozen=True)
+class Plan:
+    """What several do to an archive, what there is before, and when they crash; in `turns` who does how much."""
+
+    before: list[int]
+    writers: list[list[int]]
+    targets: list[int]
+    ages_ms: list[int]
+    grace: tuple[float, int]
+    turns: list[tuple[int, int]]
+    crashes: dict[int, int]
+
+    def work(self) -> list[partial[Coroutine[Any, Any, None]]]:
+        grace_s, holds = self.grace
+        return [
+            *(partial(actors.write, sizes=sizes) for sizes in self.writers),
+            *(partial(actors.make_larger, target=target, grace_s=grace_s) for target in self.targets),
+            *(partial(actors.give_up, before_ms=before_ms, grace_s=grace_s) for before_ms in self.ages_ms),
+            *(partial(each) for each in (actors.hold, actors.release)[:holds]),
+            *(partial(actors.look, times=times) for times in (1, 4)),
+        ]
+
+
+# Where one is about to change something, or has just done so, others do all that they do.
+operations = st.sampled_from([0, 0, 0, actors.ALL_IT_DOES, actors.ALL_IT_DOES, 1, 2, 5, 12])
+plans = st.builds(
+    Plan,
+    before=st.lists(st.integers(4, 12), min_size=5, max_size=9),
+    writers=st.lists(st.lists(st.integers(1, 12), max_size=4), max_size=2),
+    # A target of a byte makes a compacted segment of each that is written.
+    targets=st.lists(st.sampled_from([1, 1, 2000, 4000]), max_size=5),
+    ages_ms=st.lists(st.integers(1004, 1064) | st.just(1120), max_size=4),
+    # With nothing kept for slow readers a hold comes too late for what is removed while it is looked for.
+    grace=st.just((0.0, 0)) | st.tuples(st.just(3600.0), st.integers(0, 2)),
+    turns=st.lists(st.tuples(st.integers(0, 11), operations), min_size=10, max_size=40),
+    crashes=st.dictionaries(st.integers(0, 40), st.integers(0, 11), max_size=3),
+)
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    writers=st.tuples(sizes, sizes),
-    compactors=st.lists(compacting, max_size=3),
-    retentions=st.lists(ages, max_size=2),
-    # With nothing kept for slow readers a hold comes too late for what is removed while it is looked for.
-    grace=st.just((0.0, 0)) | st.tuples(st.just(3600.0), st.integers(0, 3)),
-    # Many at once: a whole compaction fits between two operations of a writer.
-    turns=st.lists(st.tuples(st.integers(0, 8), st.integers(1, 60)), max_size=60),
-    crashes=st.dictionaries(st.integers(0, 60), st.integers(0, 8), max_size=3),
-)
-def test_any_interleaving_of_writers_compactors_and_retention_keeps_every_record_once(
-    writers: tuple[list[int], list[int]],
-    compactors: list[tuple[int, int]],
-    retentions: list[list[int]],
-    grace: tuple[float, int],
-    turns: list[tuple[int, int]],
-    crashes: dict[int, int],
-) -> None:
-    grace_s, held = grace
-    work = [partial(actors.write, sizes=each) for each in writers]
-    work += [partial(actors.compact_again, target=target, times=times, grace_s=grace_s) for target, times in compactors]
-    work += [partial(actors.give_up, ages_ms=each, grace_s=grace_s) for each in retentions]
-    work += [partial(actors.hold, times=held), partial(actors.look, times=5)]
-
+@given(plan=plans)
+def test_any_interleaving_of_writers_compactors_and_retention_keeps_every_record_once(plan: Plan) -> None:
     async def interleaved() -> None:
-        objects: dict[str, bytes] = {}
-        stores = [actors.Actor(objects) for _ in work]
+        plain = MemoryStore()
+        await actors.write(plain, plan.before)
+        work = plan.work()
+        stores = [actors.Actor(plain.objects) for _ in work]
         tasks = [asyncio.create_task(do(store)) for do, store in zip(work, stores, strict=True)]
-        for number, (choice, operations) in enumerate(turns):
+        for number, (choice, operations) in enumerate(plan.turns):
             await stores[choice % len(stores)].act(operations)
-            if number in crashes:
-                tasks[crashes[number] % len(tasks)].cancel()
+            if number in plan.crashes:
+                tasks[plan.crashes[number] % len(tasks)].cancel()
         for store in stores:
             store.release()
         for done in await asyncio.gather(*tasks, return_exceptions=True):
             assert done is None or isinstance(done, asyncio.CancelledError), done
-        plain = MemoryStore(objects)
         await actors.write(plain, [10] * 30)  # whatever happened, it can go on
-        given_up = [record for record in actors.TOPIC if record.offset < (await chain_of(plain, actors.PATH)).floor]
-        assert all(record.timestamp < max(map(max, retentions)) for record in given_up)
+        floor = (await chain_of(plain, actors.PATH)).floor
+        assert all(record.timestamp < max(plan.ages_ms) for record in actors.TOPIC if record.offset < floor)
         await actors.check(plain)
         await compact(plain, actors.PATH, target_bytes=3000, writer="c", grace_s=0)
         await actors.check(plain)
