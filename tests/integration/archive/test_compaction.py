@@ -1,4 +1,4 @@
-"""Compaction on a real store: memory does not grow with what is made, and writers and compactors meet there."""
+"""Compaction on a real store: memory does not grow with what is made; writers, compactors and retention meet there."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from atlas_archive.compaction import compact
 from atlas_archive.history import histories, read_history
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
+from atlas_archive.retention import expire
 from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MissingObject, S3Address, S3Store, open_store
 from atlas_archive.verify import verify
@@ -126,5 +127,42 @@ async def test_two_writers_and_two_compactors_at_once(store: S3Store) -> None:
     await compact(store, PATH, target_bytes=4000, writer="c", grace_s=0)
     history = (await histories(store, "t", "id-1"))[0]
     assert [record async for block in read_history(store, history) for record in block] == topic
+    (report,) = await verify(store)
+    assert [text for text in report.problems if "extra" not in text] == []
+
+
+async def test_what_is_read_while_it_is_compacted_and_given_up_has_no_gap(store: S3Store) -> None:
+    """Two compact and two give up all the while; a reader finds the topic, from a beginning that rises to its end."""
+    topic = [Record(offset, 1000 + offset, None, (), b"%d" % offset * 40) for offset in range(0, 600, 2)]
+    start = 0
+    for at in range(0, len(topic), 6):
+        start = await store_one(store, start, topic[at : at + 6])
+
+    async def make_larger(target: int) -> None:
+        for _ in range(8):
+            with contextlib.suppress(MissingObject):  # the other one has compacted what this one was to read
+                await compact(store, PATH, target_bytes=target, writer="c", grace_s=0)
+
+    async def give_up(step: int) -> None:
+        for before_ms in range(1000, 1500, step):
+            await expire(store, PATH, before_ms=before_ms, grace_s=0)
+
+    working = [make_larger(3000), make_larger(7000), give_up(45), give_up(70)]
+    care = [asyncio.create_task(each) for each in working]
+    begins = []
+    while not all(task.done() for task in care):
+        history = (await histories(store, "t", "id-1"))[0]
+        assert history.next_offset == start
+        begins.append(history.start_offset)
+        with contextlib.suppress(MissingObject):  # compacted or given up since the manifests were read
+            found = [record async for block in read_history(store, history) for record in block]
+            assert found == [record for record in topic if record.offset >= history.start_offset]
+    await asyncio.gather(*care)
+    assert begins == sorted(begins)
+    floor = (await chain_of(store, PATH)).floor
+    assert 400 < floor <= 500
+    history = (await histories(store, "t", "id-1"))[0]
+    remaining = [record async for block in read_history(store, history) for record in block]
+    assert remaining == [record for record in topic if record.offset >= floor]
     (report,) = await verify(store)
     assert [text for text in report.problems if "extra" not in text] == []

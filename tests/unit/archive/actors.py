@@ -62,7 +62,7 @@ class Actor(MemoryStore):
             await turn
 
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
-        await self.turn(changes=True)
+        await self.turn(changes=False)  # of a name of its own, which nobody knows yet
         await super().put(key, chunks)
 
     async def put_if_absent(self, key: str, data: bytes) -> bool:

@@ -41,7 +41,7 @@ def compact(
     grace: Grace = 60.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make large segments of small ones. Safe beside archivers and readers, and at any interruption."""
+    """Make large segments of small ones. Safe beside archivers, readers and expire, and at any interruption."""
     from atlas_archive.compaction import compact as run
 
     async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
