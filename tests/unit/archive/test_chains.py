@@ -8,8 +8,8 @@ from typing import Any
 
 from atlas_archive.chains import Chain, assemble, chain_of, chains, place_of
 from atlas_archive.compaction import compact
-from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit
-from atlas_archive.retention import expire, release_hold
+from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, last_manifest
+from atlas_archive.retention import Expired, expire, release_hold
 from atlas_archive.store import Listed, MemoryStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,6 +170,105 @@ async def test_torn_lists_are_read_anew() -> None:
     del store.objects[WRITTEN[4].key]  # which can't be: what there is then is told all the same
     await commit(store, reserved(40, 50))
     assert (await chain_of(store, PATH)).torn
+
+
+async def many() -> MemoryStore:
+    """Twelve written segments of ten records: the first ends at offset 19, the second at 39."""
+    store = MemoryStore()
+    await actors.write(store, [10] * 12)
+    return store
+
+
+async def paused(store: MemoryStore, key: str, job: Callable[[MemoryStore], Awaitable[Any]]) -> Callable[[], Any]:
+    """Starts the job and stops it where it is about to put the manifest at that key; what is given lets it go on."""
+    there, on = asyncio.Event(), asyncio.Event()
+
+    class Paused(MemoryStore):
+        async def put_if_absent(self, name: str, data: bytes) -> bool:
+            if name == key:
+                there.set()
+                await on.wait()
+            return await super().put_if_absent(name, data)
+
+    task = asyncio.ensure_future(job(Paused(store.objects)))
+    await there.wait()
+
+    async def go_on() -> Any:
+        on.set()
+        return await task
+
+    return go_on
+
+
+def element(start: int) -> str:
+    return f"{actors.PATH.compacted}{start:020d}.json"
+
+
+async def compact_twos(store: MemoryStore) -> Any:
+    return await compact(store, actors.PATH, target_bytes=2500, writer="c", grace_s=0)
+
+
+async def test_a_slow_compactor_puts_nothing_behind_a_place_that_was_given_up() -> None:
+    store = await many()
+    go_on = await paused(store, element(0), compact_twos)
+    assert (await expire(store, actors.PATH, before_ms=1010, grace_s=0)).floor == 19
+    await compact_twos(store)
+    elements = (await chain_of(store, actors.PATH)).elements
+    assert elements[0].start_offset == 19
+    assert (await go_on()).into == 1
+    assert (await chain_of(store, actors.PATH)).elements == elements
+    assert element(0) not in store.objects
+    await actors.check(store)
+
+
+async def test_a_slow_retention_whose_place_was_given_up_decides_anew() -> None:
+    store = await many()
+    go_on = await paused(store, element(0), partial(expire, path=actors.PATH, before_ms=1020, grace_s=0))
+    assert (await expire(store, actors.PATH, before_ms=1010, grace_s=0)).floor == 19
+    await compact_twos(store)
+    second = (await chain_of(store, actors.PATH)).elements[0]
+    assert second.start_offset < 39 < second.next_offset
+    assert (await go_on()).floor == 19  # 39 lies in what has been compacted meanwhile
+    await actors.check(store)
+
+
+async def test_a_slow_compactor_loses_its_place_to_retention() -> None:
+    store = await many()
+    go_on = await paused(store, element(0), compact_twos)
+    assert (await expire(store, actors.PATH, before_ms=1010, grace_s=3600)).floor == 19
+    assert (await go_on()).into == 0
+    assert not any("/partition=0/c" in key for key in store.objects)
+    await actors.check(store)
+
+
+async def test_a_slow_retention_loses_its_place_to_compaction() -> None:
+    store = await many()
+    go_on = await paused(store, element(0), partial(expire, path=actors.PATH, before_ms=1010, grace_s=0))
+    await compact_twos(store)
+    assert await go_on() == Expired(removed=0)
+    await actors.check(store)
+
+
+async def test_a_slow_writer_keeps_what_is_reserved() -> None:
+    """Of what others write and compact behind it, nothing says that its place was taken."""
+    store = await many()
+    last = await last_manifest(store, actors.PATH)
+    assert last is not None
+    await store.delete(last.key)
+    reservation = replace(reserved(0, last.next_offset), partition=0)
+
+    class Meanwhile(MemoryStore):
+        async def put_if_absent(self, key: str, data: bytes) -> bool:
+            done = await super().put_if_absent(key, data)
+            if key == last.key:
+                await super().put_if_absent(reservation.key, reservation.to_json())
+                follows = replace(last, start_offset=last.next_offset, next_offset=last.next_offset + 10, objects=())
+                await super().put_if_absent(follows.key, follows.to_json())
+            return done
+
+    assert (await actors.store_one(Meanwhile(store.objects), last.start_offset, 10)).won
+    assert (await chain_of(store, actors.PATH)).end == last.next_offset
+    assert await actors.read(store) == actors.TOPIC
 
 
 @dataclass(frozen=True)
