@@ -191,7 +191,9 @@ async def paused(store: MemoryStore, key: str, job: Callable[[MemoryStore], Awai
             return await super().put_if_absent(name, data)
 
     task = asyncio.ensure_future(job(Paused(store.objects)))
-    await there.wait()
+    arrived = asyncio.ensure_future(there.wait())
+    await asyncio.wait({task, arrived}, return_when=asyncio.FIRST_COMPLETED)
+    assert arrived.done(), f"it has ended and did not put {key}"
 
     async def go_on() -> Any:
         on.set()
@@ -290,7 +292,7 @@ class Plan:
             *(partial(actors.make_larger, target=target, grace_s=grace_s) for target in self.targets),
             *(partial(actors.give_up, before_ms=before_ms, grace_s=grace_s) for before_ms in self.ages_ms),
             *(partial(each) for each in (actors.hold, actors.release)[:holds]),
-            *(partial(actors.look, times=times) for times in (1, 4)),
+            *(partial(actors.look, times=times) for times in (1, 3)),
         ]
 
 
@@ -301,11 +303,11 @@ plans = st.builds(
     before=st.lists(st.integers(4, 12), min_size=5, max_size=9),
     writers=st.lists(st.lists(st.integers(1, 12), max_size=3), max_size=2),
     # A target of a byte makes a compacted segment of each that is written.
-    targets=st.lists(st.sampled_from([1, 1, 2000, 4000]), max_size=5),
-    ages_ms=st.lists(st.integers(1004, 1064) | st.just(1120), max_size=4),
+    targets=st.lists(st.sampled_from([1, 2000, 4000]), max_size=4),
+    ages_ms=st.lists(st.integers(1004, 1064), max_size=3),
     # With nothing kept for slow readers a hold comes too late for what is removed while it is looked for.
     grace=st.sampled_from([(0.0, 0), (0.0, 0), (3600.0, 0), (3600.0, 1), (3600.0, 2)]),
-    turns=st.lists(st.tuples(st.integers(0, 11), operations), min_size=10, max_size=40),
+    turns=st.lists(st.tuples(st.integers(0, 11), operations), min_size=8, max_size=30),
     crashes=st.dictionaries(st.integers(0, 40), st.integers(0, 11), max_size=3),
 )
 
