@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from atlas_archive.chains import Chain, assemble, chain_of, chains, place_of
+from atlas_archive.chains import Chain, append, assemble, chain_of, chains, place_of
 from atlas_archive.compaction import compact
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, last_manifest
 from atlas_archive.retention import Expired, expire, release_hold
@@ -271,6 +271,83 @@ async def test_a_slow_writer_keeps_what_is_reserved() -> None:
     assert (await actors.store_one(Meanwhile(store.objects), last.start_offset, 10)).won
     assert (await chain_of(store, actors.PATH)).end == last.next_offset
     assert await actors.read(store) == actors.TOPIC
+
+
+async def reserve(store: MemoryStore, start: int, next_offset: int) -> None:
+    await commit(store, replace(reserved(start, next_offset), partition=0))
+
+
+async def test_what_is_reserved_is_not_compacted_and_given_up_as_a_whole() -> None:
+    store = await many()
+    await reserve(store, 0, 39)
+    await compact_twos(store)
+    assert next(m.start_offset for m in (await chain_of(store, actors.PATH)).elements if not m.given_up) == 39
+    assert await expire(store, actors.PATH, before_ms=1010, grace_s=0) == Expired()
+    assert (await expire(store, actors.PATH, before_ms=1020, grace_s=0)).floor == 39
+    await actors.check(store)
+
+
+async def test_retention_that_always_loses_gives_up_what_it_can() -> None:
+    store = await many()
+
+    class Losing(MemoryStore):
+        async def put_if_absent(self, key: str, data: bytes) -> bool:
+            if key.startswith(actors.PATH.compacted):
+                chain = await chain_of(self, actors.PATH)
+                written = next(m for m in chain.written if m.start_offset == chain.end)
+                await reserve(MemoryStore(self.objects), written.start_offset, written.next_offset)
+            return await super().put_if_absent(key, data)
+
+    gone = await expire(Losing(store.objects), actors.PATH, before_ms=1100, grace_s=0)
+    assert (gone.segments, gone.floor) == (5, 99)
+    await actors.check(store)
+
+
+async def test_nothing_is_compacted_across_a_gap() -> None:
+    store = await many()
+    await store.delete(actors.PATH.manifest(59))
+    await compact_twos(store)
+    assert (await chain_of(store, actors.PATH)).end == 39
+
+
+async def test_a_place_whose_winner_has_been_given_up_is_lost() -> None:
+    class Gone(MemoryStore):
+        async def put_if_absent(self, key: str, data: bytes) -> bool:
+            return False
+
+    assert not await append(Gone(), reserved(0, 10))
+
+
+async def test_what_stands_for_a_place_is_looked_for_before_the_floor() -> None:
+    store = MemoryStore()
+    larger = segment(0, 20, compacted=True)
+    await commit(store, larger)
+
+    async def given_up(store: MemoryStore) -> None:
+        await store.put(PATH.floors + f"{20:020d}.json", [b"x"])
+        await store.delete(larger.key)
+
+    assert await place_of(Between(store.objects, PATH.floors, given_up), PATH, 10) == (0, larger)
+    await commit(store, larger)
+    assert await place_of(Between(store.objects, PATH.compacted, given_up), PATH, 10) == (20, None)
+
+
+async def test_a_slow_writer_removes_nothing_below_a_floor_that_may_be_taken_back() -> None:
+    store = await many()
+    first = actors.PATH.manifest(0)
+    before = store.objects.pop(first)
+
+    class Meanwhile(MemoryStore):
+        async def put_if_absent(self, key: str, data: bytes) -> bool:
+            done = await super().put_if_absent(key, data)
+            if key == first:
+                await super().put(f"{actors.PATH.floors}{39:020d}.json", [b"x"])
+            return done
+
+    assert not (await actors.store_one(Meanwhile(store.objects), 0, 10)).won
+    await store.delete(f"{actors.PATH.floors}{39:020d}.json")
+    assert await actors.read(store) == actors.TOPIC
+    assert store.objects[first] != before
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 from atlas_archive.batches import pack
 from atlas_archive.chains import chain_of
-from atlas_archive.compaction import compact
+from atlas_archive.compaction import compact, sweep
 from atlas_archive.history import histories, read_history
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
@@ -113,3 +113,42 @@ async def test_a_hold_placed_at_the_same_time_counts(store: MemoryStore) -> None
         await expire(racing, PATH, before_ms=1025, grace_s=0)
     assert (await chain_of(racing, PATH)).floor == 0
     assert await read(racing) == TOPIC
+
+
+async def test_another_ones_floor_is_not_taken_back(store: MemoryStore) -> None:
+    """It may have been swept up to by then."""
+
+    class Second(HeldMeanwhile):
+        async def put_if_absent(self, key: str, data: bytes) -> bool:
+            if "/floor/" in key:
+                await expire(MemoryStore(self.objects), PATH, before_ms=1025, grace_s=0)
+            return await super().put_if_absent(key, data)
+
+    with pytest.raises(UnderHold, match="late"):
+        await expire(Second(store.objects), PATH, before_ms=1025, grace_s=0)
+    assert (await chain_of(store, PATH)).floor == 20
+    assert await read(store) == TOPIC[20:]
+    assert await sound(store)
+
+
+async def test_a_hold_that_is_released_while_it_is_looked_for_is_none(store: MemoryStore) -> None:
+    class Releasing(MemoryStore):
+        async def get(self, key: str) -> bytes:
+            if key.startswith("holds/"):
+                del self.objects[key]
+            return await super().get(key)
+
+    await place_hold(store, "t", "case-7", "a dispute")
+    assert await holds(Releasing(store.objects), "t") == []
+
+
+async def test_nothing_goes_below_a_floor_that_has_been_taken_back(store: MemoryStore) -> None:
+    class TakenBack(MemoryStore):
+        async def get(self, key: str) -> bytes:
+            if "/floor/" in key:
+                self.objects.pop(key, None)
+            return await super().get(key)
+
+    await expire(store, PATH, before_ms=1025, grace_s=3600)
+    assert await sweep(TakenBack(store.objects), PATH, grace_s=0) == 0
+    assert await read(store) == TOPIC
