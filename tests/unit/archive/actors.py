@@ -137,6 +137,21 @@ async def give_up(store: MemoryStore, before_ms: int, grace_s: float) -> None:
         await expire(store, PATH, before_ms=before_ms, grace_s=grace_s)
 
 
+class Crashing(MemoryStore):
+    """Fails where a floor is put."""
+
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        if key.startswith(PATH.floors):
+            raise ConnectionError
+        return await super().put_if_absent(key, data)
+
+
+async def leave_reserved(store: MemoryStore, before_ms: int) -> None:
+    """Give up what is older, and crash before the floor rises."""
+    with suppress(ConnectionError):
+        await expire(Crashing(store.objects), PATH, before_ms=before_ms, grace_s=0)
+
+
 async def hold(store: MemoryStore) -> None:
     await place_hold(store, PATH.topic, "case", "a dispute")
 

@@ -355,6 +355,7 @@ class Plan:
     """What several do to an archive, what there is before, and when they crash; in `turns` who does how much."""
 
     before: list[int]
+    reserved_ms: list[int]
     writers: list[list[int]]
     targets: list[int]
     ages_ms: list[int]
@@ -378,6 +379,7 @@ operations = st.sampled_from([0, 0, 0, actors.ALL_IT_DOES, actors.ALL_IT_DOES, 1
 plans = st.builds(
     Plan,
     before=st.lists(st.integers(4, 12), min_size=5, max_size=9),
+    reserved_ms=st.lists(st.integers(1004, 1050), max_size=1),
     writers=st.lists(st.lists(st.integers(1, 12), max_size=3), max_size=2),
     # A target of a byte makes a compacted segment of each that is written.
     targets=st.lists(st.sampled_from([1, 2000, 4000]), max_size=4),
@@ -395,6 +397,8 @@ def test_any_interleaving_of_writers_compactors_and_retention_keeps_every_record
     async def interleaved() -> None:
         plain = MemoryStore()
         await actors.write(plain, plan.before)
+        for before_ms in plan.reserved_ms:
+            await actors.leave_reserved(plain, before_ms)
         work = plan.work()
         stores = [actors.Actor(plain.objects) for _ in work]
         tasks = [asyncio.create_task(do(store)) for do, store in zip(work, stores, strict=True)]
