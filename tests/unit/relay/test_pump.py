@@ -100,6 +100,7 @@ class Faults:
 
     overtake: Callable[[], Awaitable[None]]
     plan: tuple[int, str] | None = None
+    late: list[Callable[[], object]] = field(default_factory=list)  # statements of connections that were given up
 
     async def step(self, effect: Callable[[], T]) -> T:
         """One step with an effect on a server: it happens once, or not at all, or happens and nobody hears of it."""
@@ -110,6 +111,9 @@ class Faults:
             kind = "" if steps else kind
         if kind == "before":
             raise Crash("before")
+        if kind == "late":
+            self.late.append(effect)
+            raise Crash("late")
         if kind == "overtaken":
             await self.overtake()
         answer = effect()
@@ -455,6 +459,28 @@ def test_who_leaves_takes_what_he_deleted_to_the_disk() -> None:
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)
     machine.leave("a", set(GROUPS), None)
     machine.postgres_crashes()
+    machine.relay("b", {}, None, 2)
+    machine.nothing_twice_and_in_order()
+    machine.teardown()
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_late_statement_of_a_connection_that_was_given_up_hides_no_sender(step: int) -> None:
+    """The one of leave or adopt that writes a name. By then the owner is back with the same epochs, and what it sent
+    since is known from its marks alone: who comes next must learn of them."""
+    machine = OutboxMachine()
+    machine.start()
+    epochs = dict(machine.postgres.epochs)
+    if step == 0:
+        machine.leave("a", set(GROUPS), (step, "late"))
+    else:
+        machine.leave("a", set(GROUPS), None)
+        machine._run("a", machine._adopt("a", epochs), (step, "late"))
+    assert len(machine.faults["a"].late) == 1
+    machine._run("a", machine._adopt("a", epochs), None)
+    assert machine.pumps["a"] is not None
+    machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, (1, "after"), 1)
+    machine.faults["a"].late.pop()()
     machine.relay("b", {}, None, 2)
     machine.nothing_twice_and_in_order()
     machine.teardown()
