@@ -1,21 +1,16 @@
 """One run of the archiver, or of the consumer it is compared with, over a topic that is full already."""
 
 import asyncio
-import contextlib
 import os
 import re
-import signal
-import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import aiohttp
-import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_archive.listing import partitions
 from atlas_archive.manifests import Manifest, topics
@@ -25,6 +20,7 @@ from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until
 
 from tests.bench.archive_load import PARTITIONS, Load
+from tests.bench.assigned import service
 from tests.bench.machine import Others, Usage
 
 RUN_S = 180
@@ -79,7 +75,9 @@ async def archive(servers: Servers, load: Load, folder: Path, *, processes: int)
         async with AsyncExitStack() as stack:
             others = stack.enter_context(Others())
             env = archiver_env(servers, folder / load.topic, bucket)
-            started = [await stack.enter_async_context(_archiver(env)) for _ in range(processes)]
+            ports = [free_port() for _ in range(processes)]
+            envs = [{**env, "ATLAS_HTTP_PORT": str(port)} for port in ports]
+            started = [await stack.enter_async_context(service("-m", "atlas_archiver", env=each)) for each in envs]
             usages = [await stack.enter_async_context(Usage(archiver.process.pid)) for archiver in started]
             share = PARTITIONS // processes
             await wait_until(
@@ -90,7 +88,7 @@ async def archive(servers: Servers, load: Load, folder: Path, *, processes: int)
 
             async def taken() -> bool:
                 await asyncio.sleep(ASK_EVERY_S)
-                return sum([await archiver.taken() for archiver in started]) >= load.records
+                return sum([await _taken(port) for port in ports]) >= load.records
 
             await wait_until(f"{load.records} records of {load.topic} to be taken", taken, RUN_S)
         began_at = max(archiver.assigned_at for archiver in started)
@@ -116,55 +114,11 @@ def _written(manifest: Manifest) -> float:
     return datetime.fromisoformat(manifest.written_at).timestamp()
 
 
-@dataclass
-class _Archiver:
-    """A running archiver, and what its log has said of its assignment."""
-
-    process: asyncio.subprocess.Process
-    port: int
-    partitions: int = 0
-    assigned_at: float = 0.0
-
-    async def taken(self) -> float:
-        """How many records it has taken from its topic, by its own metrics."""
-        url = f"http://127.0.0.1:{self.port}/metrics"
-        async with aiohttp.ClientSession() as session, session.get(url) as response:
-            text = await response.text()
-        return sum(float(value) for value in _TAKEN.findall(text))
-
-    async def listen(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            try:
-                said = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                sys.stderr.write(line.decode(errors="replace"))
-                continue
-            if said.get("event") == "assigned":
-                self.partitions, self.assigned_at = len(said["partitions"]), time.time()
-            elif said.get("level") != "info":
-                sys.stderr.write(line.decode(errors="replace"))
-
-
-@asynccontextmanager
-async def _archiver(env: dict[str, str]) -> AsyncIterator[_Archiver]:
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "atlas_archiver"),
-        env={**env, "ATLAS_HTTP_PORT": str(port)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=2**20,
-    )
-    archiver = _Archiver(process, port)
-    listening = asyncio.create_task(archiver.listen())
-    try:
-        yield archiver
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-        await listening
+async def _taken(port: int) -> float:
+    """How many records an archiver has taken from its topic, by its own metrics."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as response:
+        text = await response.text()
+    return sum(float(value) for value in _TAKEN.findall(text))
 
 
 def archiver_env(servers: Servers, schemas: Path, bucket: str, **settings: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Servers of a benchmark's own, and what processes cost: CPU seconds and peak memory."""
+"""Servers of a benchmark's own, connections to them, and what processes cost: CPU seconds and peak memory."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
+import asyncpg
 import psutil
 from atlas_local.home import Home
 from atlas_local.serverset import ServerSet, sweep
@@ -28,6 +30,16 @@ async def servers() -> AsyncIterator[ServerSet]:
     finally:
         own.kill()
         own.home.remove()
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
+    """A connection that is not waited for at its end, whatever it is in the middle of."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 @dataclass

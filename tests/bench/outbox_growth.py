@@ -9,15 +9,13 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Any
 
-import asyncpg
 from atlas_local.serverset import ServerSet
 from atlas_local.waiting import wait_until
 
-from tests.bench.machine import Usage, servers
+from tests.bench.machine import Usage, connected, servers
 from tests.bench.outbox_load import COLUMNS, fill, rows
 from tests.bench.relays import RelayProcess, new_outbox, new_topic, running
 from tests.bench.report import publish
@@ -45,7 +43,7 @@ async def through(own: ServerSet, dsn: str, count: int) -> dict[str, float]:
     """Write and relay so many rows at once: rows a second in all, in the first and the last tenth; bytes left."""
     topic = await new_topic(own, "growth")
     marks = [time.perf_counter()]
-    async with running(_relay(own, dsn)) as relay, _connected(dsn) as connection:
+    async with running(_relay(own, dsn)) as relay, connected(dsn) as connection:
         source = rows(topic, count, VALUE_BYTES)
         for tenth in range(1, 11):
             written, until = (tenth - 1) * count // 10, tenth * count // 10
@@ -72,7 +70,7 @@ async def through(own: ServerSet, dsn: str, count: int) -> dict[str, float]:
 
 async def with_reader(own: ServerSet, dsn: str, count: int) -> dict[str, float]:
     """As `through`, beside a transaction that has read another table and stays open."""
-    async with _connected(dsn) as reader, reader.transaction(isolation="repeatable_read"):
+    async with connected(dsn) as reader, reader.transaction(isolation="repeatable_read"):
         await reader.fetchval("SELECT count(*) FROM app.users")
         return await through(own, dsn, count)
 
@@ -102,15 +100,6 @@ async def _sent(relay: RelayProcess, count: int) -> None:
 
     if count > 0:
         await wait_until(f"{count} rows to be sent", enough, DEADLINE_S)
-
-
-@asynccontextmanager
-async def _connected(dsn: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
-    connection = await asyncpg.connect(dsn)
-    try:
-        yield connection
-    finally:
-        connection.terminate()
 
 
 PASSES = {"through": through, "with_reader": with_reader, "backlog": backlog}

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -13,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import orjson
 from atlas_contracts.codec import Codec
 from atlas_local.serverset import Servers
 from atlas_local.testing import database_url, migrate
 from atlas_local.waiting import wait_until
 
+from tests.bench.assigned import Assigned, service
 from tests.bench.machine import Usage
 from tests.bench.projector_load import PARTITIONS, Load, fill, make_topic
 
@@ -83,46 +81,12 @@ async def _until_durable(dsn: str, events: int) -> float:
         await connection.close()
 
 
-@dataclass
-class _Projector:
-    """A running projector, and what its log has said of its assignment."""
-
-    process: asyncio.subprocess.Process
-    partitions: int = 0
-
-    async def listen(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            try:
-                said = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                sys.stderr.write(line.decode(errors="replace"))
-                continue
-            if said.get("event") == "assigned":
-                self.partitions = len(said["partitions"])
-            elif said.get("level") != "info":
-                sys.stderr.write(line.decode(errors="replace"))
-
-
-@asynccontextmanager
-async def projector(env: dict[str, str], folder: Path, topic: str, port: int = 0) -> AsyncIterator[_Projector]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *os.environ.get("BENCH_PYTHON", "").split(), "-m", "tests.bench.projector_process"),
-        *(str(folder), topic, str(port)),
-        env=env,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=2**20,
-    )
-    projector = _Projector(process)
-    listening = asyncio.create_task(projector.listen())
-    try:
-        yield projector
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-        await listening
+def projector(
+    env: dict[str, str], folder: Path, topic: str, port: int = 0
+) -> contextlib.AbstractAsyncContextManager[Assigned]:
+    """The projector of the benchmark's one projection."""
+    options = os.environ.get("BENCH_PYTHON", "").split()
+    return service(*options, "-m", "tests.bench.projector_process", str(folder), topic, str(port), env=env)
 
 
 def environment(servers: Servers, dsn: str) -> dict[str, str]:

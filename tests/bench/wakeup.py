@@ -12,9 +12,9 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ from atlas_outbox.listener import listening
 from atlas_outbox.waker import CHANNEL, open_waker
 from atlas_outbox.writer import OutboxRecord, append
 
-from tests.bench.machine import Usage, servers
+from tests.bench.machine import Usage, connected, servers
 from tests.bench.outbox_pace import Plan, measured
 from tests.bench.relays import RelayProcess, new_outbox, new_topic, running
 from tests.bench.report import publish
@@ -55,19 +55,10 @@ NOTES = {
 }
 
 
-@asynccontextmanager
-async def _connected(dsn: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
-    connection = await asyncpg.connect(dsn)
-    try:
-        yield connection
-    finally:
-        connection.terminate()
-
-
 async def _write_all(dsn: str, way: str, connections: int, begin: float, seconds: float) -> list[float]:
     """How long each commit took, in ms. `begin` is a moment of the machine's monotonic clock."""
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(_connected(dsn)) for _ in range(connections)]
+        opened = [await stack.enter_async_context(connected(dsn)) for _ in range(connections)]
         nudge = (await stack.enter_async_context(open_waker(dsn))).nudge if way == "hybrid" else _nobody
         assert time.monotonic() < begin, "the connections took too long"
         await asyncio.sleep(begin - time.monotonic())  # all processes begin at once
@@ -167,7 +158,7 @@ class Bench:
         return {f"{name}_p50_ms": run["p50_ms"], f"{name}_p99_ms": run["p99_ms"]}
 
     async def _empty(self) -> None:
-        async with _connected(self.dsn) as connection:
+        async with connected(self.dsn) as connection:
             await connection.execute("TRUNCATE outbox.records")
             await connection.execute("CHECKPOINT")
 

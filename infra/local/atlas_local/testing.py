@@ -26,6 +26,7 @@ from atlas_local.control import request
 from atlas_local.daemon import spawn_isolated
 from atlas_local.home import ROOT, Home
 from atlas_local.serverset import Servers, ServerSet, sweep
+from atlas_local.steps import ALEMBIC_INI
 
 __all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires", "running_mesh"]
 
@@ -94,13 +95,21 @@ async def _execute(dsn: str, *statements: str) -> None:
         await connection.close()
 
 
-def migrate(dsn: str) -> None:
-    """Apply every migration to a database."""
-    subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", str(ROOT / "infra/postgres/alembic.ini"), "upgrade", "head"],
-        check=True,
-        env={**os.environ, "ATLAS_POSTGRES_DSN": dsn},
+def alembic(dsn: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """What Alembic's command did to a database and said of it, whether it worked or not."""
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", str(ALEMBIC_INI), *arguments],
+        env={**os.environ, "ATLAS_POSTGRES_DSN": dsn, **env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def migrate(dsn: str, **env: str) -> None:
+    """Apply every migration to a database."""
+    migrated = alembic(dsn, "upgrade", "head", **env)
+    assert migrated.returncode == 0, migrated.stderr
 
 
 @pytest.fixture(scope="session")

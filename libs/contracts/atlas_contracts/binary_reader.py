@@ -39,7 +39,8 @@ def compile_reader(parsed: Any) -> Reader:
     compiler = _Compiler()
     entry = compiler.function(parsed, whole=True)
     scope: dict[str, Any] = {"varint": _varint, "double": _DOUBLE, "float_": _FLOAT}
-    exec("\n".join(compiler.sources), scope)  # made of the words of this module and of quoted names  # nosec B102
+    text = "\n".join(compiler.sources)  # made of the words of this module and of quoted names
+    exec(text, scope)  # nosec B102
     reader: Reader = scope[entry]
     return reader
 

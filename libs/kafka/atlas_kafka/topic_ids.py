@@ -11,9 +11,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32
 
-_TEXT = CompactString("utf-8")
+from atlas_kafka.flexible import TEXT, array, body
 
 
 class _Uuid(AbstractType):  # type: ignore[misc]
@@ -31,24 +31,24 @@ class _Uuid(AbstractType):  # type: ignore[misc]
 class _MetadataResponse(Response):  # type: ignore[misc]
     API_KEY = 3
     API_VERSION = 12
-    SCHEMA = Schema(
+    SCHEMA = body(
         ("throttle_time_ms", Int32),
         (
             "brokers",
-            CompactArray(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT), ("tags", TaggedFields)),
+            array(("node_id", Int32), ("host", TEXT), ("port", Int32), ("rack", TEXT)),
         ),
-        ("cluster_id", _TEXT),
+        ("cluster_id", TEXT),
         ("controller_id", Int32),
         (
             "topics",
-            CompactArray(
+            array(
                 ("error_code", Int16),
-                ("name", _TEXT),
+                ("name", TEXT),
                 ("topic_id", _Uuid),
                 ("is_internal", Boolean),
                 (
                     "partitions",
-                    CompactArray(
+                    array(
                         ("error_code", Int16),
                         ("partition", Int32),
                         ("leader", Int32),
@@ -56,14 +56,11 @@ class _MetadataResponse(Response):  # type: ignore[misc]
                         ("replicas", CompactArray(Int32)),
                         ("isr", CompactArray(Int32)),
                         ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
                     ),
                 ),
                 ("authorized_operations", Int32),
-                ("tags", TaggedFields),
             ),
         ),
-        ("tags", TaggedFields),
     )
 
 
@@ -72,11 +69,10 @@ class _MetadataRequestV12(RequestStruct):  # type: ignore[misc]
     API_VERSION = 12
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _MetadataResponse
-    SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", _Uuid), ("name", _TEXT), ("tags", TaggedFields))),
+    SCHEMA = body(
+        ("topics", array(("topic_id", _Uuid), ("name", TEXT))),
         ("allow_auto_topic_creation", Boolean),
         ("include_authorized_operations", Boolean),
-        ("tags", TaggedFields),
     )
 
 

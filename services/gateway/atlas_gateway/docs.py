@@ -40,14 +40,15 @@ _ASSETS = {
     "favicon-32x32.png": ("swagger-ui-dist/favicon-32x32.png", "image/png"),
     "redoc.standalone.js": ("redoc/bundles/redoc.standalone.js", "text/javascript"),
 }
-_SWAGGER_PAGE = """<!doctype html>
+_PAGE_HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Atlas gateway</title>
 <link rel="icon" href="/docs/assets/favicon-32x32.png">
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+"""
+_SWAGGER_PAGE = f"""{_PAGE_HEAD}<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
 </head>
 <body>
 <div id="swagger-ui"></div>
@@ -66,14 +67,7 @@ _START_SCRIPT = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-_REDOC_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Atlas gateway</title>
-<link rel="icon" href="/docs/assets/favicon-32x32.png">
-</head>
+_REDOC_PAGE = f"""{_PAGE_HEAD}</head>
 <body>
 <redoc spec-url="/openapi.json" disable-search="true" hide-loading="true"></redoc>
 <script src="/docs/assets/redoc.standalone.js"></script>

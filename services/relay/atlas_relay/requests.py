@@ -9,51 +9,37 @@ from io import BytesIO
 from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactBytes,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.protocol.types import Boolean, CompactBytes, Int16, Int32, Int64
+from atlas_kafka.flexible import TEXT, array, body
 
-_TEXT = CompactString("utf-8")
-_TAGS = ("tags", TaggedFields)
 # Where brokers list the features that the whole cluster has agreed on.
 _FINALIZED_FEATURES = 2
-_FEATURES = CompactArray(("name", _TEXT), ("max", Int16), ("min", Int16), _TAGS)
+_FEATURES = array(("name", TEXT), ("max", Int16), ("min", Int16))
 
 
 class _ProduceResponse(Response):  # type: ignore[misc]  # aiokafka has no types
     API_KEY = 0
     API_VERSION = 12
-    SCHEMA = Schema(
+    SCHEMA = body(
         (
             "topics",
-            CompactArray(
-                ("topic", _TEXT),
+            array(
+                ("topic", TEXT),
                 (
                     "partitions",
-                    CompactArray(
+                    array(
                         ("partition", Int32),
                         ("error_code", Int16),
                         ("offset", Int64),
                         ("append_time", Int64),
                         ("log_start", Int64),
-                        ("record_errors", CompactArray(("index", Int32), ("message", _TEXT), _TAGS)),
-                        ("message", _TEXT),
-                        _TAGS,
+                        ("record_errors", array(("index", Int32), ("message", TEXT))),
+                        ("message", TEXT),
                     ),
                 ),
-                _TAGS,
             ),
         ),
         ("throttle_time_ms", Int32),
-        _TAGS,
     )
 
 
@@ -62,19 +48,14 @@ class _ProduceRequest(RequestStruct):  # type: ignore[misc]
     API_VERSION = 12
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _ProduceResponse
-    SCHEMA = Schema(
-        ("transactional_id", _TEXT),
+    SCHEMA = body(
+        ("transactional_id", TEXT),
         ("acks", Int16),
         ("timeout_ms", Int32),
         (
             "topics",
-            CompactArray(
-                ("topic", _TEXT),
-                ("partitions", CompactArray(("partition", Int32), ("records", CompactBytes), _TAGS)),
-                _TAGS,
-            ),
+            array(("topic", TEXT), ("partitions", array(("partition", Int32), ("records", CompactBytes)))),
         ),
-        _TAGS,
     )
 
 
@@ -102,9 +83,7 @@ class Produce(Request[_ProduceRequest]):  # type: ignore[misc]
 class _EndTxnResponse(Response):  # type: ignore[misc]
     API_KEY = 26
     API_VERSION = 5
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32), ("error_code", Int16), ("producer_id", Int64), ("producer_epoch", Int16), _TAGS
-    )
+    SCHEMA = body(("throttle_time_ms", Int32), ("error_code", Int16), ("producer_id", Int64), ("producer_epoch", Int16))
 
 
 class _EndTxnRequest(RequestStruct):  # type: ignore[misc]
@@ -112,9 +91,7 @@ class _EndTxnRequest(RequestStruct):  # type: ignore[misc]
     API_VERSION = 5
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _EndTxnResponse
-    SCHEMA = Schema(
-        ("transactional_id", _TEXT), ("producer_id", Int64), ("producer_epoch", Int16), ("commits", Boolean), _TAGS
-    )
+    SCHEMA = body(("transactional_id", TEXT), ("producer_id", Int64), ("producer_epoch", Int16), ("commits", Boolean))
 
 
 class Commit(Request[_EndTxnRequest]):  # type: ignore[misc]
@@ -133,11 +110,10 @@ class Commit(Request[_EndTxnRequest]):  # type: ignore[misc]
 class _ApiVersionsResponse(Response):  # type: ignore[misc]
     API_KEY = 18
     API_VERSION = 3
-    SCHEMA = Schema(
+    SCHEMA = body(
         ("error_code", Int16),
-        ("api_versions", CompactArray(("api_key", Int16), ("min", Int16), ("max", Int16), _TAGS)),
+        ("api_versions", array(("api_key", Int16), ("min", Int16), ("max", Int16))),
         ("throttle_time_ms", Int32),
-        _TAGS,
     )
 
 
@@ -146,7 +122,7 @@ class _ApiVersionsRequest(RequestStruct):  # type: ignore[misc]
     API_VERSION = 3
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _ApiVersionsResponse
-    SCHEMA = Schema(("client_software_name", _TEXT), ("client_software_version", _TEXT), _TAGS)
+    SCHEMA = body(("client_software_name", TEXT), ("client_software_version", TEXT))
 
     def parse_response_header(self, read_buffer: BytesIO | bytes) -> ResponseHeader_v0:
         """Of this request alone the header is never of the flexible kind."""

@@ -33,8 +33,7 @@ TIME = 1_357_030_800_000
 
 
 @pytest.fixture
-async def store(servers: Servers, bucket: str) -> AsyncIterator[S3Store]:
-    address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+async def store(address: S3Address) -> AsyncIterator[S3Store]:
     async with open_store(address) as opened:
         yield opened
 

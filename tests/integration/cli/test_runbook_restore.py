@@ -4,18 +4,13 @@ import asyncio
 import json
 import re
 import sys
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
-from aiokafka.client import AIOKafkaClient
-from atlas_archive.batches import pack
 from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
-from atlas_archive.segments import Segment, store_segment
-from atlas_archive.store import S3Address, open_store
 from atlas_kafka.admin import open_admin
 from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_kafka.topic_ids import topic_ids
 from atlas_local.home import ROOT
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
@@ -23,26 +18,6 @@ from atlas_local.waiting import wait_until
 pytestmark = pytest.mark.integration
 RUNBOOK = ROOT / "docs" / "runbooks" / "restore-a-topic.md"
 RECORDS = [Record(i, 1_357_030_800_000 + i, b"k%d" % i, (("h", b"x"),), b"value %d" % i) for i in range(60)]
-
-
-async def _archived_then_deleted(servers: Servers, bucket: str, topic: str) -> None:
-    async with open_producer(servers.kafka_brokers, "test") as producer:
-        await send_all(producer, [Outgoing(topic, r.key, r.value, r.headers, r.timestamp, 0) for r in RECORDS])
-    client = AIOKafkaClient(bootstrap_servers=servers.kafka_brokers)
-    await client.bootstrap()
-    path = PartitionPath(topic, (await topic_ids(client, [topic]))[topic], 0)
-    await client.close()
-
-    async def nothing() -> None:
-        return
-
-    async with open_store(
-        S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
-    ) as store:
-        segment = Segment(path, 0, 0, lambda _: None)
-        segment.add([pack(RECORDS)])
-        await store_segment(store, segment, "test", nothing)
-    await _delete(servers, [topic])
 
 
 async def _delete(servers: Servers, topics: list[str]) -> None:
@@ -56,21 +31,17 @@ async def _delete(servers: Servers, topics: list[str]) -> None:
 
 
 async def test_the_runbook(
-    servers: Servers, bucket: str, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    servers: Servers,
+    command_settings: None,
+    make_topic: MakeTopic,
+    incarnation_of: Callable[[str], Awaitable[str]],
+    store_segments: Callable[..., Awaitable[list[str]]],
 ) -> None:
     topic = await make_topic(partitions=1, config={"retention.ms": "-1"})
-    await _archived_then_deleted(servers, bucket, topic)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    for name, value in {
-        "KAFKA_BROKERS": servers.kafka_brokers,
-        "S3_ENDPOINT": servers.s3_endpoint,
-        "S3_ACCESS_KEY": servers.s3_access_key,
-        "S3_SECRET_KEY": servers.s3_secret_key,
-        "S3_BUCKET": bucket,
-        "SCHEMAS_DIR": str(ROOT / "schemas"),
-    }.items():
-        monkeypatch.setenv(f"ATLAS_{name}", value)
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        await send_all(producer, [Outgoing(topic, r.key, r.value, r.headers, r.timestamp, 0) for r in RECORDS])
+    await store_segments(PartitionPath(topic, await incarnation_of(topic), 0), RECORDS, len(RECORDS))
+    await _delete(servers, [topic])
     text = await asyncio.to_thread(RUNBOOK.read_text)
     commands = [line.replace("users.events", topic) for line in re.findall(r"^\s*\$ atlas (.+)$", text, re.MULTILINE)]
     assert [command.split()[0] for command in commands] == ["archive", "archive", "replay", "tail", "replay"]

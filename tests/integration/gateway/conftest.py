@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
@@ -24,6 +25,8 @@ from atlas_local.home import ROOT
 from atlas_local.testing import Servers, database_url
 from atlas_projector.projections import PROJECTIONS
 from atlas_readmodel.stores import open_stores
+
+from tests.integration.gateway.posting import Fetch
 
 READY_S = 20
 StartGateway = Callable[..., str]
@@ -139,6 +142,31 @@ async def client(gateway_url: str) -> AsyncIterator[aiohttp.ClientSession]:
     """Calls the session's gateway: `await client.get("/users")`."""
     async with aiohttp.ClientSession(gateway_url) as session:
         yield session
+
+
+@pytest.fixture
+def path(prefix: str) -> str:
+    """Where flights are posted to."""
+    return f"/topics/{prefix}flights.events"
+
+
+@pytest.fixture
+async def fetch(servers: Servers, prefix: str) -> AsyncIterator[Fetch]:
+    """`await fetch(result)` reads the record that a result names."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers.kafka_brokers, enable_auto_commit=False)
+    await consumer.start()
+
+    async def one(result: dict[str, int]) -> ConsumerRecord:
+        place = TopicPartition(f"{prefix}flights.events", result["partition"])
+        consumer.assign([place])
+        consumer.seek(place, result["offset"])
+        async with asyncio.timeout(5):
+            record = await consumer.getone()
+        assert record.offset == result["offset"]
+        return record
+
+    yield one
+    await consumer.stop()
 
 
 @pytest.fixture

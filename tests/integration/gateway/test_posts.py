@@ -16,15 +16,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_local.testing import Servers, ServerSet
 from atlas_local.waiting import wait_until
 
-from tests.integration.gateway.test_events import departed
+from tests.integration.gateway.posting import departed
 from tests.integration.gateway.test_faults import StartGateway
 
 CountKeys = Callable[[], Awaitable[Counter[str]]]
-
-
-@pytest.fixture
-def path(prefix: str) -> str:
-    return f"/topics/{prefix}flights.events"
 
 
 @pytest.fixture

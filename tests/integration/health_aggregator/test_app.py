@@ -6,8 +6,8 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,112 +24,24 @@ from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
-from atlas_runtime.heartbeat import heartbeat
-from atlas_runtime.probes import Health
-from atlas_runtime.settings import ServiceSettings
+
+from tests.integration.health_aggregator.running import (
+    Asked,
+    beating_service,
+    events_of,
+    raise_if_done,
+    running_aggregator,
+)
 
 pytestmark = pytest.mark.integration
 
 MakeSettings = Callable[..., HealthAggregatorSettings]
 
 
-@asynccontextmanager
-async def _aggregator(settings: HealthAggregatorSettings) -> AsyncIterator["Asked"]:
-    """The service in this process, ready; ended as a signal would end it."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(serve(settings, stop))
-    async with aiohttp.ClientSession() as client:
-        asked = Asked(client, f"http://127.0.0.1:{settings.http_port}")
-
-        async def up() -> bool:
-            _raise_if_done(task)
-            return await asked.is_up(settings.service)
-
-        try:
-            await wait_until("the aggregator is up", up, 20)
-            yield asked
-        finally:
-            stop.set()
-            await asyncio.wait_for(task, 10)
-
-
-def _raise_if_done(task: "asyncio.Task[None]") -> None:
-    if task.done():
-        task.result()
-
-
-class Asked:
-    """The aggregator over HTTP."""
-
-    def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
-        self._client = client
-        self._url = url
-
-    async def get(self, path: str) -> tuple[int, Any]:
-        async with self._client.get(self._url + path) as response:
-            is_json = response.content_type == "application/json"
-            return response.status, await (response.json() if is_json else response.text())
-
-    async def service(self, name: str) -> dict[str, Any]:
-        services = (await self.get("/health/mesh"))[1]["services"]
-        return next((each for each in services if each["service"] == name), {"state": None})
-
-    async def is_up(self, name: str) -> bool:
-        try:
-            return bool((await self.service(name))["state"] == "UP")
-        except aiohttp.ClientConnectionError:
-            return False
-
-    async def wait_for(self, name: str, state: str, seconds: float = 15) -> None:
-        async def reached() -> bool:
-            return bool((await self.service(name))["state"] == state)
-
-        await wait_until(f"{name} is {state}", reached, seconds)
-
-
-@asynccontextmanager
-async def _service(settings: HealthAggregatorSettings, name: str) -> AsyncIterator[tuple[Health, "asyncio.Task[None]"]]:
-    """A service that does nothing but beat; says goodbye at the end of the block unless its task was cancelled."""
-    mine = ServiceSettings(
-        service=name,
-        instance=f"{name}-1",
-        http_port=0,
-        schemas_dir=settings.schemas_dir,
-        kafka_brokers=settings.kafka_brokers,
-        heartbeat_interval_s=settings.heartbeat_interval_s,
-    )
-    health, stop = Health(name, "1"), asyncio.Event()
-    task = asyncio.create_task(heartbeat(mine, health, stop))
-    try:
-        yield health, task
-    finally:
-        stop.set()
-        await asyncio.wait([task], timeout=10)
-
-
-async def _events(settings: HealthAggregatorSettings, service: str) -> list[tuple[str, str]]:
-    """(previous, current) of every HealthChanged of the service, in order."""
-    registry = Registry.load(settings.schemas_dir)
-    codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE).name
-    moves = []
-    async with open_reader(settings.kafka_brokers, "test") as reader:
-        ranges = {tp: both for tp, both in (await topic_ranges(reader, [topic])).items() if both[0] < both[1]}
-        reader.assign(list(ranges))
-        for partition, (first, _end) in ranges.items():
-            reader.seek(partition, first)
-        for partition, (_first, end) in ranges.items():
-            while await reader.position(partition) < end:
-                for record in (await reader.getmany(timeout_ms=500)).get(partition, ()):
-                    value = codec.decode(record.value).value
-                    if value["service"] == service:
-                        moves.append((value["previous"], value["current"]))
-    return moves
-
-
 async def test_the_life_of_a_service(make_settings: MakeSettings, name: str) -> None:
     settings, one = make_settings(), f"{name}-one"
-    async with _aggregator(settings) as asked:
-        async with _service(settings, one) as (health, _task):
+    async with running_aggregator(settings) as asked:
+        async with beating_service(settings, one) as (health, _task):
             await asked.wait_for(one, "UP")
             health.note("loop", "database is away")
             await asked.wait_for(one, "DEGRADED")
@@ -138,7 +50,7 @@ async def test_the_life_of_a_service(make_settings: MakeSettings, name: str) -> 
             await asked.wait_for(one, "UP")
         await asked.wait_for(one, "DOWN")
         assert "said goodbye" in (await asked.service(one))["reason"]
-        async with _service(settings, one) as (_health, task):
+        async with beating_service(settings, one) as (_health, task):
             await asked.wait_for(one, "UP")
             task.cancel()  # silence without a goodbye
             await asked.wait_for(one, "DOWN")
@@ -147,14 +59,14 @@ async def test_the_life_of_a_service(make_settings: MakeSettings, name: str) -> 
         expected = list(pairwise(states))
 
         async def told() -> bool:
-            return await _events(settings, one) == expected
+            return await events_of(settings, one) == expected
 
         await wait_until(f"the events {expected}", told, 10)
 
 
 async def test_probes_metrics_and_lag_over_http(make_settings: MakeSettings, name: str) -> None:
     settings = make_settings()
-    async with _aggregator(settings) as asked:
+    async with running_aggregator(settings) as asked:
         assert (await asked.get("/health/ready"))[0] == 200
         assert (await asked.get("/health/live"))[0] == 200
 
@@ -177,21 +89,21 @@ async def test_probes_metrics_and_lag_over_http(make_settings: MakeSettings, nam
 
 async def test_a_restarted_aggregator_tells_what_it_missed(make_settings: MakeSettings, name: str) -> None:
     settings, dies, lives = make_settings(), f"{name}-dies", f"{name}-lives"
-    async with _service(settings, lives):
-        async with _aggregator(settings) as asked, _service(settings, dies) as (_health, task):
+    async with beating_service(settings, lives):
+        async with running_aggregator(settings) as asked, beating_service(settings, dies) as (_health, task):
             await asked.wait_for(dies, "UP")
             await asked.wait_for(lives, "UP")
             before = (await asked.service(lives))["since"]
             task.cancel()
         # It died within the window: the first aggregator left without having told.
-        if ("UP", "DOWN") in await _events(settings, dies):
+        if ("UP", "DOWN") in await events_of(settings, dies):
             pytest.fail("the aggregator told before it was stopped: the test shows nothing")
-        async with _aggregator(settings) as asked:
+        async with running_aggregator(settings) as asked:
             await asked.wait_for(dies, "DOWN")
             await asked.wait_for(lives, "UP")
             assert (await asked.service(lives))["since"] == before
-        assert await _events(settings, lives) == [("UNKNOWN", "UP")]
-        assert await _events(settings, dies) == [("UNKNOWN", "UP"), ("UP", "DOWN")]
+        assert await events_of(settings, lives) == [("UNKNOWN", "UP")]
+        assert await events_of(settings, dies) == [("UNKNOWN", "UP"), ("UP", "DOWN")]
 
 
 async def test_an_undecodable_heartbeat_is_a_dead_letter_and_the_rest_goes_on(
@@ -199,10 +111,10 @@ async def test_an_undecodable_heartbeat_is_a_dead_letter_and_the_rest_goes_on(
 ) -> None:
     settings = make_settings()
     beats = f"{name}.health.heartbeats"
-    async with _aggregator(settings) as asked:
+    async with running_aggregator(settings) as asked:
         async with open_producer(servers.kafka_brokers, "test") as producer:
             await send_all(producer, [Outgoing(beats, b"k", b"junk", [("a", b"1")])])
-        async with _service(settings, f"{name}-after"):
+        async with beating_service(settings, f"{name}-after"):
             await asked.wait_for(f"{name}-after", "UP")
     async with open_reader(servers.kafka_brokers, "test") as reader:
         ranges = await topic_ranges(reader, [f"{beats}.dlq"])
@@ -235,7 +147,7 @@ async def test_stopping_while_kafka_is_away_is_quick(make_settings: MakeSettings
         asked = Asked(client, f"http://127.0.0.1:{settings.http_port}")
 
         async def answers() -> bool:
-            _raise_if_done(task)
+            raise_if_done(task)
             try:
                 return bool((await asked.get("/health/ready"))[1]["reasons"] == {"start": "waiting for Kafka"})
             except aiohttp.ClientConnectionError:

@@ -2,6 +2,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from atlas_outbox import waker as waker_module
 from atlas_outbox.waker import CHANNEL, open_waker
 
 pytestmark = pytest.mark.integration
@@ -42,7 +43,21 @@ async def test_it_reconnects_after_its_connection_was_ended(database):
         await connection.close()
 
 
-async def test_without_a_database_nudges_are_harmless():
-    async with open_waker("postgresql://nobody@127.0.0.1:1/none") as waker:
+async def test_without_a_database_nudges_are_harmless(database, monkeypatch):
+    """They cost the writer nothing, and the last one is sent once there is a database."""
+    heard, attempts, connect = asyncio.Event(), 0, asyncpg.connect
+
+    async def from_the_third_attempt(dsn, **options):
+        nonlocal attempts
+        attempts += 1
+        return await connect(dsn if attempts > 2 else "postgresql://nobody@127.0.0.1:1/none", **options)
+
+    listener = await connect(database)
+    await listener.add_listener(CHANNEL, lambda *_: heard.set())
+    monkeypatch.setattr(asyncpg, "connect", from_the_third_attempt)
+    monkeypatch.setattr(waker_module, "_RECONNECT_S", 0.01)
+    async with open_waker(database) as waker:
         waker.nudge()
-        await asyncio.sleep(0)
+        await asyncio.wait_for(heard.wait(), 5)
+    await listener.close()
+    assert attempts == 3

@@ -1,17 +1,12 @@
 """infra/postgres/init and the migrations on a real server: each role can do its work and no more."""
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
-import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
-from atlas_local.testing import Servers, database_url
+from atlas_local.testing import migrate
 from atlas_outbox.writer import OutboxRecord, append
 
 pytestmark = pytest.mark.integration
@@ -33,22 +28,7 @@ async def run_init(dsn: str) -> None:
 
 def migrate_as_owner(dsn: str) -> None:
     """What the job `migrate` does; the role is taken on, because only the administrator can log in here."""
-    subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", str(ROOT / "infra/postgres/alembic.ini"), "upgrade", "head"],
-        check=True,
-        env={**os.environ, "ATLAS_POSTGRES_DSN": dsn, "PGOPTIONS": "-c role=atlas"},
-    )
-
-
-@pytest.fixture
-async def fresh(servers: Servers) -> AsyncIterator[str]:
-    """The administrator's DSN of a new, empty database."""
-    name = f"init_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(servers.postgres_dsn)
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    yield database_url(servers.postgres_dsn, name)
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+    migrate(dsn, PGOPTIONS="-c role=atlas")
 
 
 async def as_role(dsn: str, role: str) -> asyncpg.Connection:

@@ -163,6 +163,11 @@ class Rig:
         """What waits in the live generation."""
         return list((await self.stores.of(projection.model).parked(list(State), 1000)).records)
 
+    async def projected(self, projection: Projection) -> None:
+        """Have the live loop do what is on the topic, then stop it."""
+        async with self.running(self.live(projection)):
+            await self.settled(projection)
+
     async def settled(self, projection: Projection, seconds: float = 20) -> None:
         """Wait until the live generation has everything that is on the topic now."""
         ends = await self.ends()

@@ -177,8 +177,7 @@ async def test_a_worker_that_is_killed_stops_it_and_it_goes_on_where_it_was(
 ) -> None:
     routes = rig.pointed(ROUTES)
     await rig.fly(4000)
-    async with rig.running(rig.live(routes)):
-        await rig.settled(routes)
+    await rig.projected(routes)
     monkeypatch.setattr("atlas_projector.rebuild.PARALLEL_FROM", 1)
     monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
     # So slow that it is caught in the middle.
@@ -199,8 +198,7 @@ async def test_the_load_is_capped_here_as_well_but_not_while_the_live_one_is_hel
 ) -> None:
     routes = rig.pointed(ROUTES)
     await rig.fly(300)
-    async with rig.running(rig.live(routes)):
-        await rig.settled(routes)
+    await rig.projected(routes)
     monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
     loads: list[float] = []
     advance = Strict.advance
@@ -218,8 +216,7 @@ async def test_part_of_the_history_into_a_side_table(rig: "Rig") -> None:
     users = rig.pointed(USERS)
     for n in range(4):
         await rig.register(f"u{n}")
-    async with rig.running(rig.live(users)):
-        await rig.settled(users)
+    await rig.projected(users)
     async with open_source(rig.servers.kafka_brokers, users.topics, "test", None) as source:
         for selection, expected in (
             (Selection("looked_into"), 4),

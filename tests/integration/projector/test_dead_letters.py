@@ -123,8 +123,7 @@ async def test_what_waits_survives_a_restart_and_a_rebuild(rig: "Rig", kept: Kep
     can = {"bad": False}
     users = rig.pointed(kept(USERS), handlers=picky(can))
     bad = await three_of_one_key(rig)
-    async with rig.running(rig.live(users)):
-        await rig.settled(users)
+    await rig.projected(users)
     async with open_topic_source(rig.servers.kafka_brokers, users.topics, "test") as source:
         await rebuild(users, rig.stores, rig.codec, source, Progress(), Options(verify=True))
     can["bad"] = True
@@ -193,8 +192,7 @@ async def test_a_handler_that_fails_again_and_again_sets_the_record_aside(rig: "
         with pytest.raises(ZeroDivisionError):
             async with rig.running(rig.live(users)) as loop:
                 await wait_until("the loop ended", loop.done)
-    async with rig.running(rig.live(users)):
-        await rig.settled(users)
+    await rig.projected(users)
     assert [row["user_id"] for row in await rig.rows(users)] == ["u2"]
     (error,) = (record.error for record in await rig.waiting(users) if record.state == "dead")
     assert error == "its handler failed 3 times: ZeroDivisionError: of all things"
@@ -202,8 +200,7 @@ async def test_a_handler_that_fails_again_and_again_sets_the_record_aside(rig: "
 
 async def test_what_is_asked_wrongly_is_said(rig: "Rig", ask: Any) -> None:
     users = replace(rig.pointed(USERS))
-    async with rig.running(rig.live(users)):
-        await rig.settled(users)
+    await rig.projected(users)
     for method, path, body, said in (
         ("GET", "/dead-letters/users/x.events/0@1", None, "does not wait"),
         ("GET", "/dead-letters/nonsense", None, "is no record"),

@@ -1,15 +1,13 @@
 """Rebuilds on the real servers: the same rows, a swap nobody notices, and every way to stop half-way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
 from atlas_projector.builder import RebuildError
-from atlas_projector.live import OtherVersion
-from atlas_projector.projection import Projection, Value
+from atlas_projector.projection import Projection
 from atlas_projector.projections.departures import DEPARTURES
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 Kept = Callable[[Projection], Projection]
 
-Kept = Callable[[Projection], Projection]
-
 pytestmark = pytest.mark.integration
 
 
@@ -33,17 +29,11 @@ async def run(rig: "Rig", projection: Projection, *, verify: bool = True, progre
         return await rebuild(projection, rig.stores, rig.codec, source, progress or Progress(), Options(verify))
 
 
-async def projected(rig: "Rig", projection: Projection) -> None:
-    """Have the live loop do what is on the topic, then stop it."""
-    async with rig.running(rig.live(projection)):
-        await rig.settled(projection)
-
-
 @pytest.mark.parametrize("projection", [FLIGHTS, ROUTES, DEPARTURES], ids=lambda projection: str(projection.name))
 async def test_a_rebuild_gives_the_same_rows(rig: "Rig", projection: Projection) -> None:
     pointed = rig.pointed(projection)
     await rig.fly(1200)
-    await projected(rig, pointed)
+    await rig.projected(pointed)
     before = await rig.rows(pointed)
     progress = Progress()
     built = await run(rig, pointed, progress=progress)
@@ -138,7 +128,7 @@ async def test_cancelled_and_gone_on_with(rig: "Rig", monkeypatch: pytest.Monkey
     monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
     routes = rig.pointed(ROUTES)
     await rig.fly(1000)
-    await projected(rig, routes)
+    await rig.projected(routes)
     before, progress = await rig.rows(routes), Progress()
     async with open_topic_source(rig.servers.kafka_brokers, routes.topics, "test") as source:
         stuck = Interrupted(source._consumer, routes.topics)
@@ -173,7 +163,7 @@ async def test_what_live_set_aside_is_passed_over_and_nothing_else(rig: "Rig", k
     await rig.register("u1")
     await rig.send_raw(b"garbage", key="u1")
     await rig.register("u2")
-    await projected(rig, users)
+    await rig.projected(users)
     built = await run(rig, users)
     assert built.comparison is not None
     assert (built.comparison.identical, built.rows, built.progress.passed_over) == (True, 2, 1)
@@ -187,7 +177,7 @@ async def test_what_live_set_aside_is_passed_over_and_nothing_else(rig: "Rig", k
 async def test_rows_that_differ_are_not_swapped_unless_wanted(rig: "Rig") -> None:
     flights = rig.pointed(FLIGHTS)
     await rig.fly(50)
-    await projected(rig, flights)
+    await rig.projected(flights)
     await rig.pool.execute("UPDATE readmodel.flights_g1 SET carrier = 'XX' WHERE flight_id IN ('f3', 'f4')")
     await rig.pool.execute("DELETE FROM readmodel.flights_g1 WHERE flight_id = 'f5'")
     with pytest.raises(NotIdentical, match="3 rows") as raised:
@@ -203,7 +193,7 @@ async def test_rows_that_differ_are_not_swapped_unless_wanted(rig: "Rig") -> Non
 async def test_records_that_retention_deleted_stop_it(rig: "Rig") -> None:
     flights = rig.pointed(FLIGHTS)
     await rig.fly(50)
-    await projected(rig, flights)
+    await rig.projected(flights)
 
     class Eaten(TopicSource):
         async def read(self, start: Positions, until: Positions) -> AsyncIterator[dict[TopicPartition, list[Any]]]:
@@ -224,78 +214,3 @@ async def _delete_before(rig: "Rig", partition: int, offset: int) -> None:
 
     async with open_admin(rig.servers.kafka_brokers) as admin:
         await admin.delete_records({TopicPartition(rig.topic, partition): RecordsToDelete(before_offset=offset)})
-
-
-async def test_rolled_back_and_caught_up(rig: "Rig", kept: Kept) -> None:
-    routes = rig.pointed(kept(ROUTES))
-    live = rig.live(routes)
-    rebuilds = rig.rebuilds(live)
-    async with rig.running(live):
-        await rig.fly(100)
-        await rig.settled(routes)
-        rebuilds.start("routes")
-        await rebuilds.wait("routes")
-        await rig.fly(100, 100)
-        await rig.settled(routes)
-        assert (await rebuilds.rollback("routes")).number == 1
-        await rig.settled(routes)
-        assert live.state()["generation"] == 1
-    assert sum(row["flights"] for row in await rig.rows(routes)) == 200
-    assert await rig.rows(routes, 1) == await rig.rows(routes, 2)
-
-
-def renamed(row: Any, event: Value, meta: Any) -> Any:
-    result = USERS.handlers["users.UserRegistered"](row, event, meta)
-    return None if result is None else result | {"display_name": event["display_name"].lower()}
-
-
-async def test_a_new_version_builds_its_generation_by_itself(rig: "Rig", kept: Kept) -> None:
-    """The deploy of a new version: readers keep the old rows until the new ones are there."""
-    users = rig.pointed(kept(USERS))
-    await rig.register("u1")
-    await projected(rig, users)
-    newer = replace(users, version=2, handlers={**users.handlers, "users.UserRegistered": renamed})
-    live = rig.live(newer)
-    with pytest.raises(OtherVersion, match="version 1"):
-        async with rig.running(live) as loop:
-            await loop
-    rebuilds = rig.rebuilds(live)
-    assert await rebuilds.upgrade("users", asyncio.Event())
-    async with rig.running(live):
-        await rig.register("u2")
-        await rig.settled(newer)
-    assert [row["display_name"] for row in await rig.rows(newer)] == ["a", "a"]
-    # Rolled back on purpose, it is not built again behind the operator's back.
-    await rebuilds.rollback("users")
-    assert not await rebuilds.upgrade("users", asyncio.Event())
-    assert await rig.live_generation(users) == 1
-
-
-async def test_a_failure_is_shown_and_harms_nothing_else(rig: "Rig") -> None:
-    def broken(_row: Any, _event: Value, _meta: Any) -> Any:
-        raise ZeroDivisionError("of all things")
-
-    users = rig.pointed(USERS)
-    await rig.register("u1")
-    await projected(rig, users)
-    rebuilds = rig.rebuilds(rig.live(replace(users, handlers=dict.fromkeys(users.handlers, broken))))
-    rebuilds.start("users", verify=True)
-    state: Mapping[str, Any] = await rebuilds.wait("users") or {}
-    assert (state["state"], state["result"]) == ("failed", None)
-    assert "ZeroDivisionError: of all things" in state["error"]
-    assert len(await rig.rows(users)) == 1
-    again = rig.rebuilds(rig.live(users))
-    again.start("users", verify=True, fresh=True)
-    state = await again.wait("users") or {}
-    assert state["state"] == "done"
-    assert state["result"] | {"seconds": 0} == {
-        "projection": "users",
-        "from_generation": 1,
-        "to_generation": 3,
-        "rows": 1,
-        "identical": True,
-        "different_rows": 0,
-        "events": 1,
-        "passed_over": 0,
-        "seconds": 0,
-    }

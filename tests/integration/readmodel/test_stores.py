@@ -1,80 +1,19 @@
 """One suite over both places where a read model can be: tables in PostgreSQL, documents in Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from atlas_local.testing import Servers
-from atlas_readmodel.documents import DocumentModel, Documents
-from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.generations import Generation, NoSuchGeneration, NotCaughtUp
-from atlas_readmodel.parking import Decision, Parked, Ruling, State
-from atlas_readmodel.reader import NotBuilt, Reader
-from atlas_readmodel.store import Positions, Rows, Store, Unsuitable
-from atlas_readmodel.stores import Stores, open_redis, open_stores
-from atlas_readmodel.table import ReadModel, Table
-from atlas_readmodel.token import Token
+from atlas_readmodel.parking import Decision, Ruling, State
+from atlas_readmodel.store import Positions, Store
+from atlas_readmodel.stores import Stores
 from atlas_readmodel.writer import Advance, Batch, Fenced
 
+from tests.integration.readmodel.things import batch, begun, no_more, row, waiting
+
 pytestmark = pytest.mark.integration
-
-MODELS: Mapping[str, ReadModel | DocumentModel] = {
-    "table": ReadModel("things", 1, ("t",), Table({"id": "text NOT NULL", "n": "integer NOT NULL"}, ("id",))),
-    "documents": DocumentModel("things", 1, ("t",), Documents(("id",))),
-}
-
-
-@pytest.fixture
-def dsn(request: pytest.FixtureRequest) -> str:
-    """A database of this test; a place that is never connected to where all is in Redis."""
-    callspec = getattr(request.node, "callspec", None)
-    in_redis = callspec is not None and callspec.params.get("model") == "documents"
-    return "postgresql://nowhere" if in_redis else str(request.getfixturevalue("database"))
-
-
-@pytest.fixture
-async def stores(servers: Servers, dsn: str, unique: str) -> AsyncIterator[Stores]:
-    async with open_stores(dsn, servers.redis_url, unique, max_size=8) as opened:
-        yield opened
-        if names := [name async for name in opened.redis.scan_iter(f"{unique}:*")]:
-            await opened.redis.delete(*names)
-
-
-@pytest.fixture(params=list(MODELS))
-def model(request: pytest.FixtureRequest) -> ReadModel | DocumentModel:
-    return MODELS[request.param]
-
-
-@pytest.fixture
-def store(stores: Stores, model: ReadModel | DocumentModel) -> Store:
-    return stores.of(model)
-
-
-def row(key: str, n: int, offset: int = 0) -> dict[str, Any]:
-    return {"id": key, "n": n, "_offset": offset}
-
-
-def batch(start: int, end: int, *rows: dict[str, Any], partition: int = 0, **more: Any) -> Batch:
-    advance = Advance("t", partition, start, end, end - start)
-    return Batch([advance], {(each["id"],): each for each in rows}, **more)
-
-
-async def begun(store: Store, *partitions: int) -> Rows:
-    """The live generation with positions at 0."""
-    rows = store.rows((await store.ensure_live()).number)
-    await rows.add_positions([("t", partition) for partition in partitions or (0,)])
-    return rows
-
-
-async def no_more(_target: Positions) -> None:
-    """A generation that is level already."""
-
-
-def waiting(offset: int, key: bytes | None = b"k", state: State = State.DEAD, error: str | None = "no") -> Parked:
-    headers = (("ce_type", b"x"), ("none", None))
-    return Parked("t", 0, offset, key, b"\x00\xff", headers, 1_700_000_000_123, state, error)
 
 
 async def test_rows_and_position_move_together_and_from_where_they_were(store: Store) -> None:
@@ -272,71 +211,3 @@ async def test_one_at_a_time(stores: Stores) -> None:
         assert (mine, second, other) == (True, False, True)
     async with stores.only_one("thing") as mine:
         assert mine
-
-
-@pytest.fixture
-def reader(stores: Stores) -> Reader:
-    return Reader(stores.pool, None, DocumentsReader(stores.redis, namespace=stores.namespace))
-
-
-async def test_documents_are_read_from_the_live_generation(stores: Stores, reader: Reader) -> None:
-    with pytest.raises(NotBuilt):
-        await reader.documents("things")
-    store = stores.of(MODELS["documents"])
-    rows = await begun(store)
-    await rows.write(batch(0, 2, row("a", 1), row("b", 2)))
-    assert await reader.documents("things", ("a",)) == [{"id": "a", "n": 1}]
-    assert await reader.documents("things", ("b",), ("a",)) == [{"id": "b", "n": 2}, {"id": "a", "n": 1}]
-    assert await reader.documents("things", ("c",)) == []
-    assert len(await reader.documents("things")) == 2
-    await store.begin()
-    await store.rows(2).add_positions([("t", 0)])
-    await store.rows(2).write(batch(0, 2, row("a", 7)))
-    assert await reader.documents("things", ("a",)) == [{"id": "a", "n": 1}]
-    await store.swap(2, no_more)
-    assert await reader.documents("things") == [{"id": "a", "n": 7}]
-
-
-async def test_a_key_has_a_row_of_each_partition(stores: Stores, reader: Reader) -> None:
-    rows = await begun(stores.of(replace(MODELS["documents"], documents=Documents(("id",), per_partition=True))), 0, 11)
-    values = {("a", partition): row("a", partition) | {"_partition": partition} for partition in (0, 11)}
-    await rows.write(Batch([Advance("t", 0, 0, 1, 1), Advance("t", 11, 0, 1, 1)], values))
-    found = await reader.documents("things", ("a",))
-    assert sorted(each["n"] for each in found) == [0, 11]
-
-
-async def test_a_token_waits_for_documents(stores: Stores, reader: Reader) -> None:
-    token = Token.of_records({("t", 0): 1})
-    with pytest.raises(NotBuilt):
-        await reader.wait_for(token, 0.1, "things")
-    rows = await begun(stores.of(MODELS["documents"]))
-    await rows.write(batch(0, 1))
-    assert not await reader.wait_for(token, 0.05, "things")
-    pending = asyncio.create_task(reader.wait_for(token, 5, "things"))
-    await rows.write(batch(1, 2))
-    assert await pending
-    assert await reader.wait_for(Token.of_records({("elsewhere", 0): 9}), 0.05, "things")
-
-
-async def test_a_writer_that_lost_its_redis_begins_again(stores: Stores) -> None:
-    """Flushed, or failed over to a replica that was behind: positions are gone with the rows."""
-    store = stores.of(MODELS["documents"])
-    rows = await begun(store)
-    await rows.write(batch(0, 2, row("a", 1)))
-    await stores.redis.delete(*[name async for name in stores.redis.scan_iter(f"{stores.namespace}:*")])
-    with pytest.raises(Fenced):
-        await rows.write(batch(2, 3, row("a", 2)))
-    again = await begun(store)
-    assert await again.positions() == {("t", 0): 0}
-
-
-async def test_a_redis_that_evicts_read_models_is_refused(servers: Servers, stores: Stores) -> None:
-    class Evicting:
-        async def info(self, _section: str) -> dict[str, Any]:
-            return {"maxmemory": 1, "maxmemory_policy": "allkeys-lru"}
-
-    evicting: Any = Evicting()
-    with pytest.raises(Unsuitable, match="allkeys-lru, expected volatile-lru"):
-        await replace(stores, redis=evicting).of(MODELS["documents"]).ensure_live()
-    async with open_redis(servers.redis_url) as redis:
-        assert (await redis.info("memory"))["maxmemory_policy"] == "volatile-lru"

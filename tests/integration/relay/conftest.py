@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -16,6 +17,8 @@ from atlas_relay.marks import progress_topic
 from atlas_relay.ownership import Ownership
 from atlas_relay.settings import RelaySettings
 from atlas_runtime.probes import Health
+
+from tests.integration.relay.crashing import Owner
 
 DEADLINE_S = 20
 
@@ -184,3 +187,14 @@ def run_relay():
 def on_topic(servers):
     """`on_topic(name)`: what is delivered to another topic than the test's own."""
     return lambda name: Delivered(servers.kafka_brokers, name)
+
+
+@pytest.fixture
+async def owner(settings):
+    """`await owner(name)`: an instance by hand, which may crash at any step."""
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str) -> Owner:
+            return await Owner(stack, settings, f"{name}-{uuid4().hex[:6]}").start()
+
+        yield make

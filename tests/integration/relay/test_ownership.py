@@ -82,27 +82,74 @@ async def test_a_backlog_is_divided_among_the_lanes_and_then_one_has_all(outbox,
     await outbox.delivered.until(sent)
 
 
-async def test_a_group_that_one_lane_is_taking_in_hand_is_not_given_to_another(
-    outbox, settings, run_relay, monkeypatch
-):
+@pytest.fixture
+def held_up(monkeypatch):
+    """`held_up("adopt")`: every pump waits in that method, once it set the first event, until the second is set."""
+
+    def hold_up(method: str) -> tuple[asyncio.Event, asyncio.Event]:
+        begun, go_on, real = asyncio.Event(), asyncio.Event(), getattr(Pump, method)
+
+        async def slowly(pump, groups):
+            if groups:
+                begun.set()
+                await go_on.wait()
+            await real(pump, groups)
+
+        monkeypatch.setattr(Pump, method, slowly)
+        return begun, go_on
+
+    return hold_up
+
+
+async def test_a_group_that_one_lane_is_taking_in_hand_is_not_given_to_another(outbox, settings, run_relay, held_up):
     """Both would send its rows: they have the same epoch, and neither fences who is not written down yet."""
-    begun, go_on, adopt = asyncio.Event(), asyncio.Event(), Pump.adopt
-
-    async def slowly(pump, epochs):
-        begun.set()
-        await go_on.wait()
-        await adopt(pump, epochs)
-
-    monkeypatch.setattr(Pump, "adopt", slowly)
+    begun, go_on = held_up("adopt")
     async with run_relay(settings, owner="a", groups=None) as a:
         first, second = a.lanes
         await asyncio.wait_for(begun.wait(), 20)
-        for _ in range(2):
-            first.on_batch(True)
-        await wait_until("a backlog to be noted", lambda: a.ownership._spread.in_use == 2)
+        await _note_a_backlog(a)
         assert (len(first.taken), len(first.held), second._wanted) == (8, 0, {})
         go_on.set()
         await wait_until("both lanes to be in use", lambda: (len(first.held), len(second.held)) == (4, 4))
+
+
+async def test_a_group_that_one_lane_is_giving_up_is_not_given_to_another(outbox, settings, run_relay, held_up):
+    """The other would find the first one's name, and fence a producer that has groups left to relay."""
+    begun, go_on = held_up("leave")
+    async with run_relay(settings, owner="a") as a:
+        first, second = a.lanes
+        await _note_a_backlog(a)
+        await asyncio.wait_for(begun.wait(), 20)
+        await _renewed_again(a)
+        assert (len(first.taken), second._wanted) == (8, {})
+        go_on.set()
+        await wait_until("both lanes to be in use", lambda: (len(first.held), len(second.held)) == (4, 4))
+
+
+async def test_a_lease_is_not_given_back_while_a_lane_takes_its_group_in_hand(outbox, settings, run_relay, held_up):
+    """Its next owner would fence the lane's producer, once the lane's name is written down."""
+    begun, go_on = held_up("adopt")
+    async with run_relay(settings, owner="a", groups=None) as a:
+        await asyncio.wait_for(begun.wait(), 20)
+        async with run_relay(settings, owner="b", groups=None) as b:
+            await wait_until("a to see that 4 are too many", lambda: len(a.ownership.epochs) == 4)
+            await _renewed_again(a)
+            owners = await outbox.connection.fetch("SELECT owner FROM outbox.leases")
+            assert [row["owner"] for row in owners] == ["a"] * 8
+            go_on.set()
+            await wait_until("each to hold 4 groups", lambda: (len(a.held()), len(b.held())) == (4, 4))
+
+
+async def _note_a_backlog(relay) -> None:
+    for _ in range(2):
+        relay.lanes[0].on_batch(True)
+    await wait_until("a backlog to be noted", lambda: relay.ownership._spread.in_use == 2)
+
+
+async def _renewed_again(relay) -> None:
+    """The round that was under way has ended, and the next has told the lanes what to relay."""
+    before = relay.ownership._renewed_at
+    await wait_until("the next round", lambda: relay.ownership._renewed_at > before)
 
 
 async def _nothing() -> None:

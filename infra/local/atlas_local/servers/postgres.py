@@ -17,6 +17,7 @@ from atlas_local.ports import Ports
 from atlas_local.processes import Account, Command
 
 ADMIN = "postgres"
+_TEMPORARY = Path("/var/tmp")  # nosec B108
 # What concerns this place alone.
 _HERE = {
     "listen_addresses": "127.0.0.1",
@@ -177,7 +178,7 @@ def _installation() -> Path:
 
 def _aside(home: Path) -> Path:
     """A directory outside the home, of this home alone."""
-    return Path("/var/tmp") / f"atlas-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"  # nosec B108
+    return _TEMPORARY / f"atlas-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
 
 
 def _make_aside(directory: Path) -> None:

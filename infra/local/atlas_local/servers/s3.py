@@ -14,6 +14,7 @@ from atlas_local.ports import Ports
 from atlas_local.processes import Command
 
 REGION = "us-east-1"
+_SOCKETS = Path("/tmp")  # nosec B108
 _PARTS = ("master", "volume", "filer", "s3")
 
 
@@ -97,7 +98,7 @@ def _weed() -> str:
 
 def _grpc_socket(part: str, port: int) -> Path:
     """Where a part listens besides its port; the path can't be set."""
-    return Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock")  # nosec B108
+    return _SOCKETS / f"seaweedfs-{part}-grpc-{port}.sock"
 
 
 def _removed(path: Path) -> bool:

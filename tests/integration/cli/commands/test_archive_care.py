@@ -1,20 +1,16 @@
 """atlas archive compact, export, expire and holds, on a real bucket; the archive stays whole through all of it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import polars
 import pytest
-from atlas_archive.batches import pack
 from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
-from atlas_archive.segments import Segment, store_segment
-from atlas_archive.store import S3Address, open_store
 from atlas_cli.main import app
 from atlas_cli.output import CommandError
-from atlas_local.testing import Servers
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration
@@ -24,27 +20,9 @@ Atlas = Callable[..., Any]
 
 
 @pytest.fixture
-async def atlas(servers: Servers, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Atlas:
+async def atlas(command_settings: None, store_segments: Callable[..., Awaitable[list[str]]]) -> Atlas:
     """Runs `atlas archive … --json` on an archive of six segments; gives what it printed, raises what it raised."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {
-        "KAFKA_BROKERS": servers.kafka_brokers,
-        "S3_ENDPOINT": servers.s3_endpoint,
-        "S3_ACCESS_KEY": servers.s3_access_key,
-        "S3_SECRET_KEY": servers.s3_secret_key,
-        "S3_BUCKET": bucket,
-    }.items():
-        monkeypatch.setenv(f"ATLAS_{name}", value)
-
-    async def nothing() -> None:
-        return
-
-    address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
-    async with open_store(address) as store:
-        for start in range(0, 60, 10):
-            segment = Segment(PartitionPath(TOPIC, "id-1", 0), start, 0, lambda _: None)
-            segment.add([pack(RECORDS[start : start + 10])])
-            await store_segment(store, segment, "test", nothing)
+    await store_segments(PartitionPath(TOPIC, "id-1", 0), RECORDS, 10)
 
     def run(*args: str) -> Any:
         result = CliRunner().invoke(app, ["archive", *args, "--json"])

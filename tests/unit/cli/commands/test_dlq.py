@@ -1,14 +1,14 @@
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from atlas_cli.commands import dlq
+from atlas_cli.commands import dlq as dlq_commands
 from atlas_cli.main import app
 from atlas_cli.output import CommandError
 from typer.testing import CliRunner
+
+from tests.unit.cli.commands.serving import run, serving
 
 ID = "users/users.events/0@17"
 RECORD: dict[str, Any] = {
@@ -22,103 +22,83 @@ RECORD: dict[str, Any] = {
 }
 
 
-class Projector(BaseHTTPRequestHandler):
+class Projector:
     """Answers as the projector does; `waiting` is what a look after a retry or a drop finds."""
 
-    asked: ClassVar[list[tuple[str, str, Any]]]
-    waiting: ClassVar[list[dict[str, Any]]]
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.waiting: list[dict[str, Any]] = [RECORD]
 
-    def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.asked.append((self.command, self.path, json.loads(body) if body else None))
-        if self.command == "POST":
-            answer: Any = {"asked": [ID]}
-        elif self.path.partition("?")[0] == "/dead-letters":
-            answer = {"records": self.waiting, "waiting": len(self.waiting)}
-        else:
-            answer = RECORD | {"headers": {"ce_type": "users.UserRegistered"}, "value": {"hex": "00"}}
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
-
-    do_POST = do_GET  # noqa: N815
-
-    def log_message(self, *args: object) -> None: ...
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        self.asked.append((method, path, json.loads(body) if body else None))
+        if method == "POST":
+            return 200, {"asked": [ID]}
+        if path.partition("?")[0] == "/dead-letters":
+            return 200, {"records": self.waiting, "waiting": len(self.waiting)}
+        return 200, RECORD | {"headers": {"ce_type": "users.UserRegistered"}, "value": {"hex": "00"}}
 
 
 @pytest.fixture
-def projector(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Projector]]:
-    class Own(Projector):
-        asked: ClassVar[list[tuple[str, str, Any]]] = []
-        waiting: ClassVar[list[dict[str, Any]]] = [RECORD]
-
-    with HTTPServer(("127.0.0.1", 0), Own) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        monkeypatch.setenv("ATLAS_PROJECTOR_URL", f"http://127.0.0.1:{server.server_port}")
-        yield Own
-        server.shutdown()
-        thread.join()
+def projector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Projector]:
+    own = Projector()
+    with serving(own.answer) as url:
+        monkeypatch.setenv("ATLAS_PROJECTOR_URL", url)
+        yield own
 
 
-def run(*arguments: str, answer: str = "") -> str:
-    result = CliRunner().invoke(app, ["dlq", *arguments], input=answer)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
+def dlq(*arguments: str) -> str:
+    return run("dlq", *arguments)
 
 
-def test_what_waits_is_listed(projector: type[Projector]) -> None:
-    assert json.loads(run("ls", "users", "--json")) == [RECORD]
-    assert "a bad address" in run("ls", "--all")
+def test_what_waits_is_listed(projector: Projector) -> None:
+    assert json.loads(dlq("ls", "users", "--json")) == [RECORD]
+    assert "a bad address" in dlq("ls", "--all")
     assert [path for _, path, _ in projector.asked] == ["/dead-letters?projection=users", "/dead-letters?all=1"]
     projector.waiting = []
-    assert run("ls") == "nothing waits\n"
+    assert dlq("ls") == "nothing waits\n"
 
 
-def test_one_record_is_shown_whole(projector: type[Projector]) -> None:
-    shown = run("show", ID)
+def test_one_record_is_shown_whole(projector: Projector) -> None:
+    shown = dlq("show", ID)
     assert "ce_type: users.UserRegistered" in shown
     assert '"hex": "00"' in shown
-    assert json.loads(run("show", ID, "--json"))["id"] == ID
+    assert json.loads(dlq("show", ID, "--json"))["id"] == ID
     assert projector.asked[0][1] == f"/dead-letters/{ID}"
 
 
-def test_retried_and_gone(projector: type[Projector]) -> None:
+def test_retried_and_gone(projector: Projector) -> None:
     projector.waiting = []
-    assert run("retry", ID) == "1 records handled\n"
+    assert dlq("retry", ID) == "1 records handled\n"
     assert projector.asked[0] == ("POST", "/dead-letters/retry", {"ids": [ID]})
-    assert json.loads(run("retry", "--projection", "users", "--json")) == {"settled": [ID], "failed": {}}
+    assert json.loads(dlq("retry", "--projection", "users", "--json")) == {"settled": [ID], "failed": {}}
 
 
-def test_failed_again(projector: type[Projector]) -> None:
+def test_failed_again(projector: Projector) -> None:
     with pytest.raises(CommandError, match=r"1 of 1 records failed again, users/users.events/0@17: a bad address"):
-        run("retry", ID)
+        dlq("retry", ID)
 
 
-def test_nobody_takes_it_up(projector: type[Projector], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_takes_it_up(projector: Projector, monkeypatch: pytest.MonkeyPatch) -> None:
     projector.waiting = [RECORD | {"request": "retry"}]
-    monkeypatch.setattr(dlq, "SETTLED_WITHIN_S", 0.1)
+    monkeypatch.setattr(dlq_commands, "SETTLED_WITHIN_S", 0.1)
     with pytest.raises(CommandError, match="is the projection running"):
-        run("retry", ID)
+        dlq("retry", ID)
 
 
-def test_dropping_is_asked_about(projector: type[Projector]) -> None:
+def test_dropping_is_asked_about(projector: Projector) -> None:
     projector.waiting = []
     assert CliRunner().invoke(app, ["dlq", "drop", ID], input="n\n").exit_code == 1
     assert projector.asked == []
-    assert "given up" in run("drop", ID, "--yes")
+    assert "given up" in dlq("drop", ID, "--yes")
     assert projector.asked[0] == ("POST", "/dead-letters/drop", {"ids": [ID]})
 
 
 @pytest.mark.parametrize("arguments", [("retry",), ("retry", ID, "--projection", "users")])
-def test_one_choice_of_records(projector: type[Projector], arguments: tuple[str, ...]) -> None:
+def test_one_choice_of_records(projector: Projector, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match="say which records"):
-        run(*arguments)
+        dlq(*arguments)
 
 
-def test_a_record_that_does_not_wait_is_named(projector: type[Projector]) -> None:
+def test_a_record_that_does_not_wait_is_named(projector: Projector) -> None:
     with pytest.raises(CommandError, match=r"users/users\.events/0@18: no such record waits"):
-        run("retry", ID, "users/users.events/0@18")
+        dlq("retry", ID, "users/users.events/0@18")

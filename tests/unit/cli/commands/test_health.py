@@ -1,16 +1,13 @@
 """`atlas health` and `atlas lag` against a server that answers as the aggregator does."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-import typer
-from atlas_cli.commands import health
 from atlas_cli.output import CommandError
-from typer.testing import CliRunner
+
+from tests.unit.cli.commands.serving import run, serving
 
 ROW = {
     "group": "projector.flights",
@@ -53,66 +50,41 @@ class Answers:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     current = Answers()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(current.status)
-            self.end_headers()
-            self.wfile.write(json.dumps(current.bodies[self.path]).encode())
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("ATLAS_HEALTH_URL", f"http://127.0.0.1:{server.server_port}/")
-    yield current
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def _run(*arguments: str) -> str:
-    app = typer.Typer()
-    health.register(app)
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.output
+    with serving(lambda _method, path, _body: (current.status, current.bodies[path])) as url:
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("ATLAS_HEALTH_URL", url)
+        yield current
 
 
 def test_lag_as_json_has_every_row_and_field(answers: Answers) -> None:
-    assert json.loads(_run("lag", "--json")) == answers.bodies["/lag"]["items"]
+    assert json.loads(run("lag", "--json")) == answers.bodies["/lag"]["items"]
 
 
 def test_lag_of_one_group_or_topic(answers: Answers) -> None:
-    assert [row["group"] for row in json.loads(_run("lag", "--group", "archiver", "--json"))] == ["archiver"]
-    assert [row["topic"] for row in json.loads(_run("lag", "--topic", "flights.events", "--json"))] == [
-        "flights.events"
-    ]
-    assert "no group" in _run("lag", "--group", "nobody")
+    assert [row["group"] for row in json.loads(run("lag", "--group", "archiver", "--json"))] == ["archiver"]
+    assert [row["topic"] for row in json.loads(run("lag", "--topic", "flights.events", "--json"))] == ["flights.events"]
+    assert "no group" in run("lag", "--group", "nobody")
 
 
 def test_lag_as_a_table(answers: Answers) -> None:
-    table = _run("lag")
+    table = run("lag")
     for text in ("projector.flights", "600.0", "no-members", "lag seconds"):
         assert text in table
 
 
 def test_health_as_json_and_as_a_table(answers: Answers) -> None:
-    assert json.loads(_run("health", "--json")) == MESH
-    table = _run("health")
+    assert json.loads(run("health", "--json")) == MESH
+    table = run("health")
     for text in ("relay", "DOWN", "no heartbeat"):
         assert text in table
     answers.bodies["/health/mesh"] = {**MESH, "silence": "no heartbeat arrives"}
-    assert "nobody can be judged: no heartbeat arrives" in _run("health")
+    assert "nobody can be judged: no heartbeat arrives" in run("health")
 
 
 def test_an_aggregator_that_is_away_or_fails_is_one_line(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     answers.status, answers.bodies["/lag"] = 503, {"error": "kafka is away"}
     with pytest.raises(CommandError, match=r"answered 503: .*kafka is away"):
-        _run("lag")
+        run("lag")
     monkeypatch.setenv("ATLAS_HEALTH_URL", "http://127.0.0.1:1")
     with pytest.raises(CommandError, match="does not answer"):
-        _run("health")
+        run("health")

@@ -1,16 +1,17 @@
 """`atlas produce` as a user runs it: what it prints and how it exits."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from atlas_cli.commands.produce import describe_error, register
 from atlas_cli.output import CommandError
 from typer.testing import CliRunner
+
+from tests.unit.cli.commands.serving import serving
 
 app = typer.Typer()
 register(app)
@@ -19,36 +20,22 @@ app.callback()(lambda: None)  # so that the only command keeps its name
 FAULT = {"path": "/carrier", "found": "3 (integer)", "expected": "string"}
 
 
-class StandIn(BaseHTTPRequestHandler):
-    """Answers as the gateway does; refuses records whose value is null."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        records = [json.loads(line) for line in body.splitlines()]
-        results = [
-            {"partition": 0, "offset": 1} if record["value"] else {"error": {"detail": "invalid", "errors": [FAULT]}}
-            for record in records
-        ]
-        failed = sum("error" in result for result in results)
-        answer = json.dumps({"results": results, "succeeded": len(results) - failed, "failed": failed}).encode()
-        self.send_response(207 if failed else 200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+def answer(_method: str, _path: str, body: bytes) -> tuple[int, Any]:
+    """As the gateway's, which refuses records whose value is null."""
+    records = [json.loads(line) for line in body.splitlines()]
+    results = [
+        {"partition": 0, "offset": 1} if record["value"] else {"error": {"detail": "invalid", "errors": [FAULT]}}
+        for record in records
+    ]
+    failed = sum("error" in result for result in results)
+    return 207 if failed else 200, {"results": results, "succeeded": len(results) - failed, "failed": failed}
 
 
 @pytest.fixture(autouse=True)
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), StandIn) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        monkeypatch.setenv("ATLAS_GATEWAY_URL", f"http://127.0.0.1:{server.server_port}/")
+    with serving(answer) as url:
+        monkeypatch.setenv("ATLAS_GATEWAY_URL", url)
         yield
-        server.shutdown()
-        thread.join()
 
 
 def atlas(*arguments: str, stdin: str = "", code: int = 0) -> tuple[str, str]:

@@ -1,0 +1,65 @@
+"""What a migration does about data that it finds, on a real server."""
+
+import asyncio
+import subprocess
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from atlas_local.testing import alembic
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def connection(fresh: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(fresh)
+    yield connection
+    await connection.close()
+
+
+async def run(dsn: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(alembic, dsn, *arguments)
+
+
+async def state(connection: asyncpg.Connection) -> tuple[str, list[tuple[str, ...]]]:
+    """The version of the database, and each column of the outbox."""
+    columns = await connection.fetch(
+        "SELECT table_name, column_name, data_type, column_default FROM information_schema.columns"
+        " WHERE table_schema = 'outbox' ORDER BY table_name, ordinal_position"
+    )
+    return await connection.fetchval("SELECT version_num FROM alembic_version"), [tuple(row) for row in columns]
+
+
+async def test_0009_leaves_half_done_batches_to_the_relay_that_wrote_them(fresh, connection) -> None:
+    assert (await run(fresh, "upgrade", "0008")).returncode == 0
+    await connection.execute(
+        "INSERT INTO outbox.batches (shard_group, token, transactional_id, ids) VALUES (3, $1, 'relay-3', '{7, 9}')",
+        uuid.uuid4(),
+    )
+    before, batches = await state(connection), await connection.fetch("TABLE outbox.batches")
+
+    refused = await run(fresh, "upgrade", "head")
+    assert refused.returncode != 0
+    assert "holds half-done batches: start and stop the relay of the version before once" in refused.stderr
+    assert await state(connection) == before
+    assert await connection.fetch("TABLE outbox.batches") == batches
+
+    await connection.execute("DELETE FROM outbox.batches")  # as that relay does when it takes the group over
+    migrated = await run(fresh, "upgrade", "0009")
+    assert migrated.returncode == 0, migrated.stderr
+    version, columns = await state(connection)
+    assert version == "0009"
+    assert ("leases", "sender", "text", None) in columns
+    assert "batches" not in {table for table, *_rest in columns}
+
+
+async def test_0009_can_be_taken_back(fresh, connection) -> None:
+    """The version before finds its table as it was."""
+    assert (await run(fresh, "upgrade", "0008")).returncode == 0
+    before = await state(connection)
+    assert (await run(fresh, "upgrade", "0009")).returncode == 0
+    assert await state(connection) != before
+    assert (await run(fresh, "downgrade", "0008")).returncode == 0
+    assert await state(connection) == before

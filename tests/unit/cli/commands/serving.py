@@ -1,0 +1,50 @@
+"""A server that answers as a service of the mesh does, and commands run against it."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from atlas_cli.main import app
+from typer.testing import CliRunner
+
+Answer = Callable[[str, str, bytes], tuple[int, Any]]
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """The address of a server within the block; `answer(method, path, body)` gives status and JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, found = answer(self.command, self.path, body)
+            text = json.dumps(found).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def run(*arguments: str, answer: str = "") -> str:
+    """What `atlas …` printed; raises what it raised. `answer` is what its user types."""
+    result = CliRunner().invoke(app, arguments, input=answer)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
