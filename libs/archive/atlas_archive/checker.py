@@ -42,7 +42,8 @@ class _Compiler:
         self._collect(parsed)
         entry = self._function(parsed)
         scope: dict[str, Any] = {"varint": read_unsigned}
-        exec("\n".join(self._sources), scope)  # made of the words of this module and of numbers  # nosec B102
+        text = "\n".join(self._sources)  # made of the words of this module and of numbers
+        exec(text, scope)  # nosec B102
         skip: Skip = scope[entry]
         return skip
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from atlas_outbox.batches import FLUSH_FROM_ROWS, Claim, Want, slices_of
@@ -18,6 +19,8 @@ from atlas_relay.protocol import Caution, Refused, rows_to_park
 _LOOK_EVERY_S = 0.25
 # So many batches may be deleted without waiting for PostgreSQL's disk before one is waited for. Each mark lists them.
 UNSURE_MAX = 16
+# For thousands of rows at a time; see atlas_outbox.sent.Row.
+_GROUP, _ID, _TOPIC = itemgetter(0), itemgetter(1), itemgetter(3)
 
 
 class Store(Protocol):
@@ -124,7 +127,7 @@ class Pump:
             # A group that did not match may have rows as it is known now.
             return not wanted <= set(claim.groups)
         rows = claim.rows
-        await self.channel.learn({row[3] for row in rows})
+        await self.channel.learn(set(map(_TOPIC, rows)))
         if aside := self._aside(rows):
             await self._park(aside)
             return True
@@ -172,8 +175,8 @@ class Pump:
 
     async def _delete(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
         durable = len(rows) >= FLUSH_FROM_ROWS or len(sent) >= UNSURE_MAX
-        epochs = self._epochs({row[0] for row in rows})
-        held = await self.store.delete(epochs, [row[1] for row in rows], durable=durable)
+        epochs = self._epochs(set(map(_GROUP, rows)))
+        held = await self.store.delete(epochs, list(map(_ID, rows)), durable=durable)
         self._unsure = [] if durable else list(sent)
         ROWS_SENT.inc(len(rows))
         BATCHES.inc()

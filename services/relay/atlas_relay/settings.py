@@ -12,8 +12,8 @@ class RelaySettings(ServiceSettings, PostgresSettings):
     service: str = "relay"
     http_port: int = 8081
     relay_delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
-    # Two, so that one waits for PostgreSQL while the other waits for Kafka; see docs/adr/0003.
-    relay_producers: int = Field(default=2, ge=1, le=8)
+    # So that some wait for PostgreSQL while others wait for Kafka; see docs/adr/0003.
+    relay_producers: int = Field(default=4, ge=1, le=8)
     relay_batch_rows: int = Field(default=5000, ge=1, le=50_000)
     relay_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     relay_poll_s: float = Field(default=0.25, gt=0)

@@ -8,6 +8,7 @@ section as they are.
 import struct
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
@@ -130,19 +131,19 @@ def pack(
 
     The partition is the row's key hash modulo the number of partitions: what every client with Java's default does.
     """
-    counts: dict[str, int] = {}
-    shares: dict[tuple[str, int], list[Row]] = {}
+    shares: dict[str, tuple[int, dict[int, list[Row]]]] = {}
     for row in rows:
         topic = row[3]
-        count = counts.get(topic)
-        if count is None:
-            count = counts[topic] = partitions(topic)
-        target = (topic, row[2] % count)
-        share = shares.get(target)
-        if share is None:
-            share = shares[target] = []
-        share.append(row)
-    return {TopicPartition(*t): _batches(share, wire_bytes(t[0]), wire_rows, new_batch) for t, share in shares.items()}
+        try:
+            count, targets = shares[topic]
+        except KeyError:
+            count, targets = shares[topic] = partitions(topic), defaultdict(list)
+        targets[row[2] % count].append(row)
+    return {
+        TopicPartition(topic, partition): _batches(share, wire_bytes(topic), wire_rows, new_batch)
+        for topic, (_count, targets) in shares.items()
+        for partition, share in targets.items()
+    }
 
 
 def _batches(

@@ -58,7 +58,7 @@ async def test_a_stopped_instance_leaves_at_once(outbox, settings, run_relay):
 async def test_a_backlog_is_divided_among_the_lanes_and_then_one_has_all(outbox, each_delivery, run_relay, monkeypatch):
     """Rows are written all the while: groups change lanes in mid-flow, and nobody is fenced for it."""
     monkeypatch.setattr(spread, "_CALM_S", 0.5)
-    settings = each_delivery.model_copy(update={"relay_batch_rows": 80})
+    settings = each_delivery.model_copy(update={"relay_batch_rows": 80, "relay_producers": 2})
     sent = []
 
     async def write(rounds: int, keys: int) -> None:
@@ -101,10 +101,15 @@ def held_up(monkeypatch):
     return hold_up
 
 
-async def test_a_group_that_one_lane_is_taking_in_hand_is_not_given_to_another(outbox, settings, run_relay, held_up):
+@pytest.fixture
+def two_lanes(settings):
+    return settings.model_copy(update={"relay_producers": 2})
+
+
+async def test_a_group_that_one_lane_is_taking_in_hand_is_not_given_to_another(outbox, two_lanes, run_relay, held_up):
     """Both would send its rows: they have the same epoch, and neither fences who is not written down yet."""
     begun, go_on = held_up("adopt")
-    async with run_relay(settings, owner="a", groups=None) as a:
+    async with run_relay(two_lanes, owner="a", groups=None) as a:
         first, second = a.lanes
         await asyncio.wait_for(begun.wait(), 20)
         await _note_a_backlog(a)
@@ -113,10 +118,10 @@ async def test_a_group_that_one_lane_is_taking_in_hand_is_not_given_to_another(o
         await wait_until("both lanes to be in use", lambda: (len(first.held), len(second.held)) == (4, 4))
 
 
-async def test_a_group_that_one_lane_is_giving_up_is_not_given_to_another(outbox, settings, run_relay, held_up):
+async def test_a_group_that_one_lane_is_giving_up_is_not_given_to_another(outbox, two_lanes, run_relay, held_up):
     """The other would find the first one's name, and fence a producer that has groups left to relay."""
     begun, go_on = held_up("leave")
-    async with run_relay(settings, owner="a") as a:
+    async with run_relay(two_lanes, owner="a") as a:
         first, second = a.lanes
         await _note_a_backlog(a)
         await asyncio.wait_for(begun.wait(), 20)
@@ -126,12 +131,12 @@ async def test_a_group_that_one_lane_is_giving_up_is_not_given_to_another(outbox
         await wait_until("both lanes to be in use", lambda: (len(first.held), len(second.held)) == (4, 4))
 
 
-async def test_a_lease_is_not_given_back_while_a_lane_takes_its_group_in_hand(outbox, settings, run_relay, held_up):
+async def test_a_lease_is_not_given_back_while_a_lane_takes_its_group_in_hand(outbox, two_lanes, run_relay, held_up):
     """Its next owner would fence the lane's producer, once the lane's name is written down."""
     begun, go_on = held_up("adopt")
-    async with run_relay(settings, owner="a", groups=None) as a:
+    async with run_relay(two_lanes, owner="a", groups=None) as a:
         await asyncio.wait_for(begun.wait(), 20)
-        async with run_relay(settings, owner="b", groups=None) as b:
+        async with run_relay(two_lanes, owner="b", groups=None) as b:
             await wait_until("a to see that 4 are too many", lambda: len(a.ownership.epochs) == 4)
             await _renewed_again(a)
             owners = await outbox.connection.fetch("SELECT owner FROM outbox.leases")
