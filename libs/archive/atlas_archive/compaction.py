@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from atlas_archive.chains import Chain, append, chain_of, floor_of
 from atlas_archive.container import read_file
+from atlas_archive.holds import holds
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath
 from atlas_archive.outputs import container_header
 from atlas_archive.store import MissingObject, ObjectStore
@@ -172,12 +173,13 @@ class _Merging:
         return chunk
 
 
-async def sweep(store: ObjectStore, path: PartitionPath, *, grace_s: float, keep: bool = False) -> int:
+async def sweep(store: ObjectStore, path: PartitionPath, *, grace_s: float) -> int:
     """Remove the data of segments that no longer count, then their manifests; the number of objects removed.
 
     What counts instead, or the floor above them, must have stood for `grace_s`. The partition's last manifest stays,
-    for it is where a writer goes on. With `keep` only what has been compacted goes: a hold is on what was given up.
+    for it is where a writer goes on. Under a hold only what has been compacted goes: what was given up stays.
     """
+    keep = bool(await holds(store, path.topic))
     chain = await chain_of(store, path)
     named = {item.key for manifest in chain.segments for item in manifest.objects}
     removed = 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from atlas_archive.chains import chains
-from atlas_archive.manifests import Manifest, topics
+from atlas_archive.manifests import Manifest, PartitionPath, topics
 from atlas_archive.store import ObjectStore
 
 
@@ -31,6 +31,16 @@ async def summaries(store: ObjectStore, topic: str | None = None) -> list[Partit
         if topic is None or name == topic:
             rows += [_summary(manifests) for manifests in (await partitions(store, name, incarnation)).values()]
     return rows
+
+
+async def paths(store: ObjectStore, topic: str) -> list[PartitionPath]:
+    """Every partition of a topic of which anything is left, also where all of it was given up. Raises BadManifest."""
+    return [
+        PartitionPath(name, incarnation, partition)
+        async for name, incarnation in topics(store)
+        if name == topic
+        for partition in await chains(store, name, incarnation)
+    ]
 
 
 async def partitions(store: ObjectStore, topic: str, incarnation: str) -> dict[int, list[Manifest]]:

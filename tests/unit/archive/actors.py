@@ -8,10 +8,11 @@ from atlas_archive.batches import pack
 from atlas_archive.chains import chain_of
 from atlas_archive.compaction import compact
 from atlas_archive.history import histories, read_history
+from atlas_archive.holds import UnderHold, place_hold, release_hold
 from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
-from atlas_archive.retention import UnderHold, expire, place_hold, release_hold
+from atlas_archive.retention import expire
 from atlas_archive.segments import Options, Segment, Stored, store_segment
 from atlas_archive.store import Listed, MemoryStore, MissingObject
 from atlas_archive.verify import verify

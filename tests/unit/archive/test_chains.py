@@ -8,8 +8,9 @@ from typing import Any
 
 from atlas_archive.chains import Chain, append, assemble, chain_of, chains, place_of
 from atlas_archive.compaction import compact
+from atlas_archive.holds import release_hold
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath, commit, last_manifest
-from atlas_archive.retention import Expired, expire, release_hold
+from atlas_archive.retention import Expired, expire
 from atlas_archive.store import Listed, MemoryStore
 from hypothesis import given, settings
 from hypothesis import strategies as st

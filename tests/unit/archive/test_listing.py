@@ -2,9 +2,10 @@
 
 import pytest
 from atlas_archive.batches import pack
-from atlas_archive.listing import partitions, summaries
+from atlas_archive.listing import partitions, paths, summaries
 from atlas_archive.manifests import BadManifest, PartitionPath
 from atlas_archive.records import Record
+from atlas_archive.retention import expire
 from atlas_archive.segments import Segment, store_segment
 from atlas_archive.store import MemoryStore
 
@@ -36,6 +37,13 @@ async def test_a_row_a_partition(store: MemoryStore) -> None:
     assert (first.min_timestamp_ms, first.max_timestamp_ms) == (100, 106)
     assert first.size == sum(len(v) for k, v in store.objects.items() if "/t/" in k and "data/" in k and "=0/" in k)
     assert [row.topic for row in await summaries(store, "u")] == ["u"]
+
+
+async def test_a_partition_counts_as_long_as_anything_of_it_is_left(store: MemoryStore) -> None:
+    twelve = PartitionPath("t", "id", 12)
+    await expire(store, twelve, before_ms=1000, grace_s=3600)
+    assert sorted(await partitions(store, "t", "id")) == [0]
+    assert await paths(store, "t") == [PartitionPath("t", "id", 0), twelve]
 
 
 async def test_manifests_come_in_offset_order(store: MemoryStore) -> None:

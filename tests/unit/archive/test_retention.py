@@ -5,9 +5,10 @@ from atlas_archive.batches import pack
 from atlas_archive.chains import chain_of
 from atlas_archive.compaction import compact, sweep
 from atlas_archive.history import histories, read_history
+from atlas_archive.holds import UnderHold, holds, place_hold, release_hold
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.records import Record
-from atlas_archive.retention import UnderHold, expire, holds, place_hold, release_hold
+from atlas_archive.retention import expire
 from atlas_archive.segments import Segment, store_segment
 from atlas_archive.store import MemoryStore
 from atlas_archive.verify import verify
@@ -152,3 +153,14 @@ async def test_nothing_goes_below_a_floor_that_has_been_taken_back(store: Memory
     await expire(store, PATH, before_ms=1025, grace_s=3600)
     assert await sweep(TakenBack(store.objects), PATH, grace_s=0) == 0
     assert await read(store) == TOPIC
+
+
+async def test_under_a_hold_what_was_given_up_before_stays(store: MemoryStore) -> None:
+    assert (await expire(store, PATH, before_ms=1020, grace_s=3600)).segments == 2
+    hold = await place_hold(store, "t", "case-7", "a dispute")
+    assert hold is not None
+    before = dict(store.objects)
+    assert (await compact(store, PATH, target_bytes=10**9, writer="c", grace_s=0)).removed == 0
+    assert store.objects == before
+    await release_hold(store, "t", "case-7")
+    assert (await compact(store, PATH, target_bytes=10**9, writer="c", grace_s=0)).removed > 0

@@ -69,7 +69,7 @@ def expire(
     as_json: JsonFlag = False,
 ) -> None:
     """Give up old segments for good, unless the topic is under a hold."""
-    from atlas_archive.retention import UnderHold
+    from atlas_archive.holds import UnderHold
     from atlas_archive.retention import expire as run
 
     before_ms = int((time.time() - older_than_days * 86_400) * 1000)
@@ -90,7 +90,7 @@ def hold(
     as_json: JsonFlag = False,
 ) -> None:
     """Forbid that anything of the topic is given up."""
-    from atlas_archive.retention import place_hold
+    from atlas_archive.holds import place_hold
 
     placed = asyncio.run(_with_store(lambda store: place_hold(store, topic, name, reason)))
     if placed is None:
@@ -100,7 +100,7 @@ def hold(
 
 def release(topic: Topic, name: Name, as_json: JsonFlag = False) -> None:
     """Take a hold away."""
-    from atlas_archive.retention import release_hold
+    from atlas_archive.holds import release_hold
 
     if not asyncio.run(_with_store(lambda store: release_hold(store, topic, name))):
         raise CommandError(f"{topic} has no hold {name}")
@@ -111,7 +111,7 @@ def list_holds(
     topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None, as_json: JsonFlag = False
 ) -> None:
     """List the holds."""
-    from atlas_archive.retention import holds
+    from atlas_archive.holds import holds
 
     rows = [asdict(found) for found in asyncio.run(_with_store(lambda store: holds(store, topic)))]
     print_rows(rows, as_json=as_json, title="Holds", empty="no hold")
@@ -143,8 +143,8 @@ async def _each(
 ) -> list[dict[str, Any]]:
     """What `act` gives for every archived partition of the topic, shown as it goes unless `quiet`."""
     from atlas_archive.container import CorruptFile
-    from atlas_archive.listing import summaries
-    from atlas_archive.manifests import BadManifest, PartitionPath
+    from atlas_archive.listing import paths
+    from atlas_archive.manifests import BadManifest
     from atlas_archive.store import MissingObject
 
     from atlas_cli.object_store import open_archive
@@ -152,12 +152,11 @@ async def _each(
     rows = []
     async with open_archive(settings or load_settings()) as store:
         try:
-            for found in await summaries(store, topic):
-                path = PartitionPath(found.topic, found.incarnation, found.partition)
+            for path in await paths(store, topic):
                 done = await act(store, path)
-                rows.append({"incarnation": found.incarnation[:8], "partition": found.partition, **done})
+                rows.append({"incarnation": path.incarnation[:8], "partition": path.partition, **done})
                 if not quiet:
-                    typer.echo(f"{topic}/{found.partition}: {done}", err=True)
+                    typer.echo(f"{topic}/{path.partition}: {done}", err=True)
         except (BadManifest, CorruptFile, MissingObject) as error:
             raise CommandError(f"{error}; see `atlas archive verify`") from None
     if not rows:
