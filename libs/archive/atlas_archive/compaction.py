@@ -202,7 +202,9 @@ async def _passed_since(
     """When the manifest ceased to count; None while it must stay."""
     if not manifest.compacted and (larger := chain.standing_for(manifest.start_offset)) is not None:
         return datetime.fromisoformat(larger.written_at)
-    if keep:
+    # A stray that reaches across the floor stays until that has passed all of it: in an archive from before there were
+    # reservations it may be the only one to have what lies above.
+    if keep or manifest.next_offset > chain.floor:
         return None
     try:
         placed = (await store.get(f"{path.floors}{chain.floor:020d}.json")).decode()

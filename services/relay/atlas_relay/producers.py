@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError, kafka_errors
 from atlas_kafka.starting import start_whole
 
 from atlas_relay.delivery import InvalidRecordError
+from atlas_relay.waiting import answered
 
 _REQUEST_TIMEOUT_MS = 10_000
 _RETRY_BACKOFF_MS = 50
@@ -23,7 +24,7 @@ class ProducerGone(Exception):
 async def open_producer(brokers: str, client_id: str, timeout_s: float) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer, idempotent.
 
-    Raises KafkaError or TimeoutError when that takes more than `timeout_s`. It is discarded on the way out: send and
+    Raises KafkaError, or Transient when that takes more than `timeout_s`. It is discarded on the way out: send and
     wait first.
     """
     kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
@@ -36,7 +37,7 @@ async def open_producer(brokers: str, client_id: str, timeout_s: float) -> Async
         retry_backoff_ms=_RETRY_BACKOFF_MS,
     )
     try:
-        async with asyncio.timeout(timeout_s):
+        async with answered(timeout_s):
             await start_whole(producer.start())
         yield producer
     finally:

@@ -33,6 +33,7 @@ from atlas_relay.protocol import Caution, Refused
 from atlas_relay.splice import SplicedBatch, ids_of, pack
 from atlas_relay.topics import Topics
 from atlas_relay.transactions import open_client, open_transactions
+from atlas_relay.waiting import answered
 
 # The broker's answer is about the records: sending them again can't help.
 _REFUSALS = (
@@ -95,7 +96,7 @@ class Sender:
     async def last_marks(self, senders: Collection[str]) -> list[Sent]:
         """What these senders sent last; what they had under way has ended by then, and they can send no more."""
         with _faults_of_kafka():
-            async with asyncio.timeout(self._config.timeout_s):
+            async with answered(self._config.timeout_s):
                 await settle(self._delivery.client, senders)
             return await last_marks(self._config.brokers, self._config.progress_topic, senders)
 
@@ -178,7 +179,7 @@ async def open_sender(config: SenderConfig, topics: Topics, caution: Caution) ->
         # A name is used once: whoever fences it may rely on it that nobody ever sends with it again.
         name = f"{config.client_id}-{secrets.token_hex(4)}"
         async with open_client(config.brokers, config.client_id, config.timeout_s) as client:
-            async with asyncio.timeout(config.timeout_s):
+            async with answered(config.timeout_s):
                 await client.add_topic(config.progress_topic)
                 transactions = await open_transactions(client, ids_of_sender(name))
             yield Sender(config, name, transactions, topics, caution)

@@ -35,6 +35,7 @@ from atlas_kafka.starting import start_whole
 from atlas_relay.delivery import InvalidRecordError, Outcome, Parcels
 from atlas_relay.requests import ApiVersions, Commit, Produce, transaction_version
 from atlas_relay.splice import SplicedBatch
+from atlas_relay.waiting import answered
 
 _REQUEST_TIMEOUT_MS = 10_000
 _CLOSE_TIMEOUT_S = 0.5
@@ -185,12 +186,12 @@ class Transactions:
 async def open_client(brokers: str, client_id: str, timeout_s: float) -> AsyncIterator[AIOKafkaClient]:
     """A client that knows the cluster. Its connections end with the block, whatever is under way on them.
 
-    Raises KafkaError, or TimeoutError after `timeout_s`.
+    Raises KafkaError, or Transient after `timeout_s`.
     """
     kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
     client = AIOKafkaClient(bootstrap_servers=brokers, client_id=client_id, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with answered(timeout_s):
             await start_whole(client.bootstrap())
         yield client
     finally:

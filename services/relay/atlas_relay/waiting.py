@@ -1,6 +1,10 @@
-"""Waiting for whatever comes first."""
+"""Waiting for whatever comes first, and for Kafka no longer than is allowed."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from atlas_kafka.fates import Transient
 
 
 async def first_of(*events: asyncio.Event, within_s: float | None = None) -> None:
@@ -11,3 +15,13 @@ async def first_of(*events: asyncio.Event, within_s: float | None = None) -> Non
     finally:
         for wait in waits:
             wait.cancel()
+
+
+@asynccontextmanager
+async def answered(within_s: float) -> AsyncIterator[None]:
+    """Raise Transient when what the block asks of Kafka takes longer."""
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except TimeoutError:
+        raise Transient(f"Kafka did not answer within {within_s:g} s") from None

@@ -220,6 +220,9 @@ async def test_a_slow_compactor_puts_nothing_behind_a_place_that_was_given_up() 
     assert elements[0].start_offset == 19
     assert (await go_on()).into == 1
     assert (await chain_of(store, actors.PATH)).elements == elements
+    assert element(0) in store.objects  # until the floor has passed all of it
+    await actors.check(store)
+    await expire(store, actors.PATH, before_ms=1030, grace_s=0)
     assert element(0) not in store.objects
     await actors.check(store)
 
