@@ -1,8 +1,9 @@
-"""topics.yaml: every topic, what may be on it, its key, its partitions and how long it is kept."""
+"""topics.yaml: every topic, what may be on it, who says it, its key, its partitions and how long it is kept."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,9 +18,22 @@ DEAD_LETTER_RETENTION_MS = 30 * 24 * 3_600_000
 FOREVER = -1
 
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_FIELDS = {"key", "events", "partitions", "retention"}
+_REQUIRED = {"key", "events", "partitions", "retention"}
+_FIELDS = _REQUIRED | {"source"}
 # Kafka's own rule for a topic's name, less the room that the dead-letter suffix needs.
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,240}")
+
+
+class Source(StrEnum):
+    """Where a topic's events come from; only those of ANY may be posted.
+
+    OUTBOX: from commands, beside the state they tell of, so the version they carry is the entity's. MESH: from the
+    services of Atlas. ANY: from whoever posts them, so nothing that they say about themselves is vouched for.
+    """
+
+    OUTBOX = "outbox"
+    MESH = "mesh"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,7 @@ class Topic:
     partitions: int
     retention_ms: int
     key: Mapping[str, str]
+    source: Source = Source.OUTBOX
 
     @property
     def dead_letter(self) -> str:
@@ -91,6 +106,8 @@ def _topic(name: str, entry: dict[str, Any]) -> Topic:
         partitions=entry["partitions"],
         retention_ms=parse_retention(entry["retention"]),
         key=MappingProxyType({event: key if isinstance(key, str) else key[event] for event in events}),
+        # What nobody has thought about is closed: a forged event is worse than a refused one.
+        source=Source(entry.get("source", Source.OUTBOX)),
     )
 
 
@@ -100,7 +117,7 @@ def _entry_faults(name: object, entry: object) -> list[str]:
     if not isinstance(entry, dict):
         return ["not a mapping"]
     faults = [f"unknown setting `{field}`" for field in entry if field not in _FIELDS]
-    faults += [f"no `{field}`" for field in sorted(_FIELDS) if field not in entry]
+    faults += [f"no `{field}`" for field in sorted(_REQUIRED) if field not in entry]
     if faults:
         return faults
     events, key, partitions = entry["events"], entry["key"], entry["partitions"]
@@ -115,6 +132,8 @@ def _entry_faults(name: object, entry: object) -> list[str]:
         faults.append("`key` is neither a field's name nor a mapping from event type to field")
     if type(partitions) is not int or partitions < 1:
         faults.append(f"`partitions` is {partitions!r}, not a number from 1")
+    if (source := entry.get("source", Source.OUTBOX)) not in list(Source):
+        faults.append(f"`source` is {source!r}, not one of {', '.join(Source)}")
     try:
         parse_retention(entry["retention"])
     except ValueError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 from atlas_contracts.headers import cloud_event_headers
+from atlas_contracts.topics import Source, Topic
 from atlas_outbox.writer import OutboxRecord, append
 from atlas_runtime.metrics import timed_query
 from atlas_runtime.traces import traceparent
@@ -25,6 +26,16 @@ class Of:
     subject: str
     version: int
     time_ms: int
+
+
+class WrongSource(Exception):
+    """A command emits an event on a topic that is not the outbox's own: a fault of the program, not of the request."""
+
+    def __init__(self, topic: Topic, event_type: str) -> None:
+        super().__init__(
+            f"{event_type} is emitted by a command, but topics.yaml says of its topic {topic.name} "
+            f"`source: {topic.source}`, so others may put events on it; give it `source: {Source.OUTBOX}`"
+        )
 
 
 async def run(request: web.Request, body: BaseModel, effect: Effect) -> web.Response:
@@ -46,8 +57,11 @@ async def emit(connection: Connection, resources: Resources, event_type: str, va
     """Append an event to the outbox, in the transaction of the state it tells of.
 
     Hold the entity's row lock: then the order of its events is that of its versions. Raises InvalidEvent when the value
-    does not fit the schema, before anything is written.
+    does not fit the schema, and WrongSource when others may put events on the topic; nothing is written then.
     """
+    topic = resources.registry.topic_of(event_type)
+    if topic.source is not Source.OUTBOX:
+        raise WrongSource(topic, event_type)
     headers = cloud_event_headers(
         event_type=event_type,
         source=SOURCE,
@@ -56,7 +70,6 @@ async def emit(connection: Connection, resources: Resources, event_type: str, va
         sequence=of.version,
         traceparent=traceparent(),
     )
-    topic = resources.registry.topic_of(event_type)
     framed = resources.codec.encode(event_type, value)
     with timed_query("outbox.append"):
         await append(connection, OutboxRecord(topic.name, topic.key_of(event_type, value), framed, headers))

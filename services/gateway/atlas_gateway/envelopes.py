@@ -15,6 +15,8 @@ TEXT_MAX = 255
 PLAIN_FIELDS = ("type", "value", "key", "id", "time", "headers")
 _CLOUD_REQUIRED = ("specversion", "id", "source", "type", "data")
 _CLOUD_FIELDS = frozenset({*_CLOUD_REQUIRED, "subject", "time", "datacontenttype", "dataschema", "data_base64"})
+# `ce_sequence` is the entity's version, which its owner alone gives: on a posted event it could only be a claim.
+_OWNERS_ALONE = "sequence"
 _RESERVED_HEADERS = ("ce_", "atlas_", "content-type", "traceparent")
 
 INVALID_RECORD = Kind("invalid-record", 422, "The record does not fit its schema")
@@ -82,7 +84,10 @@ def cloud_event(item: Any) -> Envelope:
         errors.append(field_error("/data_base64", "data in base64", "JSON in `data`"))
     if (content_type := item.get("datacontenttype", "application/json")) != "application/json":
         errors.append(field_error("/datacontenttype", describe(content_type), '"application/json"'))
-    extensions = {name: value for name, value in item.items() if name not in _CLOUD_FIELDS}
+    if _OWNERS_ALONE in item:
+        expected = "nothing: a version is given by the entity's owner, and posted events have none"
+        errors.append(field_error(f"/{_OWNERS_ALONE}", describe(item[_OWNERS_ALONE]), expected))
+    extensions = {name: value for name, value in item.items() if name not in _CLOUD_FIELDS and name != _OWNERS_ALONE}
     errors += [
         field_error(f"/{name}", describe(value), "an extension: text, under a name of a-z and 0-9")
         for name, value in extensions.items()

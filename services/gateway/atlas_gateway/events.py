@@ -16,12 +16,13 @@ from atlas_gateway import idempotency
 from atlas_gateway.idempotency import Answer, Once
 from atlas_gateway.incoming import chunks, read, require_type
 from atlas_gateway.posts import Attempt
-from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, UNKNOWN_TOPIC, Problem, unavailable
+from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unavailable
 from atlas_gateway.production import Group, Production
 from atlas_gateway.records import Maker
 from atlas_gateway.resources import RESOURCES, Resources
 from atlas_gateway.routes import JSON, Part, Route, answer, path_parameter, problem, ref
 from atlas_gateway.sources import FORMS
+from atlas_gateway.topic_access import describe_access, open_topic, open_topics
 
 TOKEN = "Atlas-Token"
 REFUSED = Counter(
@@ -39,7 +40,7 @@ async def post_events(request: web.Request) -> web.Response:
     With an Idempotency-Key the body is read first, and what an earlier attempt has put on the topic is not sent again.
     """
     resources = request.app[RESOURCES]
-    topic = _topic(resources.registry, request.match_info["topic"])
+    topic = open_topic(resources.registry, request.match_info["topic"])
     groups, form = FORMS[require_type(request, tuple(FORMS))]
     maker = Maker(topic, resources.codec, traceparent(), form)
     limit = resources.settings.gateway_body_max_bytes
@@ -104,11 +105,12 @@ async def _whole(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def list_topics(request: web.Request) -> web.Response:
-    """The topics that events can be posted to, with their event types and keys."""
+    """Every topic with its event types and keys; events can be posted to those whose `source` is `any`."""
     registry = request.app[RESOURCES].registry
     listed = [
         {
             "name": topic.name,
+            "source": topic.source.value,
             "partitions": topic.partitions,
             "retention_ms": topic.retention_ms,
             "events": dict(topic.key),
@@ -119,8 +121,9 @@ async def list_topics(request: web.Request) -> web.Response:
 
 
 def routes(registry: Registry) -> tuple[Route, ...]:
-    types = [event_type for topic in registry.topics.values() for event_type in topic.events]
-    record: Part = {"oneOf": [ref(f"{event_type}.Record") for event_type in types]}
+    takers = open_topics(registry.topics.values())
+    types = [event_type for topic in takers for event_type in topic.events]
+    record: Part = {"oneOf": [ref(f"{event_type}.Record") for event_type in types]} if types else {"type": "object"}
     cloud: Part = {"type": "object", "required": ["specversion", "id", "source", "type", "data"]}
     content = {
         JSON: {"schema": {"anyOf": [record, {"type": "array", "items": record}]}},
@@ -128,7 +131,8 @@ def routes(registry: Registry) -> tuple[Route, ...]:
         "application/cloudevents+json": {"schema": cloud},
         "application/cloudevents-batch+json": {"schema": {"type": "array", "items": cloud}},
     }
-    topic = path_parameter("topic", {"type": "string", "enum": list(registry.topics)})
+    named: Part = {"type": "string", "enum": [topic.name for topic in takers]} if takers else {"type": "string"}
+    topic = path_parameter("topic", named, describe_access(registry.topics.values()))
     token = {TOKEN: "Send it with a query that has to see these records"}
     posted = ref("Posted")
     return (
@@ -145,17 +149,9 @@ def routes(registry: Registry) -> tuple[Route, ...]:
                 "422": problem("None could be taken; `results` says why"),
                 "503": problem("Kafka is not available; `results` says what is unknown"),
             },
-            problems=(400, 404, 409, 413, 415),
+            problems=(400, 403, 404, 409, 413, 415),
         ),
     )  # fmt: skip
-
-
-def _topic(registry: Registry, name: str) -> Topic:
-    try:
-        return registry.topics[name]
-    except KeyError:
-        known = list(registry.topics)
-        raise Problem(UNKNOWN_TOPIC, f"There is no topic {name}; there are {', '.join(known)}.", topics=known) from None
 
 
 def _answer(production: Production, cut: Problem | None) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import orjson
 from aiohttp import web
 from atlas_contracts.registry import Registry
+from atlas_contracts.topics import Source
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -133,7 +134,8 @@ def _schemas(registry: Registry) -> dict[str, Part]:
     for topic in registry.topics.values():
         for event_type in topic.events:
             schemas[event_type] = json_schema(json.loads(registry.latest(event_type).text))
-            schemas[record_name(event_type)] = _posted(event_type, required=len(topic.events) > 1)
+            if topic.source is Source.ANY:
+                schemas[record_name(event_type)] = _posted(event_type, required=len(topic.events) > 1)
     return schemas
 
 

@@ -121,6 +121,7 @@ def _escape(part: str) -> str:
 
 BROKEN_JSON = Kind("broken-json", 400, "The body is not JSON")
 BAD_HEADER = Kind("bad-header", 400, "A header can't be understood")
+TOPIC_CLOSED = Kind("topic-closed", 403, "The topic takes no posts")
 FORBIDDEN = Kind("read-only", 403, "This resource is read-only")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 UNKNOWN_TOPIC = Kind("unknown-topic", 404, "Unknown topic")

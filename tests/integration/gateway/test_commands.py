@@ -8,7 +8,7 @@ import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.registry import Registry
-from atlas_gateway.commands import Of, emit
+from atlas_gateway.commands import Of, WrongSource, emit
 from atlas_local.home import ROOT
 from atlas_outbox.headers import unpack_headers
 
@@ -49,3 +49,13 @@ async def test_a_value_that_does_not_fit_names_its_field_before_anything_is_writ
     assert (headers["ce_type"], headers["ce_subject"]) == (b"users.UserRegistered", str(USER["user_id"]).encode())
     assert {"ce_specversion", "ce_id", "ce_source", "ce_time", "ce_sequence", "content-type"} <= headers.keys()
     assert resources.codec.decode(row["value"]).value["email"] == "ada@example.org"
+
+
+async def test_a_command_emits_only_where_nobody_else_does(database: str, resources: Any) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        with pytest.raises(WrongSource, match=r"flights\.events `source: any`.*give it `source: outbox`"):
+            await emit(connection, resources, "flights.FlightDeparted", {}, Of("f", 1, 1))
+        assert await connection.fetchval(COUNT) == 0
+    finally:
+        await connection.close()

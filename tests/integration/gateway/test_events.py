@@ -122,11 +122,8 @@ async def test_a_record_that_is_none(client: ClientSession, path: str, record: A
 
 
 async def test_the_type_may_be_left_out_where_there_is_one(client: ClientSession, prefix: str) -> None:
-    value = {
-        "service": "test", "instance": "i", "state": "READY", "reasons": {}, "started_at": 1, "sent_at": 2,
-        "interval_ms": 1000, "version": "0",
-    }  # fmt: skip
-    async with client.post(f"/topics/{prefix}health.heartbeats", json={"value": value}) as response:
+    value = {"observation_id": "EWR-20130101T10", "airport": "EWR", "observed_at": 1357035300000}
+    async with client.post(f"/topics/{prefix}flights.weather", json={"value": value}) as response:
         answer = await response.json()
     assert (response.status, answer["succeeded"]) == (200, 1), answer
 

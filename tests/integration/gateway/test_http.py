@@ -137,4 +137,12 @@ async def test_the_topics_are_listed(client: ClientSession, prefix: str) -> None
     async with client.get("/topics") as response:
         topics = {topic["name"]: topic for topic in (await response.json())["topics"]}
     assert topics[f"{prefix}users.events"]["events"]["users.UserRegistered"] == "user_id"
+    assert {name.removeprefix(prefix): topic["source"] for name, topic in topics.items()} == {
+        "users.events": "outbox",
+        "flights.events": "any",
+        "flights.reference": "any",
+        "flights.weather": "any",
+        "health.heartbeats": "mesh",
+        "health.events": "mesh",
+    }
     assert json.dumps(topics)

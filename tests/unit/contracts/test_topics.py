@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
-from atlas_contracts.topics import FOREVER, Topic, parse_retention, read_topics
+from atlas_contracts.topics import FOREVER, Source, Topic, parse_retention, read_topics
 
 GOOD = """\
 topics:
@@ -38,6 +38,15 @@ def test_one_key_field_serves_every_event(tmp_path: Path) -> None:
     assert dict(topic.key) == {"a.X": "id", "a.Y": "id"}
 
 
+def test_events_come_from_the_outbox_alone_where_nothing_is_said(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD)["a.events"].source is Source.OUTBOX
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_a_topic_says_where_its_events_come_from(tmp_path: Path, source: Source) -> None:
+    assert read(tmp_path, GOOD + f"    source: {source}\n")["a.events"].source is source
+
+
 @pytest.mark.parametrize(
     ("text", "milliseconds"),
     [("forever", FOREVER), ("7d", 604_800_000), ("12h", 43_200_000), ("30m", 1_800_000), ("45s", 45_000)],
@@ -69,6 +78,13 @@ def test_any_other_retention_is_refused(text: object) -> None:
         ("a.Y: n", "a.Y: n, a.Z: n", "a key field for a.Z"),
         ("key: {a.X: x_id, a.Y: n}", "key: 5", "`key` is neither"),
         ("12h", "12w", "retention '12w'"),
+        (
+            "    partitions",
+            "    source: anybody\n    partitions",
+            "`source` is 'anybody', not one of outbox, mesh, any",
+        ),
+        ("    partitions", "    source: [any]\n    partitions", "`source` is ['any']"),
+        ("    partitions", "    source:\n    partitions", "`source` is None"),
     ],
 )
 def test_each_fault_of_form_is_named(tmp_path: Path, old: str, new: str, fault: str) -> None:

@@ -64,6 +64,8 @@ def test_a_cloud_event_with_everything() -> None:
         ({"datacontenttype": "text/xml"}, ["/datacontenttype"]),
         ({"Tenant": "n"}, ["/Tenant"]),
         ({"tenant": 7}, ["/tenant"]),
+        ({"sequence": "2"}, ["/sequence"]),
+        ({"sequence": None}, ["/sequence"]),
         ({"source": "", "subject": 1}, ["/source", "/subject"]),
     ],
 )

@@ -48,8 +48,19 @@ def test_every_schema_is_one() -> None:
 def test_events_are_described_as_they_are_posted() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["flights.FlightDeparted.Record"]["required"] == ["type", "value"]
-    assert schemas["health.Heartbeat.Record"]["required"] == ["value"]
+    assert schemas["flights.WeatherObserved.Record"]["required"] == ["value"]
+    assert "health.Heartbeat" in schemas
+    assert "health.Heartbeat.Record" not in schemas
     assert "default" not in schemas["ChangeProfile"]["properties"]["email"]
+
+
+def test_topics_that_take_no_posts_are_named_as_such() -> None:
+    operation = DOCUMENT["paths"]["/topics/{topic}"]["post"]
+    (topic,) = (part for part in operation["parameters"] if part["name"] == "topic")
+    assert topic["schema"]["enum"] == ["flights.events", "flights.reference", "flights.weather"]
+    assert "users.events (outbox)" in topic["description"]
+    assert "health.heartbeats (mesh)" in topic["description"]
+    assert "403" in operation["responses"]
 
 
 def test_limits_that_are_checked_are_shown() -> None:
