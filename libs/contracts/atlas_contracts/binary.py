@@ -13,7 +13,7 @@ from typing import Any
 
 from atlas_contracts.scalars import Faults, Shape
 from atlas_contracts.shapes import compile_shape
-from atlas_contracts.timestamps import parse_rfc3339
+from atlas_contracts.timestamps import LEAST_MS, MOST_MS, parse_rfc3339
 
 Writer = Callable[[Any], bytes]
 
@@ -126,13 +126,19 @@ def _never(value: Any) -> bytes:
     raise Refused
 
 
+def _timestamp(value: Any) -> bytes:
+    if type(value) is int and LEAST_MS <= value <= MOST_MS:
+        return zigzag(value)
+    raise Refused
+
+
 def _json_timestamp(value: Any) -> bytes:
     if isinstance(value, str):
         try:
             return zigzag(parse_rfc3339(value))
         except ValueError:
             raise Refused from None
-    return _long(value)
+    return _timestamp(value)
 
 
 _SIMPLE: dict[str, Writer] = {
@@ -165,7 +171,7 @@ class _Compiler:
             return self._scalars.get(definition) or self._writers[definition]
         kind = definition["type"]
         if kind == "long" and definition.get("logicalType") == "timestamp-millis":
-            return _json_timestamp if self._json else _long
+            return _json_timestamp if self._json else _timestamp
         makers: dict[str, Callable[[Any], Writer]] = {
             "record": self._record,
             "enum": self._enum,

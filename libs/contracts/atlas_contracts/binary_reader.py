@@ -1,13 +1,17 @@
 """Avro's binary encoding read into Python values by a function generated for the schema.
 
 fastavro walks the schema for every value: 4 µs for an event of eleven fields, and 1 µs more for the stream it reads
-from. The function generated here has the walk behind it and takes half. It reads values of the writer's own schema;
-where it raises, and for values of older schemas, fastavro decides. Tests hold what it reads equal to fastavro's.
+from. The function generated here has the walk behind it and takes half. It reads values of the writer's own schema.
+What it refuses is broken; fastavro only resolves older schemas, after this has read the value. For fastavro is no
+judge of what anybody may send: a type that holds itself, nested some thousand deep, ends its process, and an array of
+2^40 nulls takes six bytes. Tests hold what is read equal to fastavro's.
 """
 
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, holds_itself, may_be_empty, needs_limits
 
 Reader = Callable[[bytes, int], Any]
 # What a Reader raises on bytes that do not follow its schema.
@@ -27,7 +31,9 @@ _LONG = [
     "else: n, i = varint(b, i)",
 ]
 # Read as it is, an odd length would be negative.
-_LENGTH = [*_LONG, "if n & 1: raise ValueError"]
+_LENGTH = [*_LONG, "if n & 1: raise ValueError('a negative length')"]
+# One or two bytes are within 32 bits.
+_INT = [*_LONG[:-1], "else: n, i = int_varint(b, i)"]
 
 
 def compile_reader(parsed: Any) -> Reader:
@@ -36,9 +42,12 @@ def compile_reader(parsed: Any) -> Reader:
     `parsed` is a definition that fastavro has parsed, logical types taken off. The function raises one of BROKEN for
     other bytes.
     """
-    compiler = _Compiler()
+    compiler = _Compiler(parsed)
     entry = compiler.function(parsed, whole=True)
-    scope: dict[str, Any] = {"varint": _varint, "double": _DOUBLE, "float_": _FLOAT}
+    scope: dict[str, Any] = {
+        "varint": _varint, "int_varint": _int_varint, "double": _DOUBLE, "float_": _FLOAT, "end": _refuse_end,
+        "deep": _refuse_depth,
+    }  # fmt: skip
     text = "\n".join(compiler.sources)  # made of the words of this module and of quoted names
     exec(text, scope)  # nosec B102
     reader: Reader = scope[entry]
@@ -74,29 +83,63 @@ def _long_varint(data: bytes, at: int) -> tuple[int, int]:
         byte = data[place]
         number |= (byte & 127) << shift
         if byte < 128:
+            if number >> 64:
+                break
             return number, place + 1
         shift += 7
-    raise ValueError("a number of more than ten bytes")
+    raise ValueError("a number of more than 64 bits")
+
+
+def _int_varint(data: bytes, at: int) -> tuple[int, int]:
+    number, after = _varint(data, at)
+    if number >> 32:
+        raise ValueError("an int of more than 32 bits")
+    return number, after
+
+
+def _refuse_end(data: bytes, at: int) -> ValueError:
+    """The error of a value that is not exactly what the data hold."""
+    surplus = len(data) - at
+    return ValueError(f"{surplus} bytes follow" if surplus > 0 else "it ends too early")
+
+
+def _refuse_depth() -> ValueError:
+    return ValueError(f"nested deeper than {NESTING_MAX}")
 
 
 class _Compiler:
     """Writes the functions; a named type referred to again has one of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, schema: Any) -> None:
         self.sources: list[str] = []
         self._named: dict[str, Any] = {}
         self._functions: dict[str, str] = {}
         self._variables = 0
+        # Functions of a schema that needs limits are also given `d`, how many arrays, maps and records are around the
+        # value, and `z`, how many items without a byte of their own may come yet. Others pay for neither.
+        self._limited = needs_limits(schema)
+        self._recursive = holds_itself(schema)
+        self._around = 0
 
     def function(self, schema: Any, *, whole: bool = False) -> str:
         self._collect(schema)
         name = f"read_{len(self.sources)}"
         place = len(self.sources)
         self.sources.append("")  # keeps the name free while the body asks for functions of its own
+        around, self._around = self._around, 0
         lines, value = self._read(schema)
-        last = ["if i != len(b): raise ValueError", f"return {value}"] if whole else [f"return {value}, i"]
-        self.sources[place] = "\n".join([f"def {name}(b, i):", *(f" {line}" for line in [*lines, *last])])
+        self._around = around
+        last = ["if i != len(b): raise end(b, i)", f"return {value}"] if whole else [f"return {value}, i"]
+        if self._limited and whole:
+            lines = ["d = 0", f"z = [{EMPTY_ITEMS_MAX}]", *lines]
+        elif self._recursive:
+            lines = [f"if d >= {NESTING_MAX}: raise deep()", *lines]
+        parameters = "b, i, d, z" if self._limited and not whole else "b, i"
+        self.sources[place] = "\n".join([f"def {name}({parameters}):", *(f" {line}" for line in [*lines, *last])])
         return name
+
+    def _called(self, function: str) -> str:
+        return f"{function}(b, i, d + {self._around}, z)" if self._limited else f"{function}(b, i)"
 
     def _collect(self, schema: Any) -> None:
         if isinstance(schema, list):
@@ -138,7 +181,7 @@ class _Compiler:
         lines = {
             "null": [f"{value} = None"],
             "boolean": ["if b[i] > 1: raise ValueError", f"{value} = b[i] == 1", "i += 1"],
-            "int": [*_LONG, f"{value} = n >> 1 ^ -(n & 1)"],
+            "int": [*_INT, f"{value} = n >> 1 ^ -(n & 1)"],
             "long": [*_LONG, f"{value} = n >> 1 ^ -(n & 1)"],
             "float": [f"{value}, = float_(b, i)", "i += 4"],
             "double": [f"{value}, = double(b, i)", "i += 8"],
@@ -153,37 +196,47 @@ class _Compiler:
             function = self.function(self._named[name])
             self.sources.append(f"{self._functions[name]} = {function}")
         value = self._variable()
-        return [f"{value}, i = {self._functions[name]}(b, i)"], value
+        return [f"{value}, i = {self._called(self._functions[name])}"], value
 
     def _record(self, schema: Mapping[str, Any]) -> tuple[list[str], str]:
         lines: list[str] = []
         pairs: list[str] = []
+        self._around += 1
         for field in schema["fields"]:
             read, value = self._read(field["type"])
             lines += read
             pairs.append(f"{field['name']!r}: {value}")
+        self._around -= 1
         return lines, "{" + ", ".join(pairs) + "}"
 
     def _union(self, branches: list[Any]) -> tuple[list[str], str]:
         value = self._variable()
-        lines = ["n = b[i]", "i += 1"]
+        # The index of up to 64 branches is one byte.
+        lines = ["n = b[i]", "i += 1"] if len(branches) <= 64 else [*_LENGTH]
         for index, branch in enumerate(branches):
             read, result = self._nested(branch)
             lines += [f"{'el' if index else ''}if n == {2 * index}:", *(f" {line}" for line in read)]
             lines.append(f" {value} = {result}")
-        return [*lines, "else: raise ValueError"], value
+        return [*lines, "else: raise ValueError('a branch that the union does not have')"], value
 
     def _nested(self, schema: Any) -> tuple[list[str], str]:
         """A value inside a union or a loop: CPython nests few blocks, so what could nest again gets a function."""
         if isinstance(schema, list) or (isinstance(schema, dict) and schema["type"] in ("record", "array", "map")):
             function = self.function(schema)
             value = self._variable()
-            return [f"{value}, i = {function}(b, i)"], value
+            return [f"{value}, i = {self._called(function)}"], value
         return self._read(schema)
 
     def _blocks(self, schema: Mapping[str, Any], kind: str) -> tuple[list[str], str]:
         value, count = self._variable(), self._variable()
-        item, result = self._nested(schema["items" if kind == "array" else "values"])
+        held = schema["items" if kind == "array" else "values"]
+        self._around += 1
+        item, result = self._nested(held)
+        self._around -= 1
+        # A count is checked before anything is made of it; where items take no byte, against what is left for those.
+        most = f" if {count} > len(b): raise ValueError('more items than bytes')"
+        if kind == "array" and may_be_empty(held, self._named):
+            most = f" z[0] -= {count}\n if z[0] < 0: raise ValueError('more than {EMPTY_ITEMS_MAX} empty items')"
         if kind == "array":
             empty, lines = "[]", [*item, f"{value}.append({result})"]
         else:
@@ -199,7 +252,7 @@ class _Compiler:
             f" if {count} < 0:",  # the block's size in bytes follows
             f"  {count} = -{count}",
             *(f"  {line}" for line in _LONG),
-            f" if {count} > len(b): raise ValueError",
+            *most.split("\n"),
             f" for _ in range({count}):",
             *(f"  {line}" for line in lines),
         ], value

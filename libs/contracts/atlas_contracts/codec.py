@@ -4,8 +4,10 @@
 """
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from atlas_contracts.binary_reader import BROKEN, Reader, compile_reader
 from atlas_contracts.errors import FieldError, InvalidEvent, Undecodable, UnknownSchema
 from atlas_contracts.events import Event
 from atlas_contracts.json_form import Render, compile_render
+from atlas_contracts.limits import needs_limits
 from atlas_contracts.registry import Registry, Schema
 from atlas_contracts.run_reader import RunReader
 from atlas_contracts.scalars import Faults, Shape
@@ -25,8 +28,8 @@ from atlas_contracts.shapes import compile_shape
 MAGIC = b"\x00"
 PREFIX_BYTES = 5
 
-# What fastavro raises on bytes that do not follow the schema.
-_BROKEN_BODY = (EOFError, ValueError, LookupError, TypeError, OverflowError, MemoryError, RecursionError)
+# What fastavro raises on a value that the schema's own reader takes and the newest schema can't be made of.
+_UNRESOLVED = (EOFError, ValueError, LookupError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,28 @@ class _Compiled:
     write: Writer
     write_json: Writer
     render: Render
+    # Where values could break a limit that their size does not set: reads what was written, and refuses it.
+    check: Reader | None
+
+
+class _Older:
+    """A schema that is not its type's newest, and that one."""
+
+    def __init__(self, event_type: str, writer: dict[str, Any], newest: dict[str, Any]) -> None:
+        self.type = event_type
+        self._writer = writer
+        self._newest = newest
+
+    @cached_property
+    def _read(self) -> Reader:
+        return compile_reader(self._writer)
+
+    def value(self, framed: bytes) -> Any:
+        """The value in the shape of the newest schema. The schema's own reader sees it first: it keeps the limits."""
+        self._read(framed, PREFIX_BYTES)
+        body = BytesIO(framed)
+        body.seek(PREFIX_BYTES)
+        return schemaless_reader(body, self._writer, self._newest)
 
 
 class Newest(NamedTuple):
@@ -53,7 +78,7 @@ class Codec:
 
     def __init__(self, registry: Registry) -> None:
         self._types: dict[str, _Compiled] = {}
-        self._readers: dict[int, tuple[str, dict[str, Any], dict[str, Any] | None]] = {}
+        self._older: dict[int, _Older] = {}
         # By the five bytes in front of a value of a type's newest schema.
         self.newest: dict[bytes, Newest] = {}
         for event_type in registry.event_types:
@@ -62,9 +87,8 @@ class Codec:
             prefix = frame_prefix(newest)
             runs = RunReader(prefix, newest.parsed)
             self.newest[prefix] = Newest(event_type, compile_reader(newest.parsed), runs)
-            for schema in registry.versions(event_type):
-                reader = None if schema.id == newest.id else newest.parsed
-                self._readers[schema.id] = (event_type, schema.parsed, reader)
+            for schema in registry.versions(event_type)[:-1]:
+                self._older[schema.id] = _Older(event_type, schema.parsed, newest.parsed)
 
     def encode(self, event_type: str, value: Mapping[str, Any]) -> bytes:
         """The framed bytes of a value under the newest schema of its type.
@@ -74,47 +98,33 @@ class Codec:
         """
         compiled = self._compiled(event_type)
         try:
-            return compiled.prefix + compiled.write(value)
+            framed = compiled.prefix + compiled.write(value)
         except (Refused, KeyError, UnicodeEncodeError, RecursionError):
-            return compiled.prefix + compiled.write(_checked(event_type, compiled.shape, value, from_json=False))
+            framed = compiled.prefix + compiled.write(_checked(event_type, compiled.shape, value, from_json=False))
+        return framed if compiled.check is None else _within_limits(event_type, compiled.check, framed)
 
     def encode_json(self, event_type: str, obj: Any) -> bytes:
         """The same as `encode(event_type, from_json(event_type, obj))`, in one pass."""
         compiled = self._compiled(event_type)
         try:
-            return compiled.prefix + compiled.write_json(obj)
+            framed = compiled.prefix + compiled.write_json(obj)
         except (Refused, KeyError, UnicodeEncodeError, RecursionError):
-            return compiled.prefix + compiled.write(_checked(event_type, compiled.shape, obj, from_json=True))
+            framed = compiled.prefix + compiled.write(_checked(event_type, compiled.shape, obj, from_json=True))
+        return framed if compiled.check is None else _within_limits(event_type, compiled.check, framed)
 
     def decode(self, framed: bytes | None) -> Event:
         """The event in framed bytes, in the shape of its type's newest schema; Undecodable when there is none."""
-        if framed is not None and (known := self.newest.get(framed[:PREFIX_BYTES])) is not None:
-            try:
-                value = known.read(framed, PREFIX_BYTES)
-                return Event(known.type, int.from_bytes(framed[1:PREFIX_BYTES], "big"), value)
-            except BROKEN:
-                pass  # what follows says in which way it is broken
-        return self._decode(framed)
-
-    def _decode(self, framed: bytes | None) -> Event:
         if framed is None or len(framed) < PREFIX_BYTES or framed[0] != 0:
             raise Undecodable(_not_framed(framed))
         schema_id = int.from_bytes(framed[1:PREFIX_BYTES], "big")
+        known = self.newest.get(framed[:PREFIX_BYTES]) or self._older.get(schema_id)
+        if known is None:
+            raise Undecodable(f"schema id {schema_id} is not in the registry")
         try:
-            event_type, writer, reader = self._readers[schema_id]
-        except KeyError:
-            raise Undecodable(f"schema id {schema_id} is not in the registry") from None
-        body = BytesIO(framed)
-        body.seek(PREFIX_BYTES)
-        try:
-            value: Any = schemaless_reader(body, writer, reader)
-        except _BROKEN_BODY as error:
-            reason = "it ends too early" if isinstance(error, EOFError) else f"{type(error).__name__}: {error}"
-            raise Undecodable(f"the body is not a {event_type} of schema id {schema_id}: {reason}") from error
-        if body.tell() != len(framed):
-            surplus = len(framed) - body.tell()
-            raise Undecodable(f"{surplus} bytes follow the {event_type} of schema id {schema_id}")
-        return Event(event_type, schema_id, value)
+            value = known.value(framed) if isinstance(known, _Older) else known.read(framed, PREFIX_BYTES)
+        except (*BROKEN, *_UNRESOLVED) as error:
+            raise Undecodable(f"the body is not a {known.type} of schema id {schema_id}: {_told(error)}") from error
+        return Event(known.type, schema_id, value)
 
     @staticmethod
     def schema_id(framed: bytes | None) -> int | None:
@@ -156,7 +166,23 @@ def _compile(schema: Schema) -> _Compiled:
         write=compile_writer(definition, json=False),
         write_json=compile_writer(definition, json=True),
         render=compile_render(definition, {}),
+        check=compile_reader(schema.parsed) if needs_limits(schema.parsed) else None,
     )
+
+
+def _within_limits(event_type: str, check: Reader, framed: bytes) -> bytes:
+    try:
+        check(framed, PREFIX_BYTES)
+    except BROKEN as error:
+        raise InvalidEvent(event_type, [FieldError("", f"a value that is {_told(error)}", "a smaller one")]) from None
+    return framed
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with bytes, in words."""
+    if isinstance(error, IndexError | struct.error | EOFError):
+        return "it ends too early"
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
 def _checked(event_type: str, shape: Shape, obj: Any, *, from_json: bool) -> dict[str, Any]:

@@ -18,11 +18,13 @@ _LONGEST = (255, 63)
 _CHOICES_MAX = 4_000  # of lengths in one expression: compiling takes some 20 µs for each, while the event loop waits
 _NESTING_MAX = 16
 _BRANCHES_MAX = 64  # whose index is one byte
-_NUMBER = r"[\x80-\xff]{0,9}+[\x00-\x7f]"
+# At most 32 and 64 bits: the last byte of the longest holds the few that are left.
+_INT = r"(?:[\x80-\xff]{0,3}+[\x00-\x7f]|[\x80-\xff]{4}[\x00-\x0f])"
+_LONG = r"(?:[\x80-\xff]{0,8}+[\x00-\x7f]|[\x80-\xff]{9}[\x00\x01])"
 _SCALARS: dict[str, tuple[str, Convert]] = {
     "boolean": (r"[\x00\x01]", columns.booleans),
-    "int": (_NUMBER, columns.numbers),
-    "long": (_NUMBER, columns.numbers),
+    "int": (_INT, columns.numbers),
+    "long": (_LONG, columns.numbers),
     "float": (".{4}", columns.floats),
     "double": (".{8}", columns.doubles),
 }

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from atlas_contracts.errors import FieldError
-from atlas_contracts.timestamps import parse_rfc3339
+from atlas_contracts.timestamps import LEAST_MS, MOST_MS, parse_rfc3339
 
 Shape = Callable[[Any, bool], Any]
 
@@ -132,8 +132,8 @@ def octets(value: Any, json: bool) -> bytes:
 
 
 def timestamp_millis(value: Any, json: bool) -> int:
-    """Epoch milliseconds; from JSON, RFC 3339 text as well."""
-    if type(value) is int and value in _LONG_RANGE:
+    """Epoch milliseconds of the years 1 to 9999; from JSON, RFC 3339 text as well."""
+    if type(value) is int and LEAST_MS <= value <= MOST_MS:
         return value
     if json and isinstance(value, str):
         try:
@@ -141,7 +141,7 @@ def timestamp_millis(value: Any, json: bool) -> int:
         except ValueError:
             pass
     forms = "RFC 3339 with an offset, or epoch milliseconds" if json else "epoch milliseconds"
-    raise refuse(value, f"timestamp ({forms})")
+    raise refuse(value, f"timestamp of the years 1 to 9999 ({forms})")
 
 
 SCALARS: dict[str, Shape] = {

@@ -3,6 +3,10 @@
 import re
 from datetime import UTC, datetime
 
+# Years 1 to 9999, in epoch milliseconds: what RFC 3339, PostgreSQL, Python and Parquet's readers all have a date for.
+LEAST_MS = -62_135_596_800_000
+MOST_MS = 253_402_300_799_999
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -24,4 +28,7 @@ def parse_rfc3339(text: str) -> int:
     if not _RFC3339.fullmatch(text):
         raise ValueError(f"{text!r} is not RFC 3339")
     delta = datetime.fromisoformat(text.upper()) - _EPOCH
-    return delta.days * 86_400_000 + delta.seconds * 1000 + delta.microseconds // 1000
+    epoch_ms = delta.days * 86_400_000 + delta.seconds * 1000 + delta.microseconds // 1000
+    if not LEAST_MS <= epoch_ms <= MOST_MS:  # an offset can lead out of the years that the text shows
+        raise ValueError(f"{text!r} is outside the years 1 to 9999, in UTC")
+    return epoch_ms

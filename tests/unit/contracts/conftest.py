@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from atlas_contracts.checks import add
+from atlas_contracts.timestamps import LEAST_MS, MOST_MS
 from hypothesis import strategies as st
 
 INT = st.integers(-(2**31), 2**31 - 1)
@@ -79,6 +80,8 @@ def values(definition: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911
         return st.lists(values(definition["items"]), max_size=4)
     if kind == "map":
         return st.dictionaries(TEXT, values(definition["values"]), max_size=4)
+    if definition == TIMESTAMP:
+        return st.integers(LEAST_MS, MOST_MS)
     return values(kind)
 
 
@@ -104,6 +107,18 @@ def junk() -> st.SearchStrategy[Any]:
 def avro() -> SimpleNamespace:
     """The strategies: schemas(), values(definition), junk()."""
     return SimpleNamespace(schemas=schemas, values=values, junk=junk)
+
+
+@pytest.fixture
+def release() -> Callable[[Path, str, dict[str, Any]], int]:
+    """Call it with a folder that has its topics.yaml, a path and a definition: the file is written and has its id."""
+
+    def write(directory: Path, path: str, definition: dict[str, Any]) -> int:
+        (directory / path).parent.mkdir(exist_ok=True)
+        (directory / path).write_text(json.dumps(definition))
+        return add(directory, path)
+
+    return write
 
 
 Write = Callable[..., dict[str, Any]]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from atlas_contracts.binary import zigzag
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent, Undecodable, UnknownSchema
@@ -118,7 +119,7 @@ def test_every_fault_is_named_with_its_path(codec: Codec) -> None:
         "/tail_number": ("5 (integer)", "string or null"),
         "/scheduled_departure": (
             '"yesterday" (string)',
-            "timestamp (RFC 3339 with an offset, or epoch milliseconds)",
+            "timestamp of the years 1 to 9999 (RFC 3339 with an offset, or epoch milliseconds)",
         ),
         "/origin": ("nothing", "string"),
         "/wings": ("2 (integer)", f"no such field in {DEPARTED}"),
@@ -144,6 +145,18 @@ def test_a_timestamp_is_a_number_in_python_and_text_in_json(codec: Codec) -> Non
     assert codec.encode_json(DEPARTED, same) == codec.encode(DEPARTED, FLIGHT)
     with pytest.raises(InvalidEvent, match=r"/scheduled_departure.*epoch milliseconds"):
         codec.encode(DEPARTED, same)
+
+
+@pytest.mark.parametrize("epoch_ms", [253_402_300_800_000, -62_135_596_800_001, 2**63 - 1, -(2**63)])
+def test_a_time_that_has_no_date_is_refused_and_read_where_somebody_else_wrote_it(codec: Codec, epoch_ms: int) -> None:
+    odd = {**FLIGHT, "scheduled_departure": epoch_ms}
+    for encode in (codec.encode, codec.encode_json):
+        with pytest.raises(InvalidEvent, match=r"/scheduled_departure.*years 1 to 9999"):
+            encode(DEPARTED, odd)
+    known = codec.encode(DEPARTED, FLIGHT)
+    foreign = known.replace(zigzag(FLIGHT["scheduled_departure"]), zigzag(epoch_ms))
+    event = codec.decode(foreign)
+    assert codec.to_json(event)["scheduled_departure"] == epoch_ms
 
 
 def test_an_unknown_event_type_is_named(codec: Codec) -> None:

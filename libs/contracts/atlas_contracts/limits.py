@@ -1,0 +1,71 @@
+"""Limits of a value that no size of its bytes sets: how deep it may nest, how many items without a byte it may have.
+
+A schema in which a type holds itself allows any depth, and the items of an array of nulls take no byte at all: both let
+a small record end a process. What is encoded keeps these limits, and what is decoded has to.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Arrays, maps and records around a value. Readers and renderers take up to four frames for each, of the 1,000 that
+# Python allows by default, and JSON writers stop at 254.
+NESTING_MAX = 200
+# Items of arrays that take no byte (null, a record without fields), in one value. Each is 8 bytes of memory.
+EMPTY_ITEMS_MAX = 65_536
+
+_NAMED = ("record", "error", "enum", "fixed")
+
+
+def needs_limits(parsed: Any) -> bool:
+    """Whether values of a definition that fastavro has parsed could break a limit and still be small."""
+    return holds_itself(parsed) or _has_empty_items(parsed, {})
+
+
+def holds_itself(parsed: Any, within: frozenset[str] = frozenset()) -> bool:
+    """Whether a type of this definition holds itself, at any distance; `within`: the names of the types around it."""
+    if isinstance(parsed, str):
+        return parsed in within
+    if isinstance(parsed, list):
+        return any(holds_itself(branch, within) for branch in parsed)
+    kind = parsed["type"]
+    if kind in ("record", "error"):
+        inside = within | {parsed["name"]}
+        return any(holds_itself(field["type"], inside) for field in parsed["fields"])
+    if kind in ("array", "map"):
+        return holds_itself(parsed["items" if kind == "array" else "values"], within)
+    return kind not in _NAMED and holds_itself(kind, within)
+
+
+def may_be_empty(parsed: Any, named: Mapping[str, Any]) -> bool:
+    """Whether a value of this definition may take no byte. `named`: the types it refers to by name."""
+    if isinstance(parsed, str):
+        # A type that holds itself without a byte in between has no finite value.
+        return parsed == "null" or (
+            parsed in named and not holds_itself(named[parsed]) and _empty(named[parsed], named)
+        )
+    return isinstance(parsed, dict) and _empty(parsed, named)
+
+
+def _empty(parsed: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
+    kind = parsed["type"]
+    if kind in ("record", "error"):
+        return all(may_be_empty(field["type"], named) for field in parsed["fields"])
+    if kind == "fixed":
+        return int(parsed["size"]) == 0
+    return kind not in ("array", "map", "enum") and may_be_empty(kind, named)
+
+
+def _has_empty_items(parsed: Any, named: dict[str, Any]) -> bool:
+    if isinstance(parsed, list):
+        return any(_has_empty_items(branch, named) for branch in parsed)
+    if isinstance(parsed, str):
+        return False
+    kind = parsed["type"]
+    if kind in _NAMED:
+        named[parsed["name"]] = parsed
+        return any(_has_empty_items(field["type"], named) for field in parsed.get("fields", ()))
+    if kind == "array":
+        return may_be_empty(parsed["items"], named) or _has_empty_items(parsed["items"], named)
+    if kind == "map":
+        return _has_empty_items(parsed["values"], named)
+    return _has_empty_items(kind, named)
