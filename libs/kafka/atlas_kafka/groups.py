@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.fates import Transient, describe
-from atlas_kafka.starting import start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 
 @asynccontextmanager
@@ -21,6 +21,7 @@ async def open_reader(brokers: str, client_id: str, *, read_committed: bool = Tr
         auto_offset_reset="earliest",
         isolation_level="read_committed" if read_committed else "read_uncommitted",
         max_partition_fetch_bytes=2 * 1024 * 1024,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
     try:
         await start_whole(consumer.start())

@@ -21,7 +21,7 @@ from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, retrying, wait
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, RETRIES
 from atlas_kafka.rawbatches import give_batches
-from atlas_kafka.starting import start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 log = structlog.get_logger(__name__)
 
@@ -132,6 +132,7 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,
             request_timeout_ms=15_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         try:
             await start_whole(consumer.start())

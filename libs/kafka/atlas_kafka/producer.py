@@ -15,7 +15,7 @@ from murmurhash2 import murmurhash2
 
 from atlas_kafka.fates import Transient, retrying
 from atlas_kafka.metrics import RECORDS_OUT
-from atlas_kafka.starting import start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 # One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.
 BATCH_BYTES = 256 * 1024
@@ -87,6 +87,7 @@ async def open_producer(
             max_batch_size=BATCH_BYTES,
             max_request_size=RECORD_MAX_BYTES + BATCH_BYTES,
             request_timeout_ms=10_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         # aiokafka would give up a batch that has waited for ten seconds for a partition's leader, but not take back its
         # sequence numbers: from then on the broker refuses everything for that partition as out of order.

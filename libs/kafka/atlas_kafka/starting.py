@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+# How old what a client knows of the cluster may get: new partitions, a topic that came or went and another leader are
+# seen within this time. aiokafka's default is five minutes; an answer is some hundred bytes a topic.
+METADATA_MAX_AGE_MS = 3_000
 # A start whose broker answers takes milliseconds; one whose broker hangs must not hold up a service that stops.
 CANCEL_GRACE_S = 2.0
 

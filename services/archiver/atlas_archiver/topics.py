@@ -7,7 +7,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from atlas_kafka.fates import Transient
-from atlas_kafka.starting import start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 from atlas_kafka.topic_ids import topic_ids
 
 
@@ -43,8 +43,9 @@ class KafkaTopicFacts:
 @asynccontextmanager
 async def open_topic_facts(brokers: str, client_id: str) -> AsyncIterator[KafkaTopicFacts]:
     """Connects at once, so raises a KafkaError while no broker answers."""
-    client = AIOKafkaClient(bootstrap_servers=brokers, client_id=client_id)
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, client_id=client_id, group_id=None)
+    known = {"bootstrap_servers": brokers, "client_id": client_id, "metadata_max_age_ms": METADATA_MAX_AGE_MS}
+    client = AIOKafkaClient(**known)
+    consumer = AIOKafkaConsumer(**known, group_id=None)
     try:
         await start_whole(client.bootstrap())
         await start_whole(consumer.start())

@@ -19,6 +19,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import retrying
+from atlas_kafka.starting import METADATA_MAX_AGE_MS
 from atlas_runtime.heartbeat import EVENT_TYPE
 from atlas_runtime.metrics import KAFKA_RECORDS_IN
 from mode import CrashingSupervisor
@@ -118,6 +119,7 @@ def _build(settings: HealthAggregatorSettings) -> faust.App:
         broker_rebalance_timeout=SESSION_TIMEOUT_S,
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="latest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         key_serializer="raw",
         value_serializer="raw",
         store="memory://",

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, kafka_errors
-from atlas_kafka.starting import start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 from atlas_relay.delivery import InvalidRecordError
 from atlas_relay.waiting import answered
@@ -35,6 +35,7 @@ async def open_producer(brokers: str, client_id: str, timeout_s: float) -> Async
         enable_idempotence=True,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         retry_backoff_ms=_RETRY_BACKOFF_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
     try:
         async with answered(timeout_s):

@@ -30,7 +30,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.api import Request
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
-from atlas_kafka.starting import start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 from atlas_relay.delivery import InvalidRecordError, Outcome, Parcels
 from atlas_relay.requests import ApiVersions, Commit, Produce, transaction_version
@@ -189,7 +189,12 @@ async def open_client(brokers: str, client_id: str, timeout_s: float) -> AsyncIt
     Raises KafkaError, or Transient after `timeout_s`.
     """
     kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
-    client = AIOKafkaClient(bootstrap_servers=brokers, client_id=client_id, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    client = AIOKafkaClient(
+        bootstrap_servers=brokers,
+        client_id=client_id,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+    )
     try:
         async with answered(timeout_s):
             await start_whole(client.bootstrap())

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.fates import Transient
 from atlas_kafka.groups import committed_offsets, group_names, open_reader, topic_ranges
@@ -199,3 +200,20 @@ async def test_topics_are_made_once(servers: Servers) -> None:
     async with open_reader(servers.kafka_brokers, "test") as reader:
         ranges = await topic_ranges(reader, [name])
     assert ranges == {TopicPartition(name, p): (0, 0) for p in range(3)}
+
+
+async def test_new_partitions_are_read_within_ten_seconds_from_their_start(
+    servers: Servers, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, range(10))
+    sink, config = Memory(), _config(servers, topic)
+    async with _running(config, sink), open_admin(servers.kafka_brokers) as admin:
+        await wait_until("the first 10 records", lambda: len(sink.values) == 10)
+        await admin.create_partitions({topic: NewPartitions(3)})
+        async with open_producer(servers.kafka_brokers, "test") as producer:
+            for partition in (1, 2):
+                sent = await send_all(producer, [Outgoing(topic, b"k", b"new", partition=partition) for _ in range(5)])
+                assert not [r for r in sent if isinstance(r, Exception)]
+        await wait_until("the new partitions' records, from their start", lambda: len(sink.values) == 20, 10)
+    assert {p.partition for p in sink.next} == {0, 1, 2}
