@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from atlas_runtime import http_server
 from atlas_runtime.logs import mask
 from atlas_runtime.settings import ServiceSettings
 
@@ -95,15 +96,13 @@ async def serve_probes(
     settings: ServiceSettings, health: Health, *, routes: Iterable[web.AbstractRouteDef] = ()
 ) -> AsyncIterator[int]:
     """Serve the probes, and `routes`, on http_host:http_port within the block; gives the port that is bound."""
-    app = web.Application()
+    app = web.Application(
+        middlewares=[http_server.documents, http_server.readable, http_server.unencoded],
+        client_max_size=http_server.BODY_MAX_BYTES,
+    )
     app.add_routes([*probe_routes(health), *routes])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
+    async with http_server.listen(app, settings.http_host, settings.http_port) as port:
+        yield port
 
 
 async def _ask(check: Check) -> str | None:

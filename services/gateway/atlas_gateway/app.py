@@ -18,6 +18,7 @@ from atlas_readmodel.cache import open_cache
 from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.stores import open_redis
+from atlas_runtime import http_server
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.probes import Health, probe_routes
@@ -32,8 +33,6 @@ from atlas_gateway.settings import GatewaySettings
 _PURGE_INTERVAL_S = 60.0
 # Below the runtime's limit for the whole stop, so that connections can still be closed in order.
 _DRAIN_S = 8.0
-# A body that is refused before its end is read, and dropped, for this long, so that the caller sees the answer.
-_LINGERING_S = 2.0
 
 log = structlog.get_logger()
 
@@ -96,6 +95,7 @@ def make_app(resources: Resources, health: Health) -> web.Application:
             middleware.cors(resources.settings.gateway_cors_origins),
             middleware.compression,
             middleware.problems,
+            http_server.readable,
         ]
     )
     app[RESOURCES] = resources
@@ -132,15 +132,9 @@ def make_health(resources: Resources, readmodel: Pool) -> Health:
 @asynccontextmanager
 async def serve_http(app: web.Application, settings: GatewaySettings) -> AsyncIterator[int]:
     """Listen on http_host:http_port within the block; gives the port that is bound (http_port 0 takes a free one)."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, lingering_time=_LINGERING_S)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
-        port = int(runner.addresses[0][1])
+    async with http_server.listen(app, settings.http_host, settings.http_port) as port:
         log.info("listening", host=settings.http_host, port=port)
         yield port
-    finally:
-        await runner.cleanup()
 
 
 async def watch_producer(sending: SharedProducer, stop: asyncio.Event) -> None:

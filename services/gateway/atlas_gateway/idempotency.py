@@ -12,7 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from atlas_runtime.metrics import timed_query
 
 from atlas_gateway.databases import Pool
-from atlas_gateway.problems import BAD_HEADER, CONTENT_TYPE, KEY_REUSED, Problem
+from atlas_gateway.problems import BAD_HEADER, CONTENT_TYPE, KEY_REUSED, Problem, dumps
 from atlas_gateway.routes import header
 
 Connection = PoolConnectionProxy
@@ -132,6 +132,4 @@ async def replay(connection: Connection, once: Once) -> Answer:
 
 def of_refusal(refusal: Problem) -> Answer:
     """A refusal as an answer that can be kept."""
-    return Answer(
-        refusal.kind.status, orjson.dumps(refusal.document), {**refusal.headers, hdrs.CONTENT_TYPE: CONTENT_TYPE}
-    )
+    return Answer(refusal.kind.status, dumps(refusal.document), {**refusal.headers, hdrs.CONTENT_TYPE: CONTENT_TYPE})

@@ -1,14 +1,17 @@
 """Reading request bodies: bounded, of a known type, JSON that says where it breaks."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
+from atlas_runtime.inflating import CODINGS, Inflater, NotCompressed, coding_of
 from pydantic import BaseModel, ValidationError
 
 from atlas_gateway.problems import (
+    BROKEN_BODY,
     BROKEN_JSON,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -25,15 +28,47 @@ JSON_TYPES = ("application/json", "application/merge-patch+json")
 
 
 async def chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it arrives, decompressed; raises a 413 problem as soon as it is known to be above `limit` bytes."""
+    """The body as it arrives, inflated, in pieces between which the event loop is free.
+
+    Raises a 413 problem as soon as it is known to be above `limit` bytes, as sent or inflated; 415 for a coding that is
+    not taken, 400 for a body that is not of its coding.
+    """
+    inflater = _inflater(request)
     if (request.content_length or 0) > limit:
         raise too_large(limit)
-    size = 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            raise too_large(limit)
-        yield chunk
+    sent = size = 0
+    try:
+        async for chunk in request.content.iter_any():
+            sent += len(chunk)
+            if sent > limit:
+                raise too_large(limit)
+            if inflater is None:
+                yield chunk
+                continue
+            for piece in inflater.feed(chunk):
+                size += len(piece)
+                if size > limit:
+                    raise too_large(limit)
+                yield piece
+                await asyncio.sleep(0)
+        if inflater is not None and sent:
+            inflater.finish()
+    except NotCompressed as error:
+        raise Problem(BROKEN_BODY, f"{str(error).capitalize()}.") from None
+
+
+def _inflater(request: web.Request) -> Inflater | None:
+    try:
+        coding = coding_of(request.headers.getall(hdrs.CONTENT_ENCODING, []))
+    except ValueError as found:
+        accepted = ", ".join(CODINGS)
+        raise Problem(
+            UNSUPPORTED_MEDIA_TYPE,
+            f"The Content-Encoding is {found}; accepted here: {accepted}, or none.",
+            headers={hdrs.ACCEPT_ENCODING: accepted},
+            accepted=list(CODINGS),
+        ) from None
+    return Inflater(coding) if coding is not None else None
 
 
 async def read(request: web.Request, limit: int) -> bytes:

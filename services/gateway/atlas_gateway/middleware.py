@@ -14,12 +14,13 @@ from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.traces import span
 from opentelemetry.trace import SpanKind
 
-from atlas_gateway.problems import INTERNAL, Problem, of_http_error, unavailable
+from atlas_gateway.problems import BROKEN_BODY, INTERNAL, Problem, of_http_error, unavailable
 from atlas_gateway.resources import RESOURCES
 
 REQUEST_ID = "X-Request-ID"
 CORRELATION_ID = "X-Correlation-ID"
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 _COMPRESS_FROM_BYTES = 1024
 _EXPOSED = "Atlas-Token, ETag, Location, Retry-After, X-Request-ID, X-Correlation-ID, Idempotent-Replayed"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -78,6 +79,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         found = of_http_error(error)
+    except web.RequestPayloadError as error:
+        found = Problem(BROKEN_BODY, f"The body can't be read: {error}.")
     except NotBuilt as error:
         found = unavailable(f"{error}.")
     except Exception as error:
@@ -128,7 +131,8 @@ def _preflight_headers(request: web.Request) -> dict[str, str]:
         hdrs.ACCESS_CONTROL_ALLOW_METHODS: _ALLOWED_METHODS,
         hdrs.ACCESS_CONTROL_MAX_AGE: str(_PREFLIGHT_MAX_AGE_S),
     }
-    if asked := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
+    asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
+    if _NAMES.fullmatch(asked):
         headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
     return headers
 

@@ -5,6 +5,7 @@ Problem
     and every other exception, into a response.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -66,8 +67,16 @@ class Problem(Exception):
         if request_id is not None:
             document["request_id"] = request_id
         return web.Response(
-            status=self.kind.status, body=orjson.dumps(document), content_type=CONTENT_TYPE, headers=self.headers
+            status=self.kind.status, body=dumps(document), content_type=CONTENT_TYPE, headers=self.headers
         )
+
+
+def dumps(value: Any) -> bytes:
+    """The value as JSON. What a caller sent may stand in it; bytes that were no UTF-8 have no JSON and become `?`."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
@@ -120,6 +129,7 @@ def _escape(part: str) -> str:
 
 
 BROKEN_JSON = Kind("broken-json", 400, "The body is not JSON")
+BROKEN_BODY = Kind("broken-body", 400, "The body is not what its headers say")
 BAD_HEADER = Kind("bad-header", 400, "A header can't be understood")
 TOPIC_CLOSED = Kind("topic-closed", 403, "The topic takes no posts")
 FORBIDDEN = Kind("read-only", 403, "This resource is read-only")

@@ -1,6 +1,7 @@
 """POST /topics/{topic}: bodies that are large, broken, compressed, or of another kind."""
 
 import asyncio
+import gzip
 import io
 import json
 
@@ -133,6 +134,32 @@ async def test_a_gzipped_body_is_bounded_by_what_it_holds(client: ClientSession,
 async def test_a_gzipped_body_is_taken(client: ClientSession, path: str) -> None:
     async with client.post(path, json=[departed()] * 10, compress="gzip") as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize("target", ["/users", "topic"])
+@pytest.mark.parametrize(
+    ("coding", "body", "status"),
+    [
+        ("deflate", b'{"email": "a@example.org"}', 400),
+        ("gzip", b'{"email": "a@example.org"}', 400),
+        ("gzip", gzip.compress(b"{}")[:-4], 400),
+        ("gzip", gzip.compress(b"{}") + b"rubbish", 400),
+        ("gzip", gzip.compress(b"") * 2000, 400),
+        ("br", b"\x0b\x01\x80{}\x03", 415),
+        ("x", b"{}", 415),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), 415),
+    ],
+)
+async def test_codings_that_are_not_taken(
+    client: ClientSession, path: str, target: str, coding: str, body: bytes, status: int
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    async with client.post(path if target == "topic" else target, data=body, headers=headers) as response:
+        problem = await response.json()
+    assert (response.status, response.content_type) == (status, "application/problem+json")
+    assert problem["detail"]
+    if status == 415:
+        assert problem["accepted"] == ["gzip", "deflate"]
 
 
 async def test_other_media_types_are_refused(client: ClientSession, path: str) -> None:
