@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from atlas_cli.faults import START_IT, hush_structlog
 from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
 
@@ -32,8 +33,9 @@ async def kafka_reader(settings: CliSettings) -> "AsyncIterator[AIOKafkaConsumer
 
     # Its warnings say again, for each broker, what the one line of our error says.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    hush_structlog()
     try:
         async with open_reader(settings.kafka_brokers, "atlas-cli") as reader:
             yield reader
     except KafkaConnectionError:
-        raise CommandError(f"Kafka at {settings.kafka_brokers} does not answer") from None
+        raise CommandError(f"Kafka at {settings.kafka_brokers} does not answer; {START_IT}") from None

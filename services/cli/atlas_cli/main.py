@@ -1,11 +1,13 @@
 """The `atlas` command: one module a group, registered here."""
 
+import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
+from atlas_cli import faults
 from atlas_cli.commands import COMMANDS
-from atlas_cli.output import CommandError
 
 app = typer.Typer(
     name="atlas",
@@ -19,15 +21,32 @@ for register in COMMANDS:
     register(app)
 
 
-def main() -> None:
-    """Run the command; an expected failure is one line on stderr and exit code 1."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, by default this process's; gives its exit code.
+
+    0: done. 1: failed, in one line on stderr. 2: not a command line. 70: a defect of atlas, also in one line.
+    130: Ctrl-C. Nothing else comes out of it, in particular no exception.
+    """
     try:
-        app()
-    except CommandError as error:
-        sys.stderr.write(f"atlas: {error}\n")
-        raise SystemExit(1) from None
+        code = app(args=arguments, prog_name="atlas", standalone_mode=False)
+        sys.stdout.flush()  # here, where a full disk behind it can still be told
+    except BrokenPipeError:
+        # `atlas topics | head` has what it wanted. Without this, Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as ended:
+        code = ended.code
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        code = faults.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last place where an error can become a line
+        code = faults.report(error)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """The entry point of the command."""
+    faults.hush()
+    raise SystemExit(run())
 
 
 if __name__ == "__main__":

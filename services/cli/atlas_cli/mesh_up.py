@@ -1,7 +1,6 @@
 """Bringing the mesh up with its progress shown, in the background or the foreground, and taking it down."""
 
 import asyncio
-import sys
 import time
 
 from atlas_local import client
@@ -15,7 +14,7 @@ from atlas_local.supervisor import Supervisor
 from atlas_local.topology import UnknownPart, select
 
 from atlas_cli.mesh_view import Progress, print_addresses
-from atlas_cli.output import CommandError, print_json
+from atlas_cli.output import CommandError, print_json, say
 
 
 async def bring_up(home: Home, names: tuple[str, ...], *, as_json: bool) -> None:
@@ -32,7 +31,7 @@ async def bring_up(home: Home, names: tuple[str, ...], *, as_json: bool) -> None
             return False
 
         if not as_json:
-            sys.stdout.write(f"the mesh runs already, supervised by process {state['supervisor']['pid']}\n")
+            say(f"the mesh runs already, supervised by process {state['supervisor']['pid']}")
     except NotRunning:
         supervisor = spawn_detached(home, names)
 

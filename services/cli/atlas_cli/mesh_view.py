@@ -1,6 +1,5 @@
 """How the state of the mesh looks: progress, addresses, the table of `atlas status`, logs."""
 
-import json
 import sys
 import time
 from collections import deque
@@ -12,11 +11,11 @@ from atlas_local.home import Home
 from atlas_local.processes import last_lines
 from atlas_local.topology import MESH
 
-from atlas_cli.output import CommandError
+from atlas_cli.output import CommandError, cell, console, print_json, say
 
 State = dict[str, Any]
 _FINE = ("ready", "done", "outside", "off", "stopped")
-_MARKS = {"ready": "[green]✓[/]", "done": "[green]✓[/]", "outside": "[green]✓[/]", "back-off": "[red]✗[/]"}
+_MARKS = {"ready": ("✓", "green"), "done": ("✓", "green"), "outside": ("✓", "green"), "back-off": ("✗", "red")}
 
 
 class Progress:
@@ -32,7 +31,7 @@ class Progress:
         if not self._quiet and sys.stdout.isatty():
             from rich.live import Live
 
-            self._live = Live(refresh_per_second=10, transient=False)
+            self._live = Live(console=console(), refresh_per_second=10, transient=False)
             self._live.start()
         return self
 
@@ -51,18 +50,18 @@ class Progress:
                 if self._seen.get(part["name"]) != now:
                     self._seen[part["name"]] = now
                     took = time.monotonic() - self._began
-                    sys.stdout.write(f"{took:6.1f} s  {part['name']:18} {' '.join(filter(None, now))}\n")
-            sys.stdout.flush()
+                    say(f"{took:6.1f} s  {part['name']:18} {' '.join(filter(None, now))}")
 
 
 def _progress_table(parts: list[State]) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for part in parts:
-        mark = _MARKS.get(part["state"], "[yellow]…[/]")
+        mark = Text(*_MARKS.get(part["state"], ("…", "yellow")))
         note = part["url"] if part["state"] == "ready" else _first_line(part["detail"])
-        table.add_row(mark, part["name"], part["state"], note)
+        table.add_row(mark, *(cell(text) for text in (part["name"], part["state"], note)))
     return table
 
 
@@ -73,12 +72,14 @@ def _first_line(text: str) -> str:
 def print_addresses(state: State, took_s: float) -> None:
     """The closing lines of `atlas up`: where everything is."""
     running = [part for part in state["parts"] if part["state"] in ("ready", "outside") and part["url"]]
-    sys.stdout.write(f"\nready in {took_s:.1f} s\n")
+    say()
+    say(f"ready in {took_s:.1f} s")
     for part in running:
-        sys.stdout.write(f"  {part['name']:18} {part['url']}\n")
+        say(f"  {part['name']:18} {part['url']}")
         if part["name"] == "gateway":
-            sys.stdout.write(f"  {'':18} {part['url']}/docs\n")
-    sys.stdout.write("\natlas status · atlas logs -f · atlas down · addresses and secrets: atlas env\n")
+            say(f"  {'':18} {part['url']}/docs")
+    say()
+    say("atlas status · atlas logs -f · atlas down · addresses and secrets: atlas env")
 
 
 def healthy(state: State) -> bool:
@@ -89,11 +90,10 @@ def healthy(state: State) -> bool:
 def print_status(state: State) -> None:
     """The table of `atlas status`."""
     if not state["running"]:
-        sys.stdout.write("no mesh runs here; start one: atlas up\n")
+        say("no mesh runs here; start one: atlas up")
         if not any(part["state"] == "left behind" for part in state["parts"]):
             return
-        sys.stdout.write("its supervisor is gone and has left processes; end them: atlas down\n")
-    from rich.console import Console
+        say("its supervisor is gone and has left processes; end them: atlas down")
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -101,9 +101,8 @@ def print_status(state: State) -> None:
     for column in rows[0]:
         table.add_column(column, overflow="fold", no_wrap=column != "detail")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    # Elsewhere than on a terminal nothing is as narrow as the 80 columns that rich supposes.
-    Console(width=None if sys.stdout.isatty() else 200).print(table, crop=False)
+        table.add_row(*(cell(value) for value in row.values()))
+    console().print(table, crop=False)
 
 
 def _row(part: State) -> State:
@@ -161,7 +160,10 @@ def print_logs(home: Home, names: tuple[str, ...], *, lines: int, follow: bool, 
 
 
 def _print_line(name: str, line: str, *, as_json: bool) -> None:
-    sys.stdout.write((json.dumps({"part": name, "line": line}) if as_json else f"{name:18} {line}") + "\n")
+    if as_json:
+        print_json({"part": name, "line": line}, one_line=True)
+    else:
+        say(f"{name:18} {line}")
 
 
 def _follow(paths: dict[str, Path], *, as_json: bool) -> None:
@@ -170,7 +172,6 @@ def _follow(paths: dict[str, Path], *, as_json: bool) -> None:
         for name, tail in tails.items():
             for line in tail.new_lines():
                 _print_line(name, line, as_json=as_json)
-        sys.stdout.flush()
         time.sleep(0.2)
 
 

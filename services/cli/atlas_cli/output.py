@@ -1,22 +1,82 @@
-"""What every command prints: a table for people, JSON with --json, one line for an error."""
+"""All that a command prints goes through here: nothing that came from outside can speak to the terminal.
+
+Keys, values, headers, names and error texts of others may hold escape sequences, line breaks, bidirectional overrides
+or rich's markup. What can't be printed is shown as an escape such as \\x1b; markup is never interpreted.
+"""
 
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas_cli.json_text import json_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+# Elsewhere than on a terminal nothing is as narrow as the 80 columns that rich supposes.
+_WIDTH_OF_A_FILE = 200
 
 
 class CommandError(Exception):
-    """What the user can mend; printed as one line, exit code 1."""
+    """What the user can mend; printed as one line, exit code 1. Each of `details` is a line below it."""
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON document, indented; values JSON does not know are printed as text."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+def printable(text: str) -> str:
+    """The text on one line, every character that is no letter, mark, number, sign or blank as an escape.
+
+    Escaped are controls (C0, C1, DEL), line and paragraph separators, formatting characters (bidirectional overrides,
+    zero-width ones), surrogates, and code points without a meaning. A backslash stays as it is: --json tells the two
+    apart.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        # Blanks of other scripts count as unprintable, but do nothing to a terminal.
+        each if each.isprintable() or (each.isspace() and each in _BLANKS) else _escaped(each)
+        for each in text
+    )
+
+
+_BLANKS = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print one line, escaped."""
+    stream = sys.stderr if err else sys.stdout
+    stream.write(printable(text) + "\n")
+    stream.flush()
+
+
+def overwrite(text: str) -> None:
+    """Overwrite the current line of stderr, escaped."""
+    sys.stderr.write("\r" + printable(text))
+    sys.stderr.flush()
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Print one JSON document, indented unless `one_line`; values that JSON does not know are printed as text."""
+    sys.stdout.write(_plain_json(json_text(value, indent=None if one_line else 2)) + "\n")
+    if one_line:
+        sys.stdout.flush()
+
+
+def inline_json(value: Any) -> str:
+    """One JSON document on one line, to be part of a line of text."""
+    return json_text(value, indent=None)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", empty: str = "nothing") -> None:
@@ -25,15 +85,54 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str =
         print_json([dict(row) for row in rows])
         return
     if not rows:
-        sys.stdout.write(f"{empty}\n")
+        say(empty)
         return
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left", header_style="bold")
     for column, value in rows[0].items():
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        header = Text(printable(column.replace("_", " ")))
+        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        table.add_row(*(cell(value) for value in row.values()))
+    console().print(table)
+
+
+def cell(value: Any) -> Any:
+    """A value for a cell of one of rich's tables: its text, without markup, empty for None."""
+    from rich.text import Text
+
+    if value is None:
+        return Text("")
+    return Text(printable(inline_json(value) if isinstance(value, dict | list | tuple) else str(value)))
+
+
+def console(*, err: bool = False) -> "Console":
+    """A console that takes no markup, no emoji names and no highlighting from the texts it prints."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDTH_OF_A_FILE
+    return Console(stderr=err, width=width, soft_wrap=not stream.isatty(), markup=False, emoji=False, highlight=False)
+
+
+@contextmanager
+def spinner(text: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being done, while the block lasts; call what it gives with a new text."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console(err=True), disable=quiet) as bar:
+        task = bar.add_task(printable(text))
+        yield lambda now: bar.update(task, description=printable(now))
+
+
+def _plain_json(text: str) -> str:
+    """JSON in which what can't be printed is a \\u escape, which JSON's readers take back."""
+    if text.replace("\n", "").isprintable():
+        return text  # json has escaped most controls
+    return "".join(
+        each if each.isprintable() or each == "\n" or each in _BLANKS else json.dumps(each)[1:-1] for each in text
+    ).replace("\x7f", "\\u007f")

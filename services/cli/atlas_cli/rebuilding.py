@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
+from typing_extensions import TypedDict
 
+from atlas_cli.asking import NoAnswer, Service
 from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
 
@@ -19,8 +20,27 @@ PATIENCE_S = 10.0
 OnProgress = Callable[[dict[str, Any]], None]
 
 
-class NoAnswer(CommandError):
-    """The projector can't be reached."""
+class Result(TypedDict):
+    """What a rebuild that ended well made."""
+
+    to_generation: int | None
+    rows: int
+    events: int
+    seconds: float
+    identical: bool | None
+    different_rows: int | None
+
+
+class State(TypedDict):
+    """How far a rebuild is."""
+
+    state: str
+    phase: str
+    events: int
+    remaining: int
+    events_per_second: float
+    result: Result | None
+    error: str | None
 
 
 async def rebuild(
@@ -40,13 +60,12 @@ async def rebuild(
     CommandError if it failed otherwise, was cancelled, or the projector does not answer.
     """
     flags = {flag: "true" for flag, on in (("verify", verify), ("fresh", fresh)) if on} | dict(selection or {})
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
-        path = f"/projections/{quote(name, safe='')}/rebuild"
-        state = await _ask(session, settings, "POST", path, flags)
-        while state["state"] == "running":
-            await asyncio.sleep(POLL_S)
-            state = await _patiently(session, settings, path)
-            on_progress(state)
+    path = f"/projections/{quote(name, safe='')}/rebuild"
+    state = await _projector(settings).ask("POST", path, State, query=flags)
+    while state["state"] == "running":
+        await asyncio.sleep(POLL_S)
+        state = await _patiently(settings, path)
+        on_progress(state)
     if state["state"] == "cancelled":
         raise CommandError(f"the rebuild of {name} was cancelled at {state['events']:,} events; run it again to go on")
     if state["result"] is None:
@@ -54,48 +73,21 @@ async def rebuild(
     return dict(state["result"])
 
 
-async def ask(settings: CliSettings, method: str, path: str, body: Any = None) -> Any:
-    """The projector's answer; `body` is sent as JSON. CommandError with what it says is wrong, NoAnswer without one."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
-        return await _ask(session, settings, method, path, {}, body)
+async def ask(settings: CliSettings, method: str, path: str, shape: Any, body: Any = None) -> Any:
+    """The projector's answer, as `Service.ask` gives it; `body` is sent as JSON."""
+    return await _projector(settings).ask(method, path, shape, body=body)
 
 
-async def _patiently(session: aiohttp.ClientSession, settings: CliSettings, path: str) -> Any:
+def _projector(settings: CliSettings) -> Service:
+    return Service("projector", settings.projector_url, TIMEOUT_S)
+
+
+async def _patiently(settings: CliSettings, path: str) -> Any:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return await _ask(session, settings, "GET", path, {})
+            return await ask(settings, "GET", path, State)
         except NoAnswer:
             if time.monotonic() > deadline:
                 raise
         await asyncio.sleep(POLL_S)
-
-
-async def _ask(
-    session: aiohttp.ClientSession,
-    settings: CliSettings,
-    method: str,
-    path: str,
-    query: dict[str, str],
-    body: Any = None,
-) -> Any:
-    url = f"{settings.projector_url.rstrip('/')}{path}"
-    try:
-        async with session.request(method, url, params=query or None, json=body) as response:
-            if response.status < 400:
-                return await response.json()
-            text = await response.text()
-            raise CommandError(_problem(url, response.status, text))
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise NoAnswer(f"the projector at {url} does not answer: {str(error) or type(error).__name__}") from None
-
-
-def _problem(url: str, status: int, text: str) -> str:
-    import json
-
-    try:
-        problem = json.loads(text)
-        known = f"; there are {', '.join(problem['known'])}" if problem.get("known") else ""
-        return f"{problem['title']}{known}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"{url} answered {status}: {text[:200]}"

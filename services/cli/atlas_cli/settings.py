@@ -20,6 +20,7 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
     projector_url: str = "http://127.0.0.1:8082"
     archiver_url: str = "http://127.0.0.1:8083"
     health_url: str = "http://127.0.0.1:8084"
+    cli_debug: bool = False  # read from the environment by `faults`, before there are settings
 
 
 def load_settings(start: Path | None = None) -> CliSettings:

@@ -16,6 +16,7 @@ from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.starting import start_whole
 from atlas_kafka.topic_ids import topic_ids
 
+from atlas_cli.faults import START_IT, hush_structlog
 from atlas_cli.output import CommandError
 
 # A range often ends in a transaction's marker. The consumer passes over it and goes on waiting for records, so the
@@ -90,9 +91,10 @@ async def open_topic_reader(brokers: str) -> AsyncIterator[LiveTopicReader]:
         admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
         stack.push_async_callback(client.close)
         stack.push_async_callback(admin.close)
+        hush_structlog()
         try:
             await start_whole(client.bootstrap())
             await start_whole(admin.start())
             yield LiveTopicReader(brokers, client, admin, stack)
         except KafkaError as error:
-            raise CommandError(f"Kafka {brokers}: {error}") from None
+            raise CommandError(f"Kafka {brokers}: {error}; {START_IT}") from None

@@ -34,7 +34,7 @@ async def ask(rig: "Rig", kept: Kept) -> AsyncIterator[Any]:
         settings = CliSettings(projector_url=f"http://127.0.0.1:{port}")
 
         async def call(method: str, path: str, body: Any = None) -> Any:
-            return await rebuilding.ask(settings, method, path, body)
+            return await rebuilding.ask(settings, method, path, Any, body)
 
         yield call
 

@@ -125,7 +125,7 @@ async def test_the_command_says_what_is_wrong(url: str, rig: "Rig") -> None:
     with pytest.raises(CommandError, match="no projection nobody; there are users"):
         await rebuilding.rebuild(CliSettings(projector_url=url), "nobody")
     with pytest.raises(CommandError, match="does not answer"):
-        await rebuilding.ask(CliSettings(projector_url="http://127.0.0.1:1"), "GET", "/projections")
+        await rebuilding.ask(CliSettings(projector_url="http://127.0.0.1:1"), "GET", "/projections", Any)
     await rig.send_raw(b"garbage", key="u1", partition=0)
     await rig.settled(rig.pointed(USERS))
     await rig.pool.execute("DELETE FROM readmodel.dead_letters")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlas_cli.commands import archive_care
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say, spinner
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def verify(
         print_rows(rows, as_json=False, title="Archive", empty="nothing is archived")
         for report in reports:
             for text in (*report.problems, *(f"note: {note}" for note in report.notes)):
-                typer.echo(text)
-        typer.echo("the archive is complete" if ok else "the archive has problems")
+                say(text)
+        say("the archive is complete" if ok else "the archive has problems")
     if not ok:
         raise typer.Exit(1)
 
@@ -96,18 +96,16 @@ async def verify_topics(
 ) -> "list[TopicReport]":
     """Verify the named topics, or all, and show the progress unless `quiet`; a report a topic."""
     from atlas_archive.verify import verify as verify_archive
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from atlas_cli.object_store import open_archive
     from atlas_cli.topic_reader import open_topic_reader
 
     async with open_archive(settings) as store:
-        with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), disable=quiet) as bar:
-            task = bar.add_task("verifying")
+        with spinner("verifying", quiet=quiet) as tell:
 
             def show(report: "TopicReport") -> None:
                 text = f"{report.topic}: {report.segments} segments, {report.records} records"
-                bar.update(task, description=f"{text}, {report.compared_with_topic} equal to the topic")
+                tell(f"{text}, {report.compared_with_topic} equal to the topic")
 
             if offline:
                 return await verify_archive(store, only=topics, progress=show)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ async def _each(
                 done = await act(store, path)
                 rows.append({"incarnation": path.incarnation[:8], "partition": path.partition, **done})
                 if not quiet:
-                    typer.echo(f"{topic}/{path.partition}: {done}", err=True)
+                    say(f"{topic}/{path.partition}: {done}", err=True)
         except (BadManifest, CorruptFile, MissingObject) as error:
             raise CommandError(f"{error}; see `atlas archive verify`") from None
     if not rows:
@@ -179,4 +179,4 @@ def _say(document: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         print_json(document)
     else:
-        typer.echo(text)
+        say(text)

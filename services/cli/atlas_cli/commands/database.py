@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from importlib import util
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json
+from atlas_cli.output import CommandError, JsonFlag, print_json, say
 from atlas_cli.settings import load_settings
 
 db = typer.Typer(help="The database of the mesh.", no_args_is_help=True)
@@ -81,4 +80,4 @@ def _say(value: dict[str, object], text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(value)
     else:
-        sys.stdout.write(f"{text}\n")
+        say(text)

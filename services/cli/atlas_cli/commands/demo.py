@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import say as write
 from atlas_cli.settings import MESH_ENV, find_upward, load_settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ def demo(
     """
     import asyncio
     import json
-    import sys
 
     from atlas_cli.demo.story import tell
     from atlas_cli.demo.view import live_view
@@ -35,8 +35,7 @@ def demo(
     settings = load_settings()
 
     def say(text: str) -> None:
-        sys.stderr.write(f"{text} …\n")
-        sys.stderr.flush()
+        write(f"{text} …", err=True)
 
     with live_view() as show:
         report = asyncio.run(tell(settings, users, show, say))

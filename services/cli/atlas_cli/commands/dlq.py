@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import typer
+from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 
 # The loop that owns a record looks for what is asked four times a second; one that is away does not.
 SETTLED_WITHIN_S = 15.0
@@ -16,6 +17,28 @@ POLL_S = 0.1
 Id = Annotated[str, typer.Argument(metavar="ID", help="A record, as `atlas dlq ls` lists it.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Records, as `atlas dlq ls` lists them.")]
 Of = Annotated[str | None, typer.Option("--projection", help="All records of this projection.")]
+
+
+class _Record(TypedDict):
+    id: str
+    key: str | None
+    state: str
+    attempts: int
+    error: str | None
+    request: str | None
+
+
+class _Listed(TypedDict):
+    records: list[_Record]
+
+
+class _Shown(TypedDict):
+    headers: dict[str, Any]
+    value: Any
+
+
+class _Asked(TypedDict):
+    asked: list[str]
 
 
 def register(parent: typer.Typer) -> None:
@@ -37,22 +60,22 @@ def ls(
 ) -> None:
     """Records that could not be handled or came before an earlier version, with the reason."""
     query = {**({"projection": projection} if projection else {}), **({"all": "1"} if everything else {})}
-    found = _ask("GET", f"/dead-letters?{urlencode(query)}")
+    found = _ask("GET", f"/dead-letters?{urlencode(query)}", _Listed)
     rows = [{name: record[name] for name in ("id", "key", "state", "attempts", "error")} for record in found["records"]]
     print_rows(found["records"] if as_json else rows, as_json=as_json, empty="nothing waits")
 
 
 def show(record: Id, as_json: JsonFlag = False) -> None:
     """One record whole: its event, headers, and why it waits."""
-    found = _ask("GET", f"/dead-letters/{quote(record, safe='/@')}")
+    found = _ask("GET", f"/dead-letters/{quote(record, safe='/@')}", _Shown)
     if as_json:
         print_json(found)
         return
     for name, value in found.items():
         if name not in ("headers", "value"):
-            typer.echo(f"{name:14} {'' if value is None else value}")
+            say(f"{name:14} {'' if value is None else value}")
     for name, value in found["headers"].items():
-        typer.echo(f"header         {name}: {value}")
+        say(f"header         {name}: {value}")
     print_json(found["value"])
 
 
@@ -77,7 +100,7 @@ def _settle(what: str, ids: list[str] | None, projection: str | None, as_json: b
     if bool(ids) == bool(projection):
         raise CommandError("say which records: ids, or --projection")
     body = {"ids": ids} if ids else {"projection": projection}
-    asked = _ask("POST", f"/dead-letters/{what}", body)["asked"]
+    asked = _ask("POST", f"/dead-letters/{what}", _Asked, body)["asked"]
     if missing := set(ids or ()) - set(asked):
         raise CommandError(f"{', '.join(sorted(missing))}: no such record waits")
     failed = _until_settled(asked)
@@ -87,14 +110,14 @@ def _settle(what: str, ids: list[str] | None, projection: str | None, as_json: b
         first, error = next(iter(failed.items()))
         raise CommandError(f"{len(failed)} of {len(asked)} records failed again, {first}: {error}")
     if not as_json:
-        typer.echo(f"{len(asked)} records {'handled' if what == 'retry' else 'given up'}")
+        say(f"{len(asked)} records {'handled' if what == 'retry' else 'given up'}")
 
 
 def _until_settled(asked: list[str]) -> dict[str, str]:
     """Wait for the loops; the records that still wait, with the reason."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
     while True:
-        waiting = {record["id"]: record for record in _ask("GET", "/dead-letters?all=1")["records"]}
+        waiting = {record["id"]: record for record in _ask("GET", "/dead-letters?all=1", _Listed)["records"]}
         open_ = [record for record in asked if record in waiting]
         if not any(waiting[record]["request"] for record in open_):
             return {record: waiting[record]["error"] or "it waits behind another" for record in open_}
@@ -103,8 +126,8 @@ def _until_settled(asked: list[str]) -> dict[str, str]:
         time.sleep(POLL_S)
 
 
-def _ask(method: str, path: str, body: Any = None) -> Any:
+def _ask(method: str, path: str, shape: Any, body: Any = None) -> Any:
     from atlas_cli import rebuilding
     from atlas_cli.settings import load_settings
 
-    return asyncio.run(rebuilding.ask(load_settings(), method, path, body))
+    return asyncio.run(rebuilding.ask(load_settings(), method, path, shape, body))

@@ -3,12 +3,45 @@
 from typing import Annotated, Any
 
 import typer
+from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import JsonFlag, print_json, print_rows, say
 
 # The aggregator gives up on its brokers after 15 s and says so; the answer is worth waiting for.
 TIMEOUT_S = 20.0
 LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state")
+
+
+class _Instance(TypedDict):
+    alive: bool
+
+
+class _Service(TypedDict):
+    service: str
+    state: str
+    since: str | None
+    reason: str | None
+    instances: list[_Instance]
+
+
+class _Mesh(TypedDict):
+    services: list[_Service]
+    silence: str | None
+
+
+class _Row(TypedDict):
+    group: str
+    topic: str
+    partition: int
+    committed: int | None
+    end: int | None
+    lag_records: int | None
+    lag_seconds: float | None
+    state: str
+
+
+class _Lag(TypedDict):
+    items: list[_Row]
 
 
 def register(parent: typer.Typer) -> None:
@@ -19,7 +52,7 @@ def register(parent: typer.Typer) -> None:
 
 def health(as_json: JsonFlag = False) -> None:
     """Every service of the mesh: up, degraded, down or unknown, since when and why."""
-    mesh = _ask("/health/mesh")
+    mesh = _ask("/health/mesh", _Mesh)
     if as_json:
         print_json(mesh)
         return
@@ -35,7 +68,7 @@ def health(as_json: JsonFlag = False) -> None:
     ]
     print_rows(rows, as_json=False, empty="no service was heard yet")
     if mesh["silence"]:
-        typer.echo(f"nobody can be judged: {mesh['silence']}", err=True)
+        say(f"nobody can be judged: {mesh['silence']}", err=True)
 
 
 def lag(
@@ -46,7 +79,7 @@ def lag(
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too."""
     rows = [
         row
-        for row in _ask("/lag")["items"]
+        for row in _ask("/lag", _Lag)["items"]
         if (group is None or row["group"] == group) and (topic is None or row["topic"] == topic)
     ]
     if not as_json:
@@ -54,20 +87,10 @@ def lag(
     print_rows(rows, as_json=as_json, empty="no group has committed anything")
 
 
-def _ask(path: str) -> Any:
-    import json
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
+def _ask(path: str, shape: Any) -> Any:
+    import asyncio
 
+    from atlas_cli.asking import Service
     from atlas_cli.settings import load_settings
 
-    url = f"{load_settings().health_url.rstrip('/')}{path}"
-    try:
-        with urlopen(url, timeout=TIMEOUT_S) as response:  # the scheme is the user's own setting  # nosec B310
-            return json.load(response)
-    except HTTPError as error:
-        raise CommandError(f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}") from None
-    except OSError as error:
-        raise CommandError(
-            f"the health-aggregator at {url} does not answer: {getattr(error, 'reason', error)}"
-        ) from None
+    return asyncio.run(Service("health-aggregator", load_settings().health_url, TIMEOUT_S).ask("GET", path, shape))

@@ -1,12 +1,11 @@
 """The mesh on this machine: up, down, status, logs, env, and start, stop, restart of one part."""
 
 import asyncio
-import sys
 from typing import Annotated
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json
+from atlas_cli.output import CommandError, JsonFlag, print_json, say
 
 Part = Annotated[str, typer.Argument(help="A part of the mesh, as `atlas status` names it.")]
 Only = Annotated[
@@ -54,8 +53,9 @@ def down(
     if as_json:
         print_json({"was_running": stopped, "purged": purge})
     else:
-        sys.stdout.write("the mesh is down\n" if stopped else "no mesh was running\n")
-        sys.stdout.write("its data are gone\n" if purge else "")
+        say("the mesh is down" if stopped else "no mesh was running")
+        if purge:
+            say("its data are gone")
 
 
 def status(as_json: JsonFlag = False) -> None:
@@ -100,7 +100,8 @@ def env(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(values)
     else:
-        sys.stdout.write("".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items()))
+        for key, value in values.items():
+            say(f"export {key}={shlex.quote(value)}")
 
 
 def start(part: Part, as_json: JsonFlag = False) -> None:
@@ -135,6 +136,6 @@ def _ask(part: str, requests: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         print_json(reply)
     else:
-        sys.stdout.write(f"{reply['name']}: {reply['state']}\n")
+        say(f"{reply['name']}: {reply['state']}")
     if reply["state"] == "back-off":
         raise CommandError(str(reply["detail"]))

@@ -1,13 +1,14 @@
 """atlas metrics: what the services measure, without a Prometheus."""
 
 import asyncio
-import sys
 from typing import Annotated
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_rows
+from atlas_cli.output import CommandError, JsonFlag, print_rows, say
 from atlas_cli.settings import load_settings
+
+_METRICS_MAX_BYTES = 64_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -39,16 +40,20 @@ def metrics(
     if as_json:
         print_rows(rows, as_json=True)
     else:
-        sys.stdout.write("".join(f"{row['service']:10} {row['sample']} {row['value']}\n" for row in rows))
+        for row in rows:
+            say(f"{row['service']:10} {row['sample']} {row['value']}")
 
 
 def _samples(service: str, text: str, grep: str) -> list[dict[str, object]]:
     lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-    return [
-        {"service": service, "sample": sample, "value": float(value)}
-        for sample, _, value in lines
-        if grep in sample.partition("{")[0]
-    ]
+    try:
+        return [
+            {"service": service, "sample": sample, "value": float(value)}
+            for sample, _, value in lines
+            if grep in sample.partition("{")[0]
+        ]
+    except ValueError as error:
+        raise CommandError(f"what {service} answers at /metrics are no metrics: {error}") from None
 
 
 async def _fetch_all(urls: dict[str, str]) -> dict[str, str]:
@@ -59,8 +64,10 @@ async def _fetch_all(urls: dict[str, str]) -> dict[str, str]:
     async def fetch(session: aiohttp.ClientSession, url: str) -> str | None:
         try:
             async with session.get(f"{url}/metrics") as response:
-                return await response.text() if response.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError):
+                if response.status != 200:
+                    return None
+                return (await response.content.read(_METRICS_MAX_BYTES)).decode(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
 
     async with aiohttp.ClientSession(timeout=timeout) as session:

@@ -1,11 +1,11 @@
 """`atlas outbox status | parked | retry | discard`, asked of a relay over HTTP; `backfill`, on the database."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import CommandError, JsonFlag, overwrite, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_outbox.backfill import Progress
@@ -17,6 +17,22 @@ TIMEOUT_S = 60.0  # sending a million parked rows again takes a while
 Ids = Annotated[list[int] | None, typer.Argument(help="Ids of parked rows.")]
 Topic = Annotated[str | None, typer.Option(help="All parked rows of this topic.")]
 All = Annotated[bool, typer.Option("--all", help="All parked rows.")]
+
+
+class _Status(TypedDict):
+    groups: list[dict[str, Any]]
+
+
+class _Parked(TypedDict):
+    rows: list[dict[str, Any]]
+
+
+class _Retried(TypedDict):
+    retried: int
+
+
+class _Discarded(TypedDict):
+    discarded: int
 
 
 def register(parent: typer.Typer) -> None:
@@ -32,7 +48,7 @@ def register(parent: typer.Typer) -> None:
 
 def status(as_json: JsonFlag = False) -> None:
     """Backlog, age of the oldest row, parked rows; and who relays each group of shards."""
-    summary = _ask("/outbox")
+    summary = _ask("/outbox", _Status)
     if as_json:
         print_json(summary)
         return
@@ -50,13 +66,13 @@ def parked(
     from urllib.parse import urlencode
 
     query = {"limit": limit, "waiting": int(waiting), **({"topic": topic} if topic else {})}
-    rows = _ask(f"/outbox/parked?{urlencode(query)}")["rows"]
+    rows = _ask(f"/outbox/parked?{urlencode(query)}", _Parked)["rows"]
     print_rows(rows, as_json=as_json, empty="nothing is parked")
 
 
 def retry(ids: Ids = None, topic: Topic = None, everything: All = False, as_json: JsonFlag = False) -> None:
     """Send parked rows again, each with all the rows of its key, in order."""
-    answer = _ask("/outbox/parked/retry", _choice(ids, topic, everything))
+    answer = _ask("/outbox/parked/retry", _Retried, _choice(ids, topic, everything))
     _say(answer, f"{answer['retried']} rows go to their topics again", as_json=as_json)
 
 
@@ -71,7 +87,7 @@ def discard(
     choice = _choice(ids, topic, everything)
     if not yes:
         typer.confirm("Their events will never reach a topic. Delete them?", abort=True)
-    answer = _ask("/outbox/parked/discard", choice)
+    answer = _ask("/outbox/parked/discard", _Discarded, choice)
     _say(answer, f"{answer['discarded']} rows are deleted", as_json=as_json)
 
 
@@ -121,8 +137,8 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
         async for progress in backfill(
             connection, run, EventOfRow(registry, Codec(registry), event, run.source, columns), pace
         ):
-            sys.stderr.write(f"\r{progress.rows} rows")
-        sys.stderr.write("\n")
+            overwrite(f"{progress.rows} rows")
+        say(err=True)
         return progress
     finally:
         connection.terminate()
@@ -145,22 +161,14 @@ def _say(answer: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        typer.echo(text)
+        say(text)
 
 
-def _ask(path: str, body: dict[str, Any] | None = None) -> Any:
-    import json
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
+def _ask(path: str, shape: Any, body: dict[str, Any] | None = None) -> Any:
+    import asyncio
 
+    from atlas_cli.asking import Service
     from atlas_cli.settings import load_settings
 
-    url = f"{load_settings().relay_url.rstrip('/')}{path}"
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        with urlopen(url, data=data, timeout=TIMEOUT_S) as response:  # the scheme is the user's own setting  # nosec B310
-            return json.load(response)
-    except HTTPError as error:
-        raise CommandError(f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}") from None
-    except OSError as error:
-        raise CommandError(f"the relay at {url} does not answer: {getattr(error, 'reason', error)}") from None
+    relay = Service("relay", load_settings().relay_url, TIMEOUT_S)
+    return asyncio.run(relay.ask("GET" if body is None else "POST", path, shape, body=body))

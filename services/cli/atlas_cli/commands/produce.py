@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json
+from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
     from atlas_cli.producing import Outcome
@@ -46,8 +46,8 @@ def produce(
         print_json({**counts, "errors": outcome.errors})
     else:
         for error in outcome.errors:
-            sys.stderr.write(f"line {error['line']}: {describe_error(error)}\n")
-        sys.stdout.write(f"{topic}: {outcome.succeeded} sent, {outcome.failed} failed\n")
+            say(f"line {error['line']}: {describe_error(error)}", err=True)
+        say(f"{topic}: {outcome.succeeded} sent, {outcome.failed} failed")
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -80,13 +80,8 @@ def _progress(topic: str, *, shown: bool) -> "Iterator[Callable[[Outcome], None]
     if not shown:
         yield lambda _: None
     elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as live:
-            task = live.add_task(f"{topic}: 0 sent")
-            yield lambda outcome: live.update(task, description=_standing(topic, outcome))
+        with spinner(f"{topic}: 0 sent") as tell:
+            yield lambda outcome: tell(_standing(topic, outcome))
     else:
         due = time.monotonic() + _LINE_EVERY_S
 
@@ -94,7 +89,7 @@ def _progress(topic: str, *, shown: bool) -> "Iterator[Callable[[Outcome], None]
             nonlocal due
             if time.monotonic() >= due:
                 due = time.monotonic() + _LINE_EVERY_S
-                sys.stderr.write(_standing(topic, outcome) + "\n")
+                say(_standing(topic, outcome), err=True)
 
         yield line
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import quote
 
 import typer
+from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import CommandError, JsonFlag, console, print_json, print_rows, printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -16,6 +17,30 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 2.0
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The projection, as `atlas projections` lists it.")]
+
+
+class _Generation(TypedDict):
+    generation: int
+    state: str
+    events: int
+
+
+class _Projection(TypedDict):
+    name: str
+    state: str
+    generation: int | None
+    version: int
+    generations: list[_Generation]
+    events_per_second: float
+    reason: str | None
+
+
+class _Listed(TypedDict):
+    projections: list[_Projection]
+
+
+class _Rolled(TypedDict):
+    generation: int
 
 
 def register(parent: typer.Typer) -> None:
@@ -28,7 +53,7 @@ def register(parent: typer.Typer) -> None:
 
 def projections(as_json: JsonFlag = False) -> None:
     """Every projection: what its loop is doing, its live generation, its rate."""
-    found = _ask("GET", "/projections")["projections"]
+    found = _ask("GET", "/projections", _Listed)["projections"]
     if as_json:
         print_json(found)
         return
@@ -69,8 +94,8 @@ def rebuild(
     from atlas_cli.settings import load_settings
 
     if cancel:
-        state = _ask("DELETE", f"/projections/{quote(name, safe='')}/rebuild")
-        print_json(state) if as_json else typer.echo(f"cancelled at {state['events']:,} events")
+        state = _ask("DELETE", f"/projections/{quote(name, safe='')}/rebuild", rebuilding.State)
+        print_json(state) if as_json else say(f"cancelled at {state['events']:,} events")
         return
     with _Watch(name, as_json) as watch:
         result = asyncio.run(
@@ -85,7 +110,7 @@ def rebuild(
         )
     if not as_json:
         same = ", identical to the generation before" if result["identical"] else ""
-        typer.echo(
+        say(
             f"{name}: generation {result['to_generation']} is live: {result['rows']:,} rows from"
             f" {result['events']:,} events in {result['seconds']:.1f} s{same}"
         )
@@ -110,7 +135,7 @@ def rebuild_into(
     if as_json:
         print_json(result)
     else:
-        typer.echo(f"readmodel.{into}: {result['rows']:,} rows from {result['events']:,} events")
+        say(f"readmodel.{into}: {result['rows']:,} rows from {result['events']:,} events")
 
 
 def _until_ms(until: str | None) -> str | None:
@@ -124,23 +149,21 @@ def _until_ms(until: str | None) -> str | None:
 
 def rollback(name: Name, as_json: JsonFlag = False) -> None:
     """Show readers the generation before the last swap again; it then catches up from where it was."""
-    result = _ask("POST", f"/projections/{quote(name, safe='')}/rollback")
+    result = _ask("POST", f"/projections/{quote(name, safe='')}/rollback", _Rolled)
     if as_json:
         print_json(result)
     else:
-        typer.echo(f"readers of {name} see generation {result['generation']} again")
+        say(f"readers of {name} see generation {result['generation']} again")
 
 
 class _Watch:
     """Progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing with --json."""
 
     def __init__(self, name: str, as_json: bool) -> None:
-        from rich.console import Console
-
         self._name = name
         self._silent = as_json
-        console = Console(stderr=True)
-        self._bar = _bar(console) if console.is_terminal and not as_json else None
+        screen = console(err=True)
+        self._bar = _bar(screen) if screen.is_terminal and not as_json else None
         self._line_at = 0.0
 
     def show(self, state: dict[str, Any]) -> None:
@@ -148,12 +171,11 @@ class _Watch:
         if self._bar is not None:
             total = state["events"] + state["remaining"]
             task = self._bar.task_ids[0]
-            self._bar.update(
-                task, completed=state["events"], total=total, rate=state["events_per_second"], phase=state["phase"]
-            )
+            phase = printable(state["phase"])
+            self._bar.update(task, completed=state["events"], total=total, rate=state["events_per_second"], phase=phase)
         elif not self._silent and time.monotonic() - self._line_at > LINE_EVERY_S:
             self._line_at = time.monotonic()
-            typer.echo(
+            say(
                 f"{self._name}: {state['phase']}, {state['events']:,} events, {state['remaining']:,} to go,"
                 f" {state['events_per_second']:,.0f}/s",
                 err=True,
@@ -161,7 +183,7 @@ class _Watch:
 
     def __enter__(self) -> Self:
         if self._bar is not None:
-            self._bar.add_task(self._name, total=None, rate=0, phase="starting")
+            self._bar.add_task(printable(self._name), total=None, rate=0, phase="starting")
             self._bar.start()
         return self
 
@@ -170,20 +192,20 @@ class _Watch:
             self._bar.stop()
 
 
-def _bar(console: Any) -> "Progress":
+def _bar(screen: Any) -> "Progress":
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} events, {task.fields[rate]:,.0f}/s, {task.fields[phase]}"),
+        TextColumn("{task.completed:,.0f} events, {task.fields[rate]:,.0f}/s, {task.fields[phase]}", markup=False),
         TimeRemainingColumn(),
-        console=console,
+        console=screen,
     )
 
 
-def _ask(method: str, path: str) -> Any:
+def _ask(method: str, path: str, shape: Any) -> Any:
     from atlas_cli import rebuilding
     from atlas_cli.settings import load_settings
 
-    return asyncio.run(rebuilding.ask(load_settings(), method, path))
+    return asyncio.run(rebuilding.ask(load_settings(), method, path, shape))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json
+from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
     from atlas_archive.records import Incoming
@@ -60,7 +60,7 @@ def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, 
     if as_json:
         print_json(asdict(progress))
         return
-    typer.echo(
+    say(
         f"{progress.replayed} records of {topic} are on {target}"
         f" ({progress.from_archive} read from the archive, {progress.from_topic} from the topic,"
         f" {progress.passed} left out)"
@@ -68,23 +68,19 @@ def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, 
 
 
 async def _run(wanted: "Replay", *, quiet: bool) -> "Progress":
-    from atlas_contracts.registry import Registry
-    from rich.progress import Progress as Bar
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
+    from atlas_cli.connect import load_registry
     from atlas_cli.object_store import open_archive
     from atlas_cli.replaying import replay as run
     from atlas_cli.settings import load_settings
     from atlas_cli.topic_reader import open_topic_reader
 
     settings = load_settings()
-    type_of = _types(Registry.load(settings.schemas_dir))
+    type_of = _types(load_registry(settings))
     async with open_archive(settings) as store, open_topic_reader(settings.kafka_brokers) as reader:
-        with Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), disable=quiet) as bar:
-            task = bar.add_task(f"replaying {wanted.topic}")
+        with spinner(f"replaying {wanted.topic}", quiet=quiet) as tell:
 
             def show(progress: "Progress") -> None:
-                bar.update(task, description=f"{wanted.topic} to {wanted.target}: {progress.replayed:,} records")
+                tell(f"{wanted.topic} to {wanted.target}: {progress.replayed:,} records")
 
             return await run(wanted, store, reader, settings.kafka_brokers, type_of, show)
 

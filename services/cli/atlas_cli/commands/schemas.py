@@ -1,14 +1,13 @@
 """`atlas schemas`: list what is released, check the folder, release a new schema."""
 
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_contracts.folder import Locked
@@ -62,7 +61,7 @@ def check(
         raise typer.Exit(1 if faults else 0)
     if faults:
         _fail(faults)
-    sys.stdout.write("schemas: nothing wrong\n")
+    say("schemas: nothing wrong")
 
 
 @app.command()
@@ -82,7 +81,7 @@ def add(
     if as_json:
         print_json({"path": relative, "id": number})
     else:
-        sys.stdout.write(f"{relative} has id {number}\n")
+        say(f"{relative} has id {number}")
 
 
 def _directory() -> Path:
@@ -116,5 +115,5 @@ def _released(directory: Path, ref: str) -> "dict[str, Locked]":
 
 def _fail(faults: "tuple[str, ...] | list[str]") -> NoReturn:
     for fault in faults:
-        sys.stderr.write(f"{fault}\n")
+        say(fault, err=True)
     raise typer.Exit(1)

@@ -1,12 +1,11 @@
 """atlas seed: a little real data, to have something to look at."""
 
-import sys
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json
+from atlas_cli.output import CommandError, JsonFlag, print_json, say
 from atlas_cli.settings import load_settings
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def seed(
         print_json({"users": progress.users, "events": progress.events})
     else:
         counts = [f"{progress.users} users", *(f"{count} on {topic}" for topic, count in progress.events.items())]
-        sys.stdout.write(", ".join(counts) + "\n")
+        say(", ".join(counts))
 
 
 async def _load(gateway: str, users: int, flights: int) -> "Progress":

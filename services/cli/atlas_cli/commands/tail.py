@@ -1,16 +1,14 @@
 """`atlas tail`: read a topic as it is, decoded, from where you say, until Ctrl-C."""
 
 import asyncio
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.output import JsonFlag
+from atlas_cli.output import JsonFlag, inline_json, print_json, say
 
 if TYPE_CHECKING:
     from atlas_cli.following import Query
@@ -46,17 +44,14 @@ def tail(
         type=event_type,
         count=count,
     )
-    render = _document if as_json else render_line
 
     def show(described: dict[str, Any]) -> None:
-        sys.stdout.write(render(described) + "\n")
-        sys.stdout.flush()
+        if as_json:
+            print_json(described, one_line=True)
+        else:
+            say(render_line(described))
 
-    try:
-        asyncio.run(_run(query, show))
-    except BrokenPipeError:
-        # `atlas tail … | head` has what it wanted. Without this, Python complains when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    asyncio.run(_run(query, show))
 
 
 async def _run(query: "Query", show: Callable[[dict[str, Any]], None]) -> None:
@@ -75,20 +70,12 @@ async def _run(query: "Query", show: Callable[[dict[str, Any]], None]) -> None:
         await follow(reader, codec, query, show, stop)
 
 
-def _document(described: dict[str, Any]) -> str:
-    import orjson
-
-    return orjson.dumps(described).decode()
-
-
 def render_line(described: dict[str, Any]) -> str:
     """One record as one line: time, place, key, event type and value, or why it has none."""
-    import orjson
-
     place = f"{described['topic']}/{described['partition']}@{described['offset']}"
     key = "(no key)" if described["key"] is None else described["key"]
     if "error" in described:
         what = f"UNDECODABLE {described['error']}; bytes (base64): {described['bytes'] or ''}"
     else:
-        what = f"{described['type']} {orjson.dumps(described['value']).decode()}"
+        what = f"{described['type']} {inline_json(described['value'])}"
     return f"{described['timestamp']} {place} {key} {what}"

@@ -1,16 +1,15 @@
 """The live view: a table that redraws itself on a terminal, a line every few seconds elsewhere."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from atlas_cli.demo.load import Progress
 from atlas_cli.demo.watch import ARCHIVER_GROUP, Snapshot
+from atlas_cli.output import cell, console, say
 
 PLAIN_EVERY_S = 3.0
 Show = Callable[[Progress, Snapshot], None]
@@ -19,9 +18,9 @@ Show = Callable[[Progress, Snapshot], None]
 @contextmanager
 def live_view() -> Iterator[Show]:
     """Gives the function to call with each new snapshot."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with Live(console=console, refresh_per_second=4) as live:
+    screen = console(err=True)
+    if screen.is_terminal:
+        with Live(console=screen, refresh_per_second=4) as live:
             yield lambda progress, snapshot: live.update(_table(progress, snapshot))
         return
     last = 0.0
@@ -30,8 +29,7 @@ def live_view() -> Iterator[Show]:
         nonlocal last
         if time.monotonic() - last >= PLAIN_EVERY_S:
             last = time.monotonic()
-            sys.stderr.write(_line(progress, snapshot) + "\n")
-            sys.stderr.flush()
+            say(_line(progress, snapshot), err=True)
 
     yield show
 
@@ -71,11 +69,11 @@ def _table(progress: Progress, snapshot: Snapshot) -> Table:
         )
         produced = progress.commands if topic == "users.events" else progress.events.get(topic, 0)
         table.add_row(
-            topic,
+            cell(topic),
             f"{produced:,}",
             f"{snapshot.ends[topic]:,}",
             f"{snapshot.committed.get((ARCHIVER_GROUP, topic), 0):,}",
             f"{snapshot.behind(ARCHIVER_GROUP, topic):,}",
-            waiting,
+            cell(waiting),
         )
     return table

@@ -1,6 +1,7 @@
 """A server that answers as a service of the mesh does, and commands run against it."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,42 @@ def serving(answer: Answer) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def serving_raw(body: bytes, status: int = 200, *, cut: bool = False, silent: bool = False) -> Iterator[str]:
+    """The address of a server that answers everything with these bytes; `cut`: half of them, `silent`: never."""
+    over = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65_536)
+                if silent:
+                    over.wait(30)
+                    return
+                head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                connection.sendall(head + (body[: len(body) // 2] if cut else body))
+            except OSError:
+                return  # the command has heard enough
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def run(*arguments: str, answer: str = "") -> str:

@@ -84,7 +84,7 @@ def test_the_list(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
         ],
     }
 
-    async def ask(_settings: Any, method: str, path: str) -> Any:
+    async def ask(_settings: Any, method: str, path: str, _shape: Any) -> Any:
         assert (method, path) == ("GET", "/projections")
         return {"projections": [entry]}
 
