@@ -1,0 +1,63 @@
+"""What was sent to a mesh under hostile data, and what may become of each of it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Place = tuple[str, int, int]  # topic, partition, offset
+
+
+class End(StrEnum):
+    """How a record on a topic may end."""
+
+    DEAD = "dead-lettered"
+    VISIBLE = "visible"
+    UNREAD = "read by no projection"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A hostile record that is on a topic. `row`: the key of the row it makes when it ends VISIBLE."""
+
+    kind: str
+    ends: frozenset[End]
+    row: str | None = None
+
+
+@dataclass
+class Ledger:
+    """Good and hostile input, each with its answer. `broken`: answers that nobody should get, with the input's kind."""
+
+    flights: set[str] = field(default_factory=set)
+    users: dict[str, int] = field(default_factory=dict)  # their version
+    sent: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    accepted: dict[Place, Accepted] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    # Rows of hostile records whose place the client that sent them does not tell.
+    expected_rows: set[str] = field(default_factory=set)
+
+    @property
+    def good_sent(self) -> int:
+        """Good events that were acknowledged: a flight each, and each version of a user."""
+        return len(self.flights) + sum(self.users.values())
+
+    @property
+    def bad_sent(self) -> int:
+        return self.sent.total()
+
+    def refuse(self, kind: str, records: int = 1) -> None:
+        """So many hostile inputs were answered with a refusal."""
+        self.sent[kind] += records
+        self.refused[kind] += records
+
+    def accept(self, kind: str, place: Place, ends: Iterable[End], row: str | None = None) -> None:
+        """A hostile input is on a topic."""
+        self.sent[kind] += 1
+        self.accepted[place] = Accepted(kind, frozenset(ends), row)
+
+    def note_broken(self, kind: str, what: str) -> None:
+        """An input had no answer, or one that says that the mesh failed."""
+        self.sent[kind] += 1
+        self.broken.append(f"{kind}: {what[:300]}")
