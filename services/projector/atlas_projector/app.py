@@ -24,6 +24,7 @@ from atlas_runtime.probes import Health, serve_probes
 
 from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.live import Live, OtherVersion, group_of
+from atlas_projector.owners import check_owners
 from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
@@ -40,9 +41,10 @@ OTHER_VERSION_RETRY_S = 5.0
 
 
 async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
-    """Run every projection, and the rebuilds asked for, until `stop`."""
+    """Run every projection, and the rebuilds asked for, until `stop`; raises NotOwned where one can't be right."""
     _collect_garbage_less_often()
     registry = Registry.load(settings.schemas_dir)
+    check_owners(PROJECTIONS, registry.topics)
     codec = Codec(registry)
     health = Health(settings.service)
     for projection in PROJECTIONS:  # before the probes answer: they would say ready while nothing runs yet

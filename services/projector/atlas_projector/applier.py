@@ -64,7 +64,7 @@ class Applier:
         self._before_write = before_write
         self._write_rows = write_rows
         self._pending_max = max(PENDING_ROWS_MAX, write_rows)
-        self._waiting = Waiting(projection.ordered)
+        self._waiting = Waiting(projection.ordered, versioned=projection.versioned is not None)
         self._writer: Rows | None = None
         self._writing: asyncio.Task[None] | None = None
         self._pending = Pending()
@@ -87,7 +87,8 @@ class Applier:
         """Forget everything held, and go on from these durable positions of the writer's generation."""
         await self._abandon()
         waits = await writer.waiting((partition.topic, partition.partition) for partition in positions)
-        self._waiting = Waiting(self._projection.ordered, waits.rulings, waits.failures)
+        versioned = self._projection.versioned is not None
+        self._waiting = Waiting(self._projection.ordered, waits.rulings, waits.failures, versioned=versioned)
         for record in waits.records:
             if record.state is State.EARLY:
                 since = time.monotonic() - max(0.0, time.time() - record.parked_at_ms / 1000)

@@ -31,7 +31,8 @@ class Projection:
     `each`: for events that change several rows, or a row whose key is not in the event as it stands (a time window,
     see `windows`): what each of the rows is given as its event. All of them change, or none.
     `versioned`: the column that holds the entity's version (`ce_sequence`). It is set by the projector; a repeated
-    event is ignored by it, and one that comes before an earlier one waits for that.
+    event is ignored by it, and one that comes before an earlier one waits for that. Only for topics whose `source` is
+    `outbox`: the projector does not start otherwise, because anybody could give such an event its version.
     `replaces`: no handler looks at the row, so it need not be read.
     `cached`: readers cache rows of this projection by their key.
     """

@@ -29,14 +29,22 @@ def place_of(meta: Meta) -> Place:
 
 
 class Waiting:
-    """What waits in one generation. `ordered`: whether a record blocks the later ones of its key."""
+    """What waits in one generation.
+
+    `ordered`: whether a record blocks the later ones of its key. `versioned`: only those do that carry their entity's
+    version. One without is no part of the entity's history and blocks nobody; should it have been one after all, the
+    next has a version that is ahead and waits for that reason.
+    """
 
     def __init__(
         self,
         ordered: bool,
         rulings: Mapping[Place, Decision] | None = None,
         failures: Mapping[Place, int] | None = None,
+        *,
+        versioned: bool = False,
     ) -> None:
+        self._versioned = versioned
         self._ordered = ordered
         self._rulings = dict(rulings or {})
         self._failures = {place: count for place, count in (failures or {}).items() if count >= ATTEMPTS_MAX}
@@ -51,7 +59,9 @@ class Waiting:
         return first is not None and meta.offset > first
 
     def block(self, meta: Meta) -> None:
-        """From now on records of this key wait; nothing without a key or an order does."""
+        """From now on records of this key wait: those after one that has a key, an order and, if need be, a version."""
+        if self._versioned and meta.sequence is None:
+            return
         if self._ordered and meta.key is not None and self.ruling(place_of(meta)) is not Decision.DROPPED:
             entity = _entity(meta)
             self.blocked[entity] = min(meta.offset, self.blocked.get(entity, meta.offset))

@@ -4,12 +4,14 @@ import asyncio
 import socket
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from atlas_local.waiting import wait_until
 from atlas_projector.app import serve
+from atlas_projector.owners import NotOwned
 from atlas_projector.projections.users import USERS
 from atlas_projector.settings import ProjectorSettings
 from pydantic import SecretStr
@@ -69,3 +71,14 @@ async def test_it_projects_until_it_is_stopped(rig: "Rig", monkeypatch: pytest.M
     stop.set()
     await service
     assert time.monotonic() - began < 10
+
+
+async def test_it_does_not_start_where_a_version_would_be_anybody_s(
+    monkeypatch: pytest.MonkeyPatch, request: Any
+) -> None:
+    forgeable = replace(USERS, topics=("flights.events",))
+    monkeypatch.setattr("atlas_projector.app.PROJECTIONS", (forgeable,))
+    settings = ProjectorSettings(schemas_dir=request.config.rootpath / "schemas")
+    with pytest.raises(NotOwned, match=r"projection users is `versioned`.*flights\.events"):
+        async with asyncio.timeout(10):
+            await serve(settings, asyncio.Event())

@@ -146,9 +146,9 @@ async def test_an_older_version_on_the_topic_again_changes_nothing(rig: "Rig") -
 async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(rig: "Rig") -> None:
     users = rig.pointed(USERS)
     await rig.register("u1", partition=0)
-    bad = await rig.send_raw(b"not avro at all", key="u1", partition=0)
+    bad = await rig.send_raw(b"not avro at all", key="u1", headers=[("ce_sequence", b"2")], partition=0)
     none = await rig.send_raw(None, key="u3", partition=0)
-    behind = await rig.register("u1", 2, email="later@x", partition=0)
+    behind = await rig.register("u1", 3, email="later@x", partition=0)
     await rig.register("u2", partition=0)
     live = rig.live(users)
     async with rig.running(live):
@@ -164,6 +164,32 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(rig: "Rig") 
     assert [row["record_offset"] for row in noted] == [bad.offset, none.offset]
     parked = await rig.pool.fetch("SELECT record_offset, state FROM readmodel.parked ORDER BY 1")
     assert [tuple(row) for row in parked] == [(bad.offset, "dead"), (none.offset, "dead"), (behind.offset, "behind")]
+
+
+async def test_what_has_no_version_holds_nobody_back(rig: "Rig", kept: Kept) -> None:
+    """A foreign event without a sequence, an unreadable record and one without a value, each before the owner's own."""
+    users = rig.pointed(kept(USERS))
+    value = {"user_id": "u1", "reason": None, "deactivated_at": 1}
+    foreign = [
+        await rig.send("users.UserDeactivated", value, key="u1", partition=0),
+        await rig.send_raw(b"not avro at all", key="u1", partition=0),
+        await rig.send_raw(None, key="u1", partition=0),
+    ]
+    await rig.register("u1", partition=0)
+    foreign.append(await rig.send("users.UserDeactivated", value, key="u1", partition=0))
+    await rig.register("u1", 2, email="two@x", partition=0)
+    async with rig.running(rig.live(users)):
+        await rig.settled(users)
+    (row,) = await rig.rows(users)
+    assert (row["email"], row["status"], row["version"]) == ("two@x", "active", 2)
+    waiting = await rig.waiting(users)
+    assert [(record.offset, record.state) for record in waiting] == [(sent.offset, "dead") for sent in foreign]
+    # A restart finds them waiting, and goes on just so.
+    await rig.register("u1", 3, email="three@x", partition=0)
+    async with rig.running(rig.live(users)):
+        await rig.settled(users)
+    (row,) = await rig.rows(users)
+    assert (row["email"], row["version"]) == ("three@x", 3)
 
 
 async def _dead_letters(rig: "Rig", count: int) -> list[dict[str, str]]:

@@ -35,6 +35,18 @@ def test_nothing_waits_without_order_or_key_or_behind_what_was_dropped() -> None
         assert not held.blocked
 
 
+def test_what_has_no_version_blocks_nobody_where_versions_matter() -> None:
+    foreign = Meta("t", 0, 5, 0, b"k", [("ce_type", b"x"), ("ce_sequence", b"two")])
+    held = Waiting(ordered=True, versioned=True)
+    held.block(foreign)
+    assert not held.blocked
+    held.block(meta(6))
+    assert held.blocks(meta(7))
+    held = Waiting(ordered=True)
+    held.block(foreign)
+    assert held.blocks(meta(6))
+
+
 def test_a_handler_is_given_up_after_some_attempts() -> None:
     place = ("t", 0, 5)
     assert Waiting(True, {}, {place: waiting.ATTEMPTS_MAX - 1}).given_up(meta(5)) is None
