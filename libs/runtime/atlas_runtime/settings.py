@@ -42,7 +42,8 @@ class ServiceSettings(BaseSettings):
     otlp_endpoint: str | None = None
     schemas_dir: Path = Path("schemas")
     kafka_brokers: str = "127.0.0.1:9092"
-    heartbeat_interval_s: float = Field(default=2.0, gt=0)
+    # The health-aggregator takes no others: it waits for a multiple of this before it calls an instance dead.
+    heartbeat_interval_s: float = Field(default=2.0, ge=0.1, le=30)
     drain_timeout_s: float = Field(default=10.0, gt=0)
 
     @property

@@ -20,6 +20,7 @@ from atlas_runtime import heartbeat
 from atlas_runtime.probes import Health, serve_probes
 
 from atlas_health_aggregator import changes
+from atlas_health_aggregator.admission import Limits
 from atlas_health_aggregator.beats import Receiver, consume_beats
 from atlas_health_aggregator.exposition import exposed, routes
 from atlas_health_aggregator.lag import LagReader, watch_lag
@@ -44,6 +45,12 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
         down_after_intervals=settings.health_down_after_intervals,
         now=time.monotonic(),
         epoch_ms=time.time_ns() // 1_000_000,
+        limits=Limits(
+            settings.known_services,
+            settings.health_other_services_max,
+            settings.health_instances_max,
+            settings.health_forget_after_s,
+        ),
     )
     async with (
         LagReader(settings) as lag,

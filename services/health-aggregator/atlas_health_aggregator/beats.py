@@ -8,8 +8,8 @@ changelog topic. What is known is rebuilt from the beats themselves within a few
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import faust
@@ -18,20 +18,33 @@ from aiokafka import ConsumerRecord
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import retrying
+from atlas_kafka.fates import describe, retrying
 from atlas_kafka.starting import METADATA_MAX_AGE_MS
 from atlas_runtime.heartbeat import EVENT_TYPE
 from atlas_runtime.metrics import KAFKA_RECORDS_IN
 from mode import CrashingSupervisor
+from prometheus_client import Counter
 
+from atlas_health_aggregator.admission import Beat, OddHeartbeat, Oddity, admitted
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
-Handle = Callable[[Mapping[str, Any]], None]
+Handle = Callable[[Beat], None]
 
 STOP_TIMEOUT_S = 4.0
 # The shortest that brokers allow by default (group.min.session.timeout.ms): after a kill the group is stuck for as
 # long, and nobody is judged meanwhile.
 SESSION_TIMEOUT_S = 6.0
+# Bounds memory: records of a megabyte are possible, beats have some 200 bytes and come a few a second.
+FETCH_BYTES = 256 * 1024
+BUFFERED_RECORDS = 64
+# Dead letters of odd heartbeats: this many at once, then so many a second.
+LETTERS_AT_ONCE = 20.0
+LETTERS_PER_S = 2.0
+LETTER_TIMEOUT_S = 2.0
+# None is tried for so long after one failed: meanwhile nobody would be heard.
+LETTERS_PAUSE_S = 30.0
+
+HEARTBEATS_SET_ASIDE = Counter("atlas_health_heartbeats_set_aside", "Heartbeats that were not taken", ["reason"])
 
 log = structlog.get_logger(__name__)
 
@@ -44,10 +57,10 @@ async def consume_beats(
 ) -> None:
     """Give every heartbeat of `topic` to `receive` until `stop`, each at least once, in order a partition.
 
-    1. A beat is received: handled, or in the dead-letter topic.
+    1. A beat is received: handled, or set aside.
     2. It is acknowledged; Faust commits what is acknowledged every second.
 
-    Waits, backing off, for brokers that are away; raises what else `receive` raises, and what Faust crashes of.
+    Waits, backing off, for brokers that are away; raises what Faust crashes of.
     """
     failures: list[Exception] = []
     failed = asyncio.Event()
@@ -55,7 +68,7 @@ async def consume_beats(
     async def take(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                await retrying(partial(receive, event.message), what="receive heartbeat", stop=stop)  # 1
+                await receive(event.message)  # 1
                 event.ack()  # 2
         except Exception as error:
             failures.append(error)
@@ -88,25 +101,59 @@ async def consume_beats(
 
 
 class Receiver:
-    """Decodes a beat and hands its value on; one that can't be decoded goes to the dead-letter topic."""
+    """Decodes a heartbeat, checks it and hands it on; one that is odd is set aside alone.
+
+    Set aside means: counted with the reason, and a dead letter, but of a flood only the first and then a few a second:
+    the topic itself keeps every record for its retention, and live services must be heard meanwhile.
+    """
 
     def __init__(self, codec: Codec, dead_letters: DeadLetters, group: str, handle: Handle) -> None:
         self._codec = codec
         self._dead_letters = dead_letters
         self._group = group
         self._handle = handle
+        self._letters = LETTERS_AT_ONCE
+        self._letters_at = time.monotonic()
 
     async def __call__(self, message: Any) -> None:
-        """Raises what the dead-letter topic answers when it can't be written."""
+        """Never raises for what the record holds: no record may stop the aggregator."""
         KAFKA_RECORDS_IN.labels(message.topic, self._group).inc()
         try:
+            self._handle(self._beat(message))
+        except OddHeartbeat as odd:
+            await self._set_aside(message, odd)
+        except Exception as error:
+            log.exception("heartbeat not handled", offset=message.offset)
+            await self._set_aside(message, OddHeartbeat(Oddity.FAILED, describe(error)))
+
+    def _beat(self, message: Any) -> Beat:
+        try:
             event = self._codec.decode(message.value or b"")
-            if event.type != EVENT_TYPE:
-                raise Undecodable(f"{event.type} is no {EVENT_TYPE}")
         except Undecodable as error:
-            await self._dead_letters.send(_as_record(message), group=self._group, error=error.reason)
+            raise OddHeartbeat(Oddity.UNDECODABLE, error.reason) from error
+        if event.type != EVENT_TYPE:
+            raise OddHeartbeat(Oddity.OTHER_EVENT, f"{event.type} is no {EVENT_TYPE}")
+        return admitted(event.value, time.time_ns() // 1_000_000)
+
+    async def _set_aside(self, message: Any, odd: OddHeartbeat) -> None:
+        HEARTBEATS_SET_ASIDE.labels(odd.oddity.value).inc()
+        if not self._may_send():
             return
-        self._handle(event.value)
+        try:
+            async with asyncio.timeout(LETTER_TIMEOUT_S):
+                await self._dead_letters.send(_as_record(message), group=self._group, error=str(odd))
+        except Exception as error:  # noqa: BLE001 - a letter that can't be written must not silence the living
+            self._letters = -LETTERS_PAUSE_S * LETTERS_PER_S
+            log.warning("no dead letter", offset=message.offset, reason=str(odd), error=describe(error))
+
+    def _may_send(self) -> bool:
+        now = time.monotonic()
+        self._letters = min(LETTERS_AT_ONCE, self._letters + (now - self._letters_at) * LETTERS_PER_S)
+        self._letters_at = now
+        if self._letters < 1:
+            return False
+        self._letters -= 1
+        return True
 
 
 def _build(settings: HealthAggregatorSettings) -> faust.App:
@@ -120,6 +167,8 @@ def _build(settings: HealthAggregatorSettings) -> faust.App:
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="latest",
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        consumer_max_fetch_size=FETCH_BYTES,
+        stream_buffer_maxsize=BUFFERED_RECORDS,
         key_serializer="raw",
         value_serializer="raw",
         store="memory://",
@@ -138,7 +187,7 @@ def _as_record(message: Any) -> ConsumerRecord:
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
-        timestamp=round(message.timestamp * 1000),
+        timestamp=round((message.timestamp or 0) * 1000),
         timestamp_type=message.timestamp_type,
         key=message.key,
         value=message.value,

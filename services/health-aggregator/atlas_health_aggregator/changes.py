@@ -1,7 +1,7 @@
 """HealthChanged events: read back at the start, published as states change."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -14,18 +14,22 @@ from atlas_kafka.fates import retrying
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, send_all
 
+from atlas_health_aggregator.admission import SERVICE_NAME
 from atlas_health_aggregator.liveness import Change, State
 
 EVENT_TYPE = "health.HealthChanged"
 
 READ_TIMEOUT_MS = 1000
+# Many more than a mesh has: the topic is read from its beginning, and anybody may have written to it.
+SERVICES_MAX = 1000
 
 log = structlog.get_logger(__name__)
 
 
 async def last_changes(brokers: str, codec: Codec, topic: str, client_id: str) -> list[Change]:
-    """The newest HealthChanged of each service on the topic; records that are none are passed over."""
-    last: dict[str, Change] = {}
+    """The newest HealthChanged of each service on the topic, of at most SERVICES_MAX; what is none is passed over."""
+    last: OrderedDict[str, Change] = OrderedDict()
+    passed_over = 0
     async with open_reader(brokers, client_id) as reader:
         ranges = await topic_ranges(reader, [topic])
         pending = {partition: end for partition, (first, end) in ranges.items() if first < end}
@@ -35,20 +39,27 @@ async def last_changes(brokers: str, codec: Codec, topic: str, client_id: str) -
         while pending:
             for records in (await reader.getmany(*pending, timeout_ms=READ_TIMEOUT_MS)).values():
                 for record in records:
-                    if (change := _parse(codec, record.value)) is not None:
-                        last[change.service] = change
+                    change = _parse(codec, record.value)
+                    if change is None:
+                        passed_over += 1
+                        continue
+                    last[change.service] = change
+                    last.move_to_end(change.service)
+                    if len(last) > SERVICES_MAX:
+                        last.popitem(last=False)
             # By position, not by record: transaction markers leave the end without one.
             pending = {partition: end for partition, end in pending.items() if await reader.position(partition) < end}
+    if passed_over:
+        log.warning("records that are no health events", topic=topic, records=passed_over)
     return list(last.values())
 
 
 def _parse(codec: Codec, value: bytes | None) -> Change | None:
     try:
         event = codec.decode(value or b"")
-    except Undecodable as error:
-        log.warning("not a health event", error=error.reason)
+    except Undecodable:
         return None
-    if event.type != EVENT_TYPE:
+    if event.type != EVENT_TYPE or not SERVICE_NAME.fullmatch(event.value["service"]):
         return None
     fields = event.value
     return Change(

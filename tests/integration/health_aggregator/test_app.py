@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ import aiohttp
 import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_health_aggregator.admission import Beat
 from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
+from atlas_health_aggregator.liveness import Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.fates import Fate, fate_of
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
+from atlas_runtime.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_BEATS
 
 from tests.integration.health_aggregator.running import (
     Asked,
@@ -128,16 +132,108 @@ async def test_an_undecodable_heartbeat_is_a_dead_letter_and_the_rest_goes_on(
     assert headers["atlas_dlq_error"]
 
 
-async def test_a_crash_in_handling_ends_the_service(
-    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
+    servers: Servers, make_settings: MakeSettings, name: str
 ) -> None:
-    def breaks(*_args: Any) -> None:
-        raise ZeroDivisionError("a bug")
+    """Cases 19 and 47, and their siblings: what anybody may put on the topic of heartbeats."""
+    settings = make_settings(health_services=f"{name}-real,{name}-dies")
+    beats, real, dies = f"{name}.health.heartbeats", f"{name}-real", f"{name}-dies"
+    encode = partial(Codec(Registry.load(settings.schemas_dir)).encode, EVENT_TYPE_OF_BEATS)
+
+    def beat(**fields: Any) -> bytes:
+        now_ms = time.time_ns() // 1_000_000
+        value = {"service": real, "instance": f"{real}-1", "state": "READY", "reasons": {}, "started_at": now_ms}
+        return encode({**value, "sent_at": now_ms, "interval_ms": 500, "version": "1", **fields})
+
+    odd = [
+        beat(started_at=-(2**63)),
+        beat(sent_at=2**63 - 1),
+        beat(interval_ms=0),
+        beat(interval_ms=-1),
+        beat(interval_ms=2**31 - 1),
+        beat(service="x" * 800_000),
+        beat(service=f"{name}\n\x1b[31m"),
+        beat(instance=""),
+        b"",
+        b"\x00\xff\xff\xff\xffjunk",
+        os.urandom(1000),
+    ]
+    made_up = [beat(service=f"{name}-made-up-{n}", instance=f"made-up-{n}") for n in range(2000)]
+    kept_alive = [beat(service=dies, instance=f"made-up-{n}", interval_ms=30_000) for n in range(100)]
+    async with (
+        running_aggregator(settings) as asked,
+        beating_service(settings, real),
+        beating_service(settings, dies) as (_health, task),
+        open_producer(servers.kafka_brokers, "test") as producer,
+    ):
+        await asked.wait_for(real, "UP")
+        await asked.wait_for(dies, "UP")
+        task.cancel()
+        headers = [[], [("a", b"1"), ("a", None)], [(str(n), b"") for n in range(20_000)]]
+        records = [Outgoing(beats, b"k", value, headers[n % 3]) for n, value in enumerate(odd)]
+        records += [Outgoing(beats, None, None, []), Outgoing(beats, b"", b"", [("", b"")])]
+        records += [Outgoing(beats, None, value, []) for value in made_up + kept_alive + made_up + kept_alive]
+        for result in await send_all(producer, records):
+            assert not isinstance(result, Exception), result
+        await asked.wait_for(dies, "DOWN")
+        assert (await asked.service(real))["state"] == "UP"
+        status, mesh = await asked.get("/health/mesh")
+        assert status == 200
+        assert {each["service"] for each in mesh["services"]} == {settings.service, real, dies}
+        status, text = await asked.get("/metrics")
+        assert status == 200
+        assert "made-up" not in text
+        assert f'atlas_service_state{{service="{real}",state="UP"}} 1.0' in text
+        for reason in ("undecodable", "name", "interval", "time"):
+            assert f'atlas_health_heartbeats_set_aside_total{{reason="{reason}"}}' in text
+        assert (await asked.get("/health/ready"))[0] == 200
+    codec, events = Codec(Registry.load(settings.schemas_dir)), f"{name}.health.events"
+    changes = await last_changes(servers.kafka_brokers, codec, events, "test")
+    assert {change.service for change in changes} == {settings.service, real, dies}
+
+
+async def test_odd_events_of_health_do_not_stop_a_start(
+    servers: Servers, make_settings: MakeSettings, name: str
+) -> None:
+    settings = make_settings()
+    encode = partial(Codec(Registry.load(settings.schemas_dir)).encode, EVENT_TYPE)
+    change = {"service": f"{name}-x", "previous": "UP", "current": "UP", "reason": "", "instances": -1}
+    records = [
+        encode({**change, "changed_at": -(2**63)}),
+        encode({**change, "changed_at": 2**63 - 1, "service": name}),
+        encode({**change, "changed_at": 0, "service": "x" * 100_000}),
+        *(encode({**change, "changed_at": 0, "service": f"{name}-{n}"}) for n in range(3000)),
+        b"junk",
+        None,
+    ]
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        topic = f"{name}.health.events"
+        for result in await send_all(producer, [Outgoing(topic, None, value, []) for value in records]):
+            assert not isinstance(result, Exception), result
+    async with running_aggregator(settings) as asked:
+        assert len((await asked.get("/health/mesh"))[1]["services"]) <= 1 + settings.health_other_services_max
+        assert (await asked.get("/metrics"))[0] == 200
+
+
+async def test_an_error_of_ours_over_a_heartbeat_is_counted_and_the_service_goes_on(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    observe = Mesh.observe
+
+    def breaks(mesh: Mesh, beat: Beat, now: float) -> None:
+        if beat.service == f"{name}-bad":
+            raise ZeroDivisionError("a bug")
+        observe(mesh, beat, now)
 
     monkeypatch.setattr("atlas_health_aggregator.liveness.Mesh.observe", breaks)
-    with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(serve(make_settings(), asyncio.Event()), 20)
-    assert caught.group_contains(ZeroDivisionError, match="a bug")
+    settings = make_settings()
+    async with (
+        running_aggregator(settings) as asked,
+        beating_service(settings, f"{name}-bad"),
+        beating_service(settings, f"{name}-good"),
+    ):
+        await asked.wait_for(f"{name}-good", "UP")
+        assert 'set_aside_total{reason="failed"}' in (await asked.get("/metrics"))[1]
 
 
 async def test_stopping_while_kafka_is_away_is_quick(make_settings: MakeSettings) -> None:

@@ -1,7 +1,6 @@
 """What becomes of one heartbeat."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,16 +9,17 @@ import pytest
 from aiokafka import ConsumerRecord
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_health_aggregator.beats import Receiver
+from atlas_health_aggregator.admission import Beat
+from atlas_health_aggregator.beats import HEARTBEATS_SET_ASIDE, LETTERS_AT_ONCE, Receiver
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
-BEAT = {
+BEAT: dict[str, Any] = {
     "service": "relay",
     "instance": "relay-1",
     "state": "READY",
     "reasons": {},
-    "started_at": 1,
-    "sent_at": 2,
+    "started_at": time.time_ns() // 1_000_000 - 60_000,
+    "sent_at": time.time_ns() // 1_000_000,
     "interval_ms": 2000,
     "version": "1",
 }
@@ -52,15 +52,15 @@ def _message(value: bytes | None) -> Any:
 
 
 async def test_a_heartbeat_is_handed_on(codec: Codec) -> None:
-    letters, heard = Letters(), list[Mapping[str, Any]]()
+    letters, heard = Letters(), list[Beat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
     await receive(_message(codec.encode("health.Heartbeat", BEAT)))
-    assert heard == [BEAT]
+    assert heard == [Beat(**BEAT)]
     assert letters.sent == []
 
 
 async def test_what_is_no_heartbeat_is_a_dead_letter_with_the_reason(codec: Codec) -> None:
-    letters, heard = Letters(), list[Mapping[str, Any]]()
+    letters, heard = Letters(), list[Beat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
     other = codec.encode("flights.AirlineListed", {"carrier": "UA", "name": "United"})
     framed = codec.encode("health.Heartbeat", BEAT)
@@ -73,3 +73,58 @@ async def test_what_is_no_heartbeat_is_a_dead_letter_with_the_reason(codec: Code
     assert record.headers == (("ce_id", b"1"),)
     assert (group, error) == ("g", "flights.AirlineListed is no health.Heartbeat")
     assert all(error for _, _, error in letters.sent)
+
+
+def _counted(reason: str) -> float:
+    return HEARTBEATS_SET_ASIDE.labels(reason)._value.get()
+
+
+async def test_an_odd_heartbeat_is_set_aside_with_what_is_odd(codec: Codec) -> None:
+    letters, heard = Letters(), list[Beat]()
+    receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
+    before = _counted("time")
+    await receive(_message(codec.encode("health.Heartbeat", {**BEAT, "started_at": -(2**63)})))
+    assert heard == []
+    assert letters.sent[0][2].startswith("started_at: -9223372036854775808, expected 0 to a day after")
+    assert _counted("time") == before + 1
+
+
+async def test_an_error_of_ours_over_a_heartbeat_sets_that_one_aside(codec: Codec) -> None:
+    def breaks(beat: Beat) -> None:
+        if beat.version == "bad":
+            raise ZeroDivisionError("a bug")
+        heard.append(beat)
+
+    letters, heard = Letters(), list[Beat]()
+    receive = Receiver(codec, letters, "g", breaks)  # type: ignore[arg-type]
+    await receive(_message(codec.encode("health.Heartbeat", {**BEAT, "version": "bad"})))
+    await receive(_message(codec.encode("health.Heartbeat", BEAT)))
+    assert len(heard) == 1
+    assert [error for _, _, error in letters.sent] == ["ZeroDivisionError: a bug"]
+
+
+async def test_a_flood_is_counted_and_makes_few_dead_letters(codec: Codec) -> None:
+    letters = Letters()
+    receive = Receiver(codec, letters, "g", lambda _beat: None)  # type: ignore[arg-type]
+    before = _counted("undecodable")
+    for _ in range(500):
+        await receive(_message(b"junk"))
+    assert _counted("undecodable") == before + 500
+    assert LETTERS_AT_ONCE <= len(letters.sent) <= LETTERS_AT_ONCE + 5
+
+
+async def test_a_dead_letter_that_can_not_be_written_stops_nobody(codec: Codec) -> None:
+    class Refuses:
+        tried = 0
+
+        async def send(self, _record: ConsumerRecord, **_why: str) -> None:
+            self.tried += 1
+            raise KeyError("no such topic")
+
+    letters, heard = Refuses(), list[Beat]()
+    receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
+    for _ in range(3):
+        await receive(_message(b"junk"))
+    await receive(_message(codec.encode("health.Heartbeat", BEAT)))
+    assert letters.tried == 1, "the next is not tried at once: the living would wait"
+    assert len(heard) == 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from atlas_health_aggregator.admission import Limits, admitted
 from atlas_health_aggregator.exposition import exposed, routes
 from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.lag_rows import Position, Scan, lag_row
@@ -36,9 +37,22 @@ def _report() -> LagReport:
 
 
 def _mesh() -> Mesh:
-    mesh = Mesh(interval_s=2, down_after_intervals=3.5, now=time.monotonic(), epoch_ms=NOW_MS)
-    beat = {"service": "relay", "instance": "relay-1", "state": "READY", "reasons": {}, "started_at": NOW_MS}
-    mesh.observe({**beat, "sent_at": NOW_MS, "interval_ms": 2000, "version": "1"}, time.monotonic())
+    mesh = Mesh(
+        interval_s=2,
+        down_after_intervals=3.5,
+        now=time.monotonic(),
+        epoch_ms=NOW_MS,
+        limits=Limits(frozenset({"relay"})),
+    )
+    beat: dict[str, Any] = {
+        "service": "relay",
+        "instance": "relay-1",
+        "state": "READY",
+        "reasons": {},
+        "started_at": NOW_MS,
+    }
+    beat |= {"sent_at": NOW_MS, "interval_ms": 2000, "version": "1"}
+    mesh.observe(admitted(beat, NOW_MS), time.monotonic())
     mesh.judge(time.monotonic())
     return mesh
 
