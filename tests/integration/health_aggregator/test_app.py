@@ -36,6 +36,7 @@ from tests.integration.health_aggregator.running import (
     raise_if_done,
     running_aggregator,
 )
+from tests.unit.health_aggregator.foreign import foreign
 
 pytestmark = pytest.mark.integration
 
@@ -138,7 +139,7 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
     """Cases 19 and 47, and their siblings: what anybody may put on the topic of heartbeats."""
     settings = make_settings(health_services=f"{name}-real,{name}-dies")
     beats, real, dies = f"{name}.health.heartbeats", f"{name}-real", f"{name}-dies"
-    encode = partial(Codec(Registry.load(settings.schemas_dir)).encode, EVENT_TYPE_OF_BEATS)
+    encode = partial(foreign, EVENT_TYPE_OF_BEATS)
 
     def beat(**fields: Any) -> bytes:
         now_ms = time.time_ns() // 1_000_000
@@ -148,6 +149,7 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
     odd = [
         beat(started_at=-(2**63)),
         beat(sent_at=2**63 - 1),
+        beat(sent_at=2**45),
         beat(interval_ms=0),
         beat(interval_ms=-1),
         beat(interval_ms=2**31 - 1),
@@ -196,7 +198,7 @@ async def test_odd_events_of_health_do_not_stop_a_start(
     servers: Servers, make_settings: MakeSettings, name: str
 ) -> None:
     settings = make_settings()
-    encode = partial(Codec(Registry.load(settings.schemas_dir)).encode, EVENT_TYPE)
+    encode = partial(foreign, EVENT_TYPE)
     change = {"service": f"{name}-x", "previous": "UP", "current": "UP", "reason": "", "instances": -1}
     records = [
         encode({**change, "changed_at": -(2**63)}),

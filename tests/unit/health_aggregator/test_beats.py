@@ -12,6 +12,8 @@ from atlas_contracts.registry import Registry
 from atlas_health_aggregator.admission import Beat
 from atlas_health_aggregator.beats import HEARTBEATS_SET_ASIDE, LETTERS_AT_ONCE, Receiver
 
+from tests.unit.health_aggregator.foreign import foreign
+
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 BEAT: dict[str, Any] = {
     "service": "relay",
@@ -79,14 +81,24 @@ def _counted(reason: str) -> float:
     return HEARTBEATS_SET_ASIDE.labels(reason)._value.get()
 
 
-async def test_an_odd_heartbeat_is_set_aside_with_what_is_odd(codec: Codec) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "reason", "text"),
+    [
+        ("started_at", -(2**63), "undecodable", "started_at"),  # no time at all: the codec says so
+        ("started_at", 2**45, "time", "started_at: 35184372088832, expected 0 to a day after"),
+        ("interval_ms", 0, "interval", "interval_ms: 0, expected 100 to 30000"),
+    ],
+)
+async def test_an_odd_heartbeat_is_set_aside_with_what_is_odd(
+    codec: Codec, field: str, value: int, reason: str, text: str
+) -> None:
     letters, heard = Letters(), list[Beat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
-    before = _counted("time")
-    await receive(_message(codec.encode("health.Heartbeat", {**BEAT, "started_at": -(2**63)})))
+    before = _counted(reason)
+    await receive(_message(foreign("health.Heartbeat", {**BEAT, field: value})))
     assert heard == []
-    assert letters.sent[0][2].startswith("started_at: -9223372036854775808, expected 0 to a day after")
-    assert _counted("time") == before + 1
+    assert text in letters.sent[0][2]
+    assert _counted(reason) == before + 1
 
 
 async def test_an_error_of_ours_over_a_heartbeat_sets_that_one_aside(codec: Codec) -> None:
