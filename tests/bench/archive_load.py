@@ -12,11 +12,10 @@ from typing import Any
 
 import fastavro
 import yaml
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.folder import Locked, read_schema, write_lock
 from atlas_contracts.headers import cloud_event_headers
 from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.producer import open_producer
+from atlas_kafka.producer import Outgoing, Producer, open_producer
 from atlas_local.home import ROOT
 from atlas_local.serverset import Servers
 
@@ -79,28 +78,25 @@ async def fill(servers: Servers, load: Load) -> None:
     )
     payloads = list(values(load.size))
     async with open_producer(servers.kafka_brokers, "bench") as producer:
-        sent = []
         for partition in range(PARTITIONS):
             numbers = range(partition, load.records, PARTITIONS)
-            sent += await _send(producer, load, partition, [(n, payloads[n * 7 % _DISTINCT]) for n in numbers])
-        for future in sent:
-            await future
+            await _send(producer, load, partition, [(n, payloads[n * 7 % _DISTINCT]) for n in numbers])
 
 
-async def _send(producer: AIOKafkaProducer, load: Load, partition: int, records: list[tuple[int, bytes]]) -> list[Any]:
-    """Queue the records of one partition; the futures of their batches."""
-    sent = []
-    batch = producer.create_batch()
-    for number, value in records:
-        key = b"customer-%d" % (number % 50_000)
-        headers = _headers(number) if load.headers else []
-        timestamp = 1_760_000_000_000 + number
-        if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
-            sent.append(await producer.send_batch(batch, load.topic, partition=partition))
-            batch = producer.create_batch()
-            batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
-    sent.append(await producer.send_batch(batch, load.topic, partition=partition))
-    return sent
+async def _send(producer: Producer, load: Load, partition: int, numbered: list[tuple[int, bytes]]) -> None:
+    records = [
+        Outgoing(
+            load.topic,
+            b"customer-%d" % (number % 50_000),
+            value,
+            _headers(number) if load.headers else [],
+            1_760_000_000_000 + number,
+            partition,
+        )
+        for number, value in numbered
+    ]
+    failed = [result for result in await producer.send_all(records) if isinstance(result, Exception)]
+    assert not failed, failed[0]
 
 
 def _headers(number: int) -> list[tuple[str, bytes]]:

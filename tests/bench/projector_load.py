@@ -14,7 +14,8 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producer import Outgoing
+from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
 from atlas_local.home import ROOT
 from atlas_projector.projection import Projection, Row, Value
 from atlas_readmodel.table import Table
@@ -128,7 +129,7 @@ def _headers(account: str, number: int) -> list[tuple[str, bytes]]:
 async def fill(brokers: str, load: Load, codec: Codec) -> None:
     """Put the load on its topic, which must be new, in one transaction: readers get all of it at one moment."""
     async with (
-        open_producer(brokers, "bench-load", transactional_id=f"bench-{load.topic}") as producer,
+        open_transactional_producer(brokers, "bench-load", f"bench-{load.topic}") as producer,
         producer.transaction(),
     ):
         batch: list[Outgoing] = []
@@ -146,5 +147,5 @@ async def make_topic(brokers: str, topic: str) -> None:
 
 
 async def _send(producer: AIOKafkaProducer, batch: list[Outgoing]) -> None:
-    failed = [result for result in await send_all(producer, batch) if isinstance(result, Exception)]
+    failed = [result for result in await send_in_transaction(producer, batch) if isinstance(result, Exception)]
     assert not failed, failed[0]

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, send_all
+from atlas_kafka.producer import Outgoing, Producer, send_all
 from atlas_projector.projections.departures import BOARD_FLIGHTS
 
 TOPICS = ("users.events", "flights.events")
@@ -78,7 +77,7 @@ class Traffic:
         return Outgoing(TOPICS[1], flight_id.encode(), self.codec.encode(kind, value), [("ce_type", kind.encode())])
 
 
-async def send(producer: AIOKafkaProducer, records: list[Outgoing]) -> None:
+async def send(producer: Producer, records: list[Outgoing]) -> None:
     """Send until every record is acknowledged, in order a key: what failed goes again before anything else."""
     while records:
         results = await send_all(producer, records)

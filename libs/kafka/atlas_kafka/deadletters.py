@@ -3,10 +3,12 @@
 import time
 
 import structlog
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import ConsumerRecord
 
+from atlas_kafka.fates import Transient, describe
 from atlas_kafka.metrics import DEAD_LETTERS
-from atlas_kafka.producer import Outgoing, RecordTooLarge, send_all
+from atlas_kafka.outgoing import Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producer import Producer, send_one
 
 log = structlog.get_logger(__name__)
 
@@ -18,13 +20,14 @@ ERROR_MAX_CHARS = 2000
 class DeadLetters:
     """Sends records to `<topic>.dlq`, with their own key, value and headers and with headers that say why."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: Producer) -> None:
         self._producer = producer
 
     async def send(self, record: ConsumerRecord, *, group: str, error: str) -> None:
         """Return once the dead letter is acknowledged; at least once, so readers tell repeats by `atlas_dlq_offset`.
 
-        Raises what the broker answered when it can't be written: then the record must not be passed over.
+        Where its topic does not take the record as it is, the letter has the reasons and the place alone. Raises
+        Transient when it can't be written: the record must not be passed over, and a missing topic may be made.
         """
         headers = [(name, value) for name, value in record.headers if not name.startswith(HEADER_PREFIX)]
         headers += [
@@ -40,13 +43,12 @@ class DeadLetters:
             )
         ]
         letter = Outgoing(record.topic + SUFFIX, record.key, record.value, headers, partition=0)
-        (result,) = await send_all(self._producer, [letter])
-        if isinstance(result, RecordTooLarge):
+        try:
+            await send_one(self._producer, letter)
+        except (RecordTooLarge, RecordRefused) as refused:
             # A record at the broker's limit does not fit once the reasons are added: keep the reasons and the place.
-            letter = Outgoing(letter.topic, record.key, None, headers[-7:], partition=0)
-            (result,) = await send_all(self._producer, [letter])
-        if isinstance(result, Exception):
-            raise result
+            log.warning("dead letter without its record", topic=letter.topic, error=describe(refused))
+            await self._send_reasons(Outgoing(letter.topic, None, None, headers[-7:], partition=0))
         DEAD_LETTERS.labels(record.topic, group).inc()
         log.error(
             "dead letter",
@@ -56,3 +58,9 @@ class DeadLetters:
             group=group,
             error=error,
         )
+
+    async def _send_reasons(self, letter: Outgoing) -> None:
+        try:
+            await send_one(self._producer, letter)
+        except (RecordTooLarge, RecordRefused) as refused:
+            raise Transient(f"{letter.topic} takes no dead letter, however small: {refused}") from refused

@@ -10,3 +10,5 @@ REBALANCES = Counter("atlas_kafka_rebalances", "Times a consumer's assignment ch
 RECORDS_LOST = Counter(
     "atlas_kafka_records_lost", "Records that retention deleted before this group read them", ["topic", "group"]
 )
+RECORDS_REFUSED = Counter("atlas_kafka_records_refused", "Records that the broker refused for what they are", ["topic"])
+PRODUCERS_RENEWED = Counter("atlas_kafka_producers_renewed", "New producer ids after a broker lost a sequence")

@@ -1,62 +1,181 @@
-"""Producing: a producer that opens and closes, and many records in one go with a result for each."""
+"""Producing: many callers, a result for each record, and no refusal that outlives the record it is about.
+
+Why not aiokafka's producer: it counts a batch's sequence numbers before the broker has taken it, and does not take
+them back. After one refusal the broker refuses all that follows on that partition, as out of order, until the process
+ends. Here its client is used, and a batch's number counts once it is taken (see `partition_queue`).
+"""
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from murmurhash2 import murmurhash2
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    KafkaError,
+    ProducerClosed,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
-from atlas_kafka.fates import Transient, retrying
-from atlas_kafka.metrics import RECORDS_OUT
+from atlas_kafka.calls import Call, Results
+from atlas_kafka.dispatch import Dispatcher
+from atlas_kafka.fates import Transient, describe, retrying
+from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, partition_for, size_of
+from atlas_kafka.partition_queue import WITHHELD_S, Identity, PartitionQueue
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
-# One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.
-BATCH_BYTES = 256 * 1024
-# The broker's own default for message.max.bytes: a record above it is refused here, where it can be named.
-RECORD_MAX_BYTES = 1024 * 1024
-RECORD_OVERHEAD_BYTES = 100
+__all__ = [
+    "Delivery",
+    "Outgoing",
+    "Producer",
+    "RecordTooLarge",
+    "open_producer",
+    "partition_for",
+    "send_all",
+    "send_one",
+]
+
+_REQUEST_TIMEOUT_MS = 10_000
 # Of the ten seconds that a service has to stop.
 CLOSE_TIMEOUT_S = 2.0
-MURMUR_SEED = 0x9747B28C  # the Java client's
+_LOOK_AGAIN_S = 0.05
+_CODECS = {None: 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A record to be sent. `partition` None means: by key as the Java client does (murmur2), without a key 0."""
+class Producer:
+    """Sends for many callers at once, idempotently and with acks=all; nobody waits for a batch to fill.
 
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
-    timestamp_ms: int | None = None
-    partition: int | None = None
+    What a broker refuses is the answer of the records that it is about: others of the same batch are sent, in order,
+    once. Records for a topic that is missing wait a few seconds for it; those for others don't wait for them.
+    """
 
+    def __init__(self, client: AIOKafkaClient, compression: int = 0) -> None:
+        self.client = client
+        self._compression = compression
+        self._dispatcher = Dispatcher(client)
+        self._identity: Identity | None = None
+        self._queues: dict[tuple[str, int], PartitionQueue] = {}
+        self._tracked: set[str] = set()
+        self._missing: set[str] = set()
+        self._calls: set[Call] = set()
+        self._learning: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Where the broker put a record."""
+    async def start(self) -> None:
+        """Connect, and become known to the brokers. Raises KafkaError."""
+        await self.client.bootstrap()
+        self._identity = await self._dispatcher.identify()
 
-    topic: str
-    partition: int
-    offset: int
+    async def send_all(self, records: Sequence[Outgoing]) -> Results:
+        """A result for each record, in order: where it is, or why it is not there.
 
+        Records of one caller for one partition keep their order. While brokers are away records wait for as long as
+        that lasts: whoever sends bounds his own patience. Cancelled, what is not under way is not sent any more.
+        """
+        if self._closed:
+            raise ProducerClosed
+        if not records:
+            return []
+        call = Call(records)
+        self._calls.add(call)
+        by_topic: dict[str, list[int]] = {}
+        for index, record in enumerate(records):
+            by_topic.setdefault(record.topic, []).append(index)
+        learning = [
+            asyncio.create_task(self._learn_and_add(call, topic, indexes))
+            for topic, indexes in by_topic.items()
+            if not self._add(call, topic, indexes)
+        ]
+        self._learning.update(learning)
+        try:
+            return await call.done
+        except asyncio.CancelledError:
+            call.dropped = True
+            for task in learning:
+                task.cancel()
+            raise
+        finally:
+            self._learning.difference_update(learning)
+            self._calls.discard(call)
 
-class RecordTooLarge(Exception):
-    """The record is above what the broker takes; nothing was sent of it."""
+    async def close(self) -> None:
+        """Send what waits; while brokers are away, give it up after CLOSE_TIMEOUT_S."""
+        self._closed = True
+        if waiting := [call.done for call in self._calls]:
+            await asyncio.wait(waiting, timeout=CLOSE_TIMEOUT_S)
+        if unsent := [call for call in self._calls if not call.done.done()]:
+            log.warning("kafka producer not flushed", after_s=CLOSE_TIMEOUT_S, calls=len(unsent))
+        self._dispatcher.cancel()
+        for task in self._learning:
+            task.cancel()
+        for call in unsent:
+            call.fail(Transient("the producer was closed"))
+        with suppress(KafkaError, OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.client.close()
 
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"the record is {size} bytes, the limit is {limit}")
-        self.size = size
-        self.limit = limit
+    def _add(self, call: Call, topic: str, indexes: Sequence[int]) -> bool:
+        """Queue the records of a topic; False when it is not known yet how many partitions it has."""
+        partitions = self.client.cluster.partitions_for_topic(topic)
+        if not partitions:
+            return False
+        count, touched = len(partitions), set()
+        for index in indexes:
+            record = call.records[index]
+            partition = record.partition
+            if partition is None:
+                partition = partition_for(record.key, count) if record.key is not None else 0
+            elif partition not in partitions:
+                reason = f"{topic} has {count} partitions, and no {partition}"
+                call.settle(index, UnknownTopicOrPartitionError(reason))
+                continue
+            if (size := size_of(record)) > RECORD_MAX_BYTES:
+                call.settle(index, RecordTooLarge(size, RECORD_MAX_BYTES))
+                continue
+            queue = self._queues.get((topic, partition)) or self._new_queue(topic, partition)
+            queue.add((call, index))
+            touched.add(queue)
+        for queue in touched:
+            self._dispatcher.schedule(queue)
+        return True
+
+    def _new_queue(self, topic: str, partition: int) -> PartitionQueue:
+        queue = PartitionQueue(topic, partition, self._identity, self._compression)
+        self._queues[topic, partition] = queue
+        return queue
+
+    async def _learn_and_add(self, call: Call, topic: str, indexes: Sequence[int]) -> None:
+        try:
+            await self._learn(topic)
+            self._add(call, topic, indexes)
+        except Exception as error:  # noqa: BLE001 - becomes the result of each record
+            for index in indexes:
+                call.settle(index, error)
+
+    async def _learn(self, topic: str) -> None:
+        """Ask for the topic until there is one; not for long, and only once where it was missing already."""
+        give_up_at = time.monotonic() + (0.0 if topic in self._missing else WITHHELD_S)
+        while True:
+            self._tracked.add(topic)
+            self.client.add_topic(topic)
+            answered = await self.client.force_metadata_update()
+            cluster = self.client.cluster
+            if cluster.partitions_for_topic(topic):
+                self._missing.discard(topic)
+                return
+            if topic in cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(topic)
+            if answered and time.monotonic() >= give_up_at:
+                self._missing.add(topic)
+                self._tracked.discard(topic)
+                self.client.set_topics(self._tracked)  # else it would be asked for, in vain, every few seconds
+                raise UnknownTopicOrPartitionError(f"there is no topic {topic}")
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 @asynccontextmanager
@@ -64,38 +183,26 @@ async def open_producer(
     brokers: str,
     client_id: str,
     *,
-    transactional_id: str | None = None,
-    linger_ms: int = 0,
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None,
     stop: asyncio.Event | None = None,
-) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer: acks=all, idempotent, transactional when it has an id.
+) -> AsyncIterator[Producer]:
+    """A started producer. Waits, backing off, for brokers that are not up yet, until `stop` is set.
 
-    Waits, backing off, for brokers that are not up yet, until `stop` is set. What is sent while they are away waits for
-    as long as that lasts: whoever sends bounds his own patience. Closes within a few seconds even when they are away.
+    Closes within a few seconds even when they are away.
     """
 
-    async def start() -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
+    async def start() -> Producer:
+        client = AIOKafkaClient(
             bootstrap_servers=brokers,
             client_id=client_id,
-            acks="all",
-            enable_idempotence=True,
-            transactional_id=transactional_id,
-            linger_ms=linger_ms,
-            compression_type=compression,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=RECORD_MAX_BYTES + BATCH_BYTES,
-            request_timeout_ms=10_000,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
-        # aiokafka would give up a batch that has waited for ten seconds for a partition's leader, but not take back its
-        # sequence numbers: from then on the broker refuses everything for that partition as out of order.
-        producer._message_accumulator._batch_ttl = math.inf
+        producer = Producer(client, _CODECS[compression])
         try:
             await start_whole(producer.start())
         except BaseException:
-            await producer.stop()
+            await producer.close()
             raise
         return producer
 
@@ -103,128 +210,21 @@ async def open_producer(
     try:
         yield producer
     finally:
-        await _close(producer)
+        await producer.close()
 
 
-async def _close(producer: AIOKafkaProducer) -> None:
-    """Flush and close; while brokers are away, give up what is still held after CLOSE_TIMEOUT_S.
-
-    stop() flushes, and an idempotent producer retries for ever: without the bound a service could not be stopped
-    during an outage.
+async def send_one(producer: Producer, record: Outgoing) -> Delivery:
+    """Where the record is. Raises RecordRefused or RecordTooLarge when it can never be there as it is, and Transient
+    when it may be later: brokers are away, its topic is missing, or may not be written to for now.
     """
-    with suppress(KafkaError, OSError):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await producer.stop()
-            return
-    log.warning("kafka producer not flushed", after_s=CLOSE_TIMEOUT_S)
-    producer._message_accumulator.fail_all(Transient("the producer was closed"))
-    if (sending := producer._sender.sender_task) is not None:
-        sending.cancel()
-    with suppress(KafkaError, OSError):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await producer.client.close()
+    (result,) = await producer.send_all([record])
+    if isinstance(result, KafkaError):
+        raise Transient(f"{record.topic}: {describe(result)}") from result
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
-def partition_for(key: bytes, partitions: int) -> int:
-    """The partition of a key among `partitions`, the same as every client with the Java default (murmur2).
-
-    Not by aiokafka's own, which is the same function in Python and takes thirty times as long: 10 µs for 20 bytes.
-    """
-    return int((murmurhash2(key, MURMUR_SEED) & 0x7FFFFFFF) % partitions)
-
-
-async def send_all(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Delivery | Exception]:
-    """Send every record and wait until each is acknowledged by all in-sync replicas or has failed.
-
-    The answer has one entry a record, in the order given: where it is, or why it is not there. Records of one
-    partition keep their order. Packs record batches itself because `send` costs four times as much a record.
-    """
-    results: list[Delivery | Exception | None] = [None] * len(records)
-    groups: dict[tuple[str, int], list[int]] = {}
-    partitions: dict[str, int] = {}
-    for index, record in enumerate(records):
-        partition = record.partition
-        if partition is None:
-            try:
-                count = partitions.get(record.topic) or await _partitions(producer, record.topic)
-            except Exception as error:  # noqa: BLE001 - becomes this record's result
-                results[index] = error
-                continue
-            partitions[record.topic] = count
-            partition = partition_for(record.key, count) if record.key is not None else 0
-        groups.setdefault((record.topic, partition), []).append(index)
-    await asyncio.gather(
-        *(_send_partition(producer, key, indexes, records, results) for key, indexes in groups.items())
-    )
-    return [result if result is not None else Transient("the record was not sent") for result in results]
-
-
-async def _partitions(producer: AIOKafkaProducer, topic: str) -> int:
-    return len(producer.client.cluster.partitions_for_topic(topic) or await producer.partitions_for(topic))
-
-
-async def _send_partition(
-    producer: AIOKafkaProducer,
-    target: tuple[str, int],
-    indexes: Sequence[int],
-    records: Sequence[Outgoing],
-    results: list[Delivery | Exception | None],
-) -> None:
-    """Pack the records of one partition into batches, one in flight after the other is queued."""
-    now_ms = time.time_ns() // 1_000_000
-    waiting: list[tuple[list[int], asyncio.Future[Any]]] = []
-    builder = producer.create_batch()
-    packed: list[int] = []
-
-    async def flush() -> None:
-        nonlocal builder, packed
-        if packed:
-            batch, members = builder, packed
-            builder, packed = producer.create_batch(), []
-            try:
-                future = await producer.send_batch(batch, target[0], partition=target[1])
-            except Exception as error:  # noqa: BLE001 - becomes the result of each record of the batch
-                for index in members:
-                    results[index] = error
-            else:
-                waiting.append((members, future))
-
-    for index in indexes:
-        record = records[index]
-        size = _size(record)
-        if size > RECORD_MAX_BYTES:
-            results[index] = RecordTooLarge(size, RECORD_MAX_BYTES)
-            continue
-        timestamp = record.timestamp_ms if record.timestamp_ms is not None else now_ms
-        key, value, headers = record.key, record.value, list(record.headers)
-        if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-            await flush()
-            builder.append(timestamp=timestamp, key=key, value=value, headers=headers)
-        packed.append(index)
-    await flush()
-    for members, future in waiting:
-        await _settle(members, future, target, results)
-
-
-async def _settle(
-    members: Sequence[int],
-    future: "asyncio.Future[Any]",
-    target: tuple[str, int],
-    results: list[Delivery | Exception | None],
-) -> None:
-    try:
-        base = (await future).offset
-    except Exception as error:  # noqa: BLE001 - becomes the result of each record of the batch
-        for index in members:
-            results[index] = error
-        return
-    RECORDS_OUT.labels(target[0]).inc(len(members))
-    for place, index in enumerate(members):
-        results[index] = Delivery(target[0], target[1], base + place)
-
-
-def _size(record: Outgoing) -> int:
-    size = len(record.key or b"") + len(record.value or b"") + RECORD_OVERHEAD_BYTES
-    for name, value in record.headers:  # a plain loop: `sum` over a generator takes twice as long, once a record
-        size += len(name) + len(value or b"") + 4
-    return size
+async def send_all(producer: Producer, records: Sequence[Outgoing]) -> Results:
+    """As `Producer.send_all`."""
+    return await producer.send_all(records)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from atlas_contracts.codec import Codec
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Topic
-from atlas_kafka.fates import describe, wait_unless
-from atlas_kafka.producer import open_producer
+from atlas_kafka.fates import Transient, describe, wait_unless
+from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
+from atlas_kafka.producer import Outgoing, Producer, open_producer, send_one
 
 from atlas_runtime.probes import Health
 from atlas_runtime.settings import ServiceSettings
@@ -22,6 +22,9 @@ from atlas_runtime.settings import ServiceSettings
 EVENT_TYPE = "health.Heartbeat"
 
 _GOODBYE_TIMEOUT_S = 1.0  # of the drain time: what is in flight on the service's own path matters more
+
+# Of one beat; TimeoutError is an OSError.
+_NOT_SENT = (KafkaError, OSError, Transient, RecordRefused, RecordTooLarge)
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +64,7 @@ class _Beat:
     codec: Codec
     topic: Topic
 
-    async def send(self, producer: AIOKafkaProducer, timeout_s: float) -> None:
+    async def send(self, producer: Producer, timeout_s: float) -> None:
         """Send one beat; a failure is logged, never raised."""
         value = await self._value()
         headers = cloud_event_headers(
@@ -70,15 +73,12 @@ class _Beat:
             subject=self.settings.service,
             time_ms=value["sent_at"],
         )
+        key = self.topic.key_of(EVENT_TYPE, value)
+        beat = Outgoing(self.topic.name, key, self.codec.encode(EVENT_TYPE, value), headers)
         try:
             async with asyncio.timeout(timeout_s):
-                await producer.send_and_wait(
-                    self.topic.name,
-                    self.codec.encode(EVENT_TYPE, value),
-                    key=self.topic.key_of(EVENT_TYPE, value),
-                    headers=headers,
-                )
-        except (KafkaError, OSError) as error:  # TimeoutError is an OSError
+                await send_one(producer, beat)
+        except _NOT_SENT as error:
             log.warning("heartbeat not sent", state=value["state"], error=describe(error))
 
     async def _value(self) -> dict[str, Any]:

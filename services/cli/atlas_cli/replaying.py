@@ -22,7 +22,8 @@ from atlas_archive.reports import LiveTopic, TopicReader
 from atlas_archive.store import ObjectStore
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.outgoing import Outgoing
+from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
 
 from atlas_cli.following import Start
 from atlas_cli.output import CommandError
@@ -96,7 +97,7 @@ async def replay(
     try:
         async with AsyncExitStack() as stack:
             identity = f"atlas-replay-{wanted.topic}-{wanted.target}"
-            producer = await stack.enter_async_context(open_producer(brokers, identity, transactional_id=identity))  # 3
+            producer = await stack.enter_async_context(open_transactional_producer(brokers, identity, identity))  # 3
             consumer = await stack.enter_async_context(open_reader(brokers, identity))
             progress.resumed_from = await _reached(consumer, wanted, source.incarnation, partitions)
             await _Copy(wanted, source, store, reader, type_of, progress, show).run(producer)  # 4
@@ -286,6 +287,6 @@ def _marked(wanted: Replay, incarnation: str, partition: int, record: Incoming) 
 
 async def _send(producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> None:
     async with producer.transaction():
-        for result in await send_all(producer, outgoing):
+        for result in await send_in_transaction(producer, outgoing):
             if isinstance(result, Exception):
                 raise result

@@ -12,7 +12,6 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.fates import Fate, fate_of, wait_unless
 from atlas_kafka.producer import open_producer
-from atlas_kafka.shared_producer import SharedProducer
 from atlas_outbox.waker import open_waker
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.documents_reader import DocumentsReader
@@ -56,15 +55,13 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     ):
         reader = Reader(readmodel, cache, DocumentsReader(redis, namespace=settings.redis_namespace))
         requests = Requests()
-        sending = SharedProducer(producer)
-        resources = Resources(settings, schemas, Codec(schemas), state, sending, posts, reader, waker, requests)
+        resources = Resources(settings, schemas, Codec(schemas), state, producer, posts, reader, waker, requests)
         health = make_health(resources, readmodel)
         app = make_app(resources, health)
         collect_garbage_rarely()
         async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
             side_tasks.create_task(heartbeat(settings, health, stop))
             side_tasks.create_task(purge_keys(state, stop))
-            side_tasks.create_task(watch_producer(sending, stop))
             await stop.wait()
             health.stopping = True
             if not await requests.drain(_DRAIN_S):
@@ -120,7 +117,7 @@ def make_health(resources: Resources, readmodel: Pool) -> Health:
         return await databases.check(readmodel)
 
     async def kafka_answers() -> str | None:
-        updated = await resources.producer.producer.client.force_metadata_update()
+        updated = await resources.producer.client.force_metadata_update()
         return None if updated else "no broker answers"
 
     health.add("postgres", state_answers)
@@ -135,23 +132,6 @@ async def serve_http(app: web.Application, settings: GatewaySettings) -> AsyncIt
     async with http_server.listen(app, settings.http_host, settings.http_port) as port:
         log.info("listening", host=settings.http_host, port=port)
         yield port
-
-
-async def watch_producer(sending: SharedProducer, stop: asyncio.Event) -> None:
-    """Until `stop`; raises when the producer can never send again.
-
-    An idempotent producer ends for good when the broker has forgotten its sequence: only a new one, in a new process,
-    can go on.
-    """
-    sender = sending.producer._sender.sender_task
-    others = [asyncio.create_task(event.wait()) for event in (stop, sending.out_of_order)]
-    try:
-        await asyncio.wait({sender, *others}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for other in others:
-            other.cancel()
-    if sender.done() or sending.out_of_order.is_set():
-        raise RuntimeError("the Kafka producer has ended") from (sender.exception() if sender.done() else None)
 
 
 async def purge_keys(pool: Pool, stop: asyncio.Event) -> None:

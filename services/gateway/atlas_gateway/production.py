@@ -5,10 +5,10 @@ import itertools
 from typing import Any
 
 import structlog
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from atlas_kafka.fates import Fate, describe, fate_of
-from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge
-from atlas_kafka.shared_producer import SharedProducer
+from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producer import Producer
 
 from atlas_gateway.envelopes import Refused
 from atlas_gateway.problems import Kind
@@ -19,6 +19,7 @@ _AHEAD = 8
 _SEND_RECORDS = 1000
 
 RECORD_TOO_LARGE = Kind("record-too-large", 413, "The record is too large")
+REFUSED_BY_KAFKA = Kind("refused-by-kafka", 422, "Kafka refuses the record")
 NOT_ACKNOWLEDGED = Kind("not-acknowledged", 503, "Kafka has not acknowledged the record")
 NOT_SENT = Kind("not-sent", 503, "The record was not sent")
 FAILED = Kind("not-accepted", 500, "Kafka did not accept the record")
@@ -36,7 +37,7 @@ class Production:
     last record read. None waits for as long as the producer tries.
     """
 
-    def __init__(self, producer: SharedProducer, timeout_s: float | None) -> None:
+    def __init__(self, producer: Producer, timeout_s: float | None) -> None:
         self.results: list[dict[str, Any]] = []
         self.refusals: list[Refused] = []
         self.highest: dict[tuple[str, int], int] = {}
@@ -96,11 +97,17 @@ class Production:
 
 
 def _refused(error: object) -> Refused:
-    if isinstance(error, RecordTooLarge | MessageSizeTooLargeError):
+    if isinstance(error, RecordTooLarge):
         return Refused(RECORD_TOO_LARGE, f"{error}.")
+    if isinstance(error, RecordRefused):
+        return Refused(REFUSED_BY_KAFKA, f"{error}.")
     assert isinstance(error, Exception), f"an outcome is a delivery or an error, not {error!r}"
     if fate_of(error) is Fate.TRANSIENT:
         log.warning("record not sent", error=describe(error))
         return Refused(NOT_SENT, "Kafka is not available; try again.")
+    if isinstance(error, KafkaError):
+        # The topic is missing, has too few replicas, or may not be written to: nothing is wrong with the record.
+        log.error("record not sent", error=describe(error))
+        return Refused(NOT_SENT, f"Kafka does not take records for this topic now: {type(error).__name__}.")
     log.error("record not accepted", error=describe(error))
     return Refused(FAILED, "Kafka did not accept the record; the gateway's log says why.")

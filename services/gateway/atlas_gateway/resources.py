@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.shared_producer import SharedProducer
+from atlas_kafka.producer import Producer
 from atlas_outbox.waker import Waker
 from atlas_readmodel.reader import Reader
 from prometheus_client import Gauge
@@ -57,7 +57,7 @@ class Resources:
     registry: Registry
     codec: Codec
     pool: Pool
-    producer: SharedProducer
+    producer: Producer
     posts: Posts
     reader: Reader
     waker: Waker

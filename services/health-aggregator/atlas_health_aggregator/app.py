@@ -9,13 +9,12 @@ import asyncio
 import time
 from contextlib import suppress
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import retrying, wait_unless
-from atlas_kafka.producer import open_producer
+from atlas_kafka.producer import Producer, open_producer
 from atlas_runtime import heartbeat
 from atlas_runtime.probes import Health, serve_probes
 
@@ -108,7 +107,7 @@ async def _last_changes(
     return await retrying(read, what="read last health events", stop=stop)
 
 
-async def _wait_for_topics(producer: AIOKafkaProducer, names: set[str], health: Health, stop: asyncio.Event) -> None:
+async def _wait_for_topics(producer: Producer, names: set[str], health: Health, stop: asyncio.Event) -> None:
     """Topics are made by the mesh's own start-up; Faust must not see them missing, it would spin."""
     while not stop.is_set():
         metadata = await producer.client.fetch_all_metadata()

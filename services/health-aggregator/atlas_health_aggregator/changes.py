@@ -5,14 +5,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.topics import Topic
 from atlas_kafka.fates import retrying
 from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, send_all
+from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
+from atlas_kafka.producer import Outgoing, Producer, send_one
 
 from atlas_health_aggregator.admission import SERVICE_NAME
 from atlas_health_aggregator.liveness import Change, State
@@ -75,7 +75,7 @@ def _parse(codec: Codec, value: bytes | None) -> Change | None:
 class Publisher:
     """Publishes changes in the order they were added, each at least once while the process lives."""
 
-    def __init__(self, producer: AIOKafkaProducer, codec: Codec, topic: Topic, source: str) -> None:
+    def __init__(self, producer: Producer, codec: Codec, topic: Topic, source: str) -> None:
         self._producer = producer
         self._codec = codec
         self._topic = topic
@@ -102,11 +102,15 @@ class Publisher:
             await retrying(self.flush, what="publish health events", stop=asyncio.Event(), on_retry=on_state)
 
     async def flush(self) -> None:
-        """Publish what waits; a change leaves the queue only once the broker has it. Raises what the broker answers."""
+        """Publish what waits; a change leaves the queue once the broker has it or refuses it for good.
+
+        Raises Transient.
+        """
         while self._waiting:
-            (result,) = await send_all(self._producer, [self._record(self._waiting[0])])
-            if isinstance(result, Exception):
-                raise result
+            try:
+                await send_one(self._producer, self._record(self._waiting[0]))
+            except (RecordRefused, RecordTooLarge) as refused:
+                log.error("health event not published", subject=self._waiting[0].service, error=str(refused))
             self._waiting.popleft()
 
     def _record(self, change: Change) -> Outgoing:

@@ -1,83 +1,20 @@
 """The requests of Kafka's second version of transactions (KIP-890), which aiokafka does not speak.
 
 In it a partition joins the transaction with its first record, so the coordinator is not asked beforehand, and each
-commit raises the producer's epoch, so a late record of an earlier transaction can't get into a later one.
+commit raises the producer's epoch, so a late record of an earlier transaction can't get into a later one. Its produce
+request is in `atlas_kafka.produce_request`.
 """
 
-from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
-from aiokafka.protocol.types import Boolean, CompactBytes, Int16, Int32, Int64
+from aiokafka.protocol.types import Boolean, Int16, Int32, Int64
 from atlas_kafka.flexible import TEXT, array, body
 
 # Where brokers list the features that the whole cluster has agreed on.
 _FINALIZED_FEATURES = 2
 _FEATURES = array(("name", TEXT), ("max", Int16), ("min", Int16))
-
-
-class _ProduceResponse(Response):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 0
-    API_VERSION = 12
-    SCHEMA = body(
-        (
-            "topics",
-            array(
-                ("topic", TEXT),
-                (
-                    "partitions",
-                    array(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("offset", Int64),
-                        ("append_time", Int64),
-                        ("log_start", Int64),
-                        ("record_errors", array(("index", Int32), ("message", TEXT))),
-                        ("message", TEXT),
-                    ),
-                ),
-            ),
-        ),
-        ("throttle_time_ms", Int32),
-    )
-
-
-class _ProduceRequest(RequestStruct):  # type: ignore[misc]
-    API_KEY = 0
-    API_VERSION = 12
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _ProduceResponse
-    SCHEMA = body(
-        ("transactional_id", TEXT),
-        ("acks", Int16),
-        ("timeout_ms", Int32),
-        (
-            "topics",
-            array(("topic", TEXT), ("partitions", array(("partition", Int32), ("records", CompactBytes)))),
-        ),
-    )
-
-
-class Produce(Request[_ProduceRequest]):  # type: ignore[misc]
-    """Records of a transaction, of one batch a partition, acknowledged by all replicas that are in sync."""
-
-    API_KEY = 0
-
-    def __init__(
-        self, transactional_id: str, timeout_ms: int, topics: Mapping[str, Sequence[tuple[int, bytes]]]
-    ) -> None:
-        self._body: tuple[Any, ...] = (
-            transactional_id,
-            -1,
-            timeout_ms,
-            [(topic, [(*partition, {}) for partition in partitions], {}) for topic, partitions in topics.items()],
-            {},
-        )
-
-    def build(self, request_struct_class: type[_ProduceRequest]) -> _ProduceRequest:
-        """The request as it is sent."""
-        return request_struct_class(*self._body)
 
 
 class _EndTxnResponse(Response):  # type: ignore[misc]

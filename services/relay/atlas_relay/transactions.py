@@ -30,10 +30,11 @@ from aiokafka.errors import (
 from aiokafka.protocol.api import Request
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
+from atlas_kafka.produce_request import ProduceInTransaction
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 from atlas_relay.delivery import InvalidRecordError, Outcome, Parcels
-from atlas_relay.requests import ApiVersions, Commit, Produce, transaction_version
+from atlas_relay.requests import ApiVersions, Commit, transaction_version
 from atlas_relay.splice import SplicedBatch
 from atlas_relay.waiting import answered
 
@@ -168,7 +169,7 @@ class Transactions:
 
     def _request(self, transactional_id: str, topics: Mapping[str, Sequence[tuple[int, bytes]]]) -> Request[Any]:
         if self._second_version:
-            return Produce(transactional_id, _REQUEST_TIMEOUT_MS, topics)
+            return ProduceInTransaction(transactional_id, _REQUEST_TIMEOUT_MS, topics)
         return ProduceRequest(transactional_id, -1, _REQUEST_TIMEOUT_MS, list(topics.items()))
 
     async def _commit(self, producer: _Producer) -> None:

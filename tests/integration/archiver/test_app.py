@@ -19,6 +19,7 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.admin import open_admin
 from atlas_kafka.groups import committed_offsets
 from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 
@@ -186,7 +187,7 @@ async def test_only_committed_records_of_a_transactional_topic(
     servers: Servers, archivers: Any, store: S3Store, make_topic: MakeTopic
 ) -> None:
     topic = await make_topic(partitions=1, config=KEEP)
-    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"tx-{topic}") as producer:
+    async with open_transactional_producer(servers.kafka_brokers, "test", f"tx-{topic}") as producer:
         for round_ in range(10):
             await producer.begin_transaction()
             for i in range(5):

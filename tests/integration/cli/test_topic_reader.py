@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from atlas_cli.output import CommandError
 from atlas_cli.topic_reader import LiveTopicReader, open_topic_reader
-from atlas_kafka.producer import open_producer
+from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 
 pytestmark = pytest.mark.integration
@@ -18,7 +19,7 @@ async def values(reader: LiveTopicReader, topic: str, start: int, stop: int) -> 
 
 async def test_ranges_of_a_transactional_topic(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=1)
-    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"tx-{topic}") as producer:
+    async with open_transactional_producer(servers.kafka_brokers, "test", f"tx-{topic}") as producer:
         for text in (b"a", b"b", b"aborted", b"c"):
             await producer.begin_transaction()
             await producer.send(topic, text, partition=0)
@@ -38,8 +39,7 @@ async def test_range_after_range_and_back_again(servers: Servers, make_topic: Ma
     """They come in one fetch, and what is beyond a range is not asked for again."""
     topic, sent = await make_topic(partitions=1), [b"%d" % number for number in range(100)]
     async with open_producer(servers.kafka_brokers, "test") as producer:
-        for value in sent:
-            await producer.send(topic, value, partition=0)
+        await send_all(producer, [Outgoing(topic, None, value, partition=0) for value in sent])
     async with open_topic_reader(servers.kafka_brokers) as reader:
         for size in (7, 100, 1):
             got = [await values(reader, topic, start, min(start + size, 100)) for start in range(0, 100, size)]

@@ -12,6 +12,7 @@ from atlas_health_aggregator.lag_rows import LagRow, LagState
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 
@@ -54,7 +55,7 @@ async def _commit(servers: Servers, group: str, offsets: dict[tuple[str, int], i
 
 
 async def _transaction(servers: Servers, topic: str, count: int, *, abort: bool = False) -> None:
-    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"{topic}-tx") as producer:
+    async with open_transactional_producer(servers.kafka_brokers, "test", f"{topic}-tx") as producer:
         await producer.begin_transaction()
         for _ in range(count):
             await producer.send_and_wait(topic, b"x", partition=0)
@@ -143,7 +144,7 @@ async def test_an_open_transaction_is_not_yet_lag(
 ) -> None:
     topic = await make_topic(partitions=1)
     await _produce(servers, topic, 2)
-    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"{topic}-open") as producer:
+    async with open_transactional_producer(servers.kafka_brokers, "test", f"{topic}-open") as producer:
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"x", partition=0)
         await _commit(servers, f"{name}-committed", {(topic, 0): 2})
@@ -243,11 +244,9 @@ async def test_compressed_batches_are_read(servers: Servers, make_topic: MakeTop
     """A batch far above the fetch size comes whole, and the record inside it is found."""
     topic = await make_topic(partitions=1)
     async with open_producer(servers.kafka_brokers, "test", compression="zstd") as producer:
-        batch = producer.create_batch()
-        now_ms = time.time_ns() // 1_000_000
-        for n in range(500):
-            assert batch.append(key=None, value=bytes(range(200)) * 2, timestamp=now_ms - 500_000 + n * 1000)
-        await (await producer.send_batch(batch, topic, partition=0))
+        first, value = time.time_ns() // 1_000_000 - 500_000, bytes(range(200)) * 2
+        records = [Outgoing(topic, None, value, timestamp_ms=first + n * 1000, partition=0) for n in range(500)]
+        assert not [result for result in await send_all(producer, records) if isinstance(result, Exception)]
     await _commit(servers, name, {(topic, 0): 400})
     row = (await _rows(lag))[0]
     assert (row.lag_records, row.state) == (100, LagState.NO_MEMBERS)

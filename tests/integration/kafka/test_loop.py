@@ -13,6 +13,7 @@ from atlas_kafka.fates import Transient
 from atlas_kafka.groups import committed_offsets, group_names, open_reader, topic_ranges
 from atlas_kafka.loop import ConsumerConfig, Offsets, PositionBeyondEnd, Records, consume
 from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 
@@ -175,10 +176,10 @@ async def test_a_group_that_read_a_transactional_topic_to_its_end_has_no_lag(
     servers: Servers, make_topic: MakeTopic
 ) -> None:
     topic = await make_topic(partitions=1)
-    async with open_producer(servers.kafka_brokers, "test", transactional_id=f"test-{uuid.uuid4().hex}") as producer:
+    async with open_transactional_producer(servers.kafka_brokers, "test", f"test-{uuid.uuid4().hex}") as producer:
         for number in range(3):
             async with producer.transaction():
-                await send_all(producer, [Outgoing(topic, b"k", b"%d" % number)])
+                await send_in_transaction(producer, [Outgoing(topic, b"k", b"%d" % number)])
     sink, config = Memory(), _config(servers, topic)
     sink.skips_allowed = True
     partition = TopicPartition(topic, 0)

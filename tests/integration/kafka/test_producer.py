@@ -3,10 +3,9 @@
 import asyncio
 import uuid
 
-from aiokafka import AIOKafkaProducer
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.groups import open_reader
-from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge, open_producer, partition_for, send_all
+from atlas_kafka.producer import Delivery, Outgoing, Producer, RecordTooLarge, open_producer, partition_for, send_all
 from atlas_local.testing import MakeTopic, Servers, ServerSet
 from atlas_local.waiting import wait_until
 
@@ -93,7 +92,7 @@ async def test_an_outage_longer_than_any_time_out_leaves_the_producer_whole(priv
     results: list[Delivery | Exception] = []
     stop = asyncio.Event()
 
-    async def send_on(producer: AIOKafkaProducer) -> None:
+    async def send_on(producer: Producer) -> None:
         while not stop.is_set():
             results.extend(await send_all(producer, [Outgoing(topic, b"%d" % key, b"v") for key in range(100)]))
 

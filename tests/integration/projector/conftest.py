@@ -11,13 +11,12 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.producer import Delivery, Outgoing, open_producer, send_all
+from atlas_kafka.producer import Delivery, Outgoing, Producer, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_projector.live import Live
@@ -45,7 +44,7 @@ class Rig:
     pool: "asyncpg.Pool[Any]"
     cache: Cache
     codec: Codec
-    producer: AIOKafkaProducer
+    producer: Producer
     stores: Stores
 
     def pointed(self, projection: Projection, **changed: Any) -> Projection:

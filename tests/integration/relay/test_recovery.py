@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 from atlas_kafka.fates import Transient
-from atlas_kafka.producer import open_producer
+from atlas_kafka.transactional import open_transactional_producer
 from atlas_outbox import leases
 from atlas_outbox.batches import Want, claim
 from atlas_outbox.sent import sent_of
@@ -133,7 +133,7 @@ async def test_the_mark_is_found_behind_another_senders_open_transaction(outbox,
     await outbox.commit(*ITEMS)
     await first.take()
     first.crash_at("3")
-    async with open_producer(settings.kafka_brokers, "other", transactional_id=f"other-{uuid4()}") as producer:
+    async with open_transactional_producer(settings.kafka_brokers, "other", f"other-{uuid4()}") as producer:
         await producer.begin_transaction()
         await (await producer.send(settings.relay_progress_topic, b"open", b"another", partition=0))
         with pytest.raises(Crash):

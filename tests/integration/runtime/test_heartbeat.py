@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.groups import open_reader
+from atlas_kafka.outgoing import RecordRefused
+from atlas_kafka.producer import Producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_runtime.heartbeat import EVENT_TYPE, heartbeat
@@ -101,16 +103,14 @@ async def test_without_brokers_stopping_is_quick(settings: ServiceSettings) -> N
 async def test_a_beat_that_can_not_be_sent_stops_nobody(
     settings: ServiceSettings, topic: str, reader: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aiokafka import AIOKafkaProducer
+    real, failures = Producer.send_all, [ConnectionResetError("away"), TimeoutError(), RecordRefused("odd")]
 
-    real, failures = AIOKafkaProducer.send_and_wait, [ConnectionResetError("away"), TimeoutError()]
-
-    async def flaky(self: AIOKafkaProducer, *args: Any, **kwargs: Any) -> Any:
+    async def flaky(self: Producer, records: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await real(self, *args, **kwargs)
+        return await real(self, records)
 
-    monkeypatch.setattr(AIOKafkaProducer, "send_and_wait", flaky)
+    monkeypatch.setattr(Producer, "send_all", flaky)
     stop = asyncio.Event()
     beating = asyncio.create_task(heartbeat(settings, Health("unit"), stop))
     await asyncio.wait_for(reader.getone(), 10)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from atlas_gateway.envelopes import INVALID_RECORD, Refused
 from atlas_gateway.production import Production
-from atlas_kafka.producer import Delivery, Outgoing, RecordTooLarge
-from atlas_kafka.shared_producer import SharedProducer
+from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producer import Producer
 
 
 def record(number: int) -> Outgoing:
@@ -51,14 +51,15 @@ def broker() -> Broker:
     failing: dict[bytes, Exception] = {
         b"-1": RecordTooLarge(2, 1),
         b"-2": KafkaConnectionError("away"),
-        b"-3": MessageSizeTooLargeError(),
+        b"-3": RecordRefused("INVALID_RECORD: no key"),
         b"-4": ValueError("unheard of"),
+        b"-5": UnknownTopicOrPartitionError("there is no topic t"),
     }
     return Broker(failing)
 
 
 def through(broker: Broker, timeout_s: float) -> Production:
-    return Production(cast(SharedProducer, broker), timeout_s)
+    return Production(cast(Producer, broker), timeout_s)
 
 
 async def test_results_are_in_the_order_of_the_records(broker: Broker) -> None:
@@ -84,10 +85,10 @@ async def test_groups_that_wait_are_sent_together(broker: Broker) -> None:
 
 async def test_each_failure_has_its_kind(broker: Broker) -> None:
     sending = through(broker, 1)
-    await sending.put([record(number) for number in (1, -1, -2, -3, -4, 2)])
+    await sending.put([record(number) for number in (1, -1, -2, -3, -4, -5, 2)])
     await sending.finish()
     kinds = [result["error"]["type"].rpartition(":")[2] for result in sending.results if "error" in result]
-    assert kinds == ["record-too-large", "not-sent", "record-too-large", "not-accepted"]
+    assert kinds == ["record-too-large", "not-sent", "refused-by-kafka", "not-accepted", "not-sent"]
     assert sending.succeeded == 2
 
 

@@ -4,25 +4,35 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import KafkaConnectionError
-from atlas_kafka import deadletters
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.producer import Outgoing, RecordTooLarge
+from atlas_kafka.fates import Transient
+from atlas_kafka.outgoing import Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producer import Producer
 
 RECORD: Any = ConsumerRecord("t", 0, 7, 1, 0, b"k", b"v", None, 1, 1, ())
 
 
-@pytest.mark.parametrize("error", [KafkaConnectionError("away"), RecordTooLarge(2, 1)])
-async def test_what_the_broker_answers_is_raised(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+ERRORS = (
+    KafkaConnectionError("away"),
+    RecordTooLarge(2, 1),
+    RecordRefused("odd"),
+    UnknownTopicOrPartitionError("no topic t.dlq"),
+    TopicAuthorizationFailedError("t.dlq"),
+)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_what_is_not_written_is_tried_again_and_ends_nothing(error: Exception) -> None:
     sent: list[Outgoing] = []
 
-    async def send_all(_producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Exception]:
-        sent.extend(records)
-        return [error]
+    class Refusing:
+        async def send_all(self, records: Sequence[Outgoing]) -> list[Exception]:
+            sent.extend(records)
+            return [error]
 
-    monkeypatch.setattr(deadletters, "send_all", send_all)
-    with pytest.raises(type(error)):
-        await DeadLetters(cast(AIOKafkaProducer, None)).send(RECORD, group="g", error="bad")
-    if isinstance(error, RecordTooLarge):
+    with pytest.raises(Transient, match=r"t\.dlq"):
+        await DeadLetters(cast(Producer, Refusing())).send(RECORD, group="g", error="bad")
+    if isinstance(error, RecordTooLarge | RecordRefused):
         assert [record.value for record in sent] == [b"v", None], "a second time without the value"

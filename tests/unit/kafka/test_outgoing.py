@@ -1,7 +1,7 @@
 """Partitioning and sizes; sending is tested against a real broker."""
 
 from aiokafka.partitioner import murmur2
-from atlas_kafka.producer import RECORD_OVERHEAD_BYTES, Outgoing, _size, partition_for
+from atlas_kafka.outgoing import RECORD_OVERHEAD_BYTES, Outgoing, partition_for, size_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,5 +19,5 @@ def test_partition_is_that_of_other_clients(key: bytes, partitions: int) -> None
 
 def test_size_counts_headers() -> None:
     bare = Outgoing("t", b"k", b"v" * 10)
-    assert _size(bare) == 11 + RECORD_OVERHEAD_BYTES
-    assert _size(Outgoing("t", b"k", b"v" * 10, [("name", b"value")])) == _size(bare) + 13
+    assert size_of(bare) == 11 + RECORD_OVERHEAD_BYTES
+    assert size_of(Outgoing("t", b"k", b"v" * 10, [("name", b"value")])) == size_of(bare) + 13

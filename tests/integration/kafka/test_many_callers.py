@@ -3,8 +3,8 @@
 import asyncio
 from itertools import chain
 
+from atlas_kafka.calls import Results
 from atlas_kafka.producer import Delivery, Outgoing, open_producer
-from atlas_kafka.shared_producer import Results, SharedProducer
 from atlas_local.testing import MakeTopic, Servers
 
 CALLERS = 64
@@ -13,10 +13,9 @@ CALLERS = 64
 async def test_many_callers_with_a_record_each_are_all_served(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=1)
     async with open_producer(servers.kafka_brokers, "test") as producer:
-        shared = SharedProducer(producer)
 
         async def caller(name: int) -> list[Results]:
-            return [await shared.send_all([Outgoing(topic, b"k", b"%d" % name)]) for _ in range(100)]
+            return [await producer.send_all([Outgoing(topic, b"k", b"%d" % name)]) for _ in range(100)]
 
         results = await asyncio.gather(*(caller(name) for name in range(CALLERS)))
     delivered = list(chain.from_iterable(chain.from_iterable(results)))
@@ -28,11 +27,10 @@ async def test_many_callers_with_a_record_each_are_all_served(servers: Servers, 
 async def test_each_caller_gets_its_own_results_in_order(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=4)
     async with open_producer(servers.kafka_brokers, "test") as producer:
-        shared = SharedProducer(producer)
 
         async def caller(name: int) -> list[tuple[int, int]]:
             records = [Outgoing(topic, None, b"%d" % name, partition=name % 4) for _ in range(500)]
-            places = [result for result in await shared.send_all(records) if isinstance(result, Delivery)]
+            places = [result for result in await producer.send_all(records) if isinstance(result, Delivery)]
             return [(place.partition, place.offset) for place in places]
 
         results = await asyncio.gather(*(caller(name) for name in range(12)))
@@ -46,12 +44,11 @@ async def test_each_caller_gets_its_own_results_in_order(servers: Servers, make_
 async def test_what_is_cancelled_before_its_round_is_not_sent(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=1)
     async with open_producer(servers.kafka_brokers, "test") as producer:
-        shared = SharedProducer(producer)
-        calls = [asyncio.create_task(shared.send_all([Outgoing(topic, b"k", b"v")] * 2000)) for _ in range(6)]
+        calls = [asyncio.create_task(producer.send_all([Outgoing(topic, b"k", b"v")] * 2000)) for _ in range(6)]
         await asyncio.sleep(0)  # all of them have asked; two rounds are under way
         calls[-1].cancel()
         done = await asyncio.gather(*calls, return_exceptions=True)
-        (last,) = await shared.send_all([Outgoing(topic, b"k", b"end")])
+        (last,) = await producer.send_all([Outgoing(topic, b"k", b"end")])
     assert isinstance(done[-1], asyncio.CancelledError)
     assert isinstance(last, Delivery)
     assert last.offset == 5 * 2000

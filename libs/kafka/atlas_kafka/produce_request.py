@@ -1,0 +1,119 @@
+"""Kafka's produce request in its flexible form, in whose answers a broker says which records it refuses and why.
+
+aiokafka's own request knows neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import CompactBytes, Int16, Int32, Int64
+
+from atlas_kafka.flexible import TEXT, array, body
+from atlas_kafka.produce_answers import Answer
+
+_ANSWER = body(
+    (
+        "topics",
+        array(
+            ("topic", TEXT),
+            (
+                "partitions",
+                array(
+                    ("partition", Int32),
+                    ("error_code", Int16),
+                    ("offset", Int64),
+                    ("append_time", Int64),
+                    ("log_start", Int64),
+                    ("record_errors", array(("index", Int32), ("message", TEXT))),
+                    ("message", TEXT),
+                ),
+            ),
+        ),
+    ),
+    ("throttle_time_ms", Int32),
+)
+_REQUEST = body(
+    ("transactional_id", TEXT),
+    ("acks", Int16),
+    ("timeout_ms", Int32),
+    (
+        "topics",
+        array(("topic", TEXT), ("partitions", array(("partition", Int32), ("records", CompactBytes)))),
+    ),
+)
+
+
+class _PlainResponse(Response):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 0
+    API_VERSION = 9
+    SCHEMA = _ANSWER
+
+
+class _PlainRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 0
+    API_VERSION = 9
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _PlainResponse
+    SCHEMA = _REQUEST
+
+
+class _TransactionalResponse(Response):  # type: ignore[misc]
+    API_KEY = 0
+    API_VERSION = 12
+    SCHEMA = _ANSWER
+
+
+class _TransactionalRequest(RequestStruct):  # type: ignore[misc]
+    API_KEY = 0
+    API_VERSION = 12
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _TransactionalResponse
+    SCHEMA = _REQUEST
+
+
+Batches = Mapping[str, Sequence[tuple[int, bytes]]]
+
+
+def _body(transactional_id: str | None, timeout_ms: int, topics: Batches) -> tuple[Any, ...]:
+    listed: list[Any] = [
+        (topic, [(*partition, {}) for partition in partitions], {}) for topic, partitions in topics.items()
+    ]
+    return transactional_id, -1, timeout_ms, listed, {}
+
+
+class Produce(Request[_PlainRequest]):  # type: ignore[misc]
+    """Records of no transaction, one batch a partition, acknowledged by all replicas that are in sync."""
+
+    API_KEY = 0
+
+    def __init__(self, timeout_ms: int, topics: Batches) -> None:
+        self._body = _body(None, timeout_ms, topics)
+
+    def build(self, request_struct_class: type[_PlainRequest]) -> _PlainRequest:
+        """The request as it is sent."""
+        return request_struct_class(*self._body)
+
+
+class ProduceInTransaction(Request[_TransactionalRequest]):  # type: ignore[misc]
+    """Records of a transaction of the second version, which their partitions join with them."""
+
+    API_KEY = 0
+
+    def __init__(self, transactional_id: str, timeout_ms: int, topics: Batches) -> None:
+        self._body = _body(transactional_id, timeout_ms, topics)
+
+    def build(self, request_struct_class: type[_TransactionalRequest]) -> _TransactionalRequest:
+        """The request as it is sent."""
+        return request_struct_class(*self._body)
+
+
+def answers_of(response: Any) -> dict[tuple[str, int], Answer]:
+    """The answer to each batch, by topic and partition, out of the response to either request."""
+    return {
+        (topic, partition): Answer(
+            code, offset, message, [(index, why or message or "") for index, why, *_tags in faults]
+        )
+        for topic, partitions, *_tags in response.topics
+        for partition, code, offset, _appended, _first, faults, message, *_more in partitions
+    }

@@ -1,0 +1,100 @@
+"""What Kafka refuses is one record's answer; the next post of anybody is not touched, and the gateway goes on."""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from atlas_kafka.admin import open_admin
+from atlas_local.testing import Servers
+from atlas_local.waiting import wait_until
+
+from tests.integration.gateway.posting import departed
+
+
+def airline(name: str = "United Air Lines Inc.") -> dict[str, Any]:
+    return {"type": "flights.AirlineListed", "value": {"carrier": uuid.uuid4().hex[:8], "name": name}}
+
+
+LARGE = "x" * 5000
+
+
+async def _set_limit(servers: Servers, topic: str, max_bytes: int) -> None:
+    async with open_admin(servers.kafka_brokers) as admin:
+        config = {"max.message.bytes": str(max_bytes)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
+
+
+@pytest.fixture
+async def small(client: ClientSession, servers: Servers, prefix: str) -> AsyncIterator[str]:
+    """The path of a topic whose own limit is 2,000 bytes, while the test lasts."""
+    topic = f"{prefix}flights.reference"
+    await _set_limit(servers, topic, 2000)
+
+    async def limited() -> bool:
+        async with client.post(f"/topics/{topic}", json=airline(LARGE)) as response:
+            return response.status == 422
+
+    await wait_until("the topic to be limited", limited)
+    yield f"/topics/{topic}"
+    await _set_limit(servers, topic, 1024 * 1024)
+
+
+async def test_a_record_above_the_topics_own_limit(client: ClientSession, small: str) -> None:
+    statuses = []
+    for event in (airline(LARGE), airline(), airline()):
+        async with client.post(small, json=event) as response:
+            statuses.append(response.status)
+            answer = await response.json()
+            if response.status == 422:
+                (result,) = answer["results"]
+                assert result["error"]["type"] == "urn:atlas:problem:record-too-large"
+                assert "max.message.bytes" in result["error"]["detail"]
+    assert statuses == [422, 200, 200]
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_two_hundred_posts_at_once_with_refused_ones_among_them(
+    client: ClientSession, small: str, keyed: bool
+) -> None:
+    count = 40 if keyed else 200  # those with a key go three at a time
+
+    async def post(number: int) -> int:
+        headers = {"Idempotency-Key": f"refusal-{uuid.uuid4().hex}"} if keyed else {}
+        async with client.post(small, json=airline(LARGE if number % 10 == 3 else "a"), headers=headers) as response:
+            return response.status
+
+    told = Counter(await asyncio.gather(*(post(number) for number in range(count))))
+    assert told == {200: count * 9 // 10, 422: count // 10}
+
+
+async def test_one_line_of_many(client: ClientSession, small: str) -> None:
+    events = [airline(LARGE if number == 137 else "a") for number in range(300)]
+    async with client.post(small, json=events) as response:
+        answer = await response.json()
+    assert (response.status, answer["succeeded"], answer["failed"]) == (207, 299, 1)
+    assert answer["results"][137]["error"]["type"] == "urn:atlas:problem:record-too-large"
+
+
+async def test_posts_to_a_topic_that_is_gone_hold_up_no_others(
+    client: ClientSession, servers: Servers, prefix: str, path: str
+) -> None:
+    gone = f"{prefix}health.events"
+    async with open_admin(servers.kafka_brokers) as admin:
+        await admin.delete_topics([gone])
+    value = {
+        "service": "a", "previous": "UP", "current": "DOWN", "reason": "", "instances": 0,
+        "changed_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+
+    async def post(target: str, event: dict[str, Any]) -> int:
+        async with client.post(target, json=event) as response:
+            return response.status
+
+    missing = [post(f"/topics/{gone}", {"type": "health.HealthChanged", "value": value}) for _ in range(4)]
+    healthy = [post(path, departed()) for _ in range(20)]
+    assert await asyncio.gather(*missing, *healthy) == [503] * 4 + [200] * 20
