@@ -83,18 +83,16 @@ async def test_one_line_of_many(client: ClientSession, small: str) -> None:
 async def test_posts_to_a_topic_that_is_gone_hold_up_no_others(
     client: ClientSession, servers: Servers, prefix: str, path: str
 ) -> None:
-    gone = f"{prefix}health.events"
+    gone = f"{prefix}flights.weather"
     async with open_admin(servers.kafka_brokers) as admin:
         await admin.delete_topics([gone])
-    value = {
-        "service": "a", "previous": "UP", "current": "DOWN", "reason": "", "instances": 0,
-        "changed_at": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
+    value = {"observation_id": "EWR-1", "airport": "EWR", "observed_at": "2013-01-01T00:00:00Z"}
+    weather = {"type": "flights.WeatherObserved", "value": value}
 
     async def post(target: str, event: dict[str, Any]) -> int:
         async with client.post(target, json=event) as response:
             return response.status
 
-    missing = [post(f"/topics/{gone}", {"type": "health.HealthChanged", "value": value}) for _ in range(4)]
+    missing = [post(f"/topics/{gone}", weather) for _ in range(4)]
     healthy = [post(path, departed()) for _ in range(20)]
     assert await asyncio.gather(*missing, *healthy) == [503] * 4 + [200] * 20
