@@ -10,7 +10,7 @@ from atlas_contracts.registry import Registry
 from atlas_health_aggregator.changes import EVENT_TYPE, Publisher, last_changes
 from atlas_health_aggregator.liveness import Change, State
 from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producer import Outgoing, open_producer, send_all, send_one
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
 
@@ -69,12 +69,14 @@ async def test_what_could_not_be_sent_is_sent_later(
 ) -> None:
     registry = Registry.load(schemas)
     codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE)
-    real, failures, heard = send_all, [ConnectionResetError("away"), TimeoutError("away")], list[str | None]()
+    real, failures, heard = send_one, [ConnectionResetError("away"), TimeoutError("away")], list[str | None]()
 
-    async def flaky(producer: Any, records: Any) -> Any:
-        return [failures.pop()] if failures else await real(producer, records)
+    async def flaky(producer: Any, record: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await real(producer, record)
 
-    monkeypatch.setattr("atlas_health_aggregator.changes.send_all", flaky)
+    monkeypatch.setattr("atlas_health_aggregator.changes.send_one", flaky)
     async with open_producer(servers.kafka_brokers, "test") as producer:
         publisher = Publisher(producer, codec, topic, "/x")
         running = asyncio.create_task(publisher.run(heard.append))
