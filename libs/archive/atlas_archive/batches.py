@@ -95,7 +95,7 @@ class Packed:
 
 
 def pack(records: Sequence[Incoming]) -> Packed:
-    """At least one record, in offset order, as a broker would store them."""
+    """At least one record, in offset order, as a broker would store them; names of headers are EXACT (headers.py)."""
     first = records[0]
     parts = []
     for record in records:
@@ -115,7 +115,7 @@ def pack(records: Sequence[Incoming]) -> Packed:
 
 
 def _text(name: str) -> bytes:
-    return _bytes(name.encode())
+    return _bytes(name.encode(errors="surrogateescape"))
 
 
 def _bytes(data: bytes | None) -> bytes:

@@ -4,16 +4,19 @@ Written out by hand, and with its loops inlined, because it is the whole cost of
 builds a dictionary for each record and each header, takes twice as long for records with the usual eight headers.
 """
 
-from atlas_archive.headers import Headers, HeaderShapes
+from atlas_archive.headers import READABLE, Headers, HeaderShapes
 from atlas_archive.records import Record
 from atlas_archive.varints import read_long, read_unsigned
 
 
-def read_block(data: bytes, count: int, prefix: bytes | None, shapes: HeaderShapes) -> list[Record]:
+def read_block(
+    data: bytes, count: int, prefix: bytes | None, shapes: HeaderShapes, odd_names: str = READABLE
+) -> list[Record]:
     """`count` records laid out as layout.py says, which must fill `data`.
 
     Values get `prefix` in front (see `layout.framing`); None means a raw file's, which are a union of null and bytes.
-    `shapes` are those of the file. Raises IndexError or ValueError when the bytes are not such records.
+    `shapes` are those of the file, `odd_names` says how names that are not UTF-8 read. Raises
+    IndexError or ValueError when the bytes are not such records.
     """
     records = []
     names: dict[bytes, str] = {}
@@ -41,7 +44,7 @@ def read_block(data: bytes, count: int, prefix: bytes | None, shapes: HeaderShap
         if data[at] == 0:
             at += 1
         elif prefix is None:
-            headers, at = _nullable_headers(data, at, names)
+            headers, at = _nullable_headers(data, at, names, odd_names)
         else:
             headers, at = shapes.read(data, at)
             if data[at]:
@@ -61,7 +64,7 @@ def read_block(data: bytes, count: int, prefix: bytes | None, shapes: HeaderShap
     return records
 
 
-def _nullable_headers(data: bytes, at: int, names: dict[bytes, str]) -> tuple[Headers, int]:
+def _nullable_headers(data: bytes, at: int, names: dict[bytes, str], odd_names: str) -> tuple[Headers, int]:
     headers: list[tuple[str, bytes | None]] = []
     while True:
         count, at = read_long(data, at)
@@ -78,7 +81,7 @@ def _nullable_headers(data: bytes, at: int, names: dict[bytes, str]) -> tuple[He
             end = at + (size >> 1)
             name = names.get(data[at:end])
             if name is None:
-                name = names[data[at:end]] = data[at:end].decode()
+                name = names[data[at:end]] = data[at:end].decode(errors=odd_names)
             branch = data[end]
             at = end + 1
             if branch == 2:

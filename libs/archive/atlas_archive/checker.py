@@ -11,26 +11,27 @@ from typing import Any
 
 from atlas_archive.varints import read_unsigned
 
-Skip = Callable[[bytes, int], int]
+Skip = Callable[[bytes, int, int], int]
 CHECK_ERRORS = (IndexError, ValueError, RecursionError)
 _INLINE_DEPTH = 5  # CPython nests at most 20 blocks
 
 
 def compile_skip(parsed: Any) -> Skip:
-    """A function (data, start) → the place after the value of the schema (from `layout.parse`) that begins there.
+    """A function (data, start, end) → the place after the value of the schema (from `layout.parse`) that begins there.
 
-    Where no such value begins it raises one of CHECK_ERRORS, or gives a place that is not the value's known end: so
-    `skip(data, start) == end` says whether data[start:end] is exactly one value. `data` may go on after `end`.
+    Where no such value begins it raises one of CHECK_ERRORS, or gives a place that is not `end`: so
+    `skip(data, start, end) == end` says whether data[start:end] is exactly one value. `data` may go on after `end`; how
+    long it takes is bounded by end - start.
 
     It holds lengths, union branches, enum symbols and UTF-8, and is stricter than the specification in two places that
-    no writer meets: a union's branch must be in its shortest form, and an array may not claim more items than `data`
-    has bytes.
+    no writer meets: a union's branch must be in its shortest form, and an array may not claim more items than there
+    are bytes left (of items that take no bytes: than `data` has).
     """
     return _Compiler().compile(parsed)
 
 
 class _Compiler:
-    """Writes one Python function (b, i) → the place after the value, and one more for each named type referred to."""
+    """Writes one Python function (b, i, e) → the place after the value, and one for each named type referred to."""
 
     def __init__(self) -> None:
         self._named: dict[str, Any] = {}
@@ -64,7 +65,7 @@ class _Compiler:
         place = len(self._sources)
         self._sources.append("")  # keeps the name free while the body asks for functions of its own
         body = self._lines(schema, 0) or ["pass"]
-        self._sources[place] = "\n".join([f"def {name}(b, i):", *(f" {line}" for line in body), " return i"])
+        self._sources[place] = "\n".join([f"def {name}(b, i, e):", *(f" {line}" for line in body), " return i"])
         return name
 
     def _call(self, name: str) -> list[str]:
@@ -72,11 +73,11 @@ class _Compiler:
             self._functions[name] = f"named_{len(self._functions)}"
             function = self._function(self._named[name])
             self._sources.append(f"{self._functions[name]} = {function}")
-        return [f"i = {self._functions[name]}(b, i)"]
+        return [f"i = {self._functions[name]}(b, i, e)"]
 
     def _lines(self, schema: Any, depth: int) -> list[str]:
         if depth > _INLINE_DEPTH:
-            return [f"i = {self._function(schema)}(b, i)"]
+            return [f"i = {self._function(schema)}(b, i, e)"]
         if isinstance(schema, list):
             return self._union(schema, depth)
         if isinstance(schema, str):
@@ -112,13 +113,13 @@ class _Compiler:
             "while True:",
             *(f" {line}" for line in _VARINT),
             " if n == 0: break",
+            " if i > e: raise ValueError",
             f" {count} = n >> 1",
             " if n & 1:",  # a negative count: the block's size in bytes follows
             f"  {count} += 1",
             *(f"  {line}" for line in _VARINT),
-            f" if {count} > len(b): raise ValueError",
-            f" for _ in range({count}):",
-            *(f"  {line}" for line in item or ["pass"]),
+            f" if {count} > {'e - i' if item else 'len(b)'}: raise ValueError",
+            *([f" for _ in range({count}):", *(f"  {line}" for line in item)] if item else []),
         ]
 
 
@@ -133,7 +134,7 @@ _LENGTH = [
     "else: n, i = varint(b, i)",
     "if n & 1: raise ValueError",
 ]
-_STRING = [*_LENGTH, "j = i + (n >> 1)", "b[i:j].decode()", "i = j"]
+_STRING = [*_LENGTH, "j = i + (n >> 1)", "if j > e: raise ValueError", "b[i:j].decode()", "i = j"]
 
 
 def _integer(longest: int) -> list[str]:

@@ -113,18 +113,20 @@ async def _merge_objects(
     for kind in kinds:
         left = [item for manifest in run for item in manifest.objects if item.schema_id == kind]
         name = f"{prefix}{segment}-{'raw' if kind is None else kind}"
-        codec = ""
-        while left:  # files of one schema differ in their codec where that setting was changed: each codec gets a file
+        more = 0
+        # Files of one schema differ in their codec where that setting was changed, raw ones in the type of header
+        # names: what does not fit to the first gets a file of its own.
+        while left:
             merging = _Merging(store, left)
-            key = f"{name}{codec}.avro"
+            key = f"{name}{f'-{more}' if more else ''}.avro"
             await store.put_stream(key, merging.chunks())
             merged.append(merging.described(key, kind))
-            left, codec = merging.others, f"-{merging.other_codec}"
+            left, more = merging.others, more + 1
     return tuple(merged)
 
 
 class _Merging:
-    """One file of the blocks of several of one schema, those with the codec of the first; `others` are left out.
+    """One file of the blocks of several of one schema, those with codec and layout of the first; `others` are left out.
 
     Of the files one is in memory at a time.
     """
@@ -136,20 +138,18 @@ class _Merging:
         self._size = 0
         self._digest = hashlib.sha256()
         self.others: list[DataObject] = []
-        self.other_codec: str | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Its bytes in order. Raises CorruptFile, MissingObject."""
         sync = os.urandom(16)
-        codec = None
+        form = None
         for part in self._parts:
             file = read_file(await self._store.get(part.key), part.key)
-            if codec is None:
-                codec = file.codec.name
+            if form is None:
+                form = (file.codec.name, file.schema)
                 yield self._noted(container_header(file.schema, file.codec, file.metadata, sync))
-            elif file.codec.name != codec:
+            elif form != (file.codec.name, file.schema):
                 self.others.append(part)
-                self.other_codec = self.other_codec or file.codec.name
                 continue
             self._taken.append(part)
             for count, packed in file.packed_blocks():

@@ -11,7 +11,7 @@ from fastavro import parse_schema, schemaless_reader
 
 from atlas_archive.blocks import read_block
 from atlas_archive.codecs import CODECS, Codec
-from atlas_archive.headers import HeaderShapes
+from atlas_archive.headers import READABLE, HeaderShapes
 from atlas_archive.layout import MAGIC, METADATA_PREFIX, framing
 from atlas_archive.records import Record
 from atlas_archive.varints import read_long
@@ -43,13 +43,16 @@ class ArchiveFile:
     data: bytes
     start: int
 
-    def blocks(self) -> Iterator[list[Record]]:
-        """The records, block by block, in offset order. Raises CorruptFile with the first block that is not whole."""
+    def blocks(self, names: str = READABLE) -> Iterator[list[Record]]:
+        """The records, block by block, in offset order. Raises CorruptFile with the first block that is not whole.
+
+        `names`: how names of headers that are not UTF-8 read (see headers.py).
+        """
         prefix = None if self.schema_id is None else framing(self.schema_id)
         shapes = HeaderShapes()
         for number, (count, packed) in enumerate(self.packed_blocks()):
             try:
-                records = read_block(self.codec.decompress(packed), count, prefix, shapes)
+                records = read_block(self.codec.decompress(packed), count, prefix, shapes, names)
             except _DECODING_ERRORS as error:
                 raise CorruptFile(self.name, str(error) or type(error).__name__, number) from error
             yield records

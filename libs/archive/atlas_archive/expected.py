@@ -4,6 +4,7 @@ from atlas_archive.patterns import LONGEST, RecordPattern, record_pattern
 
 _MISSES_MIN = 32
 _WITHOUT_PATTERN = 16  # few, since these may be what the first expression comes of
+_SCHEMAS_MAX = 16  # of one expression: each further one would have it compiled again
 _WORTH = 8  # records taken in runs for each that ended one: with fewer, looking closely at all of them costs less
 
 
@@ -29,7 +30,7 @@ class Expected:
 
     def add(self, schema_id: int, text: str) -> None:
         """A schema that the records to come may have."""
-        if self._longest < len(LONGEST):
+        if self._longest < len(LONGEST) and len(self._schemas) < _SCHEMAS_MAX:
             self._schemas += ((schema_id, text),)
             self._new = True
 

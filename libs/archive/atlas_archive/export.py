@@ -52,7 +52,7 @@ async def export(
             for records in _chunks(record for block in file.blocks() for record in block):
                 kind = RAW if file.schema_id is None else _type_name(file)
                 place = f"{segment.incarnation[:8]}-{records[0].offset:020d}-{records[-1].offset:020d}"
-                name = f"{place}-{file.schema_id or 'raw'}.parquet"
+                name = f"{place}-{'raw' if file.schema_id is None else file.schema_id}.parquet"
                 path = folder / segment.topic / f"type={kind}" / f"partition={segment.partition}" / name
                 done.bytes += _write(path, file, records)
                 done.files += 1

@@ -5,7 +5,11 @@
 
 Walking through the nine headers of an event costs as much as all the rest of its record. But those of one record look
 like those of the last: the same names, values of the same lengths. Such a shape is compiled to a regular expression,
-which recognises the next record's headers, or takes their values out, in one step.
+which recognises the next record's headers, or takes their values out, in one step. Compiling takes time and memory with
+the number of headers, so only small shapes are: any producer can put 100,000 headers into one record.
+
+Kafka's brokers take any bytes as a name. Names that are not UTF-8 go into a file of their own (layout.py), since an
+Avro string must be; as text they are read with `\\x..` in place of what does not decode.
 """
 
 import re
@@ -14,9 +18,14 @@ from dataclasses import dataclass
 from atlas_archive.varints import long, read_long
 
 Headers = tuple[tuple[str, bytes | None], ...]
+# What stands in a name for bytes that are not UTF-8: text that any database, log and JSON takes; or, to compare names
+# byte for byte, what Python turns back into the same bytes.
+READABLE, EXACT = "backslashreplace", "surrogateescape"
 _SHAPES_MAX = 8  # tried in turn, so more of them would cost more than walking
 _COMPILED_MAX = 64  # of one instance: where lengths vary without end, compiling would never pay
 _NAMES_MAX = 4
+_SHAPE_HEADERS_MAX = 32
+_SHAPE_NAMES_BYTES_MAX = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +46,17 @@ class HeaderShapes:
         self._compiled = 0
 
     def are_whole(self, data: bytes, start: int, end: int) -> bool:
-        """Whether data[start:end] is headers that all have a value. Raises ValueError, IndexError for no headers."""
+        """Whether data[start:end] is headers that all have a value and a name in UTF-8.
+
+        Raises ValueError, IndexError for no headers.
+        """
         for shape in self._shapes:
             if shape.pattern.fullmatch(data, start, end):
                 return True
         names, values, after = walk(data, start)
         if after != end:
             raise ValueError(f"headers end at {after}, their record at {end}")
-        whole = None not in values
+        whole = None not in values and are_text(names)
         if whole:
             self._remember(names, values)
         return whole
@@ -59,51 +71,66 @@ class HeaderShapes:
         if None in values:
             raise ValueError("a header without a value")
         self._remember(names, values)
-        return tuple(zip(names, values, strict=True)), after
+        return tuple((name.decode(), value) for name, value in zip(names, values, strict=True)), after
 
-    def _remember(self, names: list[str], values: list[bytes | None]) -> None:
-        if len(self.names) < _NAMES_MAX and tuple(names) not in self.names:
-            self.names += (tuple(names),)
+    def _remember(self, names: list[bytes], values: list[bytes | None]) -> None:
+        if len(names) > _SHAPE_HEADERS_MAX or sum(map(len, names)) > _SHAPE_NAMES_BYTES_MAX:
+            return
+        texts = tuple(name.decode() for name in names)
+        if len(self.names) < _NAMES_MAX and texts not in self.names:
+            self.names += (texts,)
         if self._compiled >= _COMPILED_MAX:
             return
         self._compiled += 1
         source = [re.escape(long(len(names)))]
         for name, value in zip(names, values, strict=True):
-            text, size = name.encode(), len(value or b"")
-            source.append(re.escape(long(len(text)) + text + long(size)) + b"(.{%d})" % size)
+            size = len(value or b"")
+            source.append(re.escape(long(len(name)) + name + long(size)) + b"(.{%d})" % size)
         # The latest first: it is the likeliest to come again.
-        self._shapes.insert(0, _Shape(tuple(names), re.compile(b"".join(source), re.DOTALL)))
+        self._shapes.insert(0, _Shape(texts, re.compile(b"".join(source), re.DOTALL)))
         del self._shapes[_SHAPES_MAX:]
 
 
-def nullable_headers(data: bytes, start: int, end: int) -> bytes:
-    """Headers in Kafka's layout as those of a raw file, whose values are a union of null and bytes."""
+def nullable_headers(data: bytes, start: int, end: int) -> tuple[bytes, bool]:
+    """Headers in Kafka's layout as those of a raw file, whose values are a union of null and bytes.
+
+    Also whether all names are UTF-8. Raises ValueError, IndexError.
+    """
     names, values, after = walk(data, start)
     if after != end:
         raise ValueError(f"headers end at {after}, their record at {end}")
     if not names:
-        return b"\0"
+        return b"\0", True
     parts = [long(len(names))]
     for name, value in zip(names, values, strict=True):
-        text = name.encode()
-        parts += (long(len(text)), text, b"\0" if value is None else b"\2" + long(len(value)) + value)
+        parts += (long(len(name)), name, b"\0" if value is None else b"\2" + long(len(value)) + value)
     parts.append(b"\0")
-    return b"".join(parts)
+    return b"".join(parts), are_text(names)
 
 
-def walk(data: bytes, at: int) -> tuple[list[str], list[bytes | None], int]:
+def are_text(names: list[bytes]) -> bool:
+    """Whether all of the names are UTF-8."""
+    try:
+        for name in names:
+            name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def walk(data: bytes, at: int) -> tuple[list[bytes], list[bytes | None], int]:
     """Names and values of the headers at `at`, and the place after them. Raises ValueError, IndexError."""
     count, at = read_long(data, at)
     if count < 0:
         raise ValueError("a negative number of headers")
-    names: list[str] = []
+    names: list[bytes] = []
     values: list[bytes | None] = []
     for _ in range(count):
         name, at = _sized(data, at)
         value, at = _sized(data, at)
         if name is None:
             raise ValueError("a header without a name")
-        names.append(name.decode())
+        names.append(name)
         values.append(value)
     return names, values, at
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from atlas_archive.chains import Chain, chains
 from atlas_archive.container import CorruptFile, read_file
+from atlas_archive.headers import EXACT
 from atlas_archive.manifests import (
     BadManifest,
     DataObject,
@@ -229,7 +230,7 @@ def _records_of(item: DataObject, data: bytes) -> list[Record]:
     """The object's records. Raises CorruptFile: where the bytes are not those written, with the block if it shows."""
     found = hashlib.sha256(data).hexdigest()
     file = read_file(data, item.key)
-    records = [record for block in file.blocks() for record in block]
+    records = [record for block in file.blocks(EXACT) for record in block]
     if len(data) != item.size:
         raise CorruptFile(item.key, f"{len(data)} bytes instead of {item.size}")
     if found != item.sha256:

@@ -10,6 +10,9 @@
 An Avro `bytes` is its length and then the bytes: so `value_length` and `value` together read as one `bytes` field, and
 the original comes back without any decoding. The original value of a typed file is `framing(schema id)` and that; the
 id is the file's metadata `atlas.schema.id`. A raw file has no such metadata.
+
+Kafka takes any bytes as a header's name, an Avro string does not. Records with a name that is not UTF-8 have a raw file
+of their own, in whose schema names are `bytes`; both types are laid out alike, so that is all the difference.
 """
 
 import json
@@ -40,9 +43,9 @@ def parse(text: str) -> Any:
         raise BadSchema(f"not an Avro schema: {error!r}") from error
 
 
-def raw_schema() -> dict[str, Any]:
-    """The schema of a raw file: value and header values may be null and are bytes."""
-    return _schema(_NULLABLE, _NULLABLE)
+def raw_schema(names: str = "string") -> dict[str, Any]:
+    """The schema of a raw file: value and header values may be null and are bytes; `names` is the type of names."""
+    return _schema(_NULLABLE, _NULLABLE, names)
 
 
 def file_schema(value: Any) -> dict[str, Any]:
@@ -54,12 +57,12 @@ def file_schema(value: Any) -> dict[str, Any]:
     return _schema(value, "bytes")
 
 
-def _schema(value: Any, header_value: Any) -> dict[str, Any]:
+def _schema(value: Any, header_value: Any, name: str = "string") -> dict[str, Any]:
     taken = set(_names(value))
     header = {
         "type": "record",
         "name": _free("ArchivedHeader", taken),
-        "fields": [{"name": "name", "type": "string"}, {"name": "value", "type": header_value}],
+        "fields": [{"name": "name", "type": name}, {"name": "value", "type": header_value}],
     }
     fields = [
         {"name": "offset", "type": "long"},

@@ -16,9 +16,12 @@ from atlas_archive.varints import long
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A whole file: its bytes in order as `chunks`. `schema_id` is None for the raw file."""
+    """A whole file: its bytes in order as `chunks`. `schema_id` is None for a raw file; `kind` tells those of a
+    segment apart.
+    """
 
     schema_id: int | None
+    kind: str
     chunks: tuple[bytes, ...]
     size: int
     records: int
@@ -49,6 +52,7 @@ class Output:
     schema: dict[str, Any]
     skip: Skip | None
     workers: Executor
+    raw_kind: str = "raw"
     sync: bytes = field(default_factory=lambda: os.urandom(16))
     blocks: list[bytes] = field(default_factory=list)
     packing: deque[tuple[int, Future[bytes]]] = field(default_factory=deque)
@@ -101,7 +105,8 @@ class Output:
         header = container_header(self.schema, codec, self._described(metadata), self.sync)
         chunks = (header, *self.blocks)
         size = len(header) + self.size
-        return Finished(self.schema_id, chunks, size, self.records, self.first_offset, self.last_offset)
+        kind = self.raw_kind if self.schema_id is None else str(self.schema_id)
+        return Finished(self.schema_id, kind, chunks, size, self.records, self.first_offset, self.last_offset)
 
     def _described(self, metadata: Mapping[str, str]) -> dict[str, str]:
         return {**metadata, **({} if self.schema_id is None else {"schema.id": str(self.schema_id)})}

@@ -73,7 +73,7 @@ def record_pattern(
     headers of exactly one of these lists of names. None when none of the schemas is regular.
     """
     sources, bodies = [], []
-    at, left = BODIES, _CHOICES_MAX
+    at, left = BODIES, _CHOICES_MAX - _LONGEST_HEADER * sum(map(len, header_names))
     for schema_id, text in schemas:
         writer = _Writer(at, longest)
         try:

@@ -128,8 +128,7 @@ async def store_segment(
     for file in segment.finish():  # 2
         if file.schema_id is not None and (text := segment.schema_text(file.schema_id)) is not None:
             await store.put_if_absent(path.schema(file.schema_id), text.encode())
-        kind = "raw" if file.schema_id is None else str(file.schema_id)
-        key = f"{path.data(segment.start_offset, segment.first_timestamp)}{segment.id}-{kind}.avro"
+        key = f"{path.data(segment.start_offset, segment.first_timestamp)}{segment.id}-{file.kind}.avro"
         await store.put(key, file.chunks)
         objects.append(_data_object(key, file))
     await confirm()  # 3

@@ -28,10 +28,11 @@ _LOW14 = (1 << 14) - 1
 class Splicer:
     """Turns the records of one partition, in offset order, into one container file a writer schema and one raw file.
 
-    `schema_text` gives the JSON of a schema id, or None when nobody knows the id. Into the raw file go null values,
-    values that are not framed Avro or whose schema is unknown, records with a header that has no value, and, while
-    `check` holds, bodies that are not one whole value of their schema (unchecked, one such body would make its block
-    unreadable to every tool but this one). Blocks are compressed by `workers`, in this thread when there are none.
+    `schema_text` gives the JSON of a schema id, or None when nobody knows the id. Into a raw file go null values,
+    values that are not framed Avro or whose schema is unknown, records with a header that has no value or whose name is
+    not UTF-8 (these into one of their own), and, while `check` holds, bodies that are not one whole value of their
+    schema (unchecked, one such body would make its block unreadable to every tool but this one). Blocks are compressed
+    by `workers`, in this thread when there are none.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Splicer:
         self._run_bytes = min(_RUN_BYTES, block_bytes)
         self._check = check
         self._raw = Output(None, raw_schema(), None, self._workers)
+        self._odd_names = Output(None, raw_schema("bytes"), None, self._workers, "raw-names")
         self._typed: dict[int, Output] = {}
         self._by_prefix: dict[bytes, Output] = {}
         self._shapes = HeaderShapes()
@@ -61,12 +63,12 @@ class Splicer:
 
     @property
     def records(self) -> int:
-        return sum(out.records + out.block_records for out in (*self._typed.values(), self._raw))
+        return sum(out.records + out.block_records for out in self._outputs())
 
     @property
     def size(self) -> int:
         """Bytes held: finished blocks, and roughly what waits for its block."""
-        return sum(out.size + out.block_size for out in (*self._typed.values(), self._raw))
+        return sum(out.size + out.block_size for out in self._outputs())
 
     def add(self, batches: Sequence[Batch]) -> None:
         """Splice batches, whose offsets rise in a call and from call to call. Full blocks are compressed at once.
@@ -77,10 +79,13 @@ class Splicer:
             self._splice(batch)
 
     def finish(self) -> list[Finished]:
-        """Close the open blocks and give the files that have records: typed ones by schema id, then the raw one."""
-        ordered = (*(out for _, out in sorted(self._typed.items())), self._raw)
+        """Close the open blocks and give the files that have records: typed ones by schema id, then the raw ones."""
+        ordered = (*(out for _, out in sorted(self._typed.items())), self._raw, self._odd_names)
         files = (out.finish(self._codec, self._metadata) for out in ordered)
         return [file for file in files if file is not None]
+
+    def _outputs(self) -> Sequence[Output]:
+        return (*self._typed.values(), self._raw, self._odd_names)
 
     def _splice(self, batch: Batch) -> None:
         """Records that look as expected are taken in runs, the others one by one; what to expect is learnt of these."""
@@ -130,13 +135,14 @@ class Splicer:
             if size >= 0:
                 out = known.get(data[value_at : value_at + 5]) or self._open(data[value_at : value_at + 5])
                 try:
-                    if out.skip is not None and out.skip(data, value_at + 5) != headers_at:
+                    if out.skip is not None and out.skip(data, value_at + 5, headers_at) != headers_at:
                         out = raw
                 except CHECK_ERRORS:
                     out = raw
             plain = headers_at + 1 == end  # the number of headers, 0, and nothing after it
             if out is raw or not (plain or are_whole(data, headers_at, end)):
-                out, headers = raw, nullable_headers(data, headers_at, end)
+                headers, are_text = nullable_headers(data, headers_at, end)
+                out = raw if are_text else self._odd_names
                 body = b"\0" if data[size_at] == NULL else b"\2" + data[size_at:headers_at]
                 size = len(body)
             else:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from typing import Any
 
 import fastavro
@@ -52,7 +53,7 @@ TREE_SKIP = compile_skip(PARSED)
 def is_one(skip: Skip, data: bytes, start: int = 0) -> bool:
     """Whether data[start:] is exactly one value, as the splicer asks."""
     try:
-        return skip(data, start) == len(data)
+        return skip(data, start, len(data)) == len(data)
     except CHECK_ERRORS:
         return False
 
@@ -68,7 +69,9 @@ def encoded(value: Any) -> bytes:
 def test_what_fastavro_writes_passes(value: Any, before: bytes) -> None:
     assert is_one(TREE_SKIP, before + encoded(value), len(before))
     assert not is_one(TREE_SKIP, encoded(value) + b"\0")
-    assert TREE_SKIP(before + encoded(value) + b"more", len(before)) == len(before + encoded(value))
+    assert TREE_SKIP(before + encoded(value) + b"more", len(before), len(before + encoded(value))) == len(
+        before + encoded(value)
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -98,6 +101,7 @@ def test_what_passes_reads(value: Any, data: st.DataObject) -> None:
         ({"type": "enum", "name": "E", "symbols": ["A"]}, b"\0", b"\2"),
         ({"type": "array", "items": "int"}, b"\x03\x04\x02\x02\0", b"\x04\x02\x02"),
         ({"type": "array", "items": "null"}, b"\x02\0", b"\xfe\xff\xff\xff\x0f\0"),
+        ({"type": "array", "items": "null"}, b"\x02\0", b"\xfe" + b"\xff" * 8 + b"\x01\0"),
     ],
 )
 def test_edges(schema: Any, good: bytes, bad: bytes) -> None:
@@ -113,3 +117,15 @@ def test_deeply_nested_schemas_compile() -> None:
     skip = compile_skip(parse(json.dumps(schema)))
     assert is_one(skip, b"\x02" * 40 + b"\x08" + b"\0" * 40)
     assert not is_one(skip, b"\x02" * 40 + b"\x08" + b"\0" * 39)
+
+
+@pytest.mark.parametrize("items", ["int", "null", "string", {"type": "array", "items": "int"}])
+def test_what_an_array_claims_costs_no_more_than_its_record_is_long(items: Any) -> None:
+    """A batch of small records that each claim as many items as the whole batch has bytes."""
+    skip = compile_skip(parse(json.dumps({"type": "array", "items": items})))
+    batch = (b"\xa0\x8d\x06" + b"\2" * 7) * 20_000  # each claims 50,000
+    began = time.process_time()
+    for start in range(0, len(batch), 10):
+        with pytest.raises(CHECK_ERRORS):
+            skip(batch, start, start + 10)
+    assert time.process_time() - began < 2

@@ -7,13 +7,16 @@ from typing import Any
 
 import fastavro
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.chains import chain_of
 from atlas_archive.compaction import compact, runs, sweep
 from atlas_archive.manifests import last_manifest
+from atlas_archive.records import Record
 from atlas_archive.retention import expire
+from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
 
-from tests.unit.archive.actors import PATH, TOPIC, problems, read, store_one
+from tests.unit.archive.actors import PATH, TOPIC, nothing, problems, read, store_one
 
 
 async def archived(segments: int, size: int = 10) -> MemoryStore:
@@ -215,3 +218,21 @@ async def test_runs_wait_until_they_are_large_enough() -> None:
     for run in (found := list(runs(segments, 5000))):
         assert sum(segment.size for segment in run) >= 5000 > sum(segment.size for segment in run[:-1])
     assert [segment for run in found for segment in run] == segments[: sum(map(len, found))]
+
+
+async def test_raw_files_with_other_types_of_names_are_not_mixed() -> None:
+    store, written = MemoryStore(), list[str]()
+    for start in range(4):
+        names = ("\udce9", "h")[:: -1 if start % 2 else 1]
+        some = [Record(start * 10 + i, 0, None, ((names[i % 2], b"1"),), None) for i in range(10)]
+        segment = Segment(PATH, start * 10, 0, lambda _: None, Options(codec="deflate"))
+        segment.add([pack(some)])
+        await store_segment(store, segment, "w", nothing)
+        written += [record.headers[0][0] for record in some]
+    done = await run(store, target=1500)
+    assert done.into == 1
+    names = [name for record in await read(store) for name, _ in record.headers]
+    assert names == [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in written]
+    assert await problems(store) == []
+    for item in (await chain_of(store, PATH)).segments[0].objects:
+        assert len(list(fastavro.reader(io.BytesIO(store.objects[item.key])))) == item.records

@@ -4,7 +4,7 @@ import io
 import json
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -14,6 +14,7 @@ import fastavro
 import pytest
 from atlas_archive.batches import pack
 from atlas_archive.container import CorruptFile, read_file
+from atlas_archive.headers import EXACT
 from atlas_archive.layout import framing
 from atlas_archive.records import Record
 from atlas_archive.splicer import Finished, Splicer
@@ -42,8 +43,12 @@ def splice(records: Sequence[Record], texts: Texts, **options: Any) -> list[Fini
     return splicer.finish()
 
 
+def _blocks(file: Finished) -> Iterator[list[Record]]:
+    return read_file(b"".join(file.chunks), "x").blocks(EXACT)
+
+
 def read_back(files: Sequence[Finished]) -> list[Record]:
-    found = [record for file in files for block in read_file(b"".join(file.chunks), "x").blocks() for record in block]
+    found = [record for file in files for block in _blocks(file) for record in block]
     return sorted(found, key=lambda record: record.offset)
 
 
@@ -112,6 +117,9 @@ def typed(
     return primitive, _PRIMITIVES[primitive]
 
 
+_names_of_headers = st.text(max_size=8) | st.binary(max_size=3).map(lambda name: name.decode(errors=EXACT))
+
+
 @st.composite
 def envelopes(draw: st.DrawFn, values: st.SearchStrategy[bytes | None]) -> list[Record]:
     """Records with rising offsets, gaps among them, and any envelope."""
@@ -123,7 +131,7 @@ def envelopes(draw: st.DrawFn, values: st.SearchStrategy[bytes | None]) -> list[
                 offset,
                 draw(st.integers(-1, 2**45)),
                 draw(st.none() | st.binary(max_size=40)),
-                tuple(draw(st.lists(st.tuples(st.text(max_size=8), st.none() | st.binary(max_size=20)), max_size=3))),
+                tuple(draw(st.lists(st.tuples(_names_of_headers, st.none() | st.binary(max_size=20)), max_size=3))),
                 value,
             )
         )
@@ -276,3 +284,20 @@ def test_floats_and_uuids_keep_their_bits() -> None:
     value = framing(1) + encode(schema, {"d": math.nan, "f": -0.0})
     records = [Record(2**62, -1, uuid.uuid4().bytes, (), value)]
     assert read_back(splice(records, lambda _: json.dumps(schema))) == records
+
+
+def test_names_that_are_not_utf8_have_a_file_of_their_own_which_others_read() -> None:
+    good, odd = (("h", b"v"),), (("\udce9", b"1"), ("h", None), ("h", b""))
+    value = framing(2) + encode(_SCHEMAS[2], {"c": 1})
+    records = [Record(i, 0, b"k", odd if i % 2 else good, value) for i in range(20)]
+    typed_file, names = splice(records, _texts)
+    assert (typed_file.kind, names.kind) == ("2", "raw-names")
+    assert read_back([typed_file, names]) == records
+    rows = outside_reader(b"".join(names.chunks))
+    assert rows[0]["headers"] == [
+        {"name": b"\xe9", "value": b"1"},
+        {"name": b"h", "value": None},
+        {"name": b"h", "value": b""},
+    ]
+    (block,) = read_file(b"".join(names.chunks), "x").blocks()
+    assert block[0].headers == (("\\xe9", b"1"), ("h", None), ("h", b""))

@@ -29,7 +29,7 @@ def test_any_headers_in_any_order(cases: list[Headers], around: bytes) -> None:
         if whole and headers:
             assert reading.read(inside, len(around)) == (headers, len(around + data))
         names, values, after = walk(inside, len(around))
-        assert (tuple(zip(names, values, strict=True)), after) == (headers, len(around + data))
+        assert (tuple(zip([n.decode() for n in names], values, strict=True)), after) == (headers, len(around + data))
 
 
 def test_lengths_without_end_are_walked_and_not_remembered() -> None:
@@ -41,9 +41,7 @@ def test_lengths_without_end_are_walked_and_not_remembered() -> None:
     assert len(shapes._shapes) <= 8
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x02", b"\x02\x02", b"\x02\x02a\x04x", b"\x01", b"\x02\x01\x02x", b"\x02\x02\xff\x00"]
-)
+@pytest.mark.parametrize("data", [b"", b"\x02", b"\x02\x02", b"\x02\x02a\x04x", b"\x01", b"\x02\x01\x02x"])
 def test_other_bytes_are_refused(data: bytes) -> None:
     for act in (lambda: HeaderShapes().read(data, 0), lambda: HeaderShapes().are_whole(data, 0, len(data))):
         with pytest.raises((ValueError, IndexError)):
@@ -56,8 +54,34 @@ def test_a_null_value_does_not_belong_in_a_typed_file() -> None:
 
 
 def test_headers_of_a_raw_file() -> None:
-    assert nullable_headers(b"\0", 0, 1) == b"\0"
+    assert nullable_headers(b"\0", 0, 1) == (b"\0", True)
     data = packed((("é", None), ("a", b"x")))
-    assert nullable_headers(data, 0, len(data)) == b"\x04" + b"\x04\xc3\xa9\0" + b"\x02a\x02\x02x" + b"\0"
+    whole = b"\x04" + b"\x04\xc3\xa9\0" + b"\x02a\x02\x02x" + b"\0"
+    assert nullable_headers(data, 0, len(data)) == (whole, True)
     with pytest.raises(ValueError, match="headers end at"):
         nullable_headers(data + b"\0", 0, len(data) + 1)
+
+
+def test_names_that_are_not_utf8_belong_in_no_typed_file() -> None:
+    data = b"\x02\x02\xff\x02x"
+    assert not HeaderShapes().are_whole(data, 0, len(data))
+    assert nullable_headers(data, 0, len(data)) == (b"\x02\x02\xff\x02\x02x\0", False)
+    with pytest.raises(ValueError, match="decode"):
+        HeaderShapes().read(data, 0)
+
+
+@pytest.mark.parametrize("count", [33, 1000])
+def test_no_expression_is_compiled_for_many_headers(count: int) -> None:
+    shapes = HeaderShapes()
+    headers = tuple((f"h{i}", b"v") for i in range(count))
+    data = packed(headers)
+    assert shapes.are_whole(data, 0, len(data))
+    assert shapes.read(data, 0) == (headers, len(data))
+    assert (shapes._compiled, shapes._shapes, shapes.names) == (0, [], ())
+
+
+def test_no_expression_is_compiled_for_long_names() -> None:
+    shapes = HeaderShapes()
+    data = packed((("n" * 10_000, b"v"),))
+    assert shapes.are_whole(data, 0, len(data))
+    assert shapes._compiled == 0

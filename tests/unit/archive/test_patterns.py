@@ -110,7 +110,7 @@ def test_what_is_matched_is_a_value(value: Any, place: int, byte: int, cut: int)
             continue
         assert row[layout.body] == damaged
         try:
-            assert SKIP(damaged, 0) == len(damaged)
+            assert SKIP(damaged, 0, len(damaged)) == len(damaged)
         except CHECK_ERRORS as error:
             raise AssertionError(f"matched, and not a value: {damaged!r}") from error
 

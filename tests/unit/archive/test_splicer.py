@@ -1,6 +1,7 @@
 """Which file a value goes to, and what a splicer says of itself; the bytes are test_container's."""
 
 import json
+import time
 
 import pytest
 from atlas_archive.batches import pack
@@ -65,3 +66,44 @@ def test_nothing_added_gives_no_file() -> None:
     splicer = Splicer(lambda _: INT)
     splicer.add([])
     assert splicer.finish() == []
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_hundred_thousand_headers_cost_what_their_bytes_cost(framed: bool) -> None:
+    headers = tuple((f"h{i}", b"v") for i in range(100_000))
+    value = framing(1) + b"\2" if framed else None
+    records = [Record(i, 0, b"k", headers if i % 20 == 10 else (("h", b"v"),), value) for i in range(60)]
+    splicer = Splicer({1: INT}.get)
+    packed = pack(records)
+    began = time.process_time()
+    splicer.add([packed])
+    (file,) = splicer.finish()
+    assert time.process_time() - began < 5  # of three such records; an expression for one takes 100 s and 4 GB
+    assert file.records == 60
+
+
+def test_schemas_without_end_are_not_compiled_into_one_expression() -> None:
+    text = json.dumps(
+        {"type": "record", "name": "R", "fields": [{"name": f"f{i}", "type": "string"} for i in range(9)]}
+    )
+    splicer = Splicer(lambda _: text)
+    began = time.process_time()
+    splicer.add([pack([record(i, framing(i) + b"\2a" * 9) for i in range(1000)])])
+    assert time.process_time() - began < 10
+    assert len(splicer.finish()) == 1000
+    assert len(splicer._expected._schemas) <= 16
+
+
+@pytest.mark.parametrize("layouts", [5000])
+def test_thousands_of_layouts_of_headers_and_wide_records(layouts: int) -> None:
+    splicer = Splicer({1: INT}.get)
+    records = [
+        Record(i, 0, None, tuple((f"{i}-{n}" * (i % 50), b"v" * n) for n in range(i % 40)), framing(1) + b"\2")
+        for i in range(layouts)
+    ]
+    records.append(Record(layouts, 0, bytes(1_000_000), (), bytes(10_000_000)))
+    began = time.process_time()
+    splicer.add([pack(records)])
+    files = splicer.finish()
+    assert time.process_time() - began < 10
+    assert sum(file.records for file in files) == layouts + 1
