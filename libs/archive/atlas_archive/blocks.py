@@ -4,25 +4,22 @@ Written out by hand, and with its loops inlined, because it is the whole cost of
 builds a dictionary for each record and each header, takes twice as long for records with the usual eight headers.
 """
 
-from atlas_archive.headers import READABLE, Headers, HeaderShapes
+from atlas_archive.headers import Headers, HeaderShapes
 from atlas_archive.records import Record
 from atlas_archive.varints import read_long, read_unsigned
 
 
-def read_block(
-    data: bytes, count: int, prefix: bytes | None, shapes: HeaderShapes, odd_names: str = READABLE
-) -> list[Record]:
+def read_block(data: bytes, count: int, prefix: bytes | None, shapes: HeaderShapes, odd: str) -> list[Record]:
     """`count` records laid out as layout.py says, which must fill `data`.
 
     Values get `prefix` in front (see `layout.framing`); None means a raw file's, which are a union of null and bytes.
-    `shapes` are those of the file, `odd_names` says how names that are not UTF-8 read. Raises
-    IndexError or ValueError when the bytes are not such records.
+    `shapes` are those of the file, `odd` is how names that are not UTF-8 read. Raises IndexError or ValueError for
+    other bytes.
     """
-    records = []
+    records, at = [], 0
     names: dict[bytes, str] = {}
     timestamps: dict[bytes, int] = {}
     new = tuple.__new__  # what Record's own __new__ does, at a third of its cost
-    at = 0
     for _ in range(count):
         byte = data[at]
         at += 1
@@ -44,7 +41,7 @@ def read_block(
         if data[at] == 0:
             at += 1
         elif prefix is None:
-            headers, at = _nullable_headers(data, at, names, odd_names)
+            headers, at = _nullable_headers(data, at, names, odd)
         else:
             headers, at = shapes.read(data, at)
             if data[at]:
