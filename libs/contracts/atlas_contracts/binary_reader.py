@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, holds_itself, may_be_empty, needs_limits
+from atlas_contracts.resolution import named_types
+from atlas_contracts.varints import int_varint, refuse_depth, refuse_end, varint
 
 Reader = Callable[[bytes, int], Any]
+# Lines that read a value, and the expression that is it afterwards.
+Read = tuple[list[str], str]
 # What a Reader raises on bytes that do not follow its schema.
 BROKEN = (LookupError, ValueError, struct.error, RecursionError)
 
-_LONGEST_VARINT = 10
-_FLAGS = [sum(128 << 7 * place for place in range(count)) for count in range(6)]
 _DOUBLE = struct.Struct("<d").unpack_from
 _FLOAT = struct.Struct("<f").unpack_from
 # One, two, more bytes; the time of an event (epoch milliseconds) has six.
@@ -42,77 +44,20 @@ def compile_reader(parsed: Any) -> Reader:
     `parsed` is a definition that fastavro has parsed, logical types taken off. The function raises one of BROKEN for
     other bytes.
     """
-    compiler = _Compiler(parsed)
-    entry = compiler.function(parsed, whole=True)
-    scope: dict[str, Any] = {
-        "varint": _varint, "int_varint": _int_varint, "double": _DOUBLE, "float_": _FLOAT, "end": _refuse_end,
-        "deep": _refuse_depth,
-    }  # fmt: skip
-    text = "\n".join(compiler.sources)  # made of the words of this module and of quoted names
-    exec(text, scope)  # nosec B102
-    reader: Reader = scope[entry]
-    return reader
+    return ReaderCompiler(parsed).compiled()
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of three bytes or more as it stands, its sign still in its last bit, and the place after it.
-
-    A byte is taken with its flag, worth 128, and the flags of those before the last are taken off together.
-    """
-    number, byte = data[at] + (data[at + 1] << 7), data[at + 2]
-    if byte < 128:
-        return number + (byte << 14) - _FLAGS[2], at + 3
-    number += byte << 14
-    byte = data[at + 3]
-    if byte < 128:
-        return number + (byte << 21) - _FLAGS[3], at + 4
-    number += byte << 21
-    byte = data[at + 4]
-    if byte < 128:
-        return number + (byte << 28) - _FLAGS[4], at + 5
-    number += byte << 28
-    byte = data[at + 5]
-    if byte < 128:
-        return number + (byte << 35) - _FLAGS[5], at + 6
-    return _long_varint(data, at)
-
-
-def _long_varint(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    for place in range(at, at + _LONGEST_VARINT):
-        byte = data[place]
-        number |= (byte & 127) << shift
-        if byte < 128:
-            if number >> 64:
-                break
-            return number, place + 1
-        shift += 7
-    raise ValueError("a number of more than 64 bits")
-
-
-def _int_varint(data: bytes, at: int) -> tuple[int, int]:
-    number, after = _varint(data, at)
-    if number >> 32:
-        raise ValueError("an int of more than 32 bits")
-    return number, after
-
-
-def _refuse_end(data: bytes, at: int) -> ValueError:
-    """The error of a value that is not exactly what the data hold."""
-    surplus = len(data) - at
-    return ValueError(f"{surplus} bytes follow" if surplus > 0 else "it ends too early")
-
-
-def _refuse_depth() -> ValueError:
-    return ValueError(f"nested deeper than {NESTING_MAX}")
-
-
-class _Compiler:
+class ReaderCompiler:
     """Writes the functions; a named type referred to again has one of its own."""
 
     def __init__(self, schema: Any) -> None:
         self.sources: list[str] = []
-        self._named: dict[str, Any] = {}
+        self.scope: dict[str, Any] = {
+            "varint": varint, "int_varint": int_varint, "double": _DOUBLE, "float_": _FLOAT, "end": refuse_end,
+            "deep": refuse_depth,
+        }  # fmt: skip
+        self._schema = schema
+        self._named = named_types(schema)
         self._functions: dict[str, str] = {}
         self._variables = 0
         # Functions of a schema that needs limits are also given `d`, how many arrays, maps and records are around the
@@ -121,13 +66,24 @@ class _Compiler:
         self._recursive = holds_itself(schema)
         self._around = 0
 
-    def function(self, schema: Any, *, whole: bool = False) -> str:
-        self._collect(schema)
+    def compiled(self) -> Reader:
+        """The function that reads a whole value."""
+        entry = self.function(self._whole, whole=True)
+        text = "\n".join(self.sources)  # made of the words of this module and of quoted names
+        exec(text, self.scope)  # nosec B102
+        reader: Reader = self.scope[entry]
+        return reader
+
+    def _whole(self) -> Read:
+        return self._read(self._schema)
+
+    def function(self, read: Callable[[], Read], *, whole: bool = False) -> str:
+        """The name of a function whose body is what `read` gives."""
         name = f"read_{len(self.sources)}"
         place = len(self.sources)
         self.sources.append("")  # keeps the name free while the body asks for functions of its own
         around, self._around = self._around, 0
-        lines, value = self._read(schema)
+        lines, value = read()
         self._around = around
         last = ["if i != len(b): raise end(b, i)", f"return {value}"] if whole else [f"return {value}, i"]
         if self._limited and whole:
@@ -141,22 +97,9 @@ class _Compiler:
     def _called(self, function: str) -> str:
         return f"{function}(b, i, d + {self._around}, z)" if self._limited else f"{function}(b, i)"
 
-    def _collect(self, schema: Any) -> None:
+    def _read(self, schema: Any) -> Read:  # noqa: PLR0911 - one a kind of schema
         if isinstance(schema, list):
-            for branch in schema:
-                self._collect(branch)
-        elif isinstance(schema, dict):
-            if "name" in schema and schema.get("type") in ("record", "error", "enum", "fixed"):
-                self._named[schema["name"]] = schema
-            for part in (schema.get("type"), schema.get("items"), schema.get("values")):
-                self._collect(part)
-            for field in schema.get("fields", ()):
-                self._collect(field["type"])
-
-    def _read(self, schema: Any) -> tuple[list[str], str]:  # noqa: PLR0911 - one a kind of schema
-        """Lines that read a value, and the expression that is it afterwards."""
-        if isinstance(schema, list):
-            return self._union(schema)
+            return self._union(len(schema), lambda index: self._nested(schema[index]))
         if isinstance(schema, str):
             if schema in self._named:
                 return self._call(schema)
@@ -165,7 +108,8 @@ class _Compiler:
         if kind in ("record", "error"):
             return self._record(schema)
         if kind in ("array", "map"):
-            return self._blocks(schema, kind)
+            held = schema["items" if kind == "array" else "values"]
+            return self._blocks(kind, held, lambda: self._nested(held))
         if kind == "enum":
             symbols = repr(tuple(schema["symbols"]))
             value = self._variable()
@@ -176,7 +120,7 @@ class _Compiler:
             return [f"{value} = b[i:i + {size}]", f"i += {size}"], value
         return self._read(kind)
 
-    def _primitive(self, name: str) -> tuple[list[str], str]:
+    def _primitive(self, name: str) -> Read:
         value = self._variable()
         lines = {
             "null": [f"{value} = None"],
@@ -190,15 +134,15 @@ class _Compiler:
         }[name]
         return lines, value
 
-    def _call(self, name: str) -> tuple[list[str], str]:
+    def _call(self, name: str) -> Read:
         if name not in self._functions:
             self._functions[name] = f"named_{len(self._functions)}"
-            function = self.function(self._named[name])
+            function = self.function(lambda: self._read(self._named[name]))
             self.sources.append(f"{self._functions[name]} = {function}")
         value = self._variable()
         return [f"{value}, i = {self._called(self._functions[name])}"], value
 
-    def _record(self, schema: Mapping[str, Any]) -> tuple[list[str], str]:
+    def _record(self, schema: Mapping[str, Any]) -> Read:
         lines: list[str] = []
         pairs: list[str] = []
         self._around += 1
@@ -209,29 +153,31 @@ class _Compiler:
         self._around -= 1
         return lines, "{" + ", ".join(pairs) + "}"
 
-    def _union(self, branches: list[Any]) -> tuple[list[str], str]:
+    def _union(self, branches: int, read_branch: Callable[[int], Read]) -> Read:
         value = self._variable()
         # The index of up to 64 branches is one byte.
-        lines = ["n = b[i]", "i += 1"] if len(branches) <= 64 else [*_LENGTH]
-        for index, branch in enumerate(branches):
-            read, result = self._nested(branch)
+        lines = ["n = b[i]", "i += 1"] if branches <= 64 else [*_LENGTH]
+        for index in range(branches):
+            read, result = read_branch(index)
             lines += [f"{'el' if index else ''}if n == {2 * index}:", *(f" {line}" for line in read)]
             lines.append(f" {value} = {result}")
         return [*lines, "else: raise ValueError('a branch that the union does not have')"], value
 
-    def _nested(self, schema: Any) -> tuple[list[str], str]:
+    def _nested(self, schema: Any) -> Read:
         """A value inside a union or a loop: CPython nests few blocks, so what could nest again gets a function."""
         if isinstance(schema, list) or (isinstance(schema, dict) and schema["type"] in ("record", "array", "map")):
-            function = self.function(schema)
-            value = self._variable()
-            return [f"{value}, i = {self._called(function)}"], value
+            return self._apart(lambda: self._read(schema))
         return self._read(schema)
 
-    def _blocks(self, schema: Mapping[str, Any], kind: str) -> tuple[list[str], str]:
+    def _apart(self, read: Callable[[], Read]) -> Read:
+        function, value = self.function(read), self._variable()
+        return [f"{value}, i = {self._called(function)}"], value
+
+    def _blocks(self, kind: str, held: Any, read_item: Callable[[], Read]) -> Read:
+        """An array or a map; `held` is the schema of what it was written with."""
         value, count = self._variable(), self._variable()
-        held = schema["items" if kind == "array" else "values"]
         self._around += 1
-        item, result = self._nested(held)
+        item, result = read_item()
         self._around -= 1
         # A count is checked before anything is made of it; where items take no byte, against what is left for those.
         most = f" if {count} > len(b): raise ValueError('more items than bytes')"

@@ -8,10 +8,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from typing import Any, NamedTuple
 
-from fastavro import schemaless_reader
 from fastavro.schema import parse_schema
 
 from atlas_contracts.binary import Refused, Writer, compile_writer
@@ -21,15 +19,13 @@ from atlas_contracts.events import Event
 from atlas_contracts.json_form import Render, compile_render
 from atlas_contracts.limits import needs_limits
 from atlas_contracts.registry import Registry, Schema
+from atlas_contracts.resolving_reader import compile_resolving_reader
 from atlas_contracts.run_reader import RunReader
 from atlas_contracts.scalars import Faults, Shape
 from atlas_contracts.shapes import compile_shape
 
 MAGIC = b"\x00"
 PREFIX_BYTES = 5
-
-# What fastavro raises on a value that the schema's own reader takes and the newest schema can't be made of.
-_UNRESOLVED = (EOFError, ValueError, LookupError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +50,9 @@ class _Older:
         self._newest = newest
 
     @cached_property
-    def _read(self) -> Reader:
-        return compile_reader(self._writer)
-
-    def value(self, framed: bytes) -> Any:
-        """The value in the shape of the newest schema. The schema's own reader sees it first: it keeps the limits."""
-        self._read(framed, PREFIX_BYTES)
-        body = BytesIO(framed)
-        body.seek(PREFIX_BYTES)
-        return schemaless_reader(body, self._writer, self._newest)
+    def read(self) -> Reader:
+        """Made when the first such event comes: there are many old schemas, and most are not met again."""
+        return compile_resolving_reader(self._writer, self._newest)
 
 
 class Newest(NamedTuple):
@@ -121,8 +111,8 @@ class Codec:
         if known is None:
             raise Undecodable(f"schema id {schema_id} is not in the registry")
         try:
-            value = known.value(framed) if isinstance(known, _Older) else known.read(framed, PREFIX_BYTES)
-        except (*BROKEN, *_UNRESOLVED) as error:
+            value = known.read(framed, PREFIX_BYTES)
+        except BROKEN as error:
             raise Undecodable(f"the body is not a {known.type} of schema id {schema_id}: {_told(error)}") from error
         return Event(known.type, schema_id, value)
 
@@ -180,7 +170,7 @@ def _within_limits(event_type: str, check: Reader, framed: bytes) -> bytes:
 
 def _told(error: Exception) -> str:
     """What is wrong with bytes, in words."""
-    if isinstance(error, IndexError | struct.error | EOFError):
+    if isinstance(error, IndexError | struct.error):
         return "it ends too early"
     return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 

@@ -9,13 +9,11 @@ from typing import Any
 
 from fastavro.schema import parse_schema
 
-_PROMOTIONS = {
-    "int": {"long", "float", "double"},
-    "long": {"float", "double"},
-    "float": {"double"},
-    "string": {"bytes"},  # not the other way, which Avro allows: bytes that are no UTF-8 could not be read
-}
-_NAMED = {"record", "enum", "fixed"}
+from atlas_contracts import resolution
+from atlas_contracts.resolution import NAMED, PROMOTIONS, branch_for, defined, kind_of, same_name
+
+# Attributes of a logical type that change what its bytes mean.
+_MEANING = ("logicalType", "scale", "precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +42,28 @@ class _Comparison:
         self._seen: set[tuple[str, str]] = set()
 
     def compare(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
-        was, now = _logical_type(writer), _logical_type(reader)
+        was, now = _meaning(writer), _meaning(reader)
+        reader, writer = defined(reader, self._reader_names), defined(writer, self._writer_names)
+        was, now = was or _meaning(writer), now or _meaning(reader)
         if was and now and was != now:
-            yield Incompatibility(
-                path, f"the logical type was {was} and is now {now}: other numbers for the same bytes"
-            )
-        reader, writer = _resolved(reader, self._reader_names), _resolved(writer, self._writer_names)
+            yield Incompatibility(path, f"the logical type was {was} and is now {now}: other values for the same bytes")
         if isinstance(writer, list):
             for branch in writer:
                 yield from self._compare_written_branch(reader, branch, path)
         elif isinstance(reader, list):
             yield from self._compare_to_union(reader, writer, path)
-        elif _kind(reader) != _kind(writer):
-            if _kind(reader) not in _PROMOTIONS.get(_kind(writer), ()):
+        elif kind_of(reader) != kind_of(writer):
+            if kind_of(reader) not in PROMOTIONS.get(kind_of(writer), ()):
                 yield Incompatibility(path, f"{_title(writer)} was written, and {_title(reader)} can't read it")
-        elif _kind(reader) in _NAMED:
+        elif kind_of(reader) in NAMED:
             yield from self._compare_named(reader, writer, path)
-        elif _kind(reader) == "array":
+        elif kind_of(reader) == "array":
             yield from self.compare(reader["items"], writer["items"], f"{path}/items")
-        elif _kind(reader) == "map":
+        elif kind_of(reader) == "map":
             yield from self.compare(reader["values"], writer["values"], f"{path}/values")
 
     def _compare_written_branch(self, reader: Any, branch: Any, path: str) -> Iterator[Incompatibility]:
-        title = _title(_resolved(branch, self._writer_names))
+        title = _title(defined(branch, self._writer_names))
         for found in self.compare(reader, branch, path):
             yield (
                 found
@@ -75,47 +72,41 @@ class _Comparison:
             )
 
     def _compare_to_union(self, branches: list[Any], writer: Any, path: str) -> Iterator[Incompatibility]:
-        seen = set(self._seen)
-        reasons: list[list[Incompatibility]] = []
-        for branch in branches:
-            reasons.append(list(self.compare(branch, writer, path)))
-            if not reasons[-1]:
-                return
-            self._seen = set(seen)  # what was met on a way that led nowhere counts for nothing
-        inside = [found for found in reasons if any(reason.path != path for reason in found)]
-        if len(inside) == 1:
-            yield from inside[0]
-        else:
+        branch = branch_for(branches, writer, self._reader_names)
+        if branch is None:
             yield Incompatibility(path, f"{_title(writer)} was written, and no branch of {_title(branches)} reads it")
+        else:
+            yield from self.compare(branch, writer, path)
 
     def _compare_named(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
-        if not _same_name(reader, writer):
+        if not same_name(reader, writer):
             yield Incompatibility(path, f"{writer['name']} was written; it is now {reader['name']}, with no such alias")
             return
         pair = (reader["name"], writer["name"])
         if pair in self._seen:
             return
         self._seen.add(pair)
-        if _kind(reader) == "enum":
+        if kind_of(reader) == "enum":
             lost = [symbol for symbol in writer["symbols"] if symbol not in reader["symbols"]]
-            if lost and "default" not in reader:
+            if lost and reader.get("default") not in reader["symbols"]:
                 yield Incompatibility(path, f"the enum lost {', '.join(lost)} and has no default to read them as")
-        elif _kind(reader) == "fixed":
+        elif kind_of(reader) == "fixed":
             if reader["size"] != writer["size"]:
                 yield Incompatibility(path, f"the size was {writer['size']} and is now {reader['size']}")
         else:
             yield from self._compare_fields(reader, writer, path)
 
     def _compare_fields(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
-        written = {field["name"]: field for field in writer["fields"]}
-        for field in reader["fields"]:
-            here = f"{path}/{field['name']}"
-            names = [field["name"], *field.get("aliases", ())]
-            old = next((written[name] for name in names if name in written), None)
-            if old is not None:
-                yield from self.compare(field["type"], old["type"], here)
-            elif "default" not in field:
-                yield Incompatibility(here, "the field is new and has no default, so older events have no value for it")
+        found = resolution.fields(reader, writer)
+        for written in writer["fields"]:
+            if (field := found.of_written.get(written["name"])) is not None:
+                yield from self.compare(field["type"], written["type"], f"{path}/{field['name']}")
+        for field in found.doubled:
+            yield Incompatibility(f"{path}/{field['name']}", "two fields of older events have its name and its alias")
+        for field in found.new:
+            if "default" not in field:
+                reason = "the field is new and has no default, so older events have no value for it"
+                yield Incompatibility(f"{path}/{field['name']}", reason)
 
 
 def _named(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,32 +115,14 @@ def _named(definition: Mapping[str, Any]) -> dict[str, Any]:
     return names
 
 
-def _resolved(definition: Any, names: Mapping[str, Any]) -> Any:
-    """A union as a list, a named type as its definition, a primitive as its name."""
-    if isinstance(definition, str):
-        return names.get(definition, definition)
-    if isinstance(definition, Mapping) and definition["type"] not in {*_NAMED, "array", "map"}:
-        return _resolved(definition["type"], names)
-    return definition
-
-
-def _logical_type(definition: Any) -> str | None:
-    return definition.get("logicalType") if isinstance(definition, Mapping) else None
-
-
-def _kind(definition: Any) -> str:
-    return definition if isinstance(definition, str) else str(definition["type"])
+def _meaning(definition: Any) -> str:
+    """The logical type with what belongs to it; empty where there is none."""
+    if not isinstance(definition, Mapping) or "logicalType" not in definition:
+        return ""
+    return " ".join(str(definition[name]) for name in _MEANING if name in definition)
 
 
 def _title(definition: Any) -> str:
     if isinstance(definition, list):
         return f"[{', '.join(_title(branch) for branch in definition)}]"
-    return str(definition["name"]) if isinstance(definition, Mapping) and "name" in definition else _kind(definition)
-
-
-def _same_name(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> bool:
-    namespace = reader["name"].rpartition(".")[0]
-    aliases = [
-        alias if "." in alias or not namespace else f"{namespace}.{alias}" for alias in reader.get("aliases", ())
-    ]
-    return writer["name"] in {reader["name"], *aliases}
+    return str(definition["name"]) if isinstance(definition, Mapping) and "name" in definition else kind_of(definition)

@@ -11,6 +11,7 @@ from typing import Any
 from fastavro.schema import SchemaParseException, parse_schema
 
 from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.forms import form_faults
 
 LOCK = "ids.lock"
 TOPICS = "topics.yaml"
@@ -44,7 +45,7 @@ def read_schema(directory: Path, path: str) -> SchemaFile:
         raise BrokenSchemas([f"{path}: not named <context>/<event>.v<N>.avsc in lower case"])
     try:
         definition = json.loads((directory / path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BrokenSchemas([f"{path}: can't be read: {error}"]) from error
     if (
         not isinstance(definition, dict)
@@ -52,6 +53,8 @@ def read_schema(directory: Path, path: str) -> SchemaFile:
         or not isinstance(definition.get("fields"), list)
     ):
         raise BrokenSchemas([f"{path}: an event is a record with fields; this is not"])
+    if faults := form_faults(definition):
+        raise BrokenSchemas([f"{path}: {fault}" for fault in faults])
     try:
         name = parse_schema(definition)["name"]  # type: ignore[call-overload, index]
     except (SchemaParseException, LookupError, TypeError, ValueError, AttributeError) as error:

@@ -170,7 +170,7 @@ def test_a_renamed_field_needs_an_alias() -> None:
 def test_numbers_of_another_meaning_are_refused() -> None:
     millis, micros = ({"type": "long", "logicalType": f"timestamp-{unit}"} for unit in ("millis", "micros"))
     assert [str(found) for found in incompatibilities(record(field(micros)), record(field(millis)))] == [
-        "/f: the logical type was timestamp-millis and is now timestamp-micros: other numbers for the same bytes"
+        "/f: the logical type was timestamp-millis and is now timestamp-micros: other values for the same bytes"
     ]
 
 

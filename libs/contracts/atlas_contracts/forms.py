@@ -1,0 +1,159 @@
+"""What Avro's specification forbids in a schema, found before it is given an id.
+
+A parser lets much of it pass, and then each service that reads the schema ends, now or at the first value.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from atlas_contracts.limits import NESTING_MAX
+
+PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+# The largest value of a fixed; a record on Kafka is smaller.
+FIXED_MAX = 1024 * 1024
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RULE = "letters, digits and _, not a digit first"
+
+
+def form_faults(definition: Any) -> list[str]:
+    """A line for each rule that a definition, as it stands in an .avsc, breaks: where, what was found, what may be."""
+    return list(_faults(definition, "", 0))
+
+
+def _faults(definition: Any, path: str, depth: int) -> Iterator[str]:
+    here = path or "the schema"
+    if depth > NESTING_MAX:
+        yield f"{here}: nested deeper than {NESTING_MAX}"
+    elif isinstance(definition, list):
+        yield from _union_faults(definition, path, depth)
+    elif isinstance(definition, Mapping):
+        yield from _type_faults(definition, path, depth)
+    elif not isinstance(definition, str):
+        yield f"{here}: {definition!r} is no type: expected a name, an object or a list"
+
+
+def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterator[str]:
+    here = path or "the schema"
+    kind = definition.get("type")
+    if kind in ("record", "error", "enum", "fixed"):
+        yield from _name_faults(definition, here)
+    if kind in ("record", "error"):
+        yield from _fields_faults(definition.get("fields"), path, depth)
+    elif kind == "enum":
+        yield from _symbols_faults(definition, here)
+    elif kind == "fixed":
+        size = definition.get("size")
+        if type(size) is not int or not 0 <= size <= FIXED_MAX:
+            yield f"{here}: the size of a fixed is {size!r}, not a whole number from 0 to {FIXED_MAX}"
+    elif kind in ("array", "map"):
+        part = "items" if kind == "array" else "values"
+        if part not in definition:
+            yield f"{here}: the {kind} has no `{part}`"
+        else:
+            yield from _faults(definition[part], f"{path}/{part}", depth + 1)
+    elif isinstance(kind, Mapping | list):
+        yield from _faults(kind, path, depth + 1)
+    elif not isinstance(kind, str):
+        yield f"{here}: no `type`"
+    if definition.get("logicalType") == "decimal":
+        yield from _decimal_faults(definition, here)
+
+
+def _union_faults(branches: Sequence[Any], path: str, depth: int) -> Iterator[str]:
+    here = path or "the schema"
+    if not branches:
+        yield f"{here}: a union without branches has no value"
+    kinds = []
+    for branch in branches:
+        if isinstance(branch, list):
+            yield f"{here}: a union right inside a union"
+            continue
+        kinds.append(_branch_kind(branch))
+        yield from _faults(branch, path, depth + 1)
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        yield f"{here}: {kind} is twice in the union"
+
+
+def _branch_kind(branch: Any) -> str:
+    """What a union may hold once: an unnamed type, or a type of one name."""
+    if not isinstance(branch, Mapping):
+        return str(branch)
+    if "name" in branch:
+        namespace = branch.get("namespace")
+        return f"{namespace}.{branch['name']}" if namespace and "." not in str(branch["name"]) else str(branch["name"])
+    return _branch_kind(branch.get("type")) if isinstance(branch.get("type"), str | Mapping) else "?"
+
+
+def _name_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
+    for attribute in ("name", "namespace"):
+        value = definition.get(attribute)
+        if value is None and attribute == "namespace":
+            continue
+        if value == "" and attribute == "namespace":
+            continue
+        if not isinstance(value, str) or not all(_NAME.fullmatch(part) for part in value.split(".")):
+            yield f"{here}: the {attribute} {value!r} is not {_RULE}"
+        elif attribute == "name" and value in PRIMITIVES:
+            yield f"{here}: the name {value} is a primitive type's"
+    yield from _aliases_faults(definition, here, dotted=True)
+
+
+def _aliases_faults(definition: Mapping[str, Any], here: str, *, dotted: bool) -> Iterator[str]:
+    aliases = definition.get("aliases", [])
+    parts = (
+        [str(alias).split(".") if dotted else [str(alias)] for alias in aliases] if type(aliases) is list else [[""]]
+    )
+    if not all(_NAME.fullmatch(part) for alias in parts for part in alias):
+        yield f"{here}: the aliases {aliases!r} are not a list of names ({_RULE})"
+
+
+def _fields_faults(fields: Any, path: str, depth: int) -> Iterator[str]:
+    here = path or "the schema"
+    if not isinstance(fields, list) or not all(isinstance(field, Mapping) for field in fields):
+        yield f"{here}: `fields` is not a list of objects"
+        return
+    names = [field.get("name") for field in fields]
+    for field, name in zip(fields, names, strict=True):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            yield f"{here}: the field's name {name!r} is not {_RULE}"
+            continue
+        if "type" not in field:
+            yield f"{path}/{name}: no `type`"
+            continue
+        yield from _aliases_faults(field, f"{path}/{name}", dotted=False)
+        yield from _faults(field["type"], f"{path}/{name}", depth + 1)
+    for name in sorted({str(name) for name in names if names.count(name) > 1}):
+        yield f"{path}/{name}: two fields of this name"
+    claimed = [alias for field in fields if isinstance(field.get("aliases"), list) for alias in field["aliases"]]
+    for alias in sorted({str(alias) for alias in claimed if claimed.count(alias) > 1}):
+        yield f"{here}: two fields have the alias {alias}"
+
+
+def _symbols_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
+    symbols = definition.get("symbols")
+    if not isinstance(symbols, list) or not symbols:
+        yield f"{here}: `symbols` is not a list of one name at least"
+        return
+    for symbol in symbols:
+        if not isinstance(symbol, str) or not _NAME.fullmatch(symbol):
+            yield f"{here}: the symbol {symbol!r} is not {_RULE}"
+    for symbol in sorted({str(symbol) for symbol in symbols if symbols.count(symbol) > 1}):
+        yield f"{here}: the symbol {symbol} is there twice"
+    if "default" in definition and definition["default"] not in symbols:
+        yield f"{here}: the default {definition['default']!r} is none of its symbols"
+
+
+def _decimal_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
+    precision, scale = definition.get("precision"), definition.get("scale", 0)
+    if definition.get("type") not in ("bytes", "fixed"):
+        yield f"{here}: a decimal is bytes or a fixed, not {definition.get('type')!r}"
+    elif type(precision) is not int or precision < 1:
+        yield f"{here}: the precision of a decimal is {precision!r}, not a whole number from 1"
+    elif type(scale) is not int or not 0 <= scale <= precision:
+        yield f"{here}: the scale of a decimal is {scale!r}, not a whole number from 0 to its precision, {precision}"
+    elif definition["type"] == "fixed" and type(definition.get("size")) is int:
+        bits = 8 * definition["size"] - 1
+        if bits < 1 or 10**precision - 1 > 2**bits - 1:
+            yield f"{here}: {definition['size']} bytes can't hold a decimal of {precision} digits"
