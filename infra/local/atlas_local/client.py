@@ -1,80 +1,152 @@
 """What others ask of a mesh: is one running, what is its state, wait until it is ready, take it down."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
 
 from atlas_local.component import StartFailed
-from atlas_local.control import NotRunning, request
-from atlas_local.home import Home
+from atlas_local.control import NoAnswer, NotRunning, request
+from atlas_local.home import AlreadyRuns, Home
 from atlas_local.mesh import DATABASE
-from atlas_local.processes import Identity
+from atlas_local.processes import Identity, spawned_into
+from atlas_local.state import NotAState, PartState, State, judged, without_supervisor
 from atlas_local.steps import drop_database
 from atlas_local.supervisor import reap_children
+from atlas_local.topology import select
+from atlas_local.waiting import wait_until
 
-State = dict[str, Any]
-_SETTLED = ("ready", "done", "outside", "off", "stopped")
+_THERE = ("ready", "done", "outside", "absent")
 # So many failed starts in a row are no accident of timing.
 _HOPELESS = 3
+# Longer than any part may take to become ready, so something hangs.
+_STALLED_S = 150.0
+_ASK_S = 10.0
+_HUNG_S = 8.0  # for a supervisor that got a signal and does not answer
 
 
 async def status(home: Home, *, probe: bool = True) -> State:
-    """The state of the mesh, asked of its supervisor; what it last wrote, every part marked dead, when that is gone.
+    """The state of the mesh, asked of its supervisor, which with `probe` asks each part that runs.
 
-    Empty when no mesh ever ran here.
+    Without a supervisor, what the kernel knows of processes that one left behind. Raises NoAnswer.
     """
     try:
-        answer: State = await request(home, "status", timeout_s=10, probe=probe)
-        return answer | {"running": True}
+        return await _asked(home, "status", probe=probe)
     except NotRunning:
-        state = home.read_state()
-        for part in state.get("parts", ()):
-            left = part.get("pid") and Identity(part["pid"], part["started"]).alive
-            part |= {"state": "left behind" if left else "stopped", "pid": part["pid"] if left else None}
-        return state | {"running": False} if state else {"running": False, "parts": []}
+        return without_supervisor({name: identity.pid for name, identity in spawned_into(home.logs)})
 
 
-async def until_ready(home: Home, on_state: Callable[[State], None], is_alive: Callable[[], bool]) -> State:
-    """Wait until all that is wanted is ready, telling of each state on the way.
+async def _asked(home: Home, do: str, **arguments: object) -> State:
+    try:
+        return judged(await request(home, do, timeout_s=_ASK_S, **arguments))
+    except NotAState as error:
+        raise NoAnswer(f"what listens at {home.socket} does not answer as a supervisor: {error}") from None
 
-    Raises StartFailed, with what is missing and the last log lines, when a part fails to start for the third time or
-    the supervisor (as `is_alive` tells) ends.
+
+async def until_ready(
+    home: Home, on_state: Callable[[State], None], is_coming: Callable[[], bool], names: tuple[str, ...] = ()
+) -> State:
+    """Ask for these parts, all without names, and wait until each is ready and has answered a probe after that.
+
+    Tells of each state on the way. `is_coming` says, while no supervisor answers, whether one will. Raises
+    StartFailed, with the reason, when a part fails to start for the third time, no supervisor comes, or nothing changes
+    for longer than any part may take; UnknownPart.
     """
+    wanted = {part.name for part in select(names)}
+    asked_of: dict[str, object] | None = None
+    there = False
+    standing = _Standing()
     while True:
         try:
-            state = await status(home, probe=False)
-            if not state["running"]:
-                raise NotRunning
-        except (NotRunning, TimeoutError):
-            if not is_alive():
+            state = await _asked(home, "status", probe=there)
+            if state["stopping"]:
+                raise NotRunning("it is being stopped")
+            if state["supervisor"] != asked_of:  # new here: it may have been started for other parts
+                state = await _asked(home, "want", names=names)
+                asked_of = state["supervisor"]
+        except NotRunning:
+            if not is_coming():
                 raise StartFailed(f"the supervisor ended; see {home.log('supervisor')}") from None
-            await asyncio.sleep(0.05)
-            continue
-        on_state(state)
-        hopeless = [part for part in state["parts"] if part["failures"] >= _HOPELESS]
-        if hopeless:
-            raise StartFailed("\n".join(part["detail"] for part in hopeless))
-        if all(part["state"] in _SETTLED for part in state["parts"]):
-            return state
+            there, asked_of = False, None
+            standing.check(None, wanted)
+        else:
+            on_state(state)
+            parts = [part for part in state["parts"] if part["name"] in wanted]
+            if there and all(part["state"] in _THERE for part in parts):
+                return state
+            there = all(part["state"] in _THERE for part in parts)
+            lacking = [part for part in parts if part["state"] not in _THERE]
+            if hopeless := [_reason(part) for part in lacking if part["failures"] >= _HOPELESS]:
+                raise StartFailed("\n".join(hopeless))
+            standing.check(state, wanted)
         await asyncio.sleep(0.1)
 
 
-async def take_down(home: Home, timeout_s: float = 60.0) -> bool:
-    """Stop the mesh of this home; gives whether there was anything to stop. Raises TimeoutError."""
-    state = home.read_state()
-    owner = Identity(state["supervisor"]["pid"], state["supervisor"]["started"]) if "supervisor" in state else None
-    try:
-        await request(home, "down", timeout_s=10)
-    except NotRunning:
-        if owner is None or not owner.alive:
+class _Standing:
+    """Notices that nothing moves any more."""
+
+    def __init__(self) -> None:
+        self._last: object = None
+        self._since = time.monotonic()
+
+    def check(self, state: State | None, wanted: set[str]) -> None:
+        """Raises StartFailed when the state has been the same for too long."""
+        parts = [part for part in state["parts"] if part["name"] in wanted] if state else []
+        now = [(part["name"], part["state"], part["restarts"], part["failures"]) for part in parts]
+        if now != self._last or self._last is None:
+            self._last, self._since = now, time.monotonic()
+        elif time.monotonic() - self._since > _STALLED_S:
+            lacking = [_reason(part) for part in parts if part["state"] not in _THERE]
+            what = "\n".join(lacking) or "no supervisor takes over"
+            raise StartFailed(f"nothing has changed for {_STALLED_S:.0f} s: {what}")
+
+
+def _reason(part: PartState) -> str:
+    """Why it is not there; never empty."""
+    told = part["trouble"] or part["detail"]
+    return told or f"{part['name']} is {part['state']} after {part['failures']} failures"
+
+
+async def take_down(home: Home, timeout_s: float = 90.0) -> bool:
+    """Stop the mesh of this home; gives whether there was anything to stop. A supervisor that hangs is killed.
+
+    Raises AlreadyRuns when another one takes over meanwhile, StillThere when a process can't be ended.
+    """
+    pid = home.holder()
+    owner = Identity.of(pid) if pid else None
+    ran = await _ask_to_end(home, owner)
+    deadline = time.monotonic() + (timeout_s if ran else _HUNG_S)
+    while True:
+        try:
             with home.held():
-                return await reap_children(home) > 0
-    deadline = time.monotonic() + timeout_s
-    while owner is not None and owner.alive:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the supervisor, process {owner.pid}, has not ended after {timeout_s:.0f} s")
+                ran = await reap_children(home) > 0 or ran or owner is not None
+                break
+        except AlreadyRuns:
+            if owner is not None and not owner.alive and ran:
+                return True  # and somebody has started another one since
+            if time.monotonic() > deadline:
+                if owner is None or home.holder() != owner.pid:
+                    raise
+                os.kill(owner.pid, signal.SIGKILL)  # it has the lock file open, so it is ours
+                deadline += _HUNG_S
         await asyncio.sleep(0.05)
+    if owner is not None:  # it has let go of everything and is on its way out
+        with suppress(TimeoutError):
+            await wait_until("the supervisor is gone", lambda: not owner.alive, _HUNG_S)
+    return ran
+
+
+async def _ask_to_end(home: Home, owner: Identity | None) -> bool:
+    """Whether the supervisor said that it will; one that does not listen (yet, or any more) gets a signal."""
+    try:
+        await request(home, "down", timeout_s=_ASK_S)
+    except (NotRunning, NoAnswer):
+        if owner is not None and owner.alive:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(owner.pid, signal.SIGTERM)
+        return False
     return True
 
 

@@ -21,6 +21,10 @@ class NotRunning(Exception):
     """No supervisor answers in this home."""
 
 
+class NoAnswer(Exception):
+    """Something holds this home but does not answer as a supervisor does; the message says what is known of it."""
+
+
 class Refused(Exception):
     """The supervisor would not do it; the message says why."""
 
@@ -30,14 +34,9 @@ async def serve(supervisor: Supervisor, stop: asyncio.Event) -> AsyncIterator[No
     """Take requests while the body runs; only the owner of the home can reach the socket."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ValueError):  # ValueError: a line without end
             while line := await reader.readline():
-                request = json.loads(line)
-                try:
-                    reply = {"ok": await REQUESTS[request["do"]](supervisor, stop, request)}
-                except UnknownPart as error:
-                    reply = {"error": str(error)}
-                writer.write(json.dumps(reply).encode() + b"\n")
+                writer.write(json.dumps(await _reply(supervisor, stop, line)).encode() + b"\n")
                 await writer.drain()
         writer.close()
 
@@ -53,27 +52,56 @@ async def serve(supervisor: Supervisor, stop: asyncio.Event) -> AsyncIterator[No
         path.unlink(missing_ok=True)
 
 
+async def _reply(supervisor: Supervisor, stop: asyncio.Event, line: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(line)
+        return {"ok": await REQUESTS[asked["do"]](supervisor, stop, asked)}
+    except UnknownPart as error:
+        return {"error": str(error)}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return {"error": f"not a request: {type(error).__name__}: {error}"}
+
+
 async def request(home: Home, do: str, timeout_s: float = 120.0, **arguments: Any) -> Any:
-    """Ask the supervisor of this home; raises NotRunning or Refused, TimeoutError when no answer comes."""
-    async with asyncio.timeout(timeout_s):
-        try:
-            with _short(home.socket) as address:
-                reader, writer = await asyncio.open_unix_connection(address, limit=1 << 20)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunning(f"no mesh runs in {home.path}") from None
-        try:
-            writer.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
-            line = await reader.readline()
-        except ConnectionError:
-            line = b""
-        finally:
-            writer.close()
+    """Ask the supervisor of this home; raises NotRunning, Refused, or NoAnswer when no answer comes that is one."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            line = await _exchange(home, json.dumps({"do": do, **arguments}).encode() + b"\n")
+    except TimeoutError:
+        raise NoAnswer(f"{_holder(home)} does not answer for {timeout_s:g} s; end the mesh: atlas down") from None
+    except (OSError, ValueError) as error:
+        raise NoAnswer(f"what listens at {home.socket} can't be asked: {error}") from None
     if not line:
         raise NotRunning(f"the mesh in {home.path} stopped while it was asked")
-    reply = json.loads(line)
+    try:
+        reply = json.loads(line)
+        answer = reply.get("error", reply.get("ok"))
+    except (ValueError, AttributeError, RecursionError):
+        raise NoAnswer(f"what listens at {home.socket} does not answer as a supervisor: {line[:100]!r}") from None
     if "error" in reply:
-        raise Refused(reply["error"])
-    return reply["ok"]
+        raise Refused(str(answer))
+    return answer
+
+
+async def _exchange(home: Home, line: bytes) -> bytes:
+    """Send a line, give the one that comes back: empty when the supervisor ended. Raises NotRunning."""
+    try:
+        with _short(home.socket) as address:
+            reader, writer = await asyncio.open_unix_connection(address, limit=1 << 20)
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NotRunning(f"no mesh runs in {home.path}") from None
+    try:
+        writer.write(line)
+        return await reader.readline()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+def _holder(home: Home) -> str:
+    pid = home.holder()
+    return f"the supervisor of {home.path}" + (f", process {pid}," if pid else "")
 
 
 @contextlib.contextmanager

@@ -5,15 +5,19 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from atlas_local.control import serve
 from atlas_local.home import ROOT, AlreadyRuns, Home
 from atlas_local.mesh import Mesh
-from atlas_local.processes import Command, Process
+from atlas_local.ports import NoFreePort
+from atlas_local.processes import Command, Process, StillThere
 from atlas_local.supervisor import Supervisor
 
-ALREADY_RUNS = 3  # exit code
+FAILED, ALREADY_RUNS = 1, 3  # exit codes
 
 
 async def supervise(supervisor: Supervisor, wanted: tuple[str, ...]) -> None:
@@ -40,6 +44,9 @@ def main() -> int:
     except AlreadyRuns as error:
         sys.stderr.write(f"{error}\n")
         return ALREADY_RUNS
+    except (OSError, StillThere, NoFreePort) as error:
+        sys.stderr.write(f"the mesh can't be started: {error}\n")
+        return FAILED
     return 0
 
 
@@ -51,7 +58,7 @@ def _argv(home: Home, parts: tuple[str, ...], isolated: bool) -> list[str]:
 def spawn_detached(home: Home, parts: tuple[str, ...]) -> "subprocess.Popen[bytes]":
     """Start a supervisor that outlives this process; its output goes to logs/supervisor.log."""
     home.make()
-    with home.log("supervisor").open("wb") as output:
+    with _output(home.log("supervisor")) as output:
         return subprocess.Popen(
             _argv(home, parts, isolated=False),
             cwd=ROOT,
@@ -60,6 +67,19 @@ def spawn_detached(home: Home, parts: tuple[str, ...]) -> "subprocess.Popen[byte
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+@contextmanager
+def _output(log: Path) -> Iterator[BinaryIO]:
+    """Begins the log anew, the last one beside it; a full disk is no reason not to start."""
+    try:
+        if log.exists() and log.stat().st_size:
+            log.replace(log.with_name(log.name + ".1"))
+        output = log.open("ab")
+    except OSError:
+        output = Path("/dev/null").open("ab")  # noqa: SIM115 - closed below
+    with output:
+        yield output
 
 
 def spawn_isolated(home: Home, parts: tuple[str, ...]) -> Process:

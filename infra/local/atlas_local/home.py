@@ -38,7 +38,7 @@ class Home:
 
     @property
     def state_file(self) -> Path:
-        """What runs, with process ids, as the supervisor last wrote it."""
+        """What a set of servers for tests runs, with process ids, as its owner last wrote it."""
         return self.path / "state.json"
 
     @property
@@ -47,13 +47,18 @@ class Home:
         return self.path / "supervisor.lock"
 
     @property
+    def logs(self) -> Path:
+        """The directory of the logs, one a component."""
+        return self.path / "logs"
+
+    @property
     def socket(self) -> Path:
         """Where the supervisor takes requests."""
         return self.path / "control.sock"
 
     def log(self, name: str) -> Path:
         """The log of one component."""
-        return self.path / "logs" / f"{name}.log"
+        return self.logs / f"{name}.log"
 
     def data(self, name: str) -> Path:
         """The data of one server."""
@@ -61,7 +66,7 @@ class Home:
 
     def make(self) -> None:
         """Make the directories."""
-        for directory in (self.path, self.path / "logs", self.path / "data"):
+        for directory in (self.path, self.logs, self.path / "data"):
             directory.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -73,7 +78,21 @@ class Home:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise AlreadyRuns(f"another supervisor holds {self.path}") from None
+            with suppress(OSError):  # a full disk: the lock holds all the same
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
             yield
+
+    def holder(self) -> int | None:
+        """The process that holds the home, when it can be named for certain: it has the lock file open."""
+        try:
+            pid = int(self.lock_file.read_text())
+            lock = self.lock_file.stat()
+            opened = [descriptor.stat() for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
+        except (OSError, ValueError):
+            return None
+        return pid if any(os.path.samestat(each, lock) for each in opened) else None
 
     def remove(self) -> None:
         """Delete all that a mesh keeps, also what a server had to keep outside; other files in the directory stay."""
@@ -103,7 +122,7 @@ class Home:
         """The last written state; empty when there is none or it is not whole."""
         try:
             state = json.loads(self.state_file.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return state if isinstance(state, dict) else {}
 
@@ -115,7 +134,7 @@ class Home:
 def read_env_file(path: Path) -> dict[str, str]:
     """KEY=value lines, quotes taken off; comments and blank lines left out; empty when there is no such file."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return {}
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))

@@ -137,8 +137,9 @@ class Mesh:
         return {**base, **own, **chosen, "ATLAS_HTTP_HOST": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
 
     def write_env(self) -> None:
-        """Write `mesh.env`."""
-        self.home.write_env(self.environment())
+        """Write `mesh.env`, unless it says the same already."""
+        if self.environment() != self.home.read_env():
+            self.home.write_env(self.environment())
 
     async def _topics(self) -> str:
         env = self.environment()

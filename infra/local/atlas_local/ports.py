@@ -43,10 +43,7 @@ class Ports:
     def __init__(self, path: Path, preferred: dict[str, int] | None = None) -> None:
         self._path = path
         self._preferred = preferred or {}
-        try:
-            self._ports: dict[str, int] = json.loads(path.read_text())
-        except (FileNotFoundError, ValueError):
-            self._ports = {}
+        self._ports = _read(path)
 
     def get(self, name: str) -> int:
         """The port of this name, chosen at the first call."""
@@ -54,8 +51,7 @@ class Ports:
             preferred = self._preferred.get(name)
             taken = self._ports.values()
             usable = preferred is not None and preferred not in taken and is_free(preferred)
-            self._ports[name] = preferred if usable and preferred is not None else free_port(taken)
-            self._save()
+            self._keep(name, preferred if usable and preferred is not None else free_port(taken))
         return self._ports[name]
 
     def replace_taken(self, names: Iterable[str]) -> list[str]:
@@ -71,12 +67,24 @@ class Ports:
     def replace(self, name: str) -> int:
         """Choose this port anew."""
         taken = self._ports.values()
-        self._ports[name] = free_port(taken)
-        self._save()
-        return self._ports[name]
+        return self._keep(name, free_port(taken))
 
-    def _save(self) -> None:
+    def _keep(self, name: str, port: int) -> int:
+        """Written down first: a port that could not be (a full disk) is not used, or two starts would differ."""
+        ports = {**self._ports, name: port}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(self._ports, indent=1, sort_keys=True))
+        temporary.write_text(json.dumps(ports, indent=1, sort_keys=True))
         temporary.replace(self._path)
+        self._ports = ports
+        return port
+
+
+def _read(path: Path) -> dict[str, int]:
+    """The ports that were written down; none when the file is gone or is no such file."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    whole = isinstance(found, dict) and all(type(port) is int and 0 < port < 65_536 for port in found.values())
+    return found if whole else {}

@@ -17,6 +17,11 @@ import psutil
 
 _PR_SET_PDEATHSIG = 1
 _LOG_LIMIT_BYTES = 10_000_000
+_KILL_S = 10.0  # the kernel may take that long to end a large process
+
+
+class StillThere(Exception):
+    """A process that could not be ended; the message names it and says what can be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,23 +183,59 @@ def _family(pid: int) -> list[Identity]:
 def _kill_all(identities: Sequence[Identity]) -> None:
     for identity in identities:
         if identity.alive:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(identity.pid, signal.SIGKILL)
 
 
+def spawned_into(logs: Path) -> list[tuple[str, Identity]]:
+    """The live processes that `Process.spawn` started with a log in this directory, or that those started: name of the
+    log and identity. This process is left out.
+
+    Asked of the kernel: nothing that was written down can mislead. The proof is what only `spawn` does: no input, and
+    both outputs are that log. Neither the environment (servers write their title over it) nor a command line has it.
+    """
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        identity = Identity.of(int(entry.name))
+        try:
+            opened = [str((entry / "fd" / number).readlink()) for number in "012"]
+        except OSError:  # it has ended, is another user's and so not ours, or has closed them
+            continue
+        log = Path(opened[1].removesuffix(" (deleted)"))
+        if opened[0] == os.devnull and opened[1] == opened[2] and log.parent == logs and identity and identity.alive:
+            found.append((log.name.partition(".log")[0], identity))
+    return found
+
+
 async def reap(identities: Sequence[Identity], stop_signal: signal.Signals, stop_s: float) -> int:
-    """End processes left behind by a parent that is gone, with their children; give how many there were."""
+    """End processes left behind by a parent that is gone, with their children; give how many there were.
+
+    Raises StillThere when one can't be ended.
+    """
     left = [identity for identity in identities if identity.alive]
     family = [child for identity in left for child in _family(identity.pid)]
     for identity in left:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(identity.pid, stop_signal)
     deadline = time.monotonic() + stop_s
-    while any(identity.alive for identity in left + family):
+    while still := [identity for identity in left + family if identity.alive]:
         if time.monotonic() > deadline:
-            _kill_all(left + family)
+            _kill_all(still)
+        if time.monotonic() > deadline + _KILL_S:
+            raise StillThere(_in_the_way(still[0]))
         await asyncio.sleep(0.05)
     return len(left)
+
+
+def _in_the_way(identity: Identity) -> str:
+    try:
+        process = psutil.Process(identity.pid)
+        what = f"{process.pid} ({process.name()}, of user {process.username()}, {process.status()})"
+    except psutil.Error:
+        what = str(identity.pid)
+    return f"process {what} was left behind and can't be ended from here; end it: kill -9 {identity.pid}"
 
 
 def _die_with_parent(number: signal.Signals) -> Callable[[], None]:

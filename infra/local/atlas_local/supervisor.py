@@ -2,20 +2,25 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from atlas_local.component import NotReady
 from atlas_local.home import Home
 from atlas_local.mesh import Mesh
-from atlas_local.processes import Identity, reap, rotate
+from atlas_local.processes import Identity, reap, rotate, spawned_into
 from atlas_local.topology import MESH, Kind, Part, UnknownPart, select
-from atlas_local.unit import State, Unit
+from atlas_local.unit import USABLE, State, Unit
+from atlas_local.waiting import wait_until
 
 _ROTATE_EVERY_S = 5.0
-_REAP_S = 5.0
+_REAP_S, _LEAVE_S = 5.0, 3.0
+# Below that, servers begin to end.
+DISK_FULL_BYTES = 50_000_000
 
 
 class Supervisor:
@@ -47,16 +52,18 @@ class Supervisor:
             await self._shut_down(tasks)  # 4
 
     def want(self, names: tuple[str, ...]) -> None:
-        """Ask for these parts and all they need; raises UnknownPart."""
+        """Ask for these parts and all they need, also for those that wait after a failure; raises UnknownPart."""
         for part in select(names, tuple(unit.part for unit in self.units.values())):
             unit = self.units[part.name]
-            if not unit.wanted:
+            if not unit.wanted or unit.state is State.BACKOFF:
                 unit.ask(True)
+            elif unit.state not in USABLE:
+                unit.forgive()  # it is starting: not to be begun anew
 
     async def start(self, name: str) -> dict[str, Any]:
         """Start one part and wait until it is ready or has failed; gives its state."""
         unit = self._unit(name)
-        if unit.state not in (State.READY, State.DONE):
+        if unit.state not in (*USABLE, State.ABSENT):
             unit.ask(True)
             await unit.settle(State.READY, State.DONE, State.BACKOFF, State.OUTSIDE)
         return unit.as_dict()
@@ -64,7 +71,7 @@ class Supervisor:
     async def stop(self, name: str) -> dict[str, Any]:
         """Stop one part in an orderly way and leave it stopped; gives its state."""
         unit = self._unit(name)
-        if unit.state is not State.OFF:
+        if unit.state not in (State.OFF, State.OUTSIDE, State.ABSENT):
             unit.ask(False)
             await unit.settle(State.STOPPED, State.OUTSIDE)
         return unit.as_dict()
@@ -78,12 +85,13 @@ class Supervisor:
         return before
 
     def status(self) -> dict[str, Any]:
-        """The state of everything, as `state.json` has it."""
+        """The state of everything."""
         owner = Identity.of(os.getpid())
         assert owner is not None
         return {
             "supervisor": {"pid": owner.pid, "started": owner.started, "since": self.started_at},
             "stopping": self.stopping,
+            "disk_free_bytes": disk_free(self.home.path),
             "parts": [{**unit.as_dict(), "url": self.mesh.address(unit.part)} for unit in self.units.values()],
         }
 
@@ -103,15 +111,14 @@ class Supervisor:
         try:
             async with asyncio.timeout(3):
                 await unit.runner.component.ping()
-        except (NotReady, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a part that is not well does, it is not well
             return str(error) or type(error).__name__
         return ""
 
     async def _look_after(self, unit: Unit) -> None:
         name = unit.part.name
         if name not in self.mesh.steps and name not in self.mesh.components:
-            if name in self.mesh.outside:
-                unit.set(State.OUTSIDE)
+            unit.set(State.OUTSIDE if name in self.mesh.outside else State.ABSENT)
             return
         await unit.until_wanted()
         for need in unit.part.needs:
@@ -122,8 +129,8 @@ class Supervisor:
         await unit.run_process(self.mesh.components[name], lambda: self._check_ports(name))
 
     def _check_ports(self, name: str) -> None:
-        if self.mesh.replace_taken_ports([name]):
-            self.mesh.write_env()
+        self.mesh.replace_taken_ports([name])
+        self.mesh.write_env()
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         self.stopping = True
@@ -145,14 +152,22 @@ class Supervisor:
         return self.units[name]
 
     def _changed(self) -> None:
-        self.home.write_state(self.status())
         self.on_change()
 
     async def _rotate_logs(self) -> None:
         while True:
             for unit in self.units.values():
-                rotate(unit.log)
+                with suppress(OSError):  # a full disk, which the copy would need more of
+                    rotate(unit.log)
             await asyncio.sleep(_ROTATE_EVERY_S)
+
+
+def disk_free(directory: Path) -> int | None:
+    """Bytes that this user may still write there; None when there is no such directory any more."""
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
@@ -169,8 +184,16 @@ async def _first_failure(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -
 
 
 async def reap_children(home: Home) -> int:
-    """End what a supervisor that is gone left behind, in an orderly way where there is time; give how many."""
-    state = home.read_state()
-    parts = [part for part in state.get("parts", ()) if part.get("pid")]
-    left = [Identity(part["pid"], part["started"]) for part in parts]
-    return await reap(left, signal.SIGTERM, _REAP_S)
+    """End what a supervisor that is gone left behind, in an orderly way where there is time; give how many.
+
+    The caller holds the home, so no supervisor is there whose children they could be; one that only tries to hold it is
+    given the time to find out. Raises StillThere.
+    """
+    left = spawned_into(home.logs)
+    supervisors = [identity for name, identity in left if name == "supervisor"]
+    count = await reap([identity for name, identity in left if name != "supervisor"], signal.SIGTERM, _REAP_S)
+    with suppress(TimeoutError):
+        await wait_until("they have left", lambda: not any(each.alive for each in supervisors), _LEAVE_S)
+    # What is left now serves this home under a lock that somebody deleted, and has begun its parts again.
+    await reap(supervisors, signal.SIGTERM, _REAP_S)
+    return count + await reap([identity for _name, identity in spawned_into(home.logs)], signal.SIGTERM, _REAP_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -25,8 +26,12 @@ class State(StrEnum):
     READY = "ready"
     DONE = "done"  # a step that was carried out
     OUTSIDE = "outside"  # somebody else's server
+    ABSENT = "absent"  # not installed on this machine; the mesh does without it
     BACKOFF = "back-off"  # crashed or failed; starts again by itself
     STOPPED = "stopped"  # by request
+
+
+USABLE = (State.READY, State.DONE, State.OUTSIDE)
 
 
 class Unit:
@@ -37,6 +42,7 @@ class Unit:
         self.log = log
         self.state = State.OFF
         self.detail = ""
+        self.trouble = ""  # why it last failed; empty once it is well
         self.runner: Runner | None = None
         self.restarts = 0
         self.last_exit: int | None = None
@@ -52,7 +58,8 @@ class Unit:
     def set(self, state: State, detail: str = "") -> None:
         """Change the state and tell."""
         self.state, self.detail = state, detail
-        if state in (State.READY, State.DONE, State.OUTSIDE):
+        if state in USABLE:
+            self.trouble = ""
             self.usable.set()
         elif state is not State.WAITING:
             self.usable.clear()
@@ -74,9 +81,14 @@ class Unit:
             await self._poked()
 
     def ask(self, wanted: bool) -> None:
-        """Ask that it runs, at once even in a back-off, or that it does not."""
+        """Ask that it runs, at once even in a back-off and with earlier failures forgiven, or that it does not."""
         self.wanted = wanted
+        self._failures = 0
         self._poke.set()
+
+    def forgive(self) -> None:
+        """Count its failures from now on."""
+        self._failures = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The state for people and programs."""
@@ -94,6 +106,8 @@ class Unit:
             "retry_in_s": retry_in_s if self.state is State.BACKOFF else None,
             "failures": self._failures,
             "detail": self.detail,
+            "trouble": self.trouble,
+            "wanted": self.wanted,
             "log": str(self.log),
         }
 
@@ -133,6 +147,10 @@ class Unit:
             except (NotReady, OSError) as error:
                 await self._back_off(f"{component.name} could not be prepared: {error}")
                 continue
+            except Exception as error:  # noqa: BLE001 - a defect of one part must not end the others
+                traceback.print_exc()  # to the supervisor's log
+                await self._back_off(f"{component.name} could not be started: {type(error).__name__}: {error}")
+                continue
             if not self.runner.running:
                 continue  # asked to stop while it was starting
             first = False
@@ -158,6 +176,7 @@ class Unit:
         wait_s = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2**self._failures)
         self._failures += 1
         self._retry_at = time.monotonic() + wait_s
+        self.trouble = why
         self.set(State.BACKOFF, why)
         try:
             async with asyncio.timeout(wait_s):

@@ -1,55 +1,75 @@
 """Bringing the mesh up with its progress shown, in the background or the foreground, and taking it down."""
 
 import asyncio
+import subprocess
 import time
 
 from atlas_local import client
 from atlas_local.component import StartFailed
-from atlas_local.control import NotRunning, Refused, request
+from atlas_local.control import NoAnswer, Refused
 from atlas_local.daemon import ALREADY_RUNS, spawn_detached, supervise
 from atlas_local.home import AlreadyRuns, Home
 from atlas_local.mesh import Mesh
 from atlas_local.processes import last_lines
-from atlas_local.supervisor import Supervisor
+from atlas_local.supervisor import DISK_FULL_BYTES, Supervisor, disk_free
 from atlas_local.topology import UnknownPart, select
 
 from atlas_cli.mesh_view import Progress, print_addresses
 from atlas_cli.output import CommandError, print_json, say
 
+_AGAIN_S = 0.5  # between two tries to hold the home
+
 
 async def bring_up(home: Home, names: tuple[str, ...], *, as_json: bool) -> None:
-    """Find the running mesh and ask it for what is missing, or start one; return when all is ready.
+    """Find the running mesh and ask it for what is missing, or start one; return when every part has answered a probe.
 
     A part that fails is named with its last log lines; the rest keeps running.
     """
     began = time.monotonic()
     _check(names)
+    supervisor = _Supervisor(home, names)
     try:
-        state = await request(home, "want", names=names)
-
-        def is_alive() -> bool:
-            return False
-
-        if not as_json:
-            say(f"the mesh runs already, supervised by process {state['supervisor']['pid']}")
-    except NotRunning:
-        supervisor = spawn_detached(home, names)
-
-        def is_alive() -> bool:
-            return supervisor.poll() in (None, ALREADY_RUNS)  # another `up` was faster: its mesh is as good
-
-    except Refused as error:
-        raise CommandError(str(error)) from None
-    with Progress(quiet=as_json) as progress:
-        try:
-            state = await client.until_ready(home, progress.show, is_alive)
-        except StartFailed as error:
-            lines = "" if is_alive() else "\n" + "\n".join(last_lines(home.log("supervisor")))
-            raise CommandError(f"{error}{lines}\nwhat did start keeps running; stop it: atlas down") from None
+        running = await client.status(home, probe=False)
+        if running["running"] and not as_json:
+            say(f"the mesh runs already, supervised by process {running['supervisor']['pid']}")
+        with Progress(quiet=as_json) as progress:
+            state = await client.until_ready(home, progress.show, supervisor.is_coming, names)
+    except (StartFailed, NoAnswer, Refused) as error:
+        first, *details = str(error).splitlines()
+        keeps = "what did start keeps running; stop it: atlas down"
+        raise CommandError(f"{first}{_disk(home)}; {keeps}", [*details, *supervisor.last_words()]) from None
     if as_json:
         print_json(state)
     else:
         print_addresses(state, time.monotonic() - began)
+
+
+class _Supervisor:
+    """Starts one whenever none answers, unless the one that was started has failed."""
+
+    def __init__(self, home: Home, names: tuple[str, ...]) -> None:
+        self._home, self._names = home, names
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+
+    def is_coming(self) -> bool:
+        """Whether a supervisor is on its way; another command may be just starting or ending one."""
+        code = ALREADY_RUNS if self._process is None else self._process.poll()
+        if code == ALREADY_RUNS and time.monotonic() - self._started_at > _AGAIN_S:
+            self._process, self._started_at = spawn_detached(self._home, self._names), time.monotonic()
+            return True
+        return code in (None, ALREADY_RUNS)
+
+    def last_words(self) -> list[str]:
+        """The last lines of the log of one that failed."""
+        failed = self._process is not None and self._process.poll() not in (None, ALREADY_RUNS)
+        return last_lines(self._home.log("supervisor")) if failed else []
+
+
+def _disk(home: Home) -> str:
+    free = disk_free(home.path)
+    full = free is not None and free < DISK_FULL_BYTES
+    return f"; the disk of {home.path} is full ({(free or 0) // 1_000_000} MB free)" if full else ""
 
 
 def run_in_foreground(home: Home, names: tuple[str, ...], *, as_json: bool) -> None:
@@ -66,10 +86,7 @@ def run_in_foreground(home: Home, names: tuple[str, ...], *, as_json: bool) -> N
 
 async def take_down(home: Home) -> bool:
     """Stop the mesh; gives whether one ran."""
-    try:
-        return await client.take_down(home)
-    except (TimeoutError, AlreadyRuns) as error:
-        raise CommandError(str(error)) from None
+    return await client.take_down(home)
 
 
 def _check(names: tuple[str, ...]) -> None:

@@ -3,18 +3,21 @@
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from atlas_local.home import Home
 from atlas_local.processes import last_lines
+from atlas_local.state import PartState, State
+from atlas_local.supervisor import DISK_FULL_BYTES
 from atlas_local.topology import MESH
 
 from atlas_cli.output import CommandError, cell, console, print_json, say
 
-State = dict[str, Any]
-_FINE = ("ready", "done", "outside", "off", "stopped")
+_FINE = ("ready", "done", "outside", "absent", "off", "stopped")
+_NOT_SHOWN = ("off", "absent")
 _MARKS = {"ready": ("✓", "green"), "done": ("✓", "green"), "outside": ("✓", "green"), "back-off": ("✗", "red")}
 
 
@@ -39,9 +42,9 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, state: State) -> None:
+    def show(self, state: Mapping[str, Any]) -> None:
         """Show the state, or what is new in it."""
-        parts = [part for part in state["parts"] if part["state"] != "off"]
+        parts = [part for part in state["parts"] if part["state"] not in _NOT_SHOWN]
         if self._live is not None:
             self._live.update(_progress_table(parts))
         elif not self._quiet:
@@ -53,7 +56,7 @@ class Progress:
                     say(f"{took:6.1f} s  {part['name']:18} {' '.join(filter(None, now))}")
 
 
-def _progress_table(parts: list[State]) -> Any:
+def _progress_table(parts: list[PartState]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -97,15 +100,21 @@ def print_status(state: State) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    rows = [_row(part) for part in state["parts"] if part["state"] != "off"]
+    rows = [_row(part) for part in state["parts"] if part["state"] not in _NOT_SHOWN]
+    if not rows:
+        say(f"supervised by process {state['supervisor']['pid']}, and nothing is asked for; start it all: atlas up")
+        return
     for column in rows[0]:
         table.add_column(column, overflow="fold", no_wrap=column != "detail")
     for row in rows:
         table.add_row(*(cell(value) for value in row.values()))
     console().print(table, crop=False)
+    free = state["disk_free_bytes"]
+    if free is not None and free < DISK_FULL_BYTES:
+        say(f"the disk is full ({free // 1_000_000} MB free): what ends for it is started again until there is space")
 
 
-def _row(part: State) -> State:
+def _row(part: PartState) -> dict[str, Any]:
     detail = _first_line(part["detail"])
     if part["retry_in_s"] is not None:
         detail = f"again in {part['retry_in_s']} s: {detail}"

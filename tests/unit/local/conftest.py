@@ -1,6 +1,8 @@
 """Stand-ins for servers and services: tiny processes whose readiness is a file."""
 
 import contextlib
+import errno
+import os
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -35,6 +37,9 @@ class Standin:
     async def prepare(self) -> None:
         self.prepared += 1
         self.flag.unlink(missing_ok=True)
+
+    async def out_of_space(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def command(self) -> Command:
         self.order.append(self.name)

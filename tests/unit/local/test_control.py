@@ -1,8 +1,10 @@
 import asyncio
+import contextlib
 import stat
 
 import pytest
-from atlas_local.control import NotRunning, Refused, request, serve
+from atlas_local.client import status
+from atlas_local.control import NoAnswer, NotRunning, Refused, request, serve
 from atlas_local.home import Home
 from atlas_local.supervisor import Supervisor
 from atlas_local.topology import Kind, Part
@@ -63,3 +65,61 @@ async def test_a_home_may_lie_deeper_than_a_socket_path_is_long(tmp_path, backgr
     assert len(str(home.socket)) > 108
     async with serve(supervisor, stop), background(supervisor.run((), stop), stop):
         assert (await request(home, "start", name="store"))["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[]", b"null", b"5", b"{}", b'{"do": 5}', b'{"do": []}', b'{"do": "start"}', b"[" * 50_000]
+)
+async def test_no_request_ends_the_supervisor(served, line):
+    home, _ = served
+    reader, writer = await asyncio.open_unix_connection(str(home.socket))
+    writer.write(line + b"\n")
+    assert b"error" in await reader.readline()
+    writer.close()
+    assert (await request(home, "status"))["supervisor"]["pid"]
+
+
+async def test_a_request_without_end_closes_its_connection_alone(served):
+    home, _ = served
+    reader, writer = await asyncio.open_unix_connection(str(home.socket))
+    writer.write(b"x" * 200_000)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert (await request(home, "status"))["supervisor"]["pid"]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"garbage\n", b"[]\n", b"null\n", b"7\n", b"\xff\xfe\n", b"[" * 50_000 + b"\n", b"x" * 2_000_000]
+)
+async def test_something_else_behind_the_socket_is_told(tmp_path, answer):
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    home = Home(tmp_path)
+    async with await asyncio.start_unix_server(talk, str(home.socket)):
+        with pytest.raises(NoAnswer, match="listens at"):
+            await request(home, "status")
+        with pytest.raises(NoAnswer):
+            await status(home)
+
+
+async def test_silence_behind_the_socket_is_told_after_the_time(tmp_path):
+    home = Home(tmp_path)
+    async with await asyncio.start_unix_server(lambda _reader, _writer: None, str(home.socket)):
+        with pytest.raises(NoAnswer, match=r"does not answer for 0\.2 s"):
+            await request(home, "status", timeout_s=0.2)
+
+
+async def test_a_state_that_is_none_is_told(tmp_path):
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'{"ok": {"parts": [{}], "supervisor": {"pid": 1}}}\n')
+        writer.close()
+
+    home = Home(tmp_path)
+    async with await asyncio.start_unix_server(talk, str(home.socket)):
+        with pytest.raises(NoAnswer, match="parts/0/name"):
+            await status(home)

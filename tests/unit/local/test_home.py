@@ -1,3 +1,4 @@
+import os
 import stat
 
 import pytest
@@ -70,3 +71,15 @@ def test_the_home_is_in_the_checkout_unless_the_user_says_otherwise(monkeypatch,
     assert (Home.find().path.parent / "infra" / "local").is_dir()
     monkeypatch.setenv("ATLAS_HOME", str(tmp_path))
     assert Home.find().path == tmp_path
+
+
+def test_who_holds_a_home_is_proved_by_the_open_lock_file(tmp_path):
+    home = Home(tmp_path / "home")
+    assert home.holder() is None
+    with home.held():
+        assert home.holder() == os.getpid()
+        home.lock_file.write_text("1")  # a process, but not one that has the file open
+        assert home.holder() is None
+        home.lock_file.write_text("garbage")
+        assert home.holder() is None
+    assert home.holder() is None

@@ -60,3 +60,24 @@ def test_no_port_at_all_is_said(monkeypatch):
     monkeypatch.setattr(ports, "is_free", lambda _port: False)
     with pytest.raises(NoFreePort, match="20000"):
         free_port()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"a": "x"}', '{"a": 0}', '{"a": true}', '{"a": 70000}'])
+def test_a_file_that_is_no_list_of_ports_is_begun_anew(tmp_path, content):
+    (tmp_path / "ports.json").write_text(content)
+    port = Ports(tmp_path / "ports.json").get("a")
+    assert Ports(tmp_path / "ports.json").get("a") == port
+
+
+def test_a_port_that_could_not_be_written_down_is_not_used(tmp_path, monkeypatch):
+    ports = Ports(tmp_path / "ports.json")
+    first = ports.get("a")
+
+    def full(_self: Path, _text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            ports.replace("a")
+    assert ports.get("a") == first

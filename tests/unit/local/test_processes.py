@@ -7,7 +7,8 @@ import time
 
 import psutil
 import pytest
-from atlas_local.processes import Command, Identity, Process, last_lines, reap, rotate
+from atlas_local import processes
+from atlas_local.processes import Command, Identity, Process, StillThere, last_lines, reap, rotate, spawned_into
 from atlas_local.waiting import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -159,3 +160,37 @@ async def test_what_it_leaves_outside_goes_with_it(tmp_path):
         else:
             process.kill()
         assert not left.exists()
+
+
+async def test_what_was_spawned_is_found_by_its_outputs_whatever_it_writes_over(tmp_path):
+    logs = tmp_path / "logs"
+    child = Process.spawn(python(SLEEP), logs / "store.log")
+    elsewhere = Process.spawn(python(SLEEP), tmp_path / "other" / "store.log")
+    with (logs / "store.log").open("ab") as log:
+        # Not one of ours: somebody's command that only writes there, or only reads.
+        writes = await asyncio.create_subprocess_exec("sleep", "60", stdout=log)
+        reads = await asyncio.create_subprocess_exec("tail", "-f", str(logs / "store.log"), stdout=subprocess.DEVNULL)
+    assert spawned_into(logs) == [("store", child.identity)]
+    (logs / "store.log").unlink()
+    assert spawned_into(logs) == [("store", child.identity)]
+    for other in (writes, reads):
+        other.kill()
+        await other.wait()
+    await child.stop()
+    await elsewhere.stop()
+    assert spawned_into(logs) == []
+
+
+async def test_what_can_not_be_ended_is_named_and_not_waited_for_without_end(monkeypatch, tmp_path):
+    left = Process.spawn(python(STUBBORN), tmp_path / "a.log")
+    await until_said(tmp_path / "a.log", "up")
+
+    def refused(_pid: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(processes, "_KILL_S", 0.1)
+    with monkeypatch.context() as other_user:
+        other_user.setattr(os, "kill", refused)
+        with pytest.raises(StillThere, match=rf"process {left.pid} \(python.* kill -9 {left.pid}"):
+            await reap([left.identity], signal.SIGTERM, 0.1)
+    left.kill()

@@ -46,13 +46,9 @@ def shell(
 @db.command()
 def migrate(as_json: JsonFlag = False) -> None:
     """Apply the migrations that are missing."""
-    from atlas_local.component import StartFailed
     from atlas_local.steps import migrate as apply
 
-    try:
-        said = asyncio.run(apply(load_settings().postgres_dsn.get_secret_value()))
-    except StartFailed as error:
-        raise CommandError(str(error)) from None
+    said = asyncio.run(apply(load_settings().postgres_dsn.get_secret_value()))
     _say({"migrated": said}, said, as_json=as_json)
 
 
@@ -63,16 +59,11 @@ def reset(
 ) -> None:
     """Drop the database and make it anew; topics and archive stay, and read models fill again from the topics."""
     from atlas_local.client import reset_database
-    from atlas_local.component import StartFailed
-    from atlas_local.control import NotRunning, Refused
     from atlas_local.home import Home
 
     if not yes and not typer.confirm("Drop the database with all users and read models?"):
         raise typer.Abort
-    try:
-        asyncio.run(reset_database(Home.find()))
-    except (NotRunning, Refused, StartFailed) as error:
-        raise CommandError(str(error)) from None
+    asyncio.run(reset_database(Home.find()))
     _say({"reset": True}, "the database is new", as_json=as_json)
 
 

@@ -120,7 +120,7 @@ def restart(part: Part, as_json: JsonFlag = False) -> None:
 
 
 def _ask(part: str, requests: tuple[str, ...], *, as_json: bool) -> None:
-    from atlas_local.control import NotRunning, Refused, request
+    from atlas_local.control import request
     from atlas_local.home import Home
 
     async def ask() -> dict[str, object]:
@@ -129,13 +129,11 @@ def _ask(part: str, requests: tuple[str, ...], *, as_json: bool) -> None:
             reply = await request(Home.find(), do, name=part)
         return reply
 
-    try:
-        reply = asyncio.run(ask())
-    except (NotRunning, Refused) as error:
-        raise CommandError(str(error)) from None
+    reply = asyncio.run(ask())
     if as_json:
         print_json(reply)
     else:
         say(f"{reply['name']}: {reply['state']}")
     if reply["state"] == "back-off":
-        raise CommandError(str(reply["detail"]))
+        first, *details = str(reply["detail"]).splitlines()
+        raise CommandError(first, details)
