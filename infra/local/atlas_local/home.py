@@ -89,10 +89,14 @@ class Home:
         try:
             pid = int(self.lock_file.read_text())
             lock = self.lock_file.stat()
-            opened = [descriptor.stat() for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
+            descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
         except (OSError, ValueError):
             return None
-        return pid if any(os.path.samestat(each, lock) for each in opened) else None
+        for descriptor in descriptors:
+            with suppress(OSError):  # closed since
+                if os.path.samestat(descriptor.stat(), lock):
+                    return pid
+        return None
 
     def remove(self) -> None:
         """Delete all that a mesh keeps, also what a server had to keep outside; other files in the directory stay."""
