@@ -36,7 +36,8 @@ def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
                 raise
             return _json(503, {"error": f"lag can't be read: {describe(error)}"})
         items = [row.as_json() for row in report.rows]
-        return _json(200, {"taken_at": rfc3339(report.taken_at), "items": items})
+        blocked = [each.as_json(report.taken_at) for each in report.blockades]
+        return _json(200, {"taken_at": rfc3339(report.taken_at), "items": items, "blocked": blocked})
 
     return [web.get("/health/mesh", health_mesh), web.get("/lag", consumer_lag)]
 
@@ -63,6 +64,7 @@ class _Collector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from _mesh_metrics(self._mesh)
         yield from _lag_metrics(self._lag)
+        yield from _blocked_metrics(self._lag)
 
 
 def _mesh_metrics(mesh: Mesh) -> Iterable[Metric]:
@@ -105,6 +107,25 @@ def _lag_metrics(lag: LagReader) -> Iterable[Metric]:
     if report.taken_at:
         age.add_metric([], max(0.0, time.time() - report.taken_at / 1000))
     return records, seconds, lost, margin, beyond, members, age
+
+
+def _blocked_metrics(lag: LagReader) -> Iterable[Metric]:
+    records = GaugeMetricFamily(
+        "atlas_partition_blocked_records",
+        "Offsets that an open transaction holds back; absent: none stands still",
+        labels=["topic", "partition"],
+    )
+    seconds = GaugeMetricFamily(
+        "atlas_partition_blocked_seconds",
+        "Age of the open transaction that holds back a partition; absent: none stands still",
+        labels=["topic", "partition"],
+    )
+    now_ms = time.time_ns() // 1_000_000
+    for each in lag.report.blockades:
+        labels = [each.topic, str(each.partition)]
+        records.add_metric(labels, each.records)
+        seconds.add_metric(labels, each.seconds(now_ms))
+    return records, seconds
 
 
 def _labels(row: LagRow) -> list[str]:

@@ -3,6 +3,8 @@
 Lag in seconds is the age of the first record that the group has not consumed; 0 when there is none. Offsets alone
 can't say whether there is one: transaction markers and aborted records take offsets too, so a group that has read
 everything may have committed less than the end. The record at (or after) the committed offset decides.
+
+The end is the high watermark. What an open transaction holds back counts: nobody has read it, and nobody can.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ class LagState(StrEnum):
     LOST = "lost"  # retention deleted records that the group had not read
     BEYOND_END = "beyond-end"  # committed past the end: the topic was made anew under the group
     NO_MEMBERS = "no-members"  # records wait and nobody in the group reads
+    BLOCKED = "blocked"  # all that can be read is read; the rest lies behind an open transaction that stands still
     LAGGING = "lagging"
     CAUGHT_UP = "caught-up"
 
@@ -26,8 +29,8 @@ class Position:
     """Where a group stands in one partition.
 
     `committed` is None where the group has committed other partitions of the topic but never this one. `end` is the
-    last stable offset, or what a read-uncommitted group has committed past it; `members` None when the broker does not
-    tell; `retention_ms` -1 for ever.
+    high watermark and `stable` the last stable offset; `blocked`: that one stands still; `members` None when the broker
+    does not tell; `retention_ms` -1 for ever.
     """
 
     group: str
@@ -38,18 +41,22 @@ class Position:
     end: int
     members: int | None
     retention_ms: int
+    stable: int
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """What reading found: no record in [`origin`, `clean_until`), and at `clean_until` one of time `unread_at`.
 
-    `unread_at` is in epoch milliseconds; None: nothing there when it was read.
+    `unread_at` is in epoch milliseconds; None: nothing there when it was read. `open`: that record lies behind the
+    last stable offset, so it may yet be aborted.
     """
 
     origin: int
     clean_until: int
     unread_at: int | None
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class LagRow:
     partition: int
     committed: int | None
     start: int
+    stable: int
     end: int
     lag_records: int
     lag_seconds: float | None
@@ -83,6 +91,8 @@ def scan_from(position: Position, known: Scan | None) -> int | None:
     """The offset to read on from, or None when what is `known` (a scan from the committed offset) still answers."""
     at = max(_committed(position), position.start)
     if known is not None:
+        if known.open and known.clean_until < position.stable:
+            return max(at, known.origin)  # it has ended, one way or the other
         if known.unread_at is not None and known.clean_until >= position.start:
             return None
         at = max(at, known.clean_until)
@@ -112,10 +122,11 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
         partition=position.partition,
         committed=position.committed,
         start=position.start,
+        stable=position.stable,
         end=position.end,
         lag_records=records,
         lag_seconds=None if seconds is None else round(seconds, 3),
-        state=_state(position, lost, records),
+        state=_state(position, lost, records, at),
         members=position.members,
         records_lost=lost,
         retention_margin_s=None if margin is None else round(margin, 1),
@@ -126,14 +137,18 @@ def _committed(position: Position) -> int:
     return position.start if position.committed is None else position.committed
 
 
-def _state(position: Position, lost: int, records: int) -> LagState:
+def _state(position: Position, lost: int, records: int, at: int) -> LagState:
     if lost:
         return LagState.LOST
     if position.committed is not None and position.committed > position.end:
         return LagState.BEYOND_END
     if records == 0:
         return LagState.CAUGHT_UP
-    return LagState.NO_MEMBERS if position.members == 0 else LagState.LAGGING
+    if position.members == 0:
+        return LagState.NO_MEMBERS
+    # Past the last stable offset stands only who reads what is not committed.
+    blocked = position.blocked and at >= position.stable >= _committed(position)
+    return LagState.BLOCKED if blocked else LagState.LAGGING
 
 
 def worst_first(rows: Sequence[LagRow]) -> list[LagRow]:

@@ -18,6 +18,8 @@ class HealthAggregatorSettings(ServiceSettings):
     health_forget_after_s: float = Field(default=3600.0, gt=0)
     health_lag_interval_s: float = Field(default=5.0, gt=0)
     health_lag_groups: str = ".*"
+    # An ordinary transaction takes milliseconds.
+    health_blocked_after_s: float = Field(default=5.0, ge=0)
 
     @property
     def known_services(self) -> frozenset[str]:

@@ -139,24 +139,80 @@ async def test_a_caught_up_reader_of_a_transactional_topic_has_no_lag(
         await consumer.stop()
 
 
-async def test_an_open_transaction_is_not_yet_lag(
-    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+async def test_readers_behind_an_open_transaction_are_blocked_and_it_is_named(
+    servers: Servers, make_topic: MakeTopic, name: str
+) -> None:
+    """Case 6: one record of an open transaction in a partition, then 200 good ones."""
+    topic, etl = await make_topic(partitions=2), f"{name}-etl"
+    await _produce(servers, topic, 2)
+    settings = HealthAggregatorSettings(
+        kafka_brokers=servers.kafka_brokers, instance=name, health_lag_groups=f"{name}.*", health_blocked_after_s=1
+    )
+    async with LagReader(settings) as lag:
+        async with open_transactional_producer(servers.kafka_brokers, "test", etl) as producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"x", partition=0, timestamp_ms=time.time_ns() // 1_000_000 - 30_000)
+            await _produce(servers, topic, 200)
+            await _commit(servers, f"{name}-committed", {(topic, 0): 2, (topic, 1): 0})
+            await _commit(servers, f"{name}-uncommitted", {(topic, 0): 203, (topic, 1): 0})
+            report = await lag.read()
+            rows = {(row.group, row.partition): row for row in report.rows}
+            held = rows[f"{name}-committed", 0]
+            assert (held.stable, held.end, held.lag_records) == (2, 203, 201)
+            assert held.lag_seconds == pytest.approx(30, abs=5), "the first unread record's"
+            assert rows[f"{name}-uncommitted", 0].state is LagState.CAUGHT_UP
+            assert report.blockades == [], "a transaction of a moment ago is an ordinary one"
+
+            async def told() -> bool:
+                return bool((await lag.read()).blockades)
+
+            await wait_until("the blockade is told", told, 10)
+            (blockade,) = lag.report.blockades
+            assert (blockade.topic, blockade.partition, blockade.records) == (topic, 0, 201)
+            assert blockade.transaction is not None
+            assert (blockade.transaction.transactional_id, blockade.transaction.hanging) == (etl, False)
+            assert abs(blockade.since - time.time_ns() // 1_000_000) < 30_000
+            assert f"of transactional id {etl}" in blockade.as_json(0)["text"]
+            await producer.abort_transaction()
+        report = await lag.read()
+        assert report.blockades == []
+        held = next(row for row in report.rows if (row.group, row.partition) == (f"{name}-committed", 0))
+        assert held.lag_records == 201, "200 records and the marker; the aborted record was never one"
+        assert held.lag_seconds == pytest.approx(0, abs=5), "not the aborted record's"
+
+
+async def test_a_member_that_waits_behind_a_transaction_is_blocked(
+    servers: Servers, make_topic: MakeTopic, name: str
 ) -> None:
     topic = await make_topic(partitions=1)
-    await _produce(servers, topic, 2)
-    async with open_transactional_producer(servers.kafka_brokers, "test", f"{topic}-open") as producer:
-        await producer.begin_transaction()
-        await producer.send_and_wait(topic, b"x", partition=0)
-        await _commit(servers, f"{name}-committed", {(topic, 0): 2})
-        await _commit(servers, f"{name}-uncommitted", {(topic, 0): 3})
-        rows = (await lag.read()).rows
-        assert {row.group: (row.lag_records, row.state) for row in rows} == {
-            f"{name}-committed": (0, LagState.CAUGHT_UP),
-            f"{name}-uncommitted": (0, LagState.CAUGHT_UP),  # past the last stable offset, not past the end
-        }
-        await producer.commit_transaction()
-    lagging = {row.group: row.lag_records for row in (await lag.read()).rows}
-    assert lagging == {f"{name}-committed": 2, f"{name}-uncommitted": 0}
+    settings = HealthAggregatorSettings(
+        kafka_brokers=servers.kafka_brokers, instance=name, health_lag_groups=name, health_blocked_after_s=0.5
+    )
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=servers.kafka_brokers,
+        group_id=name,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+    )
+    async with (
+        LagReader(settings) as lag,
+        open_producer(servers.kafka_brokers, "t", transactional_id=topic) as producer,
+    ):
+        await consumer.start()
+        try:
+            await consumer.commit({TopicPartition(topic, 0): 0})
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"x", partition=0)
+
+            async def blocked() -> bool:
+                return [row.state for row in (await lag.read()).rows] == [LagState.BLOCKED]
+
+            await wait_until("the group is blocked", blocked, 10)
+            await producer.commit_transaction()
+            assert [row.state for row in (await lag.read()).rows] == [LagState.LAGGING]
+        finally:
+            await consumer.stop()
 
 
 async def test_records_deleted_unread_are_lost_and_markers_are_not(

@@ -7,10 +7,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from atlas_health_aggregator.admission import Limits, admitted
+from atlas_health_aggregator.blocked import Blockade
 from atlas_health_aggregator.exposition import exposed, routes
 from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.liveness import Mesh
+from atlas_kafka.transactions import OpenTransaction
 from prometheus_client import REGISTRY, generate_latest
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -30,10 +32,11 @@ class Lag:
 
 
 def _report() -> LagReport:
-    lagging = Position("g", "t", 3, 10, 0, 30, 0, 3_600_000)
-    unread = Position("g", "t", 4, 10, 0, 30, 0, -1)
+    lagging = Position("g", "t", 3, 10, 0, 30, 0, 3_600_000, 30)
+    unread = Position("g", "t", 4, 10, 0, 30, 0, -1, 30)
     rows = (lag_row(lagging, Scan(10, 10, NOW_MS - 5000), NOW_MS), lag_row(unread, None, NOW_MS))
-    return LagReport(NOW_MS, rows, {"g": 0, "newer-protocol": None})
+    blockade = Blockade("t", 4, NOW_MS - 60_000, 12, OpenTransaction(7, 0, 0, 18, NOW_MS, "etl-1", NOW_MS, 900_000))
+    return LagReport(NOW_MS, rows, {"g": 0, "newer-protocol": None}, [blockade])
 
 
 def _mesh() -> Mesh:
@@ -75,6 +78,10 @@ async def test_the_mesh_as_json() -> None:
 async def test_lag_as_json() -> None:
     status, body = await _get(Lag(_report()), "/lag")
     assert status == 200
+    (blocked,) = body["blocked"]
+    assert (blocked["seconds"], blocked["records"], blocked["transactional_id"]) == (60.0, 12, "etl-1")
+    assert blocked["text"].startswith("blocked by a transaction since 20")
+    assert blocked["text"].endswith(", of transactional id etl-1")
     assert [(row["partition"], row["lag_seconds"], row["state"]) for row in body["items"]] == [
         (3, 5.0, "no-members"),
         (4, None, "no-members"),
@@ -98,6 +105,9 @@ def test_metrics_show_what_is_known_and_only_that() -> None:
         assert value("atlas_consumer_records_lost", three) == 0
         assert value("atlas_consumer_retention_margin_seconds", three) == pytest.approx(3595)
         assert value("atlas_consumer_retention_margin_seconds", four) is None
+        assert value("atlas_partition_blocked_records", {"topic": "t", "partition": "4"}) == 12
+        assert value("atlas_partition_blocked_seconds", {"topic": "t", "partition": "4"}) >= 60
+        assert value("atlas_partition_blocked_seconds", {"topic": "t", "partition": "3"}) is None
         assert value("atlas_consumer_group_members", {"group": "g"}) == 0
         assert value("atlas_consumer_group_members", {"group": "newer-protocol"}) is None
         assert value("atlas_service_state", {"service": "relay", "state": "UP"}) == 1

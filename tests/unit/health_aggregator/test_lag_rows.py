@@ -8,11 +8,13 @@ from atlas_health_aggregator.lag_rows import LagState, Position, Scan, lag_row, 
 
 NOW_MS = 1_700_000_100_000
 AT = Position(
-    group="g", topic="t", partition=0, committed=10, start=0, end=30, members=1, retention_ms=3_600_000
+    group="g", topic="t", partition=0, committed=10, start=0, end=30, members=1, retention_ms=3_600_000, stable=30
 )  # fmt: skip
 
 
 def _at(**changes: Any) -> Position:
+    if "end" in changes:
+        changes = {"stable": changes["end"], **changes}
     return replace(AT, **changes)
 
 
@@ -124,3 +126,41 @@ def test_json_has_what_the_command_prints() -> None:
     assert list(body)[:4] == ["group", "topic", "partition", "committed"]
     assert {"end", "lag_records", "lag_seconds"} <= set(body)
     assert body["state"] == "lagging"
+
+
+BLOCKED = {"stable": 20, "blocked": True}
+
+
+def test_what_an_open_transaction_holds_back_is_lag_up_to_the_high_watermark() -> None:
+    row = lag_row(_at(committed=20, **BLOCKED), Scan(20, 20, NOW_MS - 7000, open=True), NOW_MS)
+    assert (row.lag_records, row.lag_seconds, row.state) == (10, 7.0, LagState.BLOCKED)
+    assert (row.stable, row.end) == (20, 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, LagState.BLOCKED),
+        ({"blocked": False}, LagState.LAGGING),  # an ordinary transaction, a moment ago
+        ({"committed": 19}, LagState.LAGGING),  # it has something to read
+        ({"committed": 24}, LagState.LAGGING),  # it reads what is not committed
+        ({"members": 0}, LagState.NO_MEMBERS),
+        ({"committed": 30}, LagState.CAUGHT_UP),
+        ({"committed": 31}, LagState.BEYOND_END),
+    ],
+)
+def test_blocked_is_who_has_read_all_that_can_be_read(changes: dict[str, Any], state: LagState) -> None:
+    position = _at(**{"committed": 20, **BLOCKED, **changes})
+    assert lag_row(position, None, NOW_MS).state is state
+
+
+def test_only_markers_before_the_open_transaction_is_blocked_too() -> None:
+    row = lag_row(_at(committed=18, **BLOCKED), Scan(18, 20, NOW_MS, open=True), NOW_MS)
+    assert (row.lag_records, row.state) == (10, LagState.BLOCKED)
+
+
+def test_a_record_that_may_yet_be_aborted_is_read_again_when_its_transaction_has_ended() -> None:
+    held = Scan(18, 20, NOW_MS, open=True)
+    assert scan_from(_at(committed=18, **BLOCKED), held) is None
+    assert scan_from(_at(committed=18, stable=31, end=31), held) == 18
+    assert scan_from(_at(committed=18, stable=31, end=31), replace(held, open=False)) is None
