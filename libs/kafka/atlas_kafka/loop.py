@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from atlas_kafka.blocked import BlockedWatch
 from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, RETRIES
@@ -89,7 +90,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
     A transient error backs off and begins again at 1. Any other is raised, after the group was left.
     """
     async with _consumer(config, stop) as consumer:
-        session = _Session(config, sink, consumer)
+        session, blocked = _Session(config, sink, consumer), BlockedWatch()
         consumer.subscribe(topics=list(config.topics), listener=session)
         attempt = 0
         try:
@@ -113,7 +114,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                 else:
                     if session.caught_breath:
                         attempt = 0
-                        on_state(None)
+                        on_state(await blocked.look(consumer))
         finally:
             await session.close()
 

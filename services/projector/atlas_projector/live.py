@@ -144,7 +144,11 @@ class Live:
         """What the loop is doing, for `atlas projections`."""
         (began, events_then), (now, events_now) = self._samples[0], self._samples[-1]
         return {
-            "state": "running" if self.reason is None else "retrying",
+            "state": "running"
+            if self.reason is None
+            else "waiting"
+            if self.reason.startswith("waiting")
+            else "retrying",
             "reason": self.reason,
             "generation": self.generation,
             "positions": {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._applier.durable.items())},

@@ -197,7 +197,7 @@ async def test_a_member_that_waits_behind_a_transaction_is_blocked(
     )
     async with (
         LagReader(settings) as lag,
-        open_producer(servers.kafka_brokers, "t", transactional_id=topic) as producer,
+        open_transactional_producer(servers.kafka_brokers, "test", topic) as producer,
     ):
         await consumer.start()
         try:

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiokafka import TopicPartition
@@ -101,6 +102,34 @@ async def test_a_transient_error_rewinds_to_what_is_durable(servers: Servers, ma
     assert sorted(map(int, sink.values)) == list(range(300))
     assert "Transient: database is away" in heard
     assert sink.started >= 3
+
+
+@pytest.mark.parametrize("form", ["raw", "light", "whole"])
+async def test_a_loop_behind_an_open_transaction_says_what_it_waits_for(
+    servers: Servers, make_topic: MakeTopic, form: str
+) -> None:
+    """Case 6: what is projector's and archiver's health."""
+    topic = await make_topic(partitions=2)
+    config = replace(_config(servers, topic), raw=form == "raw", light=form == "light")
+    heard: list[str | None] = []
+
+    class Idle(Memory):
+        async def handle(self, records: Records) -> Offsets:
+            return {}
+
+    async with (
+        open_transactional_producer(servers.kafka_brokers, "test", f"{topic}-etl") as producer,
+        _running(config, Idle(), heard),
+    ):
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"x", partition=1)
+        await _produce(servers, topic, range(200))
+        blocked = f"waiting: blocked by an open transaction on {topic}/1 for "
+        await wait_until("it says so", lambda: (heard[-1:] or [None])[0] is not None, 15)
+        assert (heard[-1] or "").startswith(blocked)
+        assert heard[0] is None
+        await producer.commit_transaction()
+        await wait_until("it is well", lambda: heard[-1] is None, 10)
 
 
 async def test_a_bug_ends_the_loop(servers: Servers, make_topic: MakeTopic) -> None:
