@@ -112,12 +112,20 @@ class Registry:
             raise UnknownSchema(f"no topic takes {event_type}") from None
 
     def kafka_topics(self) -> list[tuple[str, int, dict[str, str]]]:
-        """Name, partitions and configuration of every topic to create, dead-letter topics among them."""
+        """Name, partitions and configuration of every topic to create, dead-letter topics among them.
+
+        A record's time is the broker's, of writing it: what a producer's clock or an event's own time says (which stays
+        in ce_time) can neither shorten nor lengthen how long it is kept.
+        """
         created: list[tuple[str, int, dict[str, str]]] = []
         for topic in self.topics.values():
-            created.append((topic.name, topic.partitions, {"retention.ms": str(topic.retention_ms)}))
-            created.append((topic.dead_letter, DEAD_LETTER_PARTITIONS, {"retention.ms": str(DEAD_LETTER_RETENTION_MS)}))
+            created.append((topic.name, topic.partitions, _config(topic.retention_ms)))
+            created.append((topic.dead_letter, DEAD_LETTER_PARTITIONS, _config(DEAD_LETTER_RETENTION_MS)))
         return created
+
+
+def _config(retention_ms: int) -> dict[str, str]:
+    return {"message.timestamp.type": "LogAppendTime", "retention.ms": str(retention_ms)}
 
 
 def without_logical_types(definition: Any) -> Any:

@@ -42,7 +42,7 @@ async def post_events(request: web.Request) -> web.Response:
     resources = request.app[RESOURCES]
     topic = open_topic(resources.registry, request.match_info["topic"])
     groups, form = FORMS[require_type(request, tuple(FORMS))]
-    maker = Maker(topic, resources.codec, traceparent(), form)
+    maker = Maker(topic, resources.codec, traceparent(), form, resources.settings.gateway_time_max_ahead_s)
     limit = resources.settings.gateway_body_max_bytes
     if idempotency.HEADER in request.headers:
         body = await read(request, limit)

@@ -20,14 +20,24 @@ class Maker:
     """Makes the records of one request to one topic. What all of them share is made once."""
 
     def __init__(
-        self, topic: Topic, codec: Codec, traceparent: str | None, read: Callable[[Any], Envelope] = plain
+        self,
+        topic: Topic,
+        codec: Codec,
+        traceparent: str | None,
+        read: Callable[[Any], Envelope] = plain,
+        max_ahead_s: float = 3600.0,
     ) -> None:
-        """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record."""
+        """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record.
+
+        An event's own time may be any in the past, and `max_ahead_s` ahead. It goes into the header ce_time alone: the
+        record's time in Kafka, by which it is kept, is that of writing.
+        """
         self.topic = topic.name
         self._topic = topic
         self._codec = codec
         self._traceparent = traceparent
         self._read = read
+        self._max_ahead_s = max_ahead_s
         self._only_type = topic.events[0] if len(topic.events) == 1 else None
         self._constant = {event_type: _constant_headers(event_type) for event_type in topic.events}
         self._tail = [("content-type", CONTENT_TYPE)]
@@ -66,7 +76,7 @@ class Maker:
             self._now_header,
             *self._tail,
         ]
-        return Outgoing(self._topic.name, key, framed, headers, self._now_ms)
+        return Outgoing(self._topic.name, key, framed, headers)
 
     def _long(self, item: Any) -> Outgoing:
         envelope = self._read(item)
@@ -80,7 +90,7 @@ class Maker:
         if envelope.key is not None and envelope.key != key.decode():
             errors = [field_error("/key", describe(envelope.key), f"{key.decode()}, the value's own key")]
             raise Refused(INVALID_RECORD, "The key is not the value's.", errors)
-        time_ms = self._now_ms if envelope.time_ms is None else envelope.time_ms
+        time_ms = self._time_of(envelope)
         headers = cloud_event_headers(
             event_type=event_type,
             source=envelope.source,
@@ -89,7 +99,16 @@ class Maker:
             time_ms=time_ms,
             traceparent=self._traceparent,
         )
-        return Outgoing(self._topic.name, key, framed, [*headers, *envelope.headers], time_ms)
+        return Outgoing(self._topic.name, key, framed, [*headers, *envelope.headers])
+
+    def _time_of(self, envelope: Envelope) -> int:
+        time_ms = envelope.time_ms
+        if time_ms is None:
+            return self._now_ms
+        if time_ms > self._now_ms + self._max_ahead_s * 1000:
+            expected = f"a time not more than {self._max_ahead_s:g} s ahead of the gateway's clock"
+            raise Refused(INVALID_RECORD, "The time is ahead.", [field_error("/time", rfc3339(time_ms), expected)])
+        return time_ms
 
     def _encode(self, event_type: str, value: Any, value_path: str) -> bytes:
         try:

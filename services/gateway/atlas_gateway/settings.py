@@ -15,6 +15,8 @@ class GatewaySettings(ServiceSettings, PostgresSettings, ReadModelSettings):
     gateway_read_your_write_s: float = Field(default=2.0, ge=0, le=30)
     # How long records wait for Kafka's acknowledgement before the request is answered without it.
     gateway_produce_timeout_s: float = Field(default=5.0, gt=0)
+    # How far ahead of the gateway's clock an event's own time may be; any time in the past is taken.
+    gateway_time_max_ahead_s: float = Field(default=3600.0, ge=0)
     # The bound of one statement, of a wait for a row lock, and of getting a connection.
     gateway_postgres_timeout_s: float = Field(default=3.0, gt=0)
     # How long the answer to an Idempotency-Key is kept.

@@ -129,5 +129,4 @@ class Publisher:
             headers=cloud_event_headers(
                 event_type=EVENT_TYPE, source=self._source, subject=change.service, time_ms=change.changed_at
             ),
-            timestamp_ms=change.changed_at,
         )

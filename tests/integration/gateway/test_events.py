@@ -1,6 +1,7 @@
 """POST /topics/{topic}: what is good gets onto the topic, what is not is told apart, record by record."""
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -44,7 +45,7 @@ async def test_a_record_may_say_more_about_itself(client: ClientSession, path: s
     headers = dict(record.headers)
     assert (headers["ce_id"], headers["source-file"]) == (b"id-1", b"flights.csv")
     assert headers["ce_time"] == b"2020-02-29T12:00:00.500Z"
-    assert record.timestamp == 1582977600500
+    assert abs(record.timestamp / 1000 - time.time()) < 60, "its time in Kafka is that of writing"
 
 
 async def test_one_bad_record_among_good_ones(client: ClientSession, path: str, fetch: Fetch) -> None:

@@ -1,6 +1,8 @@
 """What Kafka refuses is one record's answer; the next post of anybody is not touched, and the gateway goes on."""
 
 import asyncio
+import json
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -9,11 +11,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from atlas_kafka.admin import open_admin
+from atlas_contracts.timestamps import rfc3339
+from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
 
-from tests.integration.gateway.posting import departed
+from tests.integration.gateway.posting import NDJSON, departed
 
 
 def airline(name: str = "United Air Lines Inc.") -> dict[str, Any]:
@@ -96,3 +99,39 @@ async def test_posts_to_a_topic_that_is_gone_hold_up_no_others(
     missing = [post(f"/topics/{gone}", weather) for _ in range(4)]
     healthy = [post(path, departed()) for _ in range(20)]
     assert await asyncio.gather(*missing, *healthy) == [503] * 4 + [200] * 20
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(gone, 2)])
+
+    async def taken_again() -> bool:
+        return await post(f"/topics/{gone}", weather) == 200
+
+    await wait_until("the topic made again to take records", taken_again)
+
+
+def _ahead(hours: float) -> str:
+    return rfc3339(int((time.time() + hours * 3600) * 1000))
+
+
+async def test_a_time_an_hour_and_a_minute_ahead(client: ClientSession, path: str) -> None:
+    told = []
+    for event in (departed() | {"time": _ahead(61 / 60)}, departed(), departed()):
+        async with client.post(path, json=event) as response:
+            told.append((response.status, [error["path"] for error in (await response.json()).get("errors", ())]))
+    assert told == [(422, ["/time"]), (200, []), (200, [])]
+
+
+async def test_two_hundred_posts_at_once_one_with_a_time_far_ahead(client: ClientSession, path: str) -> None:
+    async def post(number: int) -> int:
+        event = departed() | ({"time": _ahead(2)} if number == 77 else {})
+        async with client.post(path, json=event) as response:
+            return response.status
+
+    assert Counter(await asyncio.gather(*(post(number) for number in range(200)))) == {200: 199, 422: 1}
+
+
+async def test_one_line_of_three_hundred_is_two_hours_ahead(client: ClientSession, path: str) -> None:
+    events = [departed() | ({"time": _ahead(2)} if number == 137 else {}) for number in range(300)]
+    body = b"\n".join(json.dumps(event).encode() for event in events)
+    async with client.post(path, data=body, headers=NDJSON) as response:
+        answer = await response.json()
+    assert (response.status, answer["succeeded"], answer["failed"]) == (207, 299, 1)
+    assert answer["results"][137]["error"]["errors"][0]["path"] == "/time"

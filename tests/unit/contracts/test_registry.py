@@ -77,8 +77,8 @@ def test_what_is_unknown_is_named(folder: Path) -> None:
 
 def test_every_topic_to_make_has_its_dead_letter_topic(folder: Path) -> None:
     assert Registry.load(folder).kafka_topics() == [
-        ("shop.events", 4, {"retention.ms": "2592000000"}),
-        ("shop.events.dlq", 1, {"retention.ms": "2592000000"}),
+        ("shop.events", 4, {"message.timestamp.type": "LogAppendTime", "retention.ms": "2592000000"}),
+        ("shop.events.dlq", 1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "2592000000"}),
     ]
 
 

@@ -1,14 +1,18 @@
 """From a parsed item to a Kafka record."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_gateway.envelopes import INVALID_RECORD, Refused, cloud_event
+from atlas_contracts.timestamps import rfc3339
+from atlas_gateway.envelopes import INVALID_RECORD, MAX_TIME_MS, Refused, cloud_event
 from atlas_gateway.records import Maker
 from atlas_kafka.producer import Outgoing
+from hypothesis import given
+from hypothesis import strategies as st
 
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 CODEC = Codec(REGISTRY)
@@ -55,7 +59,7 @@ def test_the_headers_of_a_cloud_event_stay_its_own() -> None:
     made = one(item, read=cloud_event)
     headers = dict(made.headers)
     assert (headers["ce_id"], headers["ce_source"], headers["ce_time"]) == (b"7", b"/s", b"2020-01-01T00:00:00.000Z")
-    assert made.timestamp_ms == 1577836800000
+    assert made.timestamp_ms is None, "its time in Kafka is that of writing"
 
 
 def test_a_cloud_event_of_two_fields_is_not_taken_for_a_plain_record() -> None:
@@ -90,3 +94,36 @@ def test_the_type_goes_without_saying_where_there_is_one() -> None:
     (made,) = Maker(topic, CODEC, None).make([{"value": {}}])
     assert isinstance(made, Refused)
     assert "is not a health.Heartbeat" in str(made)
+
+
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize("ahead_ms", [HOUR_MS + 60_000, 2 * HOUR_MS, 10 * 365 * 24 * HOUR_MS])
+def test_a_time_far_ahead_is_refused(ahead_ms: int) -> None:
+    ahead = time.time_ns() // 1_000_000 + ahead_ms
+    for item in (RECORD | {"time": ahead}, RECORD | {"time": rfc3339(ahead)}):
+        error = refused(item)
+        assert [(fault["path"], fault["expected"]) for fault in error["errors"]] == [
+            ("/time", "a time not more than 3600 s ahead of the gateway's clock")
+        ]
+    cloud = {"specversion": "1.0", "id": "7", "source": "/s", "type": RECORD["type"], "data": VALUE}
+    assert refused(cloud | {"time": rfc3339(ahead)}, read=cloud_event)["errors"][0]["path"] == "/time"
+
+
+@given(st.integers(0, MAX_TIME_MS))
+def test_any_time_but_one_far_ahead_is_the_events_own_and_not_the_records(time_ms: int) -> None:
+    (made,) = Maker(TOPIC, CODEC, None).make([RECORD | {"time": time_ms}])
+    now_ms = time.time_ns() // 1_000_000
+    if time_ms > now_ms + HOUR_MS:
+        assert isinstance(made, Refused)
+    else:
+        assert isinstance(made, Outgoing)
+        assert dict(made.headers)["ce_time"] == rfc3339(time_ms).encode()
+        assert made.timestamp_ms is None
+
+
+def test_how_far_ahead_is_a_setting() -> None:
+    now_ms = time.time_ns() // 1_000_000
+    assert isinstance(Maker(TOPIC, CODEC, None, max_ahead_s=60).make([RECORD | {"time": now_ms + 61_000}])[0], Refused)
+    assert isinstance(Maker(TOPIC, CODEC, None, max_ahead_s=60).make([RECORD | {"time": now_ms + 30_000}])[0], Outgoing)

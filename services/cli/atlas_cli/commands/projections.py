@@ -119,7 +119,7 @@ def rebuild(
 def rebuild_into(
     name: Name,
     into: Annotated[str, typer.Argument(metavar="TABLE", help="The side table, readmodel.TABLE; made anew.")],
-    until: Annotated[str | None, typer.Option(help="Records before this time, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(help="Records written before this time, RFC 3339.")] = None,
     key: Annotated[str | None, typer.Option(help="Records of this key.")] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Events of this type.")] = None,
     as_json: JsonFlag = False,

@@ -26,7 +26,8 @@ def tail(
         typer.Option(
             "--from",
             metavar="WHERE",
-            help="beginning, end, an offset, a time (2013-01-01T10:00:00Z, 2013-01-01) or an age (-10m, -2h, -1d).",
+            help="beginning, end, an offset, a time (2013-01-01T10:00:00Z, 2013-01-01) or an age (-10m, -2h, -1d)"
+            " of writing, which is not the event's own (ce_time).",
         ),
     ] = "end",
     key: Annotated[str | None, typer.Option(help="Only records with this key.")] = None,
