@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from atlas_runtime import http_server
+from atlas_runtime.http_guard import Guard, guarded
 from atlas_runtime.logs import mask
 from atlas_runtime.settings import ServiceSettings
 
@@ -95,9 +96,13 @@ def probe_routes(health: Health) -> list[web.RouteDef]:
 async def serve_probes(
     settings: ServiceSettings, health: Health, *, routes: Iterable[web.AbstractRouteDef] = ()
 ) -> AsyncIterator[int]:
-    """Serve the probes, and `routes`, on http_host:http_port within the block; gives the port that is bound."""
+    """Serve the probes, and `routes`, on http_host:http_port within the block; gives the port that is bound.
+
+    No page of somebody else's gets to `routes`, and what changes something says that its body is JSON.
+    """
+    guard = Guard(settings.service, settings.http_hosts)
     app = web.Application(
-        middlewares=[http_server.documents, http_server.readable, http_server.unencoded],
+        middlewares=[http_server.documents, http_server.readable, guarded(guard), http_server.unencoded],
         client_max_size=http_server.BODY_MAX_BYTES,
     )
     app.add_routes([*probe_routes(health), *routes])

@@ -37,6 +37,8 @@ class ServiceSettings(BaseSettings):
     environment: str = "development"
     http_host: str = "127.0.0.1"
     http_port: int
+    # Names that the service is called by, beside those that it knows: exact ones, `*.example.org`, or `*` for any.
+    http_hosts: tuple[str, ...] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] | None = None
     otlp_endpoint: str | None = None

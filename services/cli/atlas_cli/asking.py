@@ -14,6 +14,8 @@ from atlas_cli.output import CommandError
 # Far more than any list of a healthy mesh; a service that sends without end must not take all memory.
 ANSWER_MAX_BYTES = 256_000_000
 _TOLD_CHARACTERS = 300
+# Also without a body: a service takes nothing that changes something from what does not say it.
+_JSON = {"Content-Type": "application/json"}
 
 
 class NoAnswer(CommandError):
@@ -41,7 +43,7 @@ class Service:
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, params=query or None, json=body) as response,
+                session.request(method, url, params=query or None, data=_json(body), headers=_JSON) as response,
             ):
                 data = await _bounded(response, url)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -50,6 +52,10 @@ class Service:
         if response.status >= 400:
             raise CommandError(_problem(url, response.status, data))
         return _judged(data, shape, url)
+
+
+def _json(body: Any) -> bytes | None:
+    return None if body is None else json.dumps(body).encode()
 
 
 async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:

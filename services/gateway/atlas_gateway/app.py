@@ -20,6 +20,7 @@ from atlas_readmodel.stores import open_redis
 from atlas_runtime import http_server
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.heartbeat import heartbeat
+from atlas_runtime.http_guard import Guard
 from atlas_runtime.probes import Health, probe_routes
 
 from atlas_gateway import databases, docs, events, idempotency, middleware, openapi, queries, registry, users
@@ -86,13 +87,16 @@ def make_app(resources: Resources, health: Health) -> web.Application:
         *events.routes(resources.registry),
         *registry.routes(),
     )
+    settings = resources.settings
+    origins = middleware.origin_pattern(settings.gateway_cors_origins)
     app = web.Application(
         middlewares=[
             middleware.context,
-            middleware.cors(resources.settings.gateway_cors_origins),
+            middleware.cors(settings.gateway_cors_origins),
             middleware.compression,
             middleware.problems,
             http_server.readable,
+            middleware.guarded(Guard(settings.service, settings.http_hosts, origins), documented),
         ]
     )
     app[RESOURCES] = resources

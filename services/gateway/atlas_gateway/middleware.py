@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable
 
 import structlog
 from aiohttp import hdrs, web
@@ -9,13 +10,15 @@ from aiohttp.typedefs import Handler, Middleware
 from atlas_contracts.headers import new_id
 from atlas_kafka.fates import Fate, fate_of
 from atlas_readmodel.reader import NotBuilt
+from atlas_runtime.http_guard import Guard
 from atlas_runtime.logs import correlated
 from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.traces import span
 from opentelemetry.trace import SpanKind
 
-from atlas_gateway.problems import BROKEN_BODY, INTERNAL, Problem, of_http_error, unavailable
+from atlas_gateway.problems import BROKEN_BODY, INTERNAL, Kind, Problem, of_http_error, unavailable
 from atlas_gateway.resources import RESOURCES
+from atlas_gateway.routes import JSON, Route
 
 REQUEST_ID = "X-Request-ID"
 CORRELATION_ID = "X-Correlation-ID"
@@ -95,7 +98,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def cors(origins: tuple[str, ...]) -> Middleware:
     """Let pages of these origins call; a preflight is answered here. Credentials are never allowed."""
-    allowed = re.compile("|".join(_origin_pattern(origin) for origin in origins) or r"(?!)")
+
+    allowed = origin_pattern(origins)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -112,6 +116,27 @@ def cors(origins: tuple[str, ...]) -> Middleware:
         return response
 
     return middleware
+
+
+def guarded(guard: Guard, routes: Iterable[Route]) -> Middleware:
+    """Refuse what a page of another site could send; the handlers judge the media types that no page can send."""
+    types = {(route.method, route.path): tuple(route.body["content"]) for route in routes if route.body is not None}
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        accepted = types.get((request.method, _template(request)), (JSON,))
+        refusal = guard.refusal(request, accepted, judged=True)
+        if refusal is not None:
+            kind = Kind(refusal.slug, refusal.status, refusal.title)
+            raise Problem(kind, refusal.detail, headers=refusal.headers, **refusal.members)
+        return await handler(request)
+
+    return middleware
+
+
+def origin_pattern(origins: Iterable[str]) -> re.Pattern[str]:
+    """What matches these origins and nothing else: exact ones, `http://host:*` for any port, `*` for all."""
+    return re.compile("|".join(_origin_pattern(origin) for origin in origins) or r"(?!)")
 
 
 @web.middleware

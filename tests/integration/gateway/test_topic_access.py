@@ -38,7 +38,7 @@ def forms(event_type: str, value: dict[str, object]) -> dict[str, tuple[str, str
         "batch": (json.dumps([cloud]), "application/cloudevents-batch+json", {}),
         "binary": (json.dumps(value), "application/json", binary),
         "keyed": (json.dumps(plain), "application/json", {"Idempotency-Key": "forged"}),
-        "unknown form": ("x", "text/plain", {}),
+        "unknown form": ("x", "application/xml", {}),
         "no body": ("", "application/json", {}),
     }
 

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import aiohttp
 import asyncpg
-import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -197,7 +196,7 @@ async def test_a_limit_out_of_range_is_refused(http):
 
 
 async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, dict]:
-    answer = await http.post(path, data=orjson.dumps(body))
+    answer = await http.post(path, json=body)
     return answer.status, await answer.json(content_type=None)
 
 
