@@ -3,8 +3,11 @@
 In it texts and arrays are compact, and every structure ends with tagged fields.
 """
 
+import uuid
+from io import BytesIO
 from typing import Any
 
+from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.types import CompactArray, CompactString, Schema, TaggedFields
 
 TEXT = CompactString("utf-8")
@@ -19,3 +22,15 @@ def body(*fields: tuple[str, Any]) -> Schema:
 def array(*fields: tuple[str, Any]) -> CompactArray:
     """Structures of these fields and `tags`: each value is a tuple with a dict as its last item."""
     return CompactArray(*fields, _TAGS)
+
+
+class Uuid(AbstractType):  # type: ignore[misc]
+    """Sixteen bytes."""
+
+    @classmethod
+    def encode(cls, value: uuid.UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> uuid.UUID:
+        return uuid.UUID(bytes=data.read(16))

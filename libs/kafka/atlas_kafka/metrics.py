@@ -12,3 +12,6 @@ RECORDS_LOST = Counter(
 )
 RECORDS_REFUSED = Counter("atlas_kafka_records_refused", "Records that the broker refused for what they are", ["topic"])
 PRODUCERS_RENEWED = Counter("atlas_kafka_producers_renewed", "New producer ids after a broker lost a sequence")
+TOPICS_CHANGED = Counter(
+    "atlas_kafka_topics_changed", "Times a topic that was read was deleted or made anew", ["topic", "group"]
+)

@@ -5,27 +5,14 @@ aiokafka speaks Metadata up to version 5; ids are in version 12, which every bro
 
 import uuid
 from collections.abc import Collection
-from io import BytesIO
+from dataclasses import dataclass
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError, for_code
-from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32
 
-from atlas_kafka.flexible import TEXT, array, body
-
-
-class _Uuid(AbstractType):  # type: ignore[misc]
-    """Sixteen bytes."""
-
-    @classmethod
-    def encode(cls, value: uuid.UUID) -> bytes:
-        return value.bytes
-
-    @classmethod
-    def decode(cls, data: BytesIO) -> uuid.UUID:
-        return uuid.UUID(bytes=data.read(16))
+from atlas_kafka.flexible import TEXT, Uuid, array, body
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]
@@ -44,7 +31,7 @@ class _MetadataResponse(Response):  # type: ignore[misc]
             array(
                 ("error_code", Int16),
                 ("name", TEXT),
-                ("topic_id", _Uuid),
+                ("topic_id", Uuid),
                 ("is_internal", Boolean),
                 (
                     "partitions",
@@ -70,7 +57,7 @@ class _MetadataRequestV12(RequestStruct):  # type: ignore[misc]
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _MetadataResponse
     SCHEMA = body(
-        ("topics", array(("topic_id", _Uuid), ("name", TEXT))),
+        ("topics", array(("topic_id", Uuid), ("name", TEXT))),
         ("allow_auto_topic_creation", Boolean),
         ("include_authorized_operations", Boolean),
     )
@@ -86,8 +73,16 @@ class _MetadataRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
         return request_struct_class(self._topics, False, False, {})
 
 
-async def topic_ids(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, str]:
-    """The ids of the topics, as UUID text; a topic that does not exist is left out.
+@dataclass(frozen=True, slots=True)
+class TopicNow:
+    """A topic as the brokers have it at this moment: `id` is UUID text."""
+
+    id: str
+    partitions: frozenset[int]
+
+
+async def topics_now(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, TopicNow]:
+    """The topics by name; one that does not exist is left out.
 
     `client` is a started AIOKafkaClient. Raises KafkaError: a KafkaConnectionError when no broker is known.
     """
@@ -98,9 +93,14 @@ async def topic_ids(client: AIOKafkaClient, topics: Collection[str]) -> dict[str
         raise KafkaConnectionError("no broker is known")
     response = await client.send(node, _MetadataRequest(topics))
     found = {}
-    for code, name, topic_id, *_rest in response.topics:
+    for code, name, topic_id, _internal, partitions, *_rest in response.topics:
         if code == 0:
-            found[name] = str(topic_id)
+            found[name] = TopicNow(str(topic_id), frozenset(number for _code, number, *_rest in partitions))
         elif code != UnknownTopicOrPartitionError.errno:
             raise for_code(code)(f"topic {name}")
     return found
+
+
+async def topic_ids(client: AIOKafkaClient, topics: Collection[str]) -> dict[str, str]:
+    """The ids of the topics, as UUID text; a topic that does not exist is left out. Raises as `topics_now`."""
+    return {name: topic.id for name, topic in (await topics_now(client, topics)).items()}

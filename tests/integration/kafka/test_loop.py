@@ -2,18 +2,20 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import NewPartitions
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import NewPartitions, RecordsToDelete
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.fates import Transient
 from atlas_kafka.groups import committed_offsets, group_names, open_reader, topic_ranges
-from atlas_kafka.loop import ConsumerConfig, Offsets, PositionBeyondEnd, Records, consume
+from atlas_kafka.loop import ConsumerConfig, Offsets, Records, consume
+from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.topic_ids import topic_ids
 from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
@@ -26,13 +28,17 @@ class Memory:
         self.own_offsets = own_offsets
         self.values: list[bytes] = []
         self.next: dict[TopicPartition, int] = {}
+        self.ids: dict[TopicPartition, str] = {}
         self.failures: list[Exception] = []
         self.released: list[Collection[TopicPartition]] = []
         self.started = 0
         self.skips_allowed = False
 
-    async def start_offsets(self, partitions: Collection[TopicPartition]) -> Offsets:
+    async def start_offsets(self, partitions: Mapping[TopicPartition, PartitionNow]) -> Offsets:
         self.started += 1
+        for partition, now in partitions.items():
+            if self.ids.setdefault(partition, now.topic_id) != now.topic_id:
+                self.ids[partition], self.next[partition] = now.topic_id, 0
         return {p: self.next.get(p, 0) for p in partitions} if self.own_offsets else {}
 
     async def handle(self, records: Records) -> Offsets:
@@ -172,14 +178,16 @@ async def test_without_positions_of_its_own_a_sink_goes_on_at_the_groups_commit(
     assert [int(v) for v in second.values] == [10, 11, 12]
 
 
-async def test_a_position_past_the_end_is_refused(servers: Servers, make_topic: MakeTopic) -> None:
+async def test_a_position_past_the_end_is_a_state_and_no_crash(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=1)
     await _produce(servers, topic, range(3))
-    sink = Memory()
+    sink, heard = Memory(), list[str | None]()
     sink.next[TopicPartition(topic, 0)] = 99
-    with pytest.raises(PositionBeyondEnd, match=r"offset 99 .* ends at 3"):
-        async with asyncio.timeout(20):
-            await consume(_config(servers, topic), sink, asyncio.Event())
+    async with _running(_config(servers, topic), sink, heard):
+        await wait_until("the reason", lambda: bool(heard) and "which ends at 3" in str(heard[-1]))
+        assert None not in heard
+        sink.next[TopicPartition(topic, 0)] = 1  # mended
+        await wait_until("the rest", lambda: sink.values == [b"1", b"2"])
 
 
 async def test_two_consumers_share_and_hand_over(servers: Servers, make_topic: MakeTopic) -> None:
@@ -247,3 +255,111 @@ async def test_new_partitions_are_read_within_ten_seconds_from_their_start(
                 assert not [r for r in sent if isinstance(r, Exception)]
         await wait_until("the new partitions' records, from their start", lambda: len(sink.values) == 20, 10)
     assert {p.partition for p in sink.next} == {0, 1, 2}
+
+
+async def _made_again(servers: Servers, topic: str, partitions: int = 1) -> None:
+    async with open_admin(servers.kafka_brokers) as admin:
+        before = await topic_ids(admin._client, [topic])
+        await admin.delete_topics([topic])
+
+        async def gone() -> bool:
+            return await topic_ids(admin._client, [topic]) == {}
+
+        await wait_until("the topic to be gone", gone)
+        await ensure_topics(servers.kafka_brokers, [TopicSpec(topic, partitions)])
+
+        async def back() -> bool:
+            return (await topic_ids(admin._client, [topic])).get(topic, before[topic]) != before[topic]
+
+        await wait_until("the topic to be back", back)
+
+
+@pytest.mark.parametrize("own_offsets", [True, False])
+async def test_a_topic_made_again_is_read_from_its_start_within_ten_seconds(
+    servers: Servers, make_topic: MakeTopic, own_offsets: bool
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, range(3))
+    sink, heard = Memory(own_offsets=own_offsets), list[str | None]()
+    async with _running(_config(servers, topic), sink, heard):
+        await wait_until("the old records", lambda: len(sink.values) == 3)
+        await _made_again(servers, topic)
+        await _produce(servers, topic, range(100, 111))
+        await wait_until("all of the new topic's", lambda: len(sink.values) == 14, 10)
+        await wait_until("the loop to be well again", lambda: heard[-1] is None, 10)
+    assert sorted(map(int, sink.values)) == [0, 1, 2, *range(100, 111)]
+
+
+async def test_a_topic_made_again_while_nobody_read_is_another_topic(servers: Servers, make_topic: MakeTopic) -> None:
+    """The group's offset is one of the old topic: Kafka keeps it where it was committed again meanwhile."""
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, range(3))
+    config = _config(servers, topic)
+    first = Memory(own_offsets=False)
+    async with _running(config, first):
+        await wait_until("the old records", lambda: len(first.values) == 3)
+    old = (await _ids(servers, topic))[topic]
+    await _made_again(servers, topic)
+    await _produce(servers, topic, range(100, 111))
+    await _commit(servers, config, topic, 3, old)
+    second = Memory(own_offsets=False)
+    async with _running(config, second):
+        await wait_until("all of the new topic's", lambda: len(second.values) == 11, 10)
+
+
+async def test_a_topic_that_is_gone_is_said_and_the_others_go_on(servers: Servers, make_topic: MakeTopic) -> None:
+    gone, stays = f"test.{uuid.uuid4().hex[:8]}", await make_topic(partitions=1)
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(gone, 2)])
+    sink, heard = Memory(), list[str | None]()
+    config = replace(_config(servers, gone), topics=(gone, stays))
+    async with _running(config, sink, heard):
+        await _produce(servers, gone, range(4))
+        await wait_until("its records", lambda: len(sink.values) == 4)
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([gone])
+        await wait_until("the missing topic to be named", lambda: heard[-1] == f"there is no topic {gone}", 10)
+        await _produce(servers, stays, range(10, 15))
+        await wait_until("the other's records", lambda: len(sink.values) == 9, 10)
+        assert heard[-1] == f"there is no topic {gone}"
+        await ensure_topics(servers.kafka_brokers, [TopicSpec(gone, 1)])
+        await _produce(servers, gone, range(20, 22))
+        await wait_until("the new one's records", lambda: len(sink.values) == 11, 10)
+        await wait_until("the loop to be well again", lambda: heard[-1] is None, 10)
+    async with open_admin(servers.kafka_brokers) as admin:
+        await admin.delete_topics([gone])
+
+
+async def test_what_retention_took_from_under_the_loop_is_counted(servers: Servers, make_topic: MakeTopic) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, range(20))
+    sink, config = Memory(), _config(servers, topic)
+    sink.skips_allowed = True
+    held = asyncio.Event()
+    handle = sink.handle
+
+    async def hold(records: Records) -> Offsets:
+        await held.wait()
+        return await handle(records)
+
+    sink.handle = hold  # type: ignore[method-assign]
+    async with _running(replace(config, max_records=5, max_partition_fetch_bytes=200), sink):
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(20)})
+        await _produce(servers, topic, range(20, 25))
+        held.set()
+        await wait_until("what came after", lambda: sink.values[-1:] == [b"24"], 10)
+
+
+async def _ids(servers: Servers, topic: str) -> dict[str, str]:
+    async with open_admin(servers.kafka_brokers) as admin:
+        return await topic_ids(admin._client, [topic])
+
+
+async def _commit(servers: Servers, config: ConsumerConfig, topic: str, offset: int, metadata: str) -> None:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers.kafka_brokers, group_id=config.group, enable_auto_commit=False
+    )
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    await consumer.commit({TopicPartition(topic, 0): (offset, metadata)})
+    await consumer.stop()

@@ -1,0 +1,187 @@
+"""Fetching by a topic's id instead of its name, so that no record of a topic made anew is taken for one of the old.
+
+aiokafka speaks Fetch up to version 11, which names topics: a consumer that stands at offset 3 of a topic goes on at
+offset 3 of another one of that name, and nobody is told. Version 13, which every broker since Kafka 3.1 speaks, takes
+ids: the broker answers that it does not know the id, however quickly the topic was made again.
+
+It stands in for the client of aiokafka's fetcher: what it relies on is tested against a broker.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError, for_code
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.types import CompactArray, CompactBytes, Int8, Int16, Int32, Int64
+
+from atlas_kafka.flexible import TEXT, Uuid, array, body
+
+# What a broker answers when it has no topic of this id, or another of its name.
+UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID = 100, 103
+# While there is nothing to fetch, the fetcher asks again at once; this is how often it then does.
+NOTHING_TO_FETCH_S = 0.1
+
+
+class _FetchResponse(Response):  # type: ignore[misc]
+    API_KEY = 1
+    API_VERSION = 13
+    SCHEMA = body(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("session_id", Int32),
+        (
+            "topics",
+            array(
+                ("topic_id", Uuid),
+                (
+                    "partitions",
+                    array(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("high_watermark", Int64),
+                        ("last_stable_offset", Int64),
+                        ("log_start_offset", Int64),
+                        ("aborted_transactions", array(("producer_id", Int64), ("first_offset", Int64))),
+                        ("preferred_read_replica", Int32),
+                        ("records", CompactBytes),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class _FetchRequestV13(RequestStruct):  # type: ignore[misc]
+    API_KEY = 1
+    API_VERSION = 13
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _FetchResponse
+    SCHEMA = body(
+        ("replica_id", Int32),
+        ("max_wait_ms", Int32),
+        ("min_bytes", Int32),
+        ("max_bytes", Int32),
+        ("isolation_level", Int8),
+        ("session_id", Int32),
+        ("session_epoch", Int32),
+        (
+            "topics",
+            array(
+                ("topic_id", Uuid),
+                (
+                    "partitions",
+                    array(
+                        ("partition", Int32),
+                        ("current_leader_epoch", Int32),
+                        ("fetch_offset", Int64),
+                        ("last_fetched_epoch", Int32),
+                        ("log_start_offset", Int64),
+                        ("max_bytes", Int32),
+                    ),
+                ),
+            ),
+        ),
+        ("forgotten_topics", array(("topic_id", Uuid), ("partitions", CompactArray(Int32)))),
+        ("rack_id", TEXT),
+    )
+
+
+class _FetchRequest(Request[_FetchRequestV13]):  # type: ignore[misc]
+    API_KEY = 1
+
+    def __init__(self, named: FetchRequest, ids: Mapping[str, str]) -> None:
+        self._named = named
+        self._topics: list[tuple[uuid.UUID, list[tuple[Any, ...]], dict[int, bytes]]] = [
+            (
+                uuid.UUID(ids[topic]),
+                [(number, -1, offset, -1, -1, max_bytes, {}) for number, offset, max_bytes in partitions],
+                {},
+            )
+            for topic, partitions in named.topics
+            if topic in ids
+        ]
+
+    def build(self, request_struct_class: type[_FetchRequestV13]) -> _FetchRequestV13:
+        named, no_session = self._named, (0, -1)
+        limits = (named._max_wait_ms, named._min_bytes, named._max_bytes, named._isolation_level)
+        return request_struct_class(-1, *limits, *no_session, self._topics, [], named._rack_id, {})
+
+
+class _Answer(NamedTuple):
+    """As aiokafka's fetcher takes it: an answer of version 11."""
+
+    topics: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
+    API_VERSION: int = 11
+
+
+class FetchById:
+    """What a consumer fetches, by id: nothing of a topic whose id is not in `ids`.
+
+    `outdated` holds the partitions whose place is not there any more: the topic is gone or was made anew, or the
+    offset is out of its range; nothing is fetched until `begin` is called again. `failing` says why a partition can't
+    be read at the moment, `answered` when (monotonic) it last could.
+    """
+
+    def __init__(self, fetcher: Any) -> None:
+        self._fetcher = fetcher
+        self._client = fetcher._client
+        self.ids: Mapping[str, str] = {}
+        self.outdated: set[TopicPartition] = set()
+        self.failing: dict[TopicPartition, str] = {}
+        self.answered: dict[TopicPartition, float] = {}
+
+    def begin(self, ids: Mapping[str, str]) -> None:
+        """Read these topics from now on, by name with their ids; what was fetched of the ones before is dropped."""
+        self.ids = dict(ids)
+        self.outdated, self.failing, self.answered = set(), {}, {}
+        self._fetcher._records.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        """As the client's own; a FetchRequest goes out by id."""
+        if not isinstance(request, FetchRequest):
+            return await self._client.send(node_id, request, **options)
+        ids = self.ids
+        if self.outdated or not ids:
+            # All of it begins again in a moment, at the places that are right then.
+            await asyncio.sleep(NOTHING_TO_FETCH_S)
+            return _Answer([])
+        asked = _FetchRequest(request, ids)
+        if not asked._topics:
+            await asyncio.sleep(NOTHING_TO_FETCH_S)
+            return _Answer([])
+        response = await self._client.send(node_id, asked, **options)
+        if ids is not self.ids:
+            return _Answer([])  # begun again meanwhile: this is of before
+        names = {uuid.UUID(topic_id): name for name, topic_id in ids.items()}
+        return _Answer([(names[found], self._heard(names[found], parts)) for found, parts, _tags in response.topics])
+
+    def _heard(self, topic: str, partitions: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        now, heard = time.monotonic(), []
+        for number, code, high, stable, first, aborted, replica, records, _tags in partitions:
+            place = TopicPartition(topic, number)
+            if code in (UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID, OffsetOutOfRangeError.errno):
+                self.outdated.add(place)
+                continue
+            if code:
+                self.failing[place] = for_code(code).__name__
+            else:
+                self.failing.pop(place, None)
+                self.answered[place] = now
+            transactions = [(producer, begun) for producer, begun, _tags in aborted or ()]
+            heard.append((number, code, high, stable, first, transactions, replica, records or b""))
+        return heard
+
+
+def fetch_by_id(consumer: AIOKafkaConsumer) -> FetchById:
+    """From now on `consumer` fetches by id, and nothing until it is told ids. Call it right after `start()`."""
+    fetcher = consumer._fetcher
+    fetcher._client = by_id = FetchById(fetcher)
+    return by_id

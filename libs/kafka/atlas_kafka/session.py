@@ -1,0 +1,205 @@
+"""One consumer's assignment over time: where it begins, what is durable, and what keeps it from reading."""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_kafka.fetch_by_id import FetchById
+from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, TOPICS_CHANGED
+from atlas_kafka.partitions_now import PartitionNow, changed, committed_to, partitions_now
+from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
+from atlas_kafka.topic_ids import TopicNow, topics_now
+
+log = structlog.get_logger(__name__)
+
+# How often to look whether the topics are still the ones that are read.
+LOOK_EVERY_S = 2.0
+# A commit only tells lag tools where we are: it must not hold up the next batch while a coordinator is away.
+COMMIT_TIMEOUT_S = 5.0
+# Between two commits while records come: lag tools look no closer, and each is a write of the broker's.
+COMMIT_EVERY_S = 0.25
+
+
+class Session(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One consumer's assignment over time: keeps handling and rebalancing out of each other's way."""
+
+    def __init__(self, config: ConsumerConfig, sink: Sink, consumer: AIOKafkaConsumer, fetching: FetchById) -> None:
+        self._config = config
+        self._sink = sink
+        self._consumer = consumer
+        self._fetching = fetching
+        # The ids of the topics that the sink holds records of.
+        self._reading: dict[str, str] = {}
+        # Held while the sink works: a rebalance waits for the batch in flight, partitions are not taken from under it.
+        self._busy = asyncio.Lock()
+        # Next offsets, by partition: given to the sink, durable in it, committed to the group.
+        self._given: dict[TopicPartition, int] = {}
+        self._durable: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
+        self.rewind_due = False
+        self.caught_breath = False
+        self.trouble: str | None = None
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        if not revoked:
+            return
+        async with self._busy:
+            await self._release(revoked)
+            self.rewind_due = True
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        # Only noted here: aiokafka logs and swallows what a listener raises, and a sink that can't answer yet must be
+        # asked again. The loop seeks before it handles anything.
+        REBALANCES.labels(self._config.group).inc()
+        self.rewind_due = True
+        log.info(
+            "assigned", group=self._config.group, partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in assigned)
+        )
+
+    async def rewind(self) -> None:
+        """Seek every assigned partition to where the sink, or else the group, says that it is durable.
+
+        1. Fetch nothing meanwhile. What is held of topics that are gone or were made anew can't be read again: the sink
+           makes it durable now.
+        2. Ask where to begin, for the partitions that exist, each with the id of its topic.
+        3. Seek; from now on records of these ids are fetched, and no others.
+        """
+        async with self._busy:
+            self.rewind_due = False
+            try:
+                self._fetching.begin({})  # 1
+                await self._let_go_of_what_is_gone()
+                assignment = self._consumer.assignment()
+                there = await partitions_now(self._consumer, assignment)  # 2
+                if not assignment:
+                    return
+                durable = await self._sink.start_offsets(there)
+                others = {partition: now for partition, now in there.items() if partition not in durable}
+                begins = {**durable, **await committed_to(self._consumer, others)}
+                begins = {
+                    partition: self._within(partition, begins[partition], now) for partition, now in there.items()
+                }
+                if self._consumer.assignment() != assignment:
+                    # Between a revocation and the new assignment the old one still shows; it has just been replaced.
+                    self.rewind_due = True
+                    return
+                for partition, begin in begins.items():  # 3
+                    self._consumer.seek(partition, begin)
+                    self._given[partition] = self._durable[partition] = begin
+                    self._committed.pop(partition, None)
+                self._reading = {partition.topic: now.topic_id for partition, now in there.items()}
+                self._fetching.begin(self._reading)
+            except BaseException:
+                self.rewind_due = True
+                raise
+
+    async def look(self) -> None:
+        """See whether the topics are there, and are still those that are read: if not, say so and begin again."""
+        topics = await self._topics()
+        ids = self._fetching.ids
+        unread = any(tp.topic in topics and tp.topic not in ids for tp in self._consumer.assignment())
+        if changed(topics, ids) or unread:
+            self.rewind_due = True
+
+    async def _topics(self) -> Mapping[str, TopicNow]:
+        topics = await topics_now(self._consumer._client, self._config.topics)
+        missing = [name for name in self._config.topics if name not in topics]
+        self.trouble = f"there is no topic {', '.join(missing)}" if missing else None
+        return topics
+
+    async def _let_go_of_what_is_gone(self) -> None:
+        gone = changed(await self._topics(), self._reading)
+        if not gone:
+            return
+        log.warning("topics were deleted or made anew", group=self._config.group, topics=gone)
+        for topic in gone:
+            TOPICS_CHANGED.labels(topic, self._config.group).inc()
+            del self._reading[topic]
+        await self._release([tp for tp in self._consumer.assignment() if tp.topic in gone])
+        for known in (self._given, self._durable, self._committed):
+            for partition in [tp for tp in known if tp.topic in gone]:
+                del known[partition]
+
+    def _within(self, partition: TopicPartition, offset: int, now: PartitionNow) -> int:
+        first, end = now.first, now.end
+        if offset > end:
+            raise PositionBeyondEnd(
+                f"{self._config.group} is at offset {offset} of {partition.topic}/{partition.partition}, which ends at"
+                f" {end}: the brokers have lost records that were read; restore them, or begin anew with that topic"
+            )
+        if offset >= first:
+            return offset
+        if offset > 0:
+            RECORDS_LOST.labels(partition.topic, self._config.group).inc(first - offset)
+            log.error(
+                "retention deleted unread records",
+                group=self._config.group,
+                topic=partition.topic,
+                partition=partition.partition,
+                expected_offset=offset,
+                first_offset=first,
+            )
+        return first
+
+    async def handle(self, records: Records) -> None:
+        """Hand the records to the sink, then commit what it made durable."""
+        async with self._busy:
+            if self.rewind_due:
+                self.caught_breath = False
+                return
+            durable = await self._sink.handle(records)
+            for partition, batch in records.items():
+                records_in = sum(part.records for part in batch) if self._config.raw else len(batch)
+                RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
+                self._given[partition] = batch[-1].offset + 1
+            self._durable.update(durable)
+            if not records or time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
+                await self._commit(durable)
+            self.caught_breath = True
+            if self._fetching.outdated and not records:
+                # What was fetched before has been handled: now begin again at what is there.
+                self.rewind_due = True
+
+    async def close(self) -> None:
+        """Let go of everything: what the sink can still make durable is committed."""
+        async with self._busy:
+            await self._release(self._consumer.assignment())
+
+    async def _release(self, partitions: Collection[TopicPartition]) -> None:
+        try:
+            await self._commit(await self._sink.release(partitions))
+        except Exception as error:
+            # Whoever gets the partitions begins at what is durable, so nothing is lost; a bug must not hide, though.
+            if fate_of(error) is not Fate.TRANSIENT:
+                raise
+            log.warning("could not release cleanly", group=self._config.group, error=describe(error))
+
+    async def _commit(self, durable: Offsets) -> None:
+        held = self._consumer.assignment()
+        self._committed_at = time.monotonic()
+        self._durable.update(durable)
+        offsets: dict[TopicPartition, tuple[int, str]] = {}
+        for partition, offset in self._durable.items():
+            if partition not in held:
+                continue
+            # Where everything given is durable, transaction markers and aborted records that follow are behind us too:
+            # without this a group that has read all of a transactional topic would seem to lag for ever.
+            reached = await self._consumer.position(partition) if offset == self._given.get(partition) else offset
+            if reached > self._committed.get(partition, -1):
+                # The id beside the offset: an offset alone would be taken for one of the next topic of that name.
+                offsets[partition] = (reached, self._reading.get(partition.topic, ""))
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await self._consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("offsets not committed", group=self._config.group, error=describe(error))
+        else:
+            self._committed.update({partition: reached for partition, (reached, _id) in offsets.items()})
