@@ -19,7 +19,7 @@ FOREVER = -1
 
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _REQUIRED = {"key", "events", "partitions", "retention"}
-_FIELDS = _REQUIRED | {"source"}
+_FIELDS = _REQUIRED | {"source", "when_recreated"}
 # Kafka's own rule for a topic's name, less the room that the dead-letter suffix needs.
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,240}")
 
@@ -36,6 +36,17 @@ class Source(StrEnum):
     ANY = "any"
 
 
+class WhenRecreated(StrEnum):
+    """What projections do when the topic was deleted and made again.
+
+    BEGIN: read the new one from its start and keep the rows that there are. STOP: read nothing of it until they are
+    told to, by `atlas begin`.
+    """
+
+    BEGIN = "begin"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic as declared; `retention_ms` is -1 for ever. `key` names the key field of each event type on it."""
@@ -46,6 +57,7 @@ class Topic:
     retention_ms: int
     key: Mapping[str, str]
     source: Source = Source.OUTBOX
+    when_recreated: WhenRecreated = WhenRecreated.BEGIN
 
     @property
     def dead_letter(self) -> str:
@@ -108,6 +120,7 @@ def _topic(name: str, entry: dict[str, Any]) -> Topic:
         key=MappingProxyType({event: key if isinstance(key, str) else key[event] for event in events}),
         # What nobody has thought about is closed: a forged event is worse than a refused one.
         source=Source(entry.get("source", Source.OUTBOX)),
+        when_recreated=WhenRecreated(entry.get("when_recreated", WhenRecreated.BEGIN)),
     )
 
 
@@ -134,6 +147,8 @@ def _entry_faults(name: object, entry: object) -> list[str]:
         faults.append(f"`partitions` is {partitions!r}, not a number from 1")
     if (source := entry.get("source", Source.OUTBOX)) not in list(Source):
         faults.append(f"`source` is {source!r}, not one of {', '.join(Source)}")
+    if (rule := entry.get("when_recreated", WhenRecreated.BEGIN)) not in list(WhenRecreated):
+        faults.append(f"`when_recreated` is {rule!r}, not one of {', '.join(WhenRecreated)}")
     try:
         parse_retention(entry["retention"])
     except ValueError as error:

@@ -134,6 +134,7 @@ class FetchById:
         self.outdated: set[TopicPartition] = set()
         self.failing: dict[TopicPartition, str] = {}
         self.answered: dict[TopicPartition, float] = {}
+        self._updating: asyncio.Future[None] | None = None
 
     def begin(self, ids: Mapping[str, str]) -> None:
         """Read these topics from now on, by name with their ids; what was fetched of the ones before is dropped."""
@@ -143,6 +144,21 @@ class FetchById:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
+
+    def force_metadata_update(self) -> asyncio.Future[None]:
+        """As the client's own, a moment later: while a topic has no leader the fetcher asks as fast as it is answered,
+        and each answer is a line of aiokafka's log.
+        """
+        if self._updating is None or self._updating.done():
+            loop = asyncio.get_running_loop()
+            self._updating = loop.create_future()
+            loop.call_later(NOTHING_TO_FETCH_S, self._update_metadata, self._updating)
+        return self._updating
+
+    def _update_metadata(self, done: asyncio.Future[None]) -> None:
+        self._client.force_metadata_update()
+        if not done.done():
+            done.set_result(None)
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
         """As the client's own; a FetchRequest goes out by id."""

@@ -15,11 +15,14 @@ from atlas_kafka.topic_ids import TopicNow, topics_now
 
 @dataclass(frozen=True, slots=True)
 class PartitionNow:
-    """One partition: the id of its topic, its first offset and the one after its last (stable) record."""
+    """One partition: the id of its topic, its first offset, the one after its last (stable) record, and how many
+    partitions the topic has.
+    """
 
     topic_id: str
     first: int
     end: int
+    of: int
 
 
 async def partitions_now(
@@ -36,7 +39,7 @@ async def partitions_now(
     # Offsets are asked for by name: they are those of this topic if it is still the same one after.
     if await topics_now(consumer._client, names) != topics:
         raise Transient(f"topics change: {', '.join(sorted(names))}")
-    return {tp: PartitionNow(topics[tp.topic].id, first[tp], end[tp]) for tp in there}
+    return {tp: PartitionNow(topics[tp.topic].id, first[tp], end[tp], len(topics[tp.topic].partitions)) for tp in there}
 
 
 async def committed_to(

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 # How often to look whether the topics are still the ones that are read.
 LOOK_EVERY_S = 2.0
 # A commit only tells lag tools where we are: it must not hold up the next batch while a coordinator is away.
-COMMIT_TIMEOUT_S = 5.0
+COMMIT_TIMEOUT_S = 2.0
 # Between two commits while records come: lag tools look no closer, and each is a write of the broker's.
 COMMIT_EVERY_S = 0.25
 
@@ -186,14 +186,14 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._durable.update(durable)
         offsets: dict[TopicPartition, tuple[int, str]] = {}
         for partition, offset in self._durable.items():
-            if partition not in held:
-                continue
+            if partition not in held or partition.topic not in self._reading:
+                continue  # of a topic that is gone aiokafka would try to commit again and again
             # Where everything given is durable, transaction markers and aborted records that follow are behind us too:
             # without this a group that has read all of a transactional topic would seem to lag for ever.
             reached = await self._consumer.position(partition) if offset == self._given.get(partition) else offset
             if reached > self._committed.get(partition, -1):
                 # The id beside the offset: an offset alone would be taken for one of the next topic of that name.
-                offsets[partition] = (reached, self._reading.get(partition.topic, ""))
+                offsets[partition] = (reached, self._reading[partition.topic])
         if not offsets:
             return
         try:

@@ -7,6 +7,7 @@ KEYS[1] is the projection's root (see atlas_readmodel.documents). What is beside
                             generation, and to which millisecond)
     <root>:g<N>:rows        hash: JSON of the key → JSON of the row
     <root>:g<N>:positions   hash: topic/partition → next offset; `events` → how many were handled
+    <root>:g<N>:topics      hash: topic/partition → the topic's id; nothing where it is not known
     <root>:g<N>:parked      hash: topic/partition@offset → the millisecond it was parked, a space, the record as JSON
     <root>:g<N>:requests    hash: topic/partition@offset → what an operator wants done with it
     <root>:rulings          hash: topic/partition@offset → decision
@@ -21,7 +22,9 @@ local function held() return tonumber(redis.call('HGET', root, 'hold_until') or 
 local function drop(field)
   local number = redis.call('HGET', root, field)
   if not number then return end
-  for _, what in ipairs({'rows', 'positions', 'parked', 'requests'}) do redis.call('UNLINK', at(number, what)) end
+  for _, what in ipairs({'rows', 'positions', 'topics', 'parked', 'requests'}) do
+    redis.call('UNLINK', at(number, what))
+  end
   redis.call('HDEL', root, field, 'g' .. number, 'since' .. number)
 end
 """
@@ -70,12 +73,78 @@ return 1
 """
 )
 
-# ARGV: generation; topic/partition of each to begin at 0.
+# ARGV: generation; of each to begin at 0 topic/partition and the topic's id, which may be empty.
 ADD_POSITIONS = (
     _HELPERS
     + """
 if redis.call('HEXISTS', root, 'g' .. ARGV[1]) == 0 then return 0 end
-for n = 2, #ARGV do redis.call('HSETNX', at(ARGV[1], 'positions'), ARGV[n], 0) end
+for n = 2, #ARGV, 2 do
+  if redis.call('HSETNX', at(ARGV[1], 'positions'), ARGV[n], 0) == 1 and ARGV[n + 1] ~= '' then
+    redis.call('HSET', at(ARGV[1], 'topics'), ARGV[n], ARGV[n + 1])
+  end
+end
+return 1
+"""
+)
+
+# ARGV: generation; of each topic/partition, the id of the topic that is there now, and where the partition ends.
+ADOPT = (
+    _HELPERS
+    + """
+local positions, topics = at(ARGV[1], 'positions'), at(ARGV[1], 'topics')
+for n = 2, #ARGV, 3 do
+  local offset = redis.call('HGET', positions, ARGV[n])
+  if offset and tonumber(offset) <= tonumber(ARGV[n + 2]) then
+    redis.call('HSETNX', topics, ARGV[n], ARGV[n + 1])
+  end
+end
+return 1
+"""
+)
+
+# ARGV: generation; of each the topic, the partition, the topic's id now, the name of the one before, and how many
+# partitions there are now.
+RENEW = (
+    _HELPERS
+    + """
+local number = ARGV[1]
+local positions, topics = at(number, 'positions'), at(number, 'topics')
+local function rename(hash, place, former)
+  for _, field in ipairs(redis.call('HKEYS', hash)) do
+    if string.sub(field, 1, #place + 1) == place .. '@' then
+      redis.call('HSET', hash, former .. string.sub(field, #place + 1), redis.call('HGET', hash, field))
+      redis.call('HDEL', hash, field)
+    end
+  end
+end
+for n = 2, #ARGV, 5 do
+  local place, id = ARGV[n] .. '/' .. ARGV[n + 1], ARGV[n + 2]
+  local former = ARGV[n + 3] .. '/' .. ARGV[n + 1]
+  if redis.call('HGET', topics, place) ~= id then
+    -- Decisions are the projection's: where another generation is of the new topic already, they are of that.
+    local told = false
+    for _, state in ipairs({'live', 'previous', 'building'}) do
+      local other = redis.call('HGET', root, state)
+      told = told or (other and other ~= number and redis.call('HGET', at(other, 'topics'), place) == id)
+    end
+    redis.call('HSET', positions, place, 0)
+    redis.call('HSET', topics, place, id)
+    rename(at(number, 'parked'), place, former)
+    rename(at(number, 'requests'), place, former)
+    if not told then
+      rename(root .. ':rulings', place, former)
+      rename(root .. ':failures', place, former)
+    end
+  end
+  for _, field in ipairs(redis.call('HKEYS', positions)) do
+    local partition = string.match(field, '/(%d+)$')
+    if partition and field == ARGV[n] .. '/' .. partition and tonumber(partition) >= tonumber(ARGV[n + 4])
+      and redis.call('HGET', topics, field) ~= id then
+      redis.call('HDEL', positions, field)
+      redis.call('HDEL', topics, field)
+    end
+  end
+end
 return 1
 """
 )
@@ -90,17 +159,19 @@ local live, building = redis.call('HGET', root, 'live'), redis.call('HGET', root
 if number ~= live and number ~= building then return 'the generation is not written any more' end
 if number == live and held() then return 'held' end
 local positions, rows, parked = at(number, 'positions'), at(number, 'rows'), at(number, 'parked')
-local rulings, lost = root .. ':rulings', {}
+local topics, rulings, lost = at(number, 'topics'), root .. ':rulings', {}
 for i = 0, ARGV[3] - 1 do
-  if redis.call('HGET', positions, ARGV[n + i * 4]) ~= ARGV[n + i * 4 + 1] then
-    lost[#lost + 1] = ARGV[n + i * 4] .. '@' .. ARGV[n + i * 4 + 1]
+  local place, expected, id = ARGV[n + i * 5], ARGV[n + i * 5 + 1], ARGV[n + i * 5 + 4]
+  local own = redis.call('HGET', topics, place)
+  if redis.call('HGET', positions, place) ~= expected or (own and id ~= '' and own ~= id) then
+    lost[#lost + 1] = place .. '@' .. expected
   end
 end
 if #lost > 0 then return table.concat(lost, ', ') end
 for _ = 1, ARGV[3] do
   redis.call('HSET', positions, ARGV[n], ARGV[n + 2])
   redis.call('HINCRBY', positions, 'events', ARGV[n + 3])
-  n = n + 4
+  n = n + 5
 end
 for _ = 1, ARGV[4] do redis.call('HSET', rows, ARGV[n], ARGV[n + 1]) n = n + 2 end
 for _ = 1, ARGV[5] do redis.call('HDEL', rows, ARGV[n]) n = n + 1 end
@@ -151,6 +222,9 @@ for i = 1, #held_at, 2 do
   if held_at[i] ~= 'events' and tonumber(own) < tonumber(held_at[i + 1]) then
     behind[#behind + 1] = held_at[i] .. ' at ' .. own .. ' of ' .. held_at[i + 1]
   end
+  local id = redis.call('HGET', at(live, 'topics'), held_at[i])
+  local own_id = redis.call('HGET', at(number, 'topics'), held_at[i])
+  if id and own_id and id ~= own_id then behind[#behind + 1] = held_at[i] .. ' is of another topic' end
 end
 if #behind > 0 then return table.concat(behind, ', ') end
 drop('previous')

@@ -7,7 +7,7 @@ back with the rows, the writer is told, and the records are read again.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from atlas_readmodel import documents_scripts as scripts
 from atlas_readmodel.documents import DocumentModel, dump, field_of, root
 from atlas_readmodel.parking import Decision, Parked, Place
 from atlas_readmodel.store import HOLD_MAX_S
+from atlas_readmodel.topic_ids import Partition, Renewal
 from atlas_readmodel.writer import Batch, Fenced, Key, Row, Waits
 
 LOOK_EVERY_S = 0.005
@@ -32,6 +33,7 @@ class DocumentsWriter:
         self._model = model
         self._root = root(namespace, model.name)
         self.generation = generation
+        self._topic_ids: dict[str, str] = {}
         self._write = redis.register_script(scripts.WRITE)
         self._add = redis.register_script(scripts.ADD_POSITIONS)
 
@@ -45,9 +47,26 @@ class DocumentsWriter:
     async def positions(self) -> dict[tuple[str, int], int]:
         return positions_of(await self._redis.hgetall(self._name("positions")))
 
-    async def add_positions(self, partitions: Iterable[tuple[str, int]]) -> None:
-        places = [f"{topic}/{partition}" for topic, partition in sorted(partitions)]
-        await self._add(keys=[self._root], args=[self.generation, *places])
+    async def topic_ids(self) -> dict[Partition, str | None]:
+        found = await self._redis.hgetall(self._name("topics"))
+        ids = {field.decode(): topic_id.decode() for field, topic_id in found.items()}
+        return {(topic, number): ids.get(f"{topic}/{number}") for topic, number in await self.positions()}
+
+    async def adopt(self, ids: Mapping[str, str], ends: Mapping[Partition, int]) -> None:
+        places = [(f"{topic}/{number}", ids[topic], end) for (topic, number), end in ends.items()]
+        await self._run(scripts.ADOPT, self.generation, *(part for place in places for part in place))
+
+    async def renew(self, renewals: Collection[Renewal]) -> None:
+        each = [(r.topic, r.partition, r.now, r.former, r.partitions) for r in renewals]
+        await self._run(scripts.RENEW, self.generation, *(part for parts in each for part in parts))
+
+    async def _run(self, script: str, *arguments: Argument) -> None:
+        await self._redis.register_script(script)(keys=[self._root], args=arguments)
+
+    async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
+        self._topic_ids = dict(ids or {})
+        added = [(f"{topic}/{number}", self._topic_ids.get(topic, "")) for topic, number in sorted(partitions)]
+        await self._add(keys=[self._root], args=[self.generation, *(part for place in added for part in place)])
 
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
         wanted = set(partitions)
@@ -95,7 +114,8 @@ class DocumentsWriter:
         lists: list[list[Argument]] = [[], [], [*ended], [], [], []]
         advances, rows, _, released, parked, rulings = lists
         for move in batch.advances:
-            advances += [f"{move.topic}/{move.partition}", move.expected, move.next_offset, move.events]
+            topic_id = self._topic_ids.get(move.topic, "")
+            advances += [f"{move.topic}/{move.partition}", move.expected, move.next_offset, move.events, topic_id]
         for key, row in batch.rows.items():
             if row is not None:
                 rows += [field_of(key), dump(row)]

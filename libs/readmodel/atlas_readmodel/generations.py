@@ -150,6 +150,8 @@ async def swap(connection: Connection, model: ReadModel, number: int) -> int:
               if built.get((topic, p), 0) < at]  # fmt: skip
     if behind:
         raise NotCaughtUp(f"generation {number} of {model.name} is behind the live one: {', '.join(behind)}")
+    if other := await _of_other_topics(connection, model.name, number):
+        raise NotCaughtUp(f"generation {number} of {model.name} is of another topic than the live one: {other}")
     previous = await in_state(connection, model.name, "previous")
     if previous is not None:
         await _set_state(connection, model.name, previous.number, "dropped")
@@ -256,6 +258,18 @@ async def _lock_positions(connection: Connection, projection: str, number: int) 
         number,
     )
     return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def _of_other_topics(connection: Connection, projection: str, number: int) -> str | None:
+    """The partitions in which the live generation and this one count in topics of different ids."""
+    found: str | None = await connection.fetchval(
+        "SELECT string_agg(own.topic || '/' || own.partition, ', ') FROM readmodel.positions own"
+        " JOIN readmodel.positions live USING (projection, topic, partition)"
+        " JOIN readmodel.generations g ON g.projection = live.projection AND g.generation = live.generation"
+        " WHERE own.projection = $1 AND own.generation = $2 AND g.state = 'live' AND own.topic_id <> live.topic_id",
+        *(projection, number),
+    )
+    return found
 
 
 async def _must(connection: Connection, projection: str, state: str) -> Generation:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from atlas_readmodel.comparison import Comparison
 from atlas_readmodel.generations import Generation
 from atlas_readmodel.parking import Decision, Parked, Place
+from atlas_readmodel.topic_ids import Partition, Renewal
 from atlas_readmodel.writer import Batch, Key, Row, Waits
 
 # The live generation is held no longer than this; then it goes on and the holder tries again.
@@ -47,8 +48,17 @@ class Rows(Protocol):
     async def positions(self) -> dict[tuple[str, int], int]:
         """The next offset of every (topic, partition) that has one."""
 
-    async def add_positions(self, partitions: Iterable[tuple[str, int]]) -> None:
-        """Begin partitions that have no position yet at 0."""
+    async def topic_ids(self) -> dict[Partition, str | None]:
+        """The topic id of each position; None where it is not known."""
+
+    async def adopt(self, ids: Mapping[str, str], ends: Mapping[Partition, int]) -> None:
+        """Give positions without an id the one that their topic has now, where they lie within the partition."""
+
+    async def renew(self, renewals: Collection[Renewal]) -> None:
+        """Begin at 0 of the topics that are there now, in one step; see atlas_readmodel.topic_ids."""
+
+    async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
+        """Begin partitions that have no position yet at 0, of topics with these ids: this writer moves no others."""
 
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
         """What waits of these partitions, and every decision about records of the projection."""

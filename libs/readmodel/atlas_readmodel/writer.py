@@ -13,9 +13,10 @@ from typing import Any
 
 import asyncpg
 
-from atlas_readmodel import parking
+from atlas_readmodel import parking, topic_ids
 from atlas_readmodel.parking import Decision, Parked, Place, Ruling
 from atlas_readmodel.table import ReadModel
+from atlas_readmodel.topic_ids import Partition, Renewal
 
 Key = tuple[Any, ...]
 Row = dict[str, Any]
@@ -72,6 +73,7 @@ class Writer:
         self._pool = pool
         self._model = model
         self.generation = generation
+        self._topic_ids: dict[str, str] = {}
 
     async def load(self, keys: Collection[Key]) -> dict[Key, Row]:
         """The rows of these keys that exist. A key has its columns in the order of `Table.primary_key`."""
@@ -92,21 +94,39 @@ class Writer:
         )
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
-    async def add_positions(self, partitions: Iterable[tuple[str, int]]) -> None:
-        """Begin partitions that have no position yet at 0."""
+    async def topic_ids(self) -> dict[Partition, str | None]:
+        """The topic id of each position; None where it is not known."""
+        return await topic_ids.known(self._pool, self._model.name, self.generation)
+
+    async def adopt(self, ids: Mapping[str, str], ends: Mapping[Partition, int]) -> None:
+        """Give positions without an id the one that their topic has now, where they lie within the partition."""
+        await topic_ids.adopt(self._pool, self._model.name, self.generation, ids, ends)
+
+    async def renew(self, renewals: Collection[Renewal]) -> None:
+        """Begin at 0 of the topics that are there now, in one transaction; see atlas_readmodel.topic_ids."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT FROM readmodel.projections WHERE name = $1 FOR SHARE", self._model.name)
+            await topic_ids.renew(connection, self._model.name, self.generation, renewals)
+
+    async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
+        """Begin partitions that have no position yet at 0, of topics with these ids: this writer moves no others."""
         added = sorted(partitions)
+        self._topic_ids = dict(ids or {})
         async with self._pool.acquire() as connection, connection.transaction():
             # Not while a swap compares positions: it would not see the new ones.
             await connection.execute("SELECT FROM readmodel.projections WHERE name = $1 FOR SHARE", self._model.name)
             await connection.execute(
-                "INSERT INTO readmodel.positions (projection, generation, topic, partition, next_offset, writable)"
-                " SELECT projection, generation, topic, partition, 0, state IN ('building', 'live')"
-                " FROM readmodel.generations, unnest($3::text[], $4::int[]) AS added (topic, partition)"
+                "INSERT INTO readmodel.positions"
+                " (projection, generation, topic, partition, next_offset, writable, topic_id)"
+                " SELECT projection, generation, topic, partition, 0, state IN ('building', 'live'), topic_id"
+                " FROM readmodel.generations,"
+                "   unnest($3::text[], $4::int[], $5::text[]) AS added (topic, partition, topic_id)"
                 " WHERE projection = $1 AND generation = $2 ON CONFLICT DO NOTHING",
                 self._model.name,
                 self.generation,
                 [topic for topic, _ in added],
                 [number for _, number in added],
+                [self._topic_ids.get(topic) for topic, _ in added],
             )
 
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
@@ -161,11 +181,11 @@ class Writer:
         moved = await connection.fetch(
             "UPDATE readmodel.positions position"
             " SET next_offset = advance.next_offset, events = position.events + advance.events"
-            " FROM unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])"
-            "   AS advance (topic, partition, expected, next_offset, events)"
+            " FROM unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[])"
+            "   AS advance (topic, partition, expected, next_offset, events, topic_id)"
             " WHERE position.projection = $1 AND position.generation = $2 AND position.topic = advance.topic"
             "   AND position.partition = advance.partition AND position.next_offset = advance.expected"
-            "   AND position.writable"
+            "   AND position.writable AND coalesce(position.topic_id = advance.topic_id, true)"
             " RETURNING position.topic, position.partition",
             self._model.name,
             self.generation,
@@ -174,6 +194,7 @@ class Writer:
             [advance.expected for advance in advances],
             [advance.next_offset for advance in advances],
             [advance.events for advance in advances],
+            [self._topic_ids.get(advance.topic) for advance in advances],
         )
         if len(moved) != len(advances):
             passed = {(row["topic"], row["partition"]) for row in moved}

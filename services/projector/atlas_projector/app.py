@@ -10,6 +10,7 @@ from aiohttp import web
 from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_contracts.topics import WhenRecreated
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import wait_unless
@@ -59,7 +60,10 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):
         await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
-        lives |= {p.name: Live(p, stores.of(p.model), cache, codec, DeadLetters(producer)) for p in PROJECTIONS}
+        stops = [t.name for t in registry.topics.values() if t.when_recreated is WhenRecreated.STOP]
+        for projection in PROJECTIONS:
+            store, dead_letters = stores.of(projection.model), DeadLetters(producer)
+            lives[projection.name] = Live(projection, store, cache, codec, dead_letters, stops=stops)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(heartbeat(settings, health, stop))
             for live in lives.values():

@@ -19,7 +19,7 @@ from atlas_projector.change import Change, Key
 from atlas_projector.decoding import Decoded, Decoder
 from atlas_projector.fold import Folded, fold
 from atlas_projector.metrics import WRITE_SECONDS, count
-from atlas_projector.parked import meta_of, record_of
+from atlas_projector.parked import meta_of, partition_of, record_of
 from atlas_projector.pending import Pending, trim
 from atlas_projector.projection import Projection, Row
 from atlas_projector.source import Record, from_offset
@@ -210,7 +210,7 @@ class Applier:
 
     def holds(self, record: Parked) -> bool:
         """Whether the record's partition is one of those this applier was begun with."""
-        return TopicPartition(record.topic, record.partition) in self._expected
+        return partition_of(record) in self._expected
 
     def _changes(self, records: Sequence[Parked]) -> Decoded:
         decoded = Decoded()
@@ -221,7 +221,7 @@ class Applier:
 
     def _touch(self, meta: Meta) -> None:
         """The transaction to come is fenced by this partition's position, although that does not move."""
-        tp = TopicPartition(meta.topic, meta.partition)
+        tp = partition_of(meta)
         self._pending.advance(tp, self._expected[tp], self._expected[tp], 0)
 
     def _merge(self, folded: Folded, aside: Aside) -> None:

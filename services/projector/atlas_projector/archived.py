@@ -27,6 +27,10 @@ class ArchivedSource:
         """Every partition of the topics, as the brokers know them now."""
         return await self._topic.partitions()
 
+    async def incarnations(self) -> Mapping[str, str]:
+        """Kafka's id of each topic, as the brokers know them now."""
+        return await self._topic.incarnations()
+
     async def read(self, start: Positions, until: Positions) -> Batches:
         """See Source. Raises what the object store raises too."""
         if self._found is None:

@@ -15,7 +15,7 @@ from atlas_readmodel.parking import Parked, Place
 from atlas_readmodel.store import Store
 
 LIMIT_MAX = 1000
-_ID = re.compile(r"(?P<projection>[a-z0-9_]+)/(?P<topic>[A-Za-z0-9._-]+)/(?P<partition>\d{1,9})@(?P<offset>\d{1,18})")
+_ID = re.compile(r"(?P<projection>[a-z0-9_]+)/(?P<topic>[A-Za-z0-9._:-]+)/(?P<partition>\d{1,9})@(?P<offset>\d{1,18})")
 
 
 def dead_letter_routes(stores: Mapping[str, Store], codec: Codec) -> list[web.RouteDef]:

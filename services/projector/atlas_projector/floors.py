@@ -41,6 +41,11 @@ class Floors:
         epoch = await self._store.raise_epoch()
         self.missed = not await self._cache.raise_epoch(self._projection.name, epoch)
 
+    async def outdate(self) -> None:
+        """All that is cached counts no more: offsets begin anew, so what was cached seems newer than what comes."""
+        self.missed = self._projection.cached
+        await self.mend()
+
     async def swapped(self, epoch: int) -> None:
         """Readers see another generation, since `epoch`."""
         if self._projection.cached and not await self._cache.raise_epoch(self._projection.name, epoch):

@@ -5,7 +5,7 @@ atlas_kafka.loop.consume  →  Live.handle  →  Applier.apply  →  handlers of
 
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -14,9 +14,11 @@ from atlas_contracts.codec import Codec
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import Transient, describe
 from atlas_kafka.loop import Offsets, Records
+from atlas_kafka.partitions_now import PartitionNow
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.generations import Generation
 from atlas_readmodel.store import Rows, Store, Unsuitable
+from atlas_readmodel.topic_ids import present
 from atlas_readmodel.writer import Fenced
 from atlas_runtime.traces import span
 
@@ -26,6 +28,7 @@ from atlas_projector.fold import HandlerFailed
 from atlas_projector.metrics import FENCED, GENERATION, PARKED
 from atlas_projector.projection import Projection
 from atlas_projector.source import Record
+from atlas_projector.standing import stand
 from atlas_projector.waiting import ATTEMPTS_MAX, place_of
 
 log = structlog.get_logger(__name__)
@@ -61,14 +64,23 @@ class Live:
     """
 
     def __init__(
-        self, projection: Projection, store: Store, cache: Cache, codec: Codec, dead_letters: DeadLetters
+        self,
+        projection: Projection,
+        store: Store,
+        cache: Cache,
+        codec: Codec,
+        dead_letters: DeadLetters,
+        *,
+        stops: Collection[str] = (),
     ) -> None:
+        """`stops`: the topics that, made anew, this projection does not read until it is told to begin."""
         self.projection = projection
         self.floors = Floors(projection, cache, store)
         self.generation: int | None = None
         self._writer: Rows | None = None
         self.reason: str | None = "not started"
         self._store = store
+        self._stops = stops
         self._dead_letters = dead_letters
         self._applier = Applier(projection, codec, self._set_aside, self.floors.lay)
         self._swapped = False
@@ -76,8 +88,11 @@ class Live:
         self._tended_at = 0.0
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
-    async def start_offsets(self, partitions: Collection[TopicPartition]) -> Offsets:
-        """The positions of the live generation, which may be another one than before. Raises OtherVersion."""
+    async def start_offsets(self, partitions: Mapping[TopicPartition, PartitionNow]) -> Offsets:
+        """The positions of the live generation, which may be another one than before. Raises OtherVersion, MadeAnew.
+
+        Of a topic that was made anew it begins at the start, and keeps the rows that there are.
+        """
         self._swapped = False
         try:
             live = await self._store.ensure_live()
@@ -87,9 +102,10 @@ class Live:
             raise OtherVersion(self.projection, live)
         await self.floors.mend()
         writer = self._store.rows(live.number)
-        await writer.add_positions((partition.topic, partition.partition) for partition in partitions)
-        known = await writer.positions()
-        positions = {partition: known[partition.topic, partition.partition] for partition in partitions}
+        positions, renewals = await stand(writer, partitions, stops=self._stops, projection=self.projection.name)
+        if renewals:
+            log.warning("begun anew", projection=self.projection.name, partitions=[r.former for r in renewals])
+            await self.floors.outdate()
         await self._applier.begin(writer, positions)
         self.generation = live.number
         self._writer = writer
@@ -159,7 +175,15 @@ class Live:
 
     async def _set_aside(self, partition: TopicPartition, record: Record, reason: str) -> None:
         letter = ConsumerRecord(
-            *partition, record.offset, record.timestamp, 0, record.key, record.value, None, 0, 0, record.headers
+            *(present(partition.topic), partition.partition, record.offset),
+            record.timestamp,
+            0,
+            record.key,
+            record.value,
+            None,
+            0,
+            0,
+            record.headers,
         )
         await self._dead_letters.send(letter, group=group_of(self.projection.name), error=reason)
 

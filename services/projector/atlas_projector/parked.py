@@ -1,7 +1,9 @@
 """Between a record as it is read and the same record as it waits in the database."""
 
+from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Parked, State
+from atlas_readmodel.topic_ids import present
 
 from atlas_projector.source import Record, Waited
 from atlas_projector.waiting import place_of
@@ -20,3 +22,8 @@ def record_of(parked: Parked) -> Record:
 def meta_of(parked: Parked) -> Meta:
     """What was around its event."""
     return Meta(*parked.place, parked.timestamp_ms, parked.key, parked.headers)
+
+
+def partition_of(record: Meta | Parked) -> TopicPartition:
+    """The partition of that name now: a record of a topic that was made anew waits under a name of its own."""
+    return TopicPartition(present(record.topic), record.partition)

@@ -150,13 +150,25 @@ class _Builder:
     async def begin(
         cls, projection: Projection, store: Store, strict: Strict, source: Source, progress: Progress
     ) -> Self:
-        """Find or make the generation to build, with a position for every partition of the source."""
+        """Find or make the generation to build, with a position for every partition of the source.
+
+        Raises RebuildError while the live generation stands in a topic that is not there any more.
+        """
         live = await store.ensure_live()
+        ids = await source.incarnations()
+        if gone := _of_other_topics(await store.rows(live.number).topic_ids(), ids):
+            raise RebuildError(
+                f"{', '.join(gone)}: deleted or made again, and the live rows are of the topic before; see"
+                " `atlas projections`"
+            )
         generation = await store.begin()
+        if _of_other_topics(await store.rows(generation.number).topic_ids(), ids):
+            await store.discard()  # half built from a topic that is not there any more
+            generation = await store.begin()
         progress.from_generation, progress.to_generation = live.number, generation.number
         builder = cls(projection, store, strict, source, progress, generation.number)
         partitions = await source.partitions()
-        await builder._writer.add_positions((partition.topic, partition.partition) for partition in partitions)
+        await builder._writer.add_positions(((place.topic, place.partition) for place in partitions), ids)
         return builder
 
     async def approach(self, setup: Setup | None) -> None:
@@ -249,3 +261,7 @@ class _Builder:
 
 def _by_partition(positions: Positions) -> Mapping[TopicPartition, int]:
     return {TopicPartition(topic, partition): offset for (topic, partition), offset in positions.items()}
+
+
+def _of_other_topics(known: Mapping[tuple[str, int], str | None], ids: Mapping[str, str]) -> list[str]:
+    return sorted({topic for (topic, _), topic_id in known.items() if topic_id not in (None, ids.get(topic))})

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import describe, retrying
+from atlas_kafka.groups import open_reader
+from atlas_kafka.partitions_now import partitions_now
 from atlas_readmodel.generations import Generation
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores
@@ -19,6 +22,7 @@ from atlas_projector.live import Live
 from atlas_projector.rebuild import NotIdentical, Options, Progress, rebuild
 from atlas_projector.side import Selection, build_side
 from atlas_projector.source import RecordsGone, Source
+from atlas_projector.standing import outdated
 from atlas_projector.workers import Setup
 
 log = structlog.get_logger(__name__)
@@ -103,6 +107,22 @@ class Rebuilds:
         await self._lives[name].swapped(epoch)
         log.warning("rolled back", projection=name, generation=generation.number)
         return generation
+
+    async def begin_anew(self, name: str) -> list[str]:
+        """Have the live generation go on with the topics that are there now, from their start; gives their names.
+
+        Its rows stay. What was right already is not touched.
+        """
+        store, setup = self._store(name), self._setup
+        live = await store.ensure_live()
+        writer = store.rows(live.number)
+        async with open_reader(setup.brokers, f"begin-{name}") as reader:
+            now = await partitions_now(reader, [TopicPartition(*place) for place in await writer.positions()])
+        renewals = outdated(await writer.topic_ids(), now)
+        await writer.renew(renewals)
+        await self._lives[name].floors.outdate()
+        log.warning("told to begin anew", projection=name, topics=[renewal.former for renewal in renewals])
+        return sorted({renewal.topic for renewal in renewals})
 
     async def upgrade(self, name: str, stop: asyncio.Event) -> bool:
         """Rebuild a projection whose live generation is of another version; not if it was rolled back to that.

@@ -18,7 +18,7 @@ EVENT_EVERY_S = 0.5
 
 
 def projection_routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebuilds) -> list[web.RouteDef]:
-    """GET /projections; POST, GET, DELETE /projections/{name}/rebuild; POST /projections/{name}/rollback."""
+    """GET /projections; POST, GET, DELETE /projections/{name}/rebuild; POST /projections/{name}/rollback and /begin."""
 
     async def index(_request: web.Request) -> web.Response:
         shown = []
@@ -58,12 +58,17 @@ def projection_routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebui
             return _problem(409, str(error))
         return _json({"projection": name, "generation": generation.number, "version": generation.version})
 
+    async def begin(request: web.Request) -> web.Response:
+        name = _name(request, lives)
+        return _json({"projection": name, "topics": await rebuilds.begin_anew(name)})
+
     return [
         web.get("/projections", index),
         web.post("/projections/{name}/rebuild", start),
         web.get("/projections/{name}/rebuild", progress),
         web.delete("/projections/{name}/rebuild", cancel),
         web.post("/projections/{name}/rollback", rollback),
+        web.post("/projections/{name}/begin", begin),
     ]
 
 

@@ -56,6 +56,9 @@ class _Selected:
     async def partitions(self) -> frozenset[TopicPartition]:
         return await self._source.partitions()
 
+    async def incarnations(self) -> Mapping[str, str]:
+        return await self._source.incarnations()
+
     async def read(self, start: Positions, until: Positions) -> Batches:
         async for batches in self._source.read(start, until):
             taken: Mapping[TopicPartition, Sequence[Record]] = {

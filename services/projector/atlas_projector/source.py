@@ -62,6 +62,9 @@ class Source(Protocol):
     async def partitions(self) -> frozenset[TopicPartition]:
         """Every partition there is."""
 
+    async def incarnations(self) -> Mapping[str, str]:
+        """Kafka's id of each topic that there is."""
+
     def read(self, start: Positions, until: Positions) -> Batches:
         """The records from `start` up to, not including, `until`, in order a partition. Raises RecordsGone."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.loop import ConsumerConfig, consume
+from atlas_kafka.partitions_now import PartitionNow, partitions_now
 from atlas_kafka.producer import Delivery, Outgoing, Producer, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
@@ -53,6 +55,11 @@ class Rig:
 
     def live(self, projection: Projection) -> Live:
         return Live(projection, self.stores.of(projection.model), self.cache, self.codec, DeadLetters(self.producer))
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Where what can't be handled goes."""
+        return DeadLetters(self.producer)
 
     def by_name(self) -> dict[str, Store]:
         """The store of every projection."""
@@ -138,6 +145,11 @@ class Rig:
             outgoing.append(Outgoing(self.topic, value["flight_id"].encode(), self.codec.encode(kind, value), headers))
         for result in await send_all(self.producer, outgoing):
             assert isinstance(result, Delivery), result
+
+    async def now(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, PartitionNow]:
+        """What a sink is told of these partitions."""
+        async with open_reader(self.servers.kafka_brokers, "test-now") as reader:
+            return await partitions_now(reader, partitions)
 
     async def ends(self) -> dict[str, int]:
         """Where the topic's partitions end."""

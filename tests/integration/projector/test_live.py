@@ -82,7 +82,7 @@ async def test_counters_count_each_record_once_however_often_it_is_delivered(rig
     records = await fetched(rig)
     live = rig.live(routes)
     for _ in range(3):  # each time from before the first record: what was done is passed over
-        await live.start_offsets(records)
+        await live.start_offsets(await rig.now(records))
         await live.handle(records)
         await live.handle(records)
         await live.release(records)
@@ -105,8 +105,8 @@ async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig", kept: Kept) -> N
     await rig.fly(50)
     records = await fetched(rig)
     zombie, successor = rig.live(routes), rig.live(routes)
-    await zombie.start_offsets(records)
-    await successor.start_offsets(records)
+    await zombie.start_offsets(await rig.now(records))
+    await successor.start_offsets(await rig.now(records))
     await successor.handle(records)
     await successor.handle({})
     await zombie.handle(records)  # begins its transaction
@@ -114,7 +114,7 @@ async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig", kept: Kept) -> N
         await zombie.handle({})
     assert sum(row["flights"] for row in await rig.rows(routes)) == 50
     # It begins again where its successor is.
-    offsets = await zombie.start_offsets(records)
+    offsets = await zombie.start_offsets(await rig.now(records))
     assert {f"{place.topic}/{place.partition}": at for place, at in offsets.items()} == await rig.ends()
 
 

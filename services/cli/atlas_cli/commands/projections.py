@@ -43,12 +43,17 @@ class _Rolled(TypedDict):
     generation: int
 
 
+class _Begun(TypedDict):
+    topics: list[str]
+
+
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
     parent.command("projections")(projections)
     parent.command("rebuild")(rebuild)
     parent.command("rebuild-into")(rebuild_into)
     parent.command("rollback")(rollback)
+    parent.command("begin")(begin)
 
 
 def projections(as_json: JsonFlag = False) -> None:
@@ -154,6 +159,17 @@ def rollback(name: Name, as_json: JsonFlag = False) -> None:
         print_json(result)
     else:
         say(f"readers of {name} see generation {result['generation']} again")
+
+
+def begin(name: Name, as_json: JsonFlag = False) -> None:
+    """Have a projection whose topic was deleted and made again read the new one from its start; its rows stay."""
+    result = _ask("POST", f"/projections/{quote(name, safe='')}/begin", _Begun)
+    if as_json:
+        print_json(result)
+    elif result["topics"]:
+        say(f"{name} begins anew with {', '.join(result['topics'])}")
+    else:
+        say(f"{name} stands in the topics that are there: nothing to begin anew")
 
 
 class _Watch:
