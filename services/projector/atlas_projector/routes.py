@@ -51,12 +51,7 @@ def projection_routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebui
         return _json(rebuilds.state(name))
 
     async def rollback(request: web.Request) -> web.Response:
-        name = _name(request, lives)
-        try:
-            generation = await rebuilds.rollback(name)
-        except (AlreadyRunning, NoSuchGeneration) as error:
-            return _problem(409, str(error))
-        return _json({"projection": name, "generation": generation.number, "version": generation.version})
+        return await _rollback(_name(request, lives), rebuilds)
 
     async def begin(request: web.Request) -> web.Response:
         name = _name(request, lives)
@@ -81,6 +76,14 @@ def _start(request: web.Request, name: str, rebuilds: Rebuilds) -> web.Response:
     except AlreadyRunning as error:
         return _problem(409, str(error))
     return _json(rebuilds.state(name), status=202)
+
+
+async def _rollback(name: str, rebuilds: Rebuilds) -> web.Response:
+    try:
+        generation = await rebuilds.rollback(name)
+    except (AlreadyRunning, NoSuchGeneration) as error:
+        return _problem(409, str(error))
+    return _json({"projection": name, "generation": generation.number, "version": generation.version})
 
 
 async def _stream(request: web.Request, rebuilds: Rebuilds, name: str) -> web.StreamResponse:

@@ -89,7 +89,7 @@ async def test_what_waits_of_the_old_topic_is_kept_apart_and_can_still_be_retrie
     users = rig.pointed(kept(USERS))
     live = rig.live(users)
     async with rig.running(live):
-        await rig.send_raw(b"no event", key="u1", partition=0)
+        await rig.send_raw(b"no event", key="u1", headers=[("ce_sequence", b"1")], partition=0)
         await rig.register("u1", partition=0)
         await rig.settled(users)
         old = {record.place: record.state for record in await rig.waiting(users)}
