@@ -21,6 +21,7 @@ from atlas_cli.commands import (
     seed,
     tail,
     topics,
+    transactions,
 )
 
 COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
@@ -37,6 +38,7 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     replay.register,
     batch.register,
     health.register,
+    transactions.register,
     metrics.register,
     database.register,
     seed.register,

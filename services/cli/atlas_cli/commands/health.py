@@ -9,6 +9,7 @@ from atlas_cli.output import JsonFlag, print_json, print_rows, say
 
 # The aggregator gives up on its brokers after 15 s and says so; the answer is worth waiting for.
 TIMEOUT_S = 20.0
+RUNBOOK = "docs/runbooks/a-consumer-is-blocked-by-a-transaction.md"
 LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state")
 
 
@@ -40,8 +41,16 @@ class _Row(TypedDict):
     state: str
 
 
+class _Blocked(TypedDict):
+    topic: str
+    partition: int
+    records: int
+    text: str
+
+
 class _Lag(TypedDict):
     items: list[_Row]
+    blocked: list[_Blocked]
 
 
 def register(parent: typer.Typer) -> None:
@@ -77,14 +86,19 @@ def lag(
     as_json: JsonFlag = False,
 ) -> None:
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too."""
+    answer = _ask("/lag", _Lag)
     rows = [
         row
-        for row in _ask("/lag", _Lag)["items"]
+        for row in answer["items"]
         if (group is None or row["group"] == group) and (topic is None or row["topic"] == topic)
     ]
     if not as_json:
         rows = [{column: row[column] for column in LAG_COLUMNS} for row in rows]
     print_rows(rows, as_json=as_json, empty="no group has committed anything")
+    for each in answer["blocked"]:
+        if topic in (None, each["topic"]):
+            place = f"{each['topic']}/{each['partition']}"
+            say(f"{place}: {each['text']}, which holds back {each['records']} records; {RUNBOOK}", err=True)
 
 
 def _ask(path: str, shape: Any) -> Any:

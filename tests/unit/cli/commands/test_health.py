@@ -43,7 +43,11 @@ class Answers:
         self.status = 200
         self.bodies: dict[str, Any] = {
             "/health/mesh": MESH,
-            "/lag": {"taken_at": "x", "items": [ROW, {**ROW, "group": "archiver", "topic": "users.events"}]},
+            "/lag": {
+                "taken_at": "x",
+                "items": [ROW, {**ROW, "group": "archiver", "topic": "users.events"}],
+                "blocked": [],
+            },
         }
 
 
@@ -70,6 +74,15 @@ def test_lag_as_a_table(answers: Answers) -> None:
     table = run("lag")
     for text in ("projector.flights", "600.0", "no-members", "lag seconds"):
         assert text in table
+
+
+def test_lag_names_what_blocks_a_partition(answers: Answers) -> None:
+    text = "blocked by a transaction since 2026-01-01T00:00:00.000Z, of transactional id etl\x1b"
+    answers.bodies["/lag"]["blocked"] = [{"topic": "flights.events", "partition": 2, "records": 200, "text": text}]
+    said = run("lag")
+    assert "flights.events/2: blocked by a transaction since 2026-01-01T00:00:00.000Z" in said
+    assert "etl\\x1b, which holds back 200 records; docs/runbooks/" in said
+    assert "blocked by" not in run("lag", "--topic", "users.events")
 
 
 def test_health_as_json_and_as_a_table(answers: Answers) -> None:

@@ -1,0 +1,131 @@
+"""`atlas transactions`: which are open and hold back readers, and their end. Asks Kafka itself, not a service."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atlas_cli.output import CommandError, JsonFlag, print_rows, say
+
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+    from atlas_kafka.transactions import OpenTransaction
+
+YesFlag = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
+
+app = typer.Typer(no_args_is_help=True, help="Open transactions that hold back readers.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group of commands."""
+    parent.add_typer(app, name="transactions")
+
+
+@app.command("ls")
+def ls(as_json: JsonFlag = False) -> None:
+    """The oldest open transaction of each partition that has one: since when, how much it holds back, whose it is."""
+    rows = asyncio.run(_rows())
+    print_rows(rows, as_json=as_json, empty="no transaction is open")
+
+
+@app.command("abort")
+def abort(
+    transactional_id: Annotated[str, typer.Argument(help="Whose transaction to end.")] = "",
+    hanging: Annotated[str, typer.Option(help="Instead: TOPIC/PARTITION whose oldest transaction hangs.")] = "",
+    yes: YesFlag = False,
+) -> None:
+    """End an open transaction as aborted: its records are never read, what came after them is."""
+    if bool(transactional_id) == bool(hanging):
+        raise CommandError("name a transactional id, or --hanging TOPIC/PARTITION")
+    if not yes:
+        typer.confirm("Its records will never be read, and its producer is shut out. Abort it?", abort=True)
+    if hanging:
+        partition = _partition_of(hanging)
+        asyncio.run(_abort_hanging(partition))
+        say(f"the oldest transaction of {hanging} is aborted")
+    else:
+        asyncio.run(_abort(transactional_id))
+        say(f"the transaction of {transactional_id} is aborted")
+
+
+async def _rows() -> list[dict[str, Any]]:
+    from atlas_contracts.timestamps import rfc3339
+
+    now_ms = time.time_ns() // 1_000_000
+    rows = []
+    for partition, (held, found) in (await _held()).items():
+        since = None if found is None else found.started_at or found.last_write_at
+        known = since is not None and 0 <= since <= now_ms
+        rows.append(
+            {
+                "topic": partition.topic,
+                "partition": partition.partition,
+                "since": rfc3339(since) if known and since is not None else None,
+                "seconds": round((now_ms - since) / 1000, 1) if known and since is not None else None,
+                "records": held,
+                "transactional_id": found.transactional_id if found else None,
+                "producer_id": found.producer_id if found else None,
+                "timeout_s": found.timeout_ms / 1000 if found and found.timeout_ms else None,
+                "hanging": found.hanging if found else None,
+            }
+        )
+    return rows
+
+
+async def _held() -> "dict[TopicPartition, tuple[int, OpenTransaction | None]]":
+    """What is held back, by partition: how many offsets, and the oldest open transaction."""
+    from atlas_kafka.groups import open_reader, topic_ranges
+    from atlas_kafka.transactions import open_transactions
+
+    from atlas_cli.connect import kafka_reader
+    from atlas_cli.settings import load_settings
+
+    settings = load_settings()
+    async with (
+        kafka_reader(settings) as reader,
+        open_reader(settings.kafka_brokers, "atlas-cli", read_committed=False) as uncommitted,
+    ):
+        # Kafka's own __consumer_offsets has open transactions too, and no reader that one could help.
+        topics = sorted(name for name in await reader.topics() if not name.startswith("__"))
+        ranges = await topic_ranges(reader, topics)
+        high = await uncommitted.end_offsets(list(ranges)) if ranges else {}
+        held = {each: high[each] - end for each, (_, end) in ranges.items() if high[each] > end}
+        found = await open_transactions(reader._client, list(held))
+    return {each: (count, found.get(each)) for each, count in sorted(held.items())}
+
+
+async def _abort(transactional_id: str) -> None:
+    from atlas_kafka.transactions import abort_of
+
+    from atlas_cli.settings import load_settings
+
+    open_ids = {found.transactional_id for _, found in (await _held()).values() if found is not None}
+    if transactional_id not in open_ids:
+        raise CommandError(f"{transactional_id} holds back no partition; atlas transactions ls shows whose do")
+    await abort_of(load_settings().kafka_brokers, transactional_id)
+
+
+async def _abort_hanging(partition: "TopicPartition") -> None:
+    from atlas_kafka.groups import open_reader
+    from atlas_kafka.transactions import abort_hanging
+
+    from atlas_cli.settings import load_settings
+
+    name = f"{partition.topic}/{partition.partition}"
+    _, found = (await _held()).get(partition, (0, None))
+    if found is None:
+        raise CommandError(f"no open transaction is known in {name}")
+    if not found.hanging:
+        raise CommandError(f"{found.transactional_id} has it open in {name}: atlas transactions abort takes that id")
+    async with open_reader(load_settings().kafka_brokers, "atlas-cli") as reader:
+        await abort_hanging(reader._client, partition, found)
+
+
+def _partition_of(text: str) -> "TopicPartition":
+    from aiokafka import TopicPartition
+
+    topic, _, number = text.rpartition("/")
+    if not topic or not number.isascii() or not number.isdigit():
+        raise CommandError(f"--hanging: {text!r}, expected TOPIC/PARTITION")
+    return TopicPartition(topic, int(number))
