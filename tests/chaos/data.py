@@ -34,7 +34,7 @@ from atlas_local.waiting import wait_until
 
 from tests.chaos.data_foreign import ForeignProducer
 from tests.chaos.data_good import Good
-from tests.chaos.data_http import HostileClient
+from tests.chaos.data_http import SERVICES, HostileClient
 from tests.chaos.data_ledger import End, Ledger, Place
 
 SETTLE_S = 180.0
@@ -212,6 +212,7 @@ async def run(mesh: TestMesh, rounds: int) -> dict[str, Any]:
         "dead_lettered": len(dead & set(ledger.accepted)),
         "unaccounted": len(open_ends),
         "restarts": sum(after.values()) - sum(before.values()),
+        "restarted": {name: count - before[name] for name, count in after.items() if count > before[name]},
         "longest_stall_s": round(good.longest_stall_s, 2),
         "slowest_answer_s": round(good.slowest_answer_s, 2),
         "examples": open_ends[:20],
@@ -221,24 +222,36 @@ async def run(mesh: TestMesh, rounds: int) -> dict[str, Any]:
 
 
 async def _restarts(mesh: TestMesh) -> dict[str, int]:
-    names = ("kafka", "postgres", "valkey", "s3", "gateway", "relay", "projector", "archiver", "health-aggregator")
-    return {name: (await mesh.part(name))["restarts"] for name in names}
+    return {name: (await mesh.part(name))["restarts"] for name in ("kafka", "postgres", "valkey", "s3", *SERVICES)}
 
 
 async def _not_ready(mesh: TestMesh) -> list[str]:
     """Services that do not say that they are ready, or whose metrics do not answer."""
     wrong = []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        for service in ("gateway", "relay", "projector", "archiver", "health-aggregator"):
+        for service in SERVICES:
             for path in ("/health/ready", "/metrics"):
-                async with session.get(mesh.url(service) + path) as response:
-                    if response.status != 200:
-                        wrong.append(f"{service} {path}: {response.status} {(await response.text())[:300]}")
+                try:
+                    async with session.get(mesh.url(service) + path) as response:
+                        if response.status != 200:
+                            wrong.append(f"{service} {path}: {response.status} {(await response.text())[:300]}")
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    wrong.append(f"{service} {path}: {error!r}"[:300])
     return wrong
 
 
 def _fields(env: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix("ATLAS_").lower(): value for name, value in env.items() if name.startswith("ATLAS_")}
+
+
+def _last_words(mesh: TestMesh) -> str:
+    """The errors that the services logged last: the mesh and its logs are gone in a moment."""
+    told = []
+    for service in SERVICES:
+        lines = mesh.home.log(service).read_text(errors="replace").splitlines()
+        errors = [line for line in lines if '"level": "error"' in line or '"level":"error"' in line or "Error" in line]
+        told += [f"{service}: {line[:600]}\n" for line in errors if "dead letter" not in line][-15:]
+    return "".join(told)
 
 
 def failed(summary: Mapping[str, Any]) -> list[str]:
@@ -254,6 +267,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with running_mesh(SETTINGS) as mesh:
         summary = asyncio.run(run(mesh, rounds))
+        if failed(summary):
+            sys.stderr.write(_last_words(mesh))
     sys.stdout.write(json.dumps(summary) + "\n")
     raise SystemExit(1 if failed(summary) or summary["longest_stall_s"] >= 2 else 0)
 
