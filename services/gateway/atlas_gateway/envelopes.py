@@ -1,5 +1,7 @@
-"""The two forms an event may be posted in: Atlas's own and CloudEvents 1.0 (structured mode)."""
+"""The two forms an event may be posted in: Atlas's own and CloudEvents 1.0 (see `binary_mode` for its other mode)."""
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,11 @@ _CLOUD_REQUIRED = ("specversion", "id", "source", "type", "data")
 _CLOUD_FIELDS = frozenset({*_CLOUD_REQUIRED, "subject", "time", "datacontenttype", "dataschema", "data_base64"})
 # `ce_sequence` is the entity's version, which its owner alone gives: on a posted event it could only be a claim.
 _OWNERS_ALONE = "sequence"
+_ATTRIBUTE = f"text of 1 to {TEXT_MAX} characters without control characters"
+_EXTENSION = re.compile(r"[a-z0-9]{1,255}")
+_JSON_TYPE = re.compile(r"(application|text)/json|[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json")
+# What no attribute may hold, by CloudEvents' own type system.
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff]")
 _RESERVED_HEADERS = ("ce_", "atlas_", "content-type", "traceparent")
 
 INVALID_RECORD = Kind("invalid-record", 422, "The record does not fit its schema")
@@ -72,39 +79,69 @@ def plain(item: Any) -> Envelope:
     )
 
 
-def cloud_event(item: Any) -> Envelope:
-    """A structured CloudEvent with JSON data; extensions become headers ce_<name>, as in the Kafka binding."""
+def cloud_event(item: Any, faults: Iterable[Mapping[str, str]] = ()) -> Envelope:
+    """A CloudEvent with JSON data; extensions become headers ce_<name>, as in the Kafka binding.
+
+    An attribute that is null is as if it were not there. Refused with everything that is wrong, `faults` first: what
+    whoever read the item has found already.
+    """
     if not isinstance(item, dict):
         raise Refused(INVALID_RECORD, "Not a CloudEvent.", [field_error("", describe(item), "an object")])
-    errors = [field_error(f"/{name}", "nothing", "a value") for name in _CLOUD_REQUIRED if name not in item]
-    errors += _text_errors(item, "id", "source", "subject")
+    item = {name: value for name, value in item.items() if value is not None or name == "data"}
+    errors = [dict(fault) for fault in faults]
+    known = {error["path"] for error in errors}
+    errors += [
+        field_error(f"/{name}", "nothing", "a value")
+        for name in _CLOUD_REQUIRED
+        if name not in item and f"/{name}" not in known
+    ]
+    errors += [
+        field_error(f"/{name}", describe(item[name]), _ATTRIBUTE)
+        for name in ("id", "source", "type", "subject", "dataschema")
+        if name in item and not _is_attribute(item[name])
+    ]
     if item.get("specversion", "1.0") != "1.0":
         errors.append(field_error("/specversion", describe(item["specversion"]), '"1.0"'))
     if "data_base64" in item:
         errors.append(field_error("/data_base64", "data in base64", "JSON in `data`"))
-    if (content_type := item.get("datacontenttype", "application/json")) != "application/json":
-        errors.append(field_error("/datacontenttype", describe(content_type), '"application/json"'))
+    if not is_json_type(item.get("datacontenttype", "application/json")):
+        errors.append(field_error("/datacontenttype", describe(item["datacontenttype"]), '"application/json"'))
     if _OWNERS_ALONE in item:
         expected = "nothing: a version is given by the entity's owner, and posted events have none"
         errors.append(field_error(f"/{_OWNERS_ALONE}", describe(item[_OWNERS_ALONE]), expected))
     extensions = {name: value for name, value in item.items() if name not in _CLOUD_FIELDS and name != _OWNERS_ALONE}
     errors += [
-        field_error(f"/{name}", describe(value), "an extension: text, under a name of a-z and 0-9")
+        field_error(f"/{_bounded(name)}", describe(value), f"an extension: {_ATTRIBUTE}, under a name of a-z and 0-9")
         for name, value in extensions.items()
-        if not (is_text(value) and name.isascii() and name.isalnum() and name == name.lower())
+        if not (_is_attribute(value) and _EXTENSION.fullmatch(name))
     ]
     time_ms = _time(item, errors)
     if errors:
         raise Refused(INVALID_RECORD, "Not a CloudEvent that can be taken.", errors)
     headers = tuple((f"ce_{name}", value.encode()) for name, value in extensions.items())
+    if "dataschema" in item:
+        headers += (("ce_dataschema", item["dataschema"].encode()),)
     return Envelope(
         item["data"], "/data", item["type"], None, item["id"], item["source"], item.get("subject"), time_ms, headers
     )
 
 
+def is_json_type(value: Any) -> bool:
+    """Whether this media type, with or without parameters, is one of JSON."""
+    return isinstance(value, str) and _JSON_TYPE.fullmatch(value.partition(";")[0].strip().lower()) is not None
+
+
 def is_text(value: Any) -> bool:
     """Whether the value may be an id, a key or an attribute: 1 to 255 characters."""
     return isinstance(value, str) and 0 < len(value) <= TEXT_MAX
+
+
+def _is_attribute(value: Any) -> bool:
+    return is_text(value) and _CONTROL.search(value) is None
+
+
+def _bounded(name: str) -> str:
+    return name if len(name) <= TEXT_MAX else f"{name[:TEXT_MAX]}…"
 
 
 def _text_errors(item: dict[str, Any], *names: str) -> Errors:

@@ -12,7 +12,8 @@ from atlas_readmodel.token import Token
 from atlas_runtime.traces import traceparent
 from prometheus_client import Counter
 
-from atlas_gateway import idempotency
+from atlas_gateway import binary_mode, idempotency
+from atlas_gateway.binary_mode import fingerprint, is_binary
 from atlas_gateway.idempotency import Answer, Once
 from atlas_gateway.incoming import chunks, read, require_type
 from atlas_gateway.posts import Attempt
@@ -21,7 +22,7 @@ from atlas_gateway.production import Group, Production
 from atlas_gateway.records import Maker
 from atlas_gateway.resources import RESOURCES, Resources
 from atlas_gateway.routes import JSON, Part, Route, answer, path_parameter, problem, ref
-from atlas_gateway.sources import FORMS
+from atlas_gateway.sources import FORMS, document
 from atlas_gateway.topic_access import describe_access, open_topic, open_topics
 
 TOKEN = "Atlas-Token"
@@ -37,16 +38,20 @@ async def post_events(request: web.Request) -> web.Response:
     2. each group is sent with acks=all, in order, while the next one is made
     3. the answer, when every record has its result, says per record where it is or what is wrong with it
 
+    CloudEvents come in structured mode, in batches, or in binary mode, where `ce-*` headers hold the attributes.
     With an Idempotency-Key the body is read first, and what an earlier attempt has put on the topic is not sent again.
     """
     resources = request.app[RESOURCES]
     topic = open_topic(resources.registry, request.match_info["topic"])
-    groups, form = FORMS[require_type(request, tuple(FORMS))]
+    if is_binary(request):
+        groups, form = binary_mode.form(request, document)
+    else:
+        groups, form = FORMS[require_type(request, tuple(FORMS))]
     maker = Maker(topic, resources.codec, traceparent(), form, resources.settings.gateway_time_max_ahead_s)
     limit = resources.settings.gateway_body_max_bytes
     if idempotency.HEADER in request.headers:
         body = await read(request, limit)
-        once = idempotency.of_request(request, request.content_type.encode() + b"\n" + body)
+        once = idempotency.of_request(request, request.content_type.encode() + fingerprint(request) + b"\n" + body)
         assert once is not None, "the header is there"
         return await _post_once(resources, once, topic, maker, groups(_whole(body)))
     production = Production(resources.producer, resources.settings.gateway_produce_timeout_s)

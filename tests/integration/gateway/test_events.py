@@ -165,3 +165,73 @@ async def test_a_batch_of_cloud_events_with_a_bad_one(client: ClientSession, pat
     assert answer["results"][1]["error"]["errors"][0]["path"] == "/data/carrier"
     missing = {error["path"] for error in answer["results"][2]["error"]["errors"]}
     assert missing == {"/specversion", "/source", "/type", "/data"}
+
+
+async def test_a_cloud_event_in_binary_mode(client: ClientSession, path: str, fetch: Fetch, codec: Codec) -> None:
+    event = departed()
+    headers = {
+        "ce-specversion": "1.0", "ce-id": "A-1", "ce-source": "/airport/ewr", "ce-type": event["type"],
+        "ce-time": "2013-01-01T10:17:00Z", "ce-subject": "Gate%20%E2%82%AC7", "CE-Tenant": "north",
+        "Content-Type": "application/json; charset=utf-8",
+    }  # fmt: skip
+    async with client.post(path, data=json.dumps(event["value"]), headers=headers) as response:
+        answer = await response.json()
+    assert response.status == 200, answer
+    record = await fetch(answer["results"][0])
+    found = dict(record.headers)
+    assert (found["ce_id"], found["ce_source"]) == (b"A-1", b"/airport/ewr")
+    assert (found["ce_subject"], found["ce_tenant"]) == ("Gate €7".encode(), b"north")
+    assert found["ce_time"] == b"2013-01-01T10:17:00.000Z"
+    assert record.key == event["value"]["flight_id"].encode()
+    assert codec.decode(record.value).value["carrier"] == "UA"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "where"),
+    [
+        ({"ce-type": "users.UserRegistered"}, 422, "/type"),
+        ({"ce-subject": "100%"}, 422, "/subject"),
+        ({"ce-sequence": "2"}, 422, "/sequence"),
+        ({"ce-specversion": "2.0"}, 422, "/specversion"),
+        ({"Content-Type": "application/x-ndjson"}, 415, None),
+    ],
+)
+async def test_a_binary_cloud_event_that_is_none(
+    client: ClientSession, path: str, change: dict[str, str], status: int, where: str | None
+) -> None:
+    event = departed()
+    headers = {
+        "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": event["type"],
+        "Content-Type": "application/json",
+    }  # fmt: skip
+    async with client.post(path, data=json.dumps(event["value"]), headers=headers | change) as response:
+        problem = await response.json()
+    assert (response.status, response.content_type) == (status, "application/problem+json"), problem
+    assert [error["path"] for error in problem.get("errors", ())] == ([where] if where else [])
+
+
+async def test_a_key_holds_the_attributes_too(client: ClientSession, path: str) -> None:
+    event, key = departed(), uuid.uuid4().hex
+    headers = {
+        "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": event["type"],
+        "Content-Type": "application/json", "Idempotency-Key": key,
+    }  # fmt: skip
+    statuses = []
+    for change in ({}, {}, {"ce-id": "2"}):
+        async with client.post(path, data=json.dumps(event["value"]), headers=headers | change) as response:
+            statuses.append((response.status, "Idempotent-Replayed" in response.headers))
+    assert statuses == [(200, False), (200, True), (422, False)]
+
+
+async def test_a_subject_that_is_null_is_none(client: ClientSession, path: str, fetch: Fetch) -> None:
+    event = departed()
+    cloud = {
+        "specversion": "1.0", "id": "1", "source": "/x", "type": event["type"], "data": event["value"],
+        "subject": None, "time": None,
+    }  # fmt: skip
+    headers = {"Content-Type": "application/cloudevents+json"}
+    async with client.post(path, data=json.dumps(cloud), headers=headers) as response:
+        answer = await response.json()
+    assert response.status == 200, answer
+    record = await fetch(answer["results"][0])
+    assert dict(record.headers)["ce_subject"] == event["value"]["flight_id"].encode()

@@ -65,7 +65,19 @@ def test_a_cloud_event_with_everything() -> None:
         ({"Tenant": "n"}, ["/Tenant"]),
         ({"tenant": 7}, ["/tenant"]),
         ({"sequence": "2"}, ["/sequence"]),
-        ({"sequence": None}, ["/sequence"]),
+        ({"id": "a\x00"}, ["/id"]),
+        ({"subject": "\x1b[31m"}, ["/subject"]),
+        ({"tenant": "a\nb"}, ["/tenant"]),
+        ({"ten-ant": "n"}, ["/ten-ant"]),
+        ({"é": "n"}, ["/é"]),
+        ({"": "n"}, ["/"]),
+        ({"²": "n"}, ["/²"]),
+        ({"x" * 256: "n"}, ["/" + "x" * 255 + "…"]),
+        ({"dataschema": 1}, ["/dataschema"]),
+        ({"datacontenttype": 1}, ["/datacontenttype"]),
+        ({"datacontenttype": "application/jsonp"}, ["/datacontenttype"]),
+        ({"type": ["t"]}, ["/type"]),
+        ({"type": None, "id": None}, ["/id", "/type"]),
         ({"source": "", "subject": 1}, ["/source", "/subject"]),
     ],
 )
@@ -73,6 +85,22 @@ def test_what_is_no_cloud_event(change: dict[str, Any], where: list[str]) -> Non
     with pytest.raises(Refused) as raised:
         cloud_event(CLOUD | change)
     assert paths(raised.value) == where
+
+
+@pytest.mark.parametrize(
+    "name", ["subject", "time", "datacontenttype", "dataschema", "data_base64", "sequence", "tenant", "Odd-Name"]
+)
+def test_an_attribute_that_is_null_is_as_if_it_were_not_there(name: str) -> None:
+    assert cloud_event(CLOUD | {name: None}) == cloud_event(CLOUD)
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/json", "application/vnd.x+json"])
+def test_data_may_be_any_json(content_type: str) -> None:
+    assert cloud_event(CLOUD | {"datacontenttype": content_type}).value == {"a": 1}
+
+
+def test_where_the_data_has_its_schema_is_passed_on() -> None:
+    assert cloud_event(CLOUD | {"dataschema": "/s"}).headers == (("ce_dataschema", b"/s"),)
 
 
 def test_everything_that_a_cloud_event_needs() -> None:
