@@ -1,13 +1,12 @@
 """CloudEvents over HTTP in binary mode: attributes in `ce-*` headers, the data alone in the body."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import hdrs, web
 from atlas_contracts.scalars import describe
-from multidict import CIMultiDictProxy
 
 from atlas_gateway.envelopes import INVALID_RECORD, Envelope, Errors, Refused, cloud_event, is_json_type
 from atlas_gateway.problems import UNSUPPORTED_MEDIA_TYPE, Problem, field_error
@@ -42,7 +41,7 @@ def form(request: web.Request, document: Groups) -> tuple[Groups, Callable[[Any]
             headers={"Accept-Post": "application/json"},
             accepted=["application/json"],
         )
-    attributes, faults = read_attributes(request.headers)
+    attributes, faults = read_attributes(request.headers.items())
 
     async def one(body: AsyncIterator[bytes], *limits: Any) -> AsyncIterator[list[Any]]:
         text = b"".join([piece async for piece in body])
@@ -65,12 +64,12 @@ def fingerprint(request: web.Request) -> bytes:
     return repr(named).encode() if is_binary(request) else b""
 
 
-def read_attributes(headers: "CIMultiDictProxy[str]") -> tuple[dict[str, str], Errors]:
+def read_attributes(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], Errors]:
     """The attributes by name, decoded, and what is wrong with the others."""
     attributes: dict[str, str] = {}
     faults: Errors = []
     seen: set[str] = set()
-    for header, value in headers.items():
+    for header, value in headers:
         if not header.lower().startswith(PREFIX):
             continue
         name = header.lower().removeprefix(PREFIX)
