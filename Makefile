@@ -72,6 +72,7 @@ lint: $(DEV) ## Everything that is checked without running it
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r libs services infra
 	$(ATLAS) schemas check
+	$(BIN)/python -m atlas_projector.declared schemas
 
 fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix $(CODE)

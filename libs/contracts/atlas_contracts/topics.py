@@ -80,7 +80,7 @@ class Topic:
 def read_topics(path: Path) -> dict[str, Topic]:
     """The topics of the file in its order; BrokenSchemas with a line for each fault of form."""
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.load(path.read_text(), _Loader)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise BrokenSchemas([f"{path.name}: can't be read: {' '.join(str(error).split())}"]) from error
     declared = document.get("topics") if isinstance(document, dict) else None
@@ -97,6 +97,17 @@ def read_topics(path: Path) -> dict[str, Topic]:
     if faults:
         raise BrokenSchemas(faults)
     return topics
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: the last would win, and the first be forgotten in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"{', '.join(twice)} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def parse_retention(text: object) -> int:

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.blocked import BlockedWatch
@@ -102,6 +104,9 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,
             request_timeout_ms=15_000,
+            partition_assignment_strategy=[
+                RangePartitionAssignor if config.co_partitioned else RoundRobinPartitionAssignor
+            ],
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         try:

@@ -52,5 +52,7 @@ class ConsumerConfig:
     max_partition_fetch_bytes: int = 2 * 1024 * 1024
     # The sink gets RawBatch instead of records, and `max_records` counts them.
     raw: bool = False
+    # Partitions of the same number go to the same member, whichever of the topics they are of.
+    co_partitioned: bool = False
     # The sink gets LightRecord instead of records.
     light: bool = False

@@ -24,8 +24,8 @@ from atlas_runtime.metrics import observe_pool
 from atlas_runtime.probes import Health, serve_probes
 
 from atlas_projector.dead_letters import dead_letter_routes
+from atlas_projector.declared import faults
 from atlas_projector.live import Live, OtherVersion, group_of
-from atlas_projector.owners import check_owners
 from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
@@ -42,10 +42,10 @@ OTHER_VERSION_RETRY_S = 5.0
 
 
 async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
-    """Run every projection, and the rebuilds asked for, until `stop`; raises NotOwned where one can't be right."""
+    """Run every projection, and the rebuilds asked for, until `stop`. One that can't be right is refused alone."""
     _collect_garbage_less_often()
     registry = Registry.load(settings.schemas_dir)
-    check_owners(PROJECTIONS, registry.topics)
+    refused = faults(PROJECTIONS, registry)
     codec = Codec(registry)
     health = Health(settings.service)
     for projection in PROJECTIONS:  # before the probes answer: they would say ready while nothing runs yet
@@ -67,7 +67,18 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(heartbeat(settings, health, stop))
             for live in lives.values():
-                tasks.create_task(project(live, settings, rebuilds, health, stop))
+                if reason := refused.get(live.projection.name):
+                    refuse(live, reason, health)
+                else:
+                    tasks.create_task(project(live, settings, rebuilds, health, stop))
+
+
+def refuse(live: Live, reason: str, health: Health) -> None:
+    """Do not run a projection that can't be right: its rows would be wrong, or stand still, and nobody be told."""
+    name = live.projection.name
+    live.reason = f"refused: {reason}"
+    health.note(f"projection {name}", live.reason)
+    log.error("projection refused", projection=name, reason=reason)
 
 
 async def project(
@@ -83,6 +94,7 @@ async def project(
         max_records=MAX_RECORDS,
         max_partition_fetch_bytes=FETCH_BYTES,
         light=True,
+        co_partitioned=len(live.projection.topics) > 1,
     )
 
     def on_state(reason: str | None) -> None:

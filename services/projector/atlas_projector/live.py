@@ -160,11 +160,7 @@ class Live:
         """What the loop is doing, for `atlas projections`."""
         (began, events_then), (now, events_now) = self._samples[0], self._samples[-1]
         return {
-            "state": "running"
-            if self.reason is None
-            else "waiting"
-            if self.reason.startswith("waiting")
-            else "retrying",
+            "state": _state(self.reason),
             "reason": self.reason,
             "generation": self.generation,
             "positions": {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._applier.durable.items())},
@@ -218,6 +214,12 @@ class Live:
         self._samples.append((now, self._applier.events))
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_WINDOW_S:
             self._samples.popleft()
+
+
+def _state(reason: str | None) -> str:
+    if reason is None:
+        return "running"
+    return next((state for state in ("waiting", "refused") if reason.startswith(state)), "retrying")
 
 
 def _traceparent(record: ConsumerRecord) -> str:

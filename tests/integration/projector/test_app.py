@@ -1,24 +1,24 @@
 """The whole service, as `python -m atlas_projector` runs it."""
 
 import asyncio
+import shutil
 import socket
 import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from atlas_local.waiting import wait_until
 from atlas_projector.app import serve
-from atlas_projector.owners import NotOwned
+from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.users import USERS
 from atlas_projector.settings import ProjectorSettings
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.projector.conftest import Rig
 
 pytestmark = pytest.mark.integration
@@ -30,38 +30,56 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-async def test_it_projects_until_it_is_stopped(rig: "Rig", monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
+def declaring(rig: "Rig", schemas: Path, into: Path) -> Path:
+    """The schemas, with the rig's topic in the place of users.events."""
+    folder = into / "schemas"
+    shutil.copytree(schemas, folder)
+    topics = folder / "topics.yaml"
+    topics.write_text(topics.read_text().replace("users.events:", f"{rig.topic}:"))
+    return folder
+
+
+async def test_it_projects_until_it_is_stopped(
+    rig: "Rig", monkeypatch: pytest.MonkeyPatch, request: Any, tmp_path: Path
+) -> None:
+    """Also beside projections that can't be right: those alone are refused, and named."""
     # A name of its own: the group of the real one may be in use on these brokers.
     users = rig.pointed(USERS, name=f"users_{uuid.uuid4().hex[:8]}")
-    monkeypatch.setattr("atlas_projector.app.PROJECTIONS", (users,))
-    root: Path = request.config.rootpath
+    lost = replace(FLIGHTS, name="lost", topics=("flight.events",))
+    forgeable = replace(USERS, name="forgeable", topics=("flights.events",))
+    monkeypatch.setattr("atlas_projector.app.PROJECTIONS", (users, lost, forgeable))
     settings = ProjectorSettings(
         http_port=free_port(),
         kafka_brokers=rig.servers.kafka_brokers,
         readmodel_dsn=SecretStr(rig.dsn),
         redis_url=rig.servers.redis_url,
-        schemas_dir=root / "schemas",
+        schemas_dir=declaring(rig, request.config.rootpath / "schemas", tmp_path),
     )
     url = f"http://{settings.http_host}:{settings.http_port}"
     stop = asyncio.Event()
     service = asyncio.create_task(serve(settings, stop))
     async with aiohttp.ClientSession() as session:
+        reasons: dict[str, str] = {}
 
-        async def ready() -> bool:
+        async def settled() -> bool:
             if service.done():
                 service.result()
             try:
                 async with session.get(f"{url}/health/ready") as response:
-                    return response.status == 200
+                    reasons.clear()
+                    reasons.update((await response.json())["reasons"])
+                    return reasons.keys() == {"projection lost", "projection forgeable"}
             except aiohttp.ClientError:
                 return False
 
-        await wait_until("the projector is ready", ready)
+        await wait_until("all but the refused ones to be ready", settled)
+        assert reasons["projection lost"].startswith("refused: it reads flight.events, which topics.yaml does not have")
+        assert "`versioned`" in reasons["projection forgeable"]
         await rig.register("u1")
         await rig.settled(users)
         async with session.get(f"{url}/projections") as response:
-            (entry,) = (await response.json())["projections"]
-        assert (entry["name"], entry["state"]) == (users.name, "running")
+            entries = {entry["name"]: entry["state"] for entry in (await response.json())["projections"]}
+        assert entries == {users.name: "running", "lost": "refused", "forgeable": "refused"}
         async with session.get(f"{url}/metrics") as response:
             assert (
                 f'atlas_projector_events_total{{outcome="applied",projection="{users.name}"}} 1.0'
@@ -71,14 +89,3 @@ async def test_it_projects_until_it_is_stopped(rig: "Rig", monkeypatch: pytest.M
     stop.set()
     await service
     assert time.monotonic() - began < 10
-
-
-async def test_it_does_not_start_where_a_version_would_be_anybody_s(
-    monkeypatch: pytest.MonkeyPatch, request: Any
-) -> None:
-    forgeable = replace(USERS, topics=("flights.events",))
-    monkeypatch.setattr("atlas_projector.app.PROJECTIONS", (forgeable,))
-    settings = ProjectorSettings(schemas_dir=request.config.rootpath / "schemas")
-    with pytest.raises(NotOwned, match=r"projection users is `versioned`.*flights\.events"):
-        async with asyncio.timeout(10):
-            await serve(settings, asyncio.Event())

@@ -96,3 +96,30 @@ def test_each_fault_of_form_is_named(tmp_path: Path, old: str, new: str, fault: 
 def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(BrokenSchemas, match="can't be read"):
         read_topics(tmp_path / "topics.yaml")
+
+
+def test_a_topic_or_setting_that_stands_twice_is_named(tmp_path: Path) -> None:
+    entry = "    key: id\n    events: [a.B]\n    partitions: 1\n    retention: 1d\n"
+    path = tmp_path / "topics.yaml"
+    for text, twice in (
+        (f"topics:\n  a.events:\n{entry}  a.events:\n{entry}", "a.events"),
+        (f"topics:\n  a.events:\n{entry}    retention: 2d\n", "retention"),
+    ):
+        path.write_text(text)
+        with pytest.raises(BrokenSchemas, match=f"{twice} stands twice"):
+            read_topics(path)
+
+
+def test_what_is_done_about_a_topic_made_again_is_begin_or_stop(tmp_path: Path) -> None:
+    entry = "topics:\n  a.events:\n    key: id\n    events: [a.B]\n    partitions: 1\n    retention: 1d\n"
+    path = tmp_path / "topics.yaml"
+    for setting, rule in (
+        ("", "begin"),
+        ("    when_recreated: begin\n", "begin"),
+        ("    when_recreated: stop\n", "stop"),
+    ):
+        path.write_text(entry + setting)
+        assert read_topics(path)["a.events"].when_recreated == rule
+    path.write_text(entry + "    when_recreated: perhaps\n")
+    with pytest.raises(BrokenSchemas, match="`when_recreated` is 'perhaps', not one of begin, stop"):
+        read_topics(path)
