@@ -12,6 +12,7 @@ from atlas_kafka.fates import Fate, describe, fate_of
 from prometheus_client import disable_created_metrics
 
 from atlas_runtime import logs, traces
+from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 def run(settings: S, serve: Serve[S]) -> None:
     """Run `serve(settings, stop)` until it returns; never returns itself, ends with SystemExit.
 
+    A name in the environment that looks like a setting and is none is a line of the log.
+
     SIGTERM and SIGINT set `stop`; `serve` then has `drain_timeout_s` to return before it is cancelled, and a second
     signal cancels it at once. Exit code 0: it returned, or gave up after `stop` on a dependency that was away.
     1: it raised (one log line carries the error) or did not drain in time.
@@ -32,6 +35,8 @@ def run(settings: S, serve: Serve[S]) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series a counter, which nothing reads
     logs.configure(settings)
     traces.configure(settings)
+    for name, near in unknown_names(type(settings), os.environ).items():
+        log.warning(describe_unknown(name, near))
     try:
         code = uvloop.run(_supervise(settings, serve))
     finally:

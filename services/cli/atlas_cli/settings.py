@@ -1,11 +1,14 @@
 """Where the CLI finds the mesh: ATLAS_* in the environment, then `.atlas/mesh.env` of the checkout, then its `.env`."""
 
+import os
+from functools import cache
 from pathlib import Path
 
+from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
 from pydantic import ValidationError
 
-from atlas_cli.output import CommandError
+from atlas_cli.output import CommandError, say
 
 MESH_ENV = Path(".atlas") / "mesh.env"
 
@@ -27,7 +30,8 @@ def load_settings(start: Path | None = None) -> CliSettings:
     """The settings as seen from `start` (the working directory); `schemas_dir` is absolute.
 
     A running mesh writes `.atlas/mesh.env` at the top of its checkout; the nearest one above `start` counts, so the
-    CLI works from anywhere inside. CommandError when a setting is not valid.
+    CLI works from anywhere inside. CommandError when a setting is not valid; one that
+    does not exist is said on standard error.
     """
     start = (start or Path.cwd()).resolve()
     root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml") or start
@@ -38,7 +42,15 @@ def load_settings(start: Path | None = None) -> CliSettings:
             f"ATLAS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise CommandError(f"settings: {faults}") from None
+    _say_unknown(root)
     return settings.model_copy(update={"schemas_dir": (root / settings.schemas_dir).resolve()})
+
+
+@cache
+def _say_unknown(root: Path) -> None:
+    """Once a process: a line on standard error for each name that looks like a setting and is none."""
+    for name, near in unknown_names(CliSettings, os.environ, (root / ".env", root / MESH_ENV)).items():
+        say(describe_unknown(name, near), err=True)
 
 
 def find_upward(start: Path, relative: Path) -> Path | None:

@@ -75,3 +75,19 @@ def test_a_bad_setting_is_named_without_its_value(checkout: Path, monkeypatch: p
 
 def test_nothing_upward_is_none(tmp_path: Path) -> None:
     assert find_upward(tmp_path, Path("no-such-file-anywhere")) is None
+
+
+def test_a_name_that_is_no_setting_is_said_once(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_mesh(checkout)
+    (checkout / ".env").write_text("ATLAS_S3_BUKET=secret\n")
+    monkeypatch.setenv("ATLAS_KAFKA_BROKER", "secret:9092")
+    load_settings(checkout)
+    load_settings(checkout)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "no setting is named ATLAS_KAFKA_BROKER, so it has no effect; near: ATLAS_KAFKA_BROKERS",
+        "no setting is named ATLAS_S3_BUKET, so it has no effect; near: ATLAS_S3_BUCKET",
+    ]

@@ -37,8 +37,8 @@ def _process(body: str) -> "Iterator[subprocess.Popen[str]]":
         process.stdout.close()
 
 
-def _env() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("ATLAS_")}
+def _env(**more: str) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("ATLAS_")} | more
 
 
 def _end(process: "subprocess.Popen[str]") -> tuple[int, list[dict[str, Any]], float]:
@@ -158,3 +158,15 @@ def test_giving_up_on_what_is_away_after_stop_is_a_clean_end() -> None:
 def test_returning_without_a_signal_is_a_clean_end() -> None:
     with _process("async def serve(settings, stop):\n    print('ready', flush=True)\n") as process:
         assert _end(process)[0] == 0
+
+
+def test_a_name_that_is_no_setting_is_a_line_of_the_log() -> None:
+    program = HEAD + "async def serve(settings, stop): pass\nrun(settings, serve)\n"
+    env = _env(ATLAS_DRAIN_TIMEOUT="7", ATLAS_TEST_X="1")
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, timeout=20)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert [line["event"] for line in lines if line["level"] == "warning"] == [
+        "no setting is named ATLAS_DRAIN_TIMEOUT, so it has no effect; near: ATLAS_DRAIN_TIMEOUT_S"
+    ]
