@@ -66,6 +66,7 @@ def test_any_other_retention_is_refused(text: object) -> None:
     [
         ("topics:", "topic:", "no `topics`"),
         ("topics:", "topics: [", "can't be read"),
+        ("a.events:", "? [a, b]\n  :", "can't be read"),
         ("a.events:", "a.events.dlq:", "not a topic's name"),
         ("a.events:", "a/events:", "not a topic's name"),
         ("partitions: 3", "partitions: 0", "`partitions` is 0"),
