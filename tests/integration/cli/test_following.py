@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from atlas_cli.following import Query, Start, follow
+from atlas_cli.following import Looked, Query, Start, follow
 from atlas_cli.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.headers import cloud_event_headers
@@ -22,6 +24,14 @@ pytestmark = pytest.mark.integration
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 AIRLINE = "flights.AirlineListed"
+ATLAS = (sys.executable, "-m", "atlas_cli.main")
+TOPICS_OF_NODES = """topics:
+  deep.events:
+    key: id
+    events: [deep.Node]
+    partitions: 1
+    retention: forever
+"""
 T0 = 1_700_000_000_000
 DEADLINE_S = 30
 
@@ -155,7 +165,7 @@ async def test_an_unknown_topic_is_said(reader: AIOKafkaConsumer, codec: Codec) 
 
 async def test_the_command_prints_one_json_document_a_line(servers: Servers, topic: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "atlas_cli.main", "tail", topic, "--from", "beginning", "-n", "6", "--json",
+        *ATLAS, "tail", topic, "--from", "beginning", "-n", "6", "--json",
         stdout=asyncio.subprocess.PIPE,
         env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
     )  # fmt: skip
@@ -168,7 +178,7 @@ async def test_ctrl_c_ends_the_command_without_a_traceback(servers: Servers, top
     import signal
 
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "atlas_cli.main", "tail", topic, "--from", "beginning",
+        *ATLAS, "tail", topic, "--from", "beginning",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
@@ -179,3 +189,106 @@ async def test_ctrl_c_ends_the_command_without_a_traceback(servers: Servers, top
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
+
+
+async def test_it_ends_at_the_end_and_says_what_was_looked_through(
+    reader: AIOKafkaConsumer, codec: Codec, topic: str
+) -> None:
+    heard: list[tuple[int, int, bool]] = []
+
+    def watch(looked: Looked) -> None:
+        heard.append((looked.records, looked.shown, looked.at_end))
+
+    for key, fit in ((b"nobody", 0), (b"C1", 3), (None, 6)):
+        query = Query(topic, Start("beginning"), key=key, until_end=True)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await follow(reader, codec, query, lambda _: None, asyncio.Event(), watch) == fit
+        assert heard[-1] == (6, fit, True)
+    empty = Query(topic, Start("end"), until_end=True)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await follow(reader, codec, empty, lambda _: None, asyncio.Event()) == 0
+
+
+async def test_transactions_markers_are_no_reason_to_wait_at_the_end(
+    servers: Servers, reader: AIOKafkaConsumer, codec: Codec, topic: str
+) -> None:
+    for end in ("commit", "abort"):
+        transactional = AIOKafkaProducer(bootstrap_servers=servers.kafka_brokers, transactional_id=f"{topic}-{end}")
+        async with transactional as producer:
+            await producer.begin_transaction()
+            await producer.send(topic, b"in a transaction", partition=0)
+            await (producer.commit_transaction() if end == "commit" else producer.abort_transaction())
+    shown = await read(reader, codec, Query(topic, Start("beginning"), until_end=True))
+    assert len(shown) == 7
+
+
+@pytest.mark.parametrize("key", [b"[/red]", b"\x1b[2J\x9b31m", b"a\nb", "\u202eexe".encode(), b"\xff\xfe", b""])
+async def test_no_key_value_or_header_of_others_speaks_to_the_terminal(
+    servers: Servers, producer: AIOKafkaProducer, topic: str, key: bytes
+) -> None:
+    headers = [("ce_type", b"\x1b]0;x\x07[bold]"), ("\x1b[2J\u202e", b"\x9b\n")]
+    await producer.send_and_wait(topic, b"\x1b[2J[/red]\n", key=key, headers=headers)
+    for options in ((), ("--json",)):
+        command = [
+            *ATLAS,
+            "tail",
+            topic,
+            "--from",
+            "beginning",
+            "--until-end",
+            *options,
+        ]
+        environ = {**os.environ, "ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)}
+        run = await asyncio.create_subprocess_exec(
+            *command, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await run.communicate()
+        assert (run.returncode, err) == (0, b"")
+        text = out.decode()
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert text.count("\n") == 7
+
+
+async def test_any_depth_is_shown(
+    servers: Servers, make_topic: Callable[..., Awaitable[str]], producer: AIOKafkaProducer, tmp_path: Path
+) -> None:
+    """A type that holds itself, nested 200 and 5,000 deep: one line each, as it is or why not."""
+    folder = tmp_path / "schemas"
+    (folder / "deep").mkdir(parents=True)
+    fields = [
+        {"name": "id", "type": "string", "doc": "Which one."},
+        {"name": "next", "type": ["null", "deep.Node"], "default": None, "doc": "The one inside."},
+    ]
+    node = {"type": "record", "namespace": "deep", "name": "Node", "doc": "A node.", "fields": fields}
+    (folder / "deep" / "node.v1.avsc").write_text(json.dumps(node))
+    (folder / "topics.yaml").write_text(TOPICS_OF_NODES)
+    added = await asyncio.to_thread(
+        subprocess.run,
+        [*ATLAS, "schemas", "add", "deep/node.v1.avsc"],
+        env={**os.environ, "ATLAS_SCHEMAS_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+    if added.returncode:
+        pytest.skip(f"a type that holds itself is refused when it is declared: {added.stderr}")
+    number = int(added.stdout.split()[-1])
+    topic = await make_topic(partitions=1)
+    for depth in (1, 200, 5_000):
+        await producer.send_and_wait(
+            topic, b"\0" + number.to_bytes(4, "big") + b"\x02x\x02" * depth + b"\x02x\0", b"key"
+        )
+    run = await asyncio.create_subprocess_exec(
+        *(*ATLAS, "tail", topic, "--from", "beginning", "--until-end"),
+        env={**os.environ, "ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(folder)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await run.communicate()
+    assert (run.returncode, err.decode()) == (0, "")
+    lines = out.decode().splitlines()
+    assert len(lines) == 3
+    assert lines[0].split()[3:4] == ["deep.Node"]
+    for line, depth in zip(lines, (1, 200, 5_000), strict=True):
+        assert line.count('"next"') == depth + 1 or "UNDECODABLE" in line
