@@ -42,6 +42,6 @@ class Meta(NamedTuple):
         """The entity's version at this event (`ce_sequence`); None when absent or not a number."""
         for header, value in self.headers:
             if header == "ce_sequence":
-                # The bytes' own isdigit takes ASCII digits only.
-                return int(value) if value is not None and value.isdigit() else None
+                # The bytes' own isdigit takes ASCII digits only. No version has more digits than a bigint.
+                return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
         return None

@@ -49,6 +49,10 @@ class Transient(Exception):
     """A dependency is away; the same work may succeed later."""
 
 
+class Rewind(Exception):
+    """Not a fault: the loop reads again from what is durable, at once."""
+
+
 class Fate(Enum):
     POISON = "poison"
     TRANSIENT = "transient"
@@ -99,6 +103,16 @@ _TRANSIENT_TYPES = (
 )
 _TRANSIENT_HTTP_STATUS = {429, 500, 502, 503, 504}
 
+# SQLSTATE, by its beginning: what a value brings about, in a statement that takes others. 21 a row twice in one upsert,
+# 22 data exceptions, 23 constraints, 44 a view's check option, 54 limits (an index row, depth of a document), P0001 and
+# P0004 what a trigger of the table raises. asyncpg says 22000 of what it can't encode.
+_POISON_SQLSTATES = ("21", "22", "23", "44", "54", "P0001", "P0004")
+# Redis has one type for what is wrong with a command and for some states it is in, told apart by the first word.
+_REDIS_STATES = {"MISCONF", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "NOREPLICAS", "BUSY", "LOADING"}
+_REDIS_MISTAKES = {"WRONGTYPE", "NOPERM", "NOAUTH", "NOSCRIPT", "UNKNOWN", "MOVED", "CROSSSLOT"}
+# What Python code raises over a value that is not what it expects.
+_OVER_A_VALUE = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError, AssertionError)
+
 
 def fate_of(error: BaseException) -> Fate:
     """Decide what becomes of the work that raised `error`."""
@@ -110,13 +124,35 @@ def fate_of(error: BaseException) -> Fate:
         # A topic that is not there is a wrong configuration although Kafka calls it retriable.
         transient = error.retriable and not isinstance(error, UnknownTopicOrPartitionError)
         return Fate.TRANSIENT if transient else Fate.CRASH
-    return Fate.TRANSIENT if _is_transient_by_name(error) else Fate.CRASH
+    if _is_transient_by_name(error):
+        return Fate.TRANSIENT
+    return Fate.POISON if _is_refused_by_a_server(error) else Fate.CRASH
+
+
+def is_over_content(error: BaseException) -> bool:
+    """Whether work on several records failed for what one of them holds: done in smaller parts, it shows which one.
+
+    Beside POISON these are the ordinary errors of Python: where records are worked on, a value is what they are about.
+    """
+    fate = fate_of(error)
+    return fate is Fate.POISON or (fate is Fate.CRASH and isinstance(error, _OVER_A_VALUE))
+
+
+def _is_refused_by_a_server(error: BaseException) -> bool:
+    package = type(error).__module__.partition(".")[0]
+    if package == "asyncpg":
+        return str(getattr(error, "sqlstate", None) or "").startswith(_POISON_SQLSTATES)
+    if package == "redis" and type(error).__name__ in ("ResponseError", "DataError"):
+        return str(error).partition(" ")[0] not in _REDIS_STATES | _REDIS_MISTAKES
+    return False
 
 
 def _is_transient_by_name(error: BaseException) -> bool:
     for kind in type(error).__mro__:
         package = kind.__module__.partition(".")[0]
         if kind.__name__ in _TRANSIENT_NAMES.get(package, ()):
+            return True
+        if package == "redis" and kind.__name__ == "ResponseError" and str(error).partition(" ")[0] in _REDIS_STATES:
             return True
     # asyncpg says so in words only: the connection went away under the call.
     if type(error).__name__ == "InterfaceError" and type(error).__module__.startswith("asyncpg"):

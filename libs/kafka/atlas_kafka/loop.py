@@ -17,7 +17,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.blocked import BlockedWatch
-from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, retrying, wait_unless
+from atlas_kafka.fates import Fate, Rewind, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.fetch_by_id import FetchById, fetch_by_id
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import RETRIES
@@ -45,7 +45,8 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
     Of a topic that was deleted and made again nothing is taken for the old one's: records are fetched by the topic's
     id, and 1 follows within seconds. While a topic is missing, the others are read, and `on_state` hears of it.
 
-    A transient error backs off and begins again at 1. Any other is raised, after the group was left.
+    A transient error backs off and begins again at 1; Rewind does so at once. Any other is raised, after the group was
+    left.
     """
     async with _consumer(config, stop) as (consumer, fetching):
         session, blocked = Session(config, sink, consumer, fetching), BlockedWatch()
@@ -61,6 +62,8 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                         timeout_ms=int(config.idle_s * 1000), max_records=config.max_records
                     )
                     await session.handle(records)  # 3, 4
+                except Rewind:
+                    session.rewind_due = True
                 except Exception as error:
                     if fate_of(error) is not Fate.TRANSIENT:
                         raise

@@ -14,6 +14,9 @@ from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN, check_name
 
 Key = tuple[Any, ...]
 
+# Each change writes the whole document, and one script all of a batch: what is larger belongs into a table.
+DOCUMENT_MAX_BYTES = 4 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Documents:
@@ -60,8 +63,13 @@ def field_of(key: Sequence[Any]) -> bytes:
 
 
 def dump(row: dict[str, Any]) -> bytes:
-    """A row as it is kept: equal rows are equal bytes. Raises TypeError for a value that JSON does not have."""
-    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    """A row as it is kept: equal rows are equal bytes. Raises TypeError for a value that JSON does not have, ValueError
+    for a row of more than DOCUMENT_MAX_BYTES.
+    """
+    document = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    if len(document) > DOCUMENT_MAX_BYTES:
+        raise ValueError(f"a document of {len(document):,} bytes, expected at most {DOCUMENT_MAX_BYTES:,}")
+    return document
 
 
 def shown(document: bytes) -> dict[str, Any]:

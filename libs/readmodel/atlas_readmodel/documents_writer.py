@@ -109,6 +109,9 @@ class DocumentsWriter:
                 f"generation {self.generation} of {self._model.name} was moved on by another: {answer.decode()}"
             )
 
+    async def explain(self, rows: Mapping[Key, Row | None], error: str) -> str:
+        return error
+
     def _arguments(self, batch: Batch) -> list[Argument]:
         ended = [field_of(key) for key, row in batch.rows.items() if row is None]
         lists: list[list[Argument]] = [[], [], [*ended], [], [], []]

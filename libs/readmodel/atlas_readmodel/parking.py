@@ -29,6 +29,8 @@ class Decision(StrEnum):
     """What became of a record that was not simply applied."""
 
     SET_ASIDE = "set_aside"
+    UNREAD = "unread"
+    SKIPPED = "skipped"
     DROPPED = "dropped"
     ACCEPTED = "accepted"
 

@@ -69,6 +69,9 @@ class Rows(Protocol):
     async def write(self, batch: Batch) -> None:
         """Make a batch durable, all of it or nothing; raises Fenced when another writer has moved a position."""
 
+    async def explain(self, rows: Mapping[Key, Row | None], error: str) -> str:
+        """Why rows were refused, whose `error` that was: with field and value, where one of them is the reason."""
+
 
 class Store(Protocol):
     """The generations of one read model. See atlas_readmodel.generations for their states."""

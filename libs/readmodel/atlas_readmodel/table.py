@@ -8,20 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from atlas_readmodel.column_types import ColumnType, RowCheck, column_type
+
 SCHEMA = "readmodel"
 OFFSET_COLUMN = "_offset"
 PARTITION_COLUMN = "_partition"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_TAKEN = {"projections", "generations", "positions", "dead_letters"}
+_TAKEN = {"projections", "generations", "positions", "dead_letters", "parked", "failures"}
+_GENERATION = re.compile(r".*_g\d+")
 
 
 @dataclass(frozen=True)
 class Table:
     """The table of a projection.
 
-    `columns` are SQL types by name (`"text NOT NULL"`), `key` names those that identify a row; `indexes` are what
-    follows `CREATE INDEX ON table` (`"(carrier)"`, `"USING gin (email gin_trgm_ops)"`). `view` is the SELECT that
-    readers see, with `{table}` for the table; without it, every column.
+    `columns` are SQL types by name (`"text NOT NULL"`), of those in atlas_readmodel.column_types; `key` names those
+    that identify a row; `indexes` are what follows `CREATE INDEX ON table` (`"(carrier)"`, `"USING gin (email
+    gin_trgm_ops)"`). `view` is the SELECT that readers see, with `{table}` for the table; without it, every column.
 
     `per_partition`: events with the same key come from several partitions, so each partition gets a row of its own
     for it and the view sums over them. Without it all events of a key must be on one partition.
@@ -39,6 +42,15 @@ class Table:
             raise ValueError(f"the key must name columns of the table, not {unknown}")
         if bad := [column for column in self.columns if not _NAME.fullmatch(column)]:
             raise ValueError(f"column names are lower case and begin with a letter: {bad}")
+        for name, declared in self.columns.items():
+            try:
+                column = column_type(declared)
+            except ValueError as error:
+                raise ValueError(f"column {name}: {error}") from None
+            if name in self.key and not column.in_key:
+                raise ValueError(
+                    f"column {name}: a row can't be found by {column.sql}: text, integers, boolean, bytea can"
+                )
 
     @cached_property
     def all_columns(self) -> dict[str, str]:
@@ -52,9 +64,23 @@ class Table:
         return (*self.key, PARTITION_COLUMN) if self.per_partition else self.key
 
     @cached_property
+    def column_types(self) -> dict[str, ColumnType]:
+        """What is declared of each column."""
+        return {name: column_type(declared) for name, declared in self.all_columns.items()}
+
+    @cached_property
     def types(self) -> dict[str, str]:
         """The bare SQL type of each column."""
-        return {name: sql.split(" NOT NULL")[0].split(" DEFAULT")[0] for name, sql in self.all_columns.items()}
+        return {name: column.sql for name, column in self.column_types.items()}
+
+    @cached_property
+    def has_arrays(self) -> bool:
+        """Whether a column holds lists."""
+        return any(column.array for column in self.column_types.values())
+
+    def check(self, *besides: str) -> RowCheck:
+        """Of rows as a handler makes them: without the columns that the projector adds, those `besides` among them."""
+        return RowCheck({name: self.column_types[name] for name in self.columns if name not in besides})
 
 
 @dataclass(frozen=True)
@@ -93,8 +119,10 @@ class ReadModel:
 
 def check_name(projection: str) -> None:
     """Raises ValueError if this can't name a projection."""
-    if not _NAME.fullmatch(projection) or projection in _TAKEN:
-        raise ValueError(f"{projection!r} can't name a projection: lower case, digits and _, not one of {_TAKEN}")
+    if not _NAME.fullmatch(projection) or projection in _TAKEN or _GENERATION.fullmatch(projection):
+        raise ValueError(
+            f"{projection!r} can't name a projection: lower case, digits and _, no _g3 at its end, not one of {_TAKEN}"
+        )
 
 
 def relation(projection: str, generation: int) -> str:

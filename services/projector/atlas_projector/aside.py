@@ -1,5 +1,6 @@
 """What becomes of records that are not simply applied: which of them wait, why, and what is noted about them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +9,7 @@ from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 
-from atlas_projector.parked import park, record_of
+from atlas_projector.parked import park, printable, record_of
 from atlas_projector.source import Record
 from atlas_projector.waiting import Waiting, place_of
 
@@ -59,25 +60,29 @@ async def set_aside(
     What was dropped before waits no more.
     """
     aside = Aside()
+    acknowledged: list[Awaitable[None]] = []
     for meta, state in waits:
         record = records.new(meta)
         kept = replace(await records.waited(meta), state=state) if record is None else park(meta, record.value, state)
         aside.parked.append(kept)
-    for meta, reason in rejected:
+    for meta, said in rejected:
+        reason = printable(said)
         if waiting.ruling(place_of(meta)) is Decision.DROPPED:
             aside.released.append(place_of(meta))
             continue
         partition = TopicPartition(meta.topic, meta.partition)
         record = records.new(meta)
         if record is not None:
-            await on_poison(partition, record, reason)
+            acknowledged.append(on_poison(partition, record, reason))
             aside.parked.append(park(meta, record.value, State.DEAD, reason))
         else:
             before = await records.waited(meta)
             if before.state is State.DEAD:
                 aside.parked.append(before.failed_again(reason))
             else:
-                await on_poison(partition, record_of(before), reason)
+                acknowledged.append(on_poison(partition, record_of(before), reason))
                 aside.parked.append(replace(before, state=State.DEAD, error=reason, request=None))
         aside.rulings.append(Ruling(place_of(meta), Decision.SET_ASIDE, reason))
+    # Together: a batch of dead letters is one round trip, however many there are.
+    await asyncio.gather(*acknowledged)
     return aside

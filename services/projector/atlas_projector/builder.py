@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_readmodel.parking import Decision
+from atlas_kafka.fates import describe, is_over_content
+from atlas_readmodel.parking import Decision, Place
 from atlas_readmodel.store import Rows, Store
 
 from atlas_projector.applier import Applier
-from atlas_projector.fold import HandlerFailed
 from atlas_projector.projection import Projection
 from atlas_projector.source import Positions, Record, Source
 
@@ -41,9 +41,11 @@ class Strict:
         load: float = 1.0,
         eager: bool = False,
     ) -> None:
+        self._projection = projection
         self._store = store
         self.load = load
-        self._applier = Applier(projection, codec, self._expect_known, write_rows=0 if eager else WRITE_ROWS)
+        write_rows = 0 if eager else WRITE_ROWS
+        self._applier = Applier(projection, codec, self._expect_known, write_rows=write_rows, strict=True)
         self.passed_over = 0
         self.events = 0
 
@@ -52,33 +54,53 @@ class Strict:
 
         At the end all of it is durable. Raises RebuildError, RecordsGone.
         """
-        known = await writer.positions()
-        start = {partition: known[partition.topic, partition.partition] for partition in targets}
-        await self._applier.begin(writer, start)
         before = self._applier.events - self.events
+        while True:
+            known = await writer.positions()
+            start = {partition: known[partition.topic, partition.partition] for partition in targets}
+            await self._applier.begin(writer, start, await self._rulings())
+            try:
+                async for _ in self._apply(source, start, targets):
+                    self.events = self._applier.events - before
+                    yield self.events
+                self.events = self._applier.events - before
+                return
+            except Exception as error:
+                if not is_over_content(error):
+                    raise
+                if not self._applier.doubt():
+                    raise RebuildError(f"projection {self._projection.name}: {describe(error)}") from error
+
+    async def _apply(self, source: Source, start: Positions, targets: Positions) -> AsyncIterator[None]:
         written_at = began_at = time.monotonic()
         async for records in source.read(start, targets):
-            try:
-                await self._applier.apply(records)
-            except HandlerFailed as failed:
-                raise RebuildError(str(failed)) from failed
+            await self._applier.apply(records)
             now = time.monotonic()
             if now - written_at > WRITE_EVERY_S:
                 self._applier.write_soon()
                 written_at = now
-            self.events = self._applier.events - before
-            yield self.events
+            yield
             if self.load < 1:
                 await asyncio.sleep((now - began_at) * (1 / self.load - 1))
             began_at = time.monotonic()
         self._applier.reach(targets)
         await self._applier.flush()
 
+    async def _rulings(self) -> Mapping[Place, Decision]:
+        """What live decided; of another version of it only what was never read, as this one may do better."""
+        live = await self._store.in_state("live")
+        if live is None:
+            return {}
+        rulings = (await self._store.rows(live.number).waiting(())).rulings
+        if live.version == self._projection.version:
+            return rulings
+        return {place: decision for place, decision in rulings.items() if decision is not Decision.SET_ASIDE}
+
     async def _expect_known(self, partition: TopicPartition, record: Record, reason: str) -> None:
         ruling = await self._store.ruling((*partition, record.offset))
         if ruling is None or ruling is Decision.ACCEPTED:
             raise RebuildError(
-                f"{partition.topic}/{partition.partition}@{record.offset} can't be handled, and the live projection did"
-                f" not set it aside: {reason}"
+                f"projection {self._projection.name}: {partition.topic}/{partition.partition}@{record.offset} can't be"
+                f" handled, and the live projection did not set it aside: {reason}"
             )
         self.passed_over += 1

@@ -1,6 +1,6 @@
 """Records into events on their way to their rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -15,8 +15,8 @@ from atlas_contracts.events import Meta
 from atlas_contracts.run_reader import RUN_FROM, RunReader
 
 from atlas_projector.change import Change, key_getter, keys_getter
-from atlas_projector.fold import HandlerFailed
-from atlas_projector.projection import Handler, Projection, Rejected, Value
+from atlas_projector.fold import why_not
+from atlas_projector.projection import Handler, Projection, Value
 from atlas_projector.source import Record
 from atlas_projector.waiting import Waiting, place_of
 
@@ -78,11 +78,13 @@ class Decoder:
         }
 
     def decode(self, partition: TopicPartition, records: Sequence[Record], waiting: Waiting, into: Decoded) -> None:
-        """Add what the records of a partition come to. Raises HandlerFailed for an event whose row can't be found.
+        """Add what the records of a partition come to.
 
         The values of a run are read together. Where each of them is an event that makes one change, so are the changes
         made; else each record is looked at.
         """
+        if records and (unread := waiting.unread_in(partition, records[0].offset, records[-1].offset)):
+            records = self._pass_over(partition, records, unread, waiting, into)
         values: Iterable[Value | None] = repeat(None)
         if len(records) >= RUN_FROM and not waiting.blocked and self._is_regular(records[0].value):
             *columns, framed = zip(*map(_PARTS, records), strict=True)
@@ -94,6 +96,29 @@ class Decoder:
                     into.changes += map(_NEW, repeat(Change), zip(keys, handlers, values, metas, strict=False))
                     return
         self._one_by_one(partition, zip(records, values, strict=False), waiting, into)
+
+    def _pass_over(
+        self,
+        partition: TopicPartition,
+        records: Sequence[Record],
+        unread: Mapping[int, str | None],
+        waiting: Waiting,
+        into: Decoded,
+    ) -> Sequence[Record]:
+        """Those to be read; of the others, those with a reason wait as poison and the rest is passed over."""
+        for record in records:
+            if record.offset not in unread:
+                continue
+            meta = meta_at(partition, record)
+            reason = unread[record.offset]
+            if reason is None:
+                into.passed_over += 1
+            elif waiting.blocks(meta):
+                into.behind.append(meta)
+            else:
+                into.poison.append((meta, reason))
+                waiting.block(meta)
+        return [record for record in records if record.offset not in unread]
 
     def _is_regular(self, framed: bytes | None) -> bool:
         """Whether reading a run that begins with this is worth an attempt."""
@@ -161,8 +186,8 @@ class Decoder:
             if framed is None:
                 raise Undecodable("the record has no value")
             event = self._codec.decode(framed)
-        except Undecodable as error:
-            into.poison.append((meta, str(error)))
+        except (Undecodable, RecursionError, OverflowError) as error:
+            into.poison.append((meta, str(error) or type(error).__name__))
             waiting.block(meta)
             return None
         handler = self._projection.handlers.get(event.type)
@@ -172,14 +197,14 @@ class Decoder:
         return handler, event.value
 
     def _unfit(self, meta: Meta, error: Exception, waiting: Waiting, into: Decoded) -> None:
-        if isinstance(error, Rejected):
-            reason = str(error)
-        elif (attempts := waiting.given_up(meta)) is not None:
-            reason = f"its row could not be found, {attempts} times: {type(error).__name__}: {error}"
-        else:
-            raise HandlerFailed(self._projection.name, meta, error) from error
-        into.poison.append((meta, reason))
+        into.poison.append((meta, why_not(error).replace("its handler failed", "its row could not be found")))
         waiting.block(meta)
+
+
+def meta_at(partition: tuple[str, int], record: Record) -> Meta:
+    """What is around the record's event."""
+    topic, number = partition
+    return Meta(topic, number, record.offset, record.timestamp, record.key, record.headers)
 
 
 def at(meta: Meta) -> str:

@@ -16,17 +16,6 @@ RowBefore = Callable[[Key], Row | None]
 NO_SEQUENCE = "it has no ce_sequence header, so its place in the entity's history is unknown"
 
 
-class HandlerFailed(Exception):
-    """A handler raised something it does not promise, which is its `__cause__`; `meta` says at which event."""
-
-    def __init__(self, projection: str, meta: Meta, error: Exception) -> None:
-        super().__init__(
-            f"projection {projection} at {meta.topic}/{meta.partition}@{meta.offset}: {type(error).__name__}: {error}"
-        )
-        self.meta = meta
-        self.error = error
-
-
 @dataclass(slots=True)
 class Folded:
     """What some events come to: the rows that changed (None: deleted), what has to wait, counts.
@@ -59,7 +48,8 @@ def fold(
     """Run the handlers over the events in order; `row_before` gives the row of a key as it was before all of them.
 
     With `accept`, no event waits for the versions before it. Notes in `waiting` which keys have records that wait.
-    Raises HandlerFailed, and `waiting` is then good for nothing.
+    Whatever a handler raises or returns is its record's; only MemoryError is raised, and what a key raises that can't
+    be one. `waiting` is then good for nothing.
     """
     folder = _Folder(projection, row_before, waiting)
     if projection.versioned is not None:
@@ -91,17 +81,16 @@ class _Folder:
             row = rows[key] if key in rows else row_before(key)
             try:
                 after = handler(row, value, meta)
+                if after is not row and after is not None:
+                    after[OFFSET_COLUMN] = meta.offset
+                    if per_partition:
+                        after[PARTITION_COLUMN] = meta.partition
             except Exception as error:  # noqa: BLE001 - becomes its fate
                 self._failed(meta, error)
                 continue
             applied += 1
-            if after is row:
-                continue
-            if after is not None:
-                after[OFFSET_COLUMN] = meta.offset
-                if per_partition:
-                    after[PARTITION_COLUMN] = meta.partition
-            rows[key] = after
+            if after is not row:
+                rows[key] = after
         folded.applied += applied
 
     def several(self, changes: Iterable[Change]) -> None:
@@ -151,15 +140,15 @@ class _Folder:
         key, handler, value, meta = change
         try:
             after = handler(row, value, meta)
+            if after is not None:
+                if after is row:
+                    after = dict(after)
+                after[OFFSET_COLUMN] = meta.offset
+                after[column] = version
         except Exception as error:  # noqa: BLE001 - becomes its fate
             self._failed(meta, error)
             return False
         self.folded.applied += 1
-        if after is not None:
-            if after is row:
-                after = dict(after)
-            after[OFFSET_COLUMN] = meta.offset
-            after[column] = version
         self.folded.rows[key] = after
         return True
 
@@ -188,12 +177,17 @@ class _Folder:
         return True
 
     def _failed(self, meta: Meta, error: Exception) -> None:
-        """Note what a handler can't take; raise what it did not mean to raise, unless it was given up."""
-        if isinstance(error, Rejected):
-            reason = str(error)
-        elif (attempts := self._waiting.given_up(meta)) is not None:
-            reason = f"its handler failed {attempts} times: {type(error).__name__}: {error}"
-        else:
-            raise HandlerFailed(self._projection.name, meta, error) from error
-        self.folded.rejected.append((meta, reason))
+        """Note what a handler can't take, and why."""
+        self.folded.rejected.append((meta, why_not(error)))
         self._waiting.block(meta)
+
+
+def why_not(error: Exception) -> str:
+    """In words why a record can't be handled. MemoryError is the process's fault, so it is raised."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, Rejected):
+        return str(error)
+    if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        return f"its handler returned no row, expected a dict or None: {error}"  # raised here, not by the handler
+    return f"its handler failed: {type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import Transient, describe
+from atlas_kafka.fates import Rewind, Transient, describe, is_over_content
 from atlas_kafka.loop import Offsets, Records
 from atlas_kafka.partitions_now import PartitionNow
 from atlas_readmodel.cache import Cache
@@ -24,12 +24,10 @@ from atlas_runtime.traces import span
 
 from atlas_projector.applier import Applier
 from atlas_projector.floors import Floors
-from atlas_projector.fold import HandlerFailed
 from atlas_projector.metrics import FENCED, GENERATION, PARKED
 from atlas_projector.projection import Projection
 from atlas_projector.source import Record
 from atlas_projector.standing import stand
-from atlas_projector.waiting import ATTEMPTS_MAX, place_of
 
 log = structlog.get_logger(__name__)
 
@@ -134,8 +132,8 @@ class Live:
             FENCED.labels(self.projection.name).inc()
             log.warning("fenced", projection=self.projection.name, reason=str(fenced))
             raise Transient(str(fenced)) from fenced
-        except HandlerFailed as failed:
-            await self._count_failure(failed)
+        except Exception as error:  # noqa: BLE001 - becomes its fate
+            self._look_closer(error)
         self._sample()
         return self._applier.durable  # 3
 
@@ -143,8 +141,10 @@ class Live:
         """Finish the transaction in flight; whoever has the partitions next begins after it."""
         try:
             await self._applier.flush()
-        except Fenced as fenced:
-            raise Transient(str(fenced)) from fenced
+        except Exception as error:
+            if isinstance(error, Fenced) or (is_over_content(error) and self._applier.doubt()):
+                raise Transient(describe(error)) from error  # whoever has the partitions next finds out
+            raise
         return {
             partition: self._applier.durable[partition]
             for partition in partitions
@@ -196,13 +196,12 @@ class Live:
         if self._applier.parked > PARKED_MAX:
             raise Transient(f"{self._applier.parked:,} records of {self.projection.name} wait: see `atlas dlq ls`")
 
-    async def _count_failure(self, failed: HandlerFailed) -> None:
-        """Crash, unless it was often enough: then begin again, and the record is set aside this time."""
-        place = place_of(failed.meta)
-        attempts = await self._store.note_failure(place, describe(failed.error))
-        if attempts < ATTEMPTS_MAX:
-            raise failed.error
-        raise Transient(f"{failed}; set aside after {attempts} attempts") from failed
+    def _look_closer(self, error: Exception) -> None:
+        """After what one record may be the reason of: begin again at what is durable, and find that one."""
+        if not is_over_content(error) or not self._applier.doubt():
+            raise error
+        log.warning("refused: looking for the record", projection=self.projection.name, error=describe(error))
+        raise Rewind from error
 
     async def _mend_cache(self) -> None:
         if self.floors.missed and time.monotonic() - self._mended_at > MEND_EVERY_S:

@@ -8,10 +8,21 @@ from atlas_readmodel.topic_ids import present
 from atlas_projector.source import Record, Waited
 from atlas_projector.waiting import place_of
 
+TEXT_MAX_CHARS = 2000
+
 
 def park(meta: Meta, value: bytes | None, state: State, error: str | None = None) -> Parked:
     """The record to be kept, and why."""
-    return Parked(*place_of(meta), meta.key, value, meta.headers, meta.timestamp_ms, state, error)
+    headers = [
+        (name if name.isprintable() and name.isascii() else printable(name), held) for name, held in meta.headers
+    ]
+    return Parked(*place_of(meta), meta.key, value, headers, meta.timestamp_ms, state, error)
+
+
+def printable(text: str) -> str:
+    """Text that every server takes and no terminal obeys: other characters as escapes, bounded."""
+    shown = text[:TEXT_MAX_CHARS].replace("\n", " ").encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
 
 
 def record_of(parked: Parked) -> Record:

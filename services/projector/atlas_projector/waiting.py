@@ -7,6 +7,7 @@ that never came are counted as missing.
 
 import time
 from collections.abc import Mapping
+from copy import copy
 
 from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Decision, Place
@@ -17,8 +18,9 @@ from atlas_projector.change import Change
 EARLY_WAIT_S = 30.0
 # Early events are held decoded: some 2 KB each. Above this the oldest are taken as they are.
 EARLY_MAX = 5_000
-# A handler that fails for another reason than the event itself gets better in a restart; after this many it does not.
-ATTEMPTS_MAX = 3
+# What a record is set aside for that was decided about before and is not read again.
+UNREAD = "it is not read: the process died over it"
+KNOWN = "the live projection set it aside"
 
 Entity = tuple[str, int, bytes | None]
 
@@ -34,24 +36,57 @@ class Waiting:
     `ordered`: whether a record blocks the later ones of its key. `versioned`: only those do that carry their entity's
     version. One without is no part of the entity's history and blocks nobody; should it have been one after all, the
     next has a version that is ahead and waits for that reason.
+
+    Of what was decided before, records that were dropped, stepped over or left unread are not read; with `strict` those
+    that were set aside are not either, as what comes to light about a record may depend on the records around it.
     """
 
     def __init__(
-        self,
-        ordered: bool,
-        rulings: Mapping[Place, Decision] | None = None,
-        failures: Mapping[Place, int] | None = None,
-        *,
-        versioned: bool = False,
-    ) -> None:
-        self._versioned = versioned
+        self, ordered: bool, rulings: Mapping[Place, Decision] | None = None, *, versioned: bool = False,
+        strict: bool = False,
+    ) -> None:  # fmt: skip
         self._ordered = ordered
+        self._versioned = versioned
         self._rulings = dict(rulings or {})
-        self._failures = {place: count for place, count in (failures or {}).items() if count >= ATTEMPTS_MAX}
+        self._unread: dict[tuple[str, int], dict[int, str | None]] = {}
+        for place, decision in self._rulings.items():
+            self._not_read(place, decision, strict)
         # The offset of the first record that waits; those before it were handled.
         self.blocked: dict[Entity, int] = {}
         self.early: dict[Entity, list[Change]] = {}
         self._since: dict[Place, float] = {}
+
+    def copy(self) -> "Waiting":
+        """The same, to go back to."""
+        twin = copy(self)
+        twin.blocked = dict(self.blocked)
+        twin.early = {entity: list(changes) for entity, changes in self.early.items()}
+        twin._since = dict(self._since)
+        return twin
+
+    def step_over(self, place: Place) -> None:
+        """From now on this record is not read."""
+        self._rulings[place] = Decision.SKIPPED
+        self._not_read(place, Decision.SKIPPED, strict=False)
+
+    def read_again(self, place: Place) -> None:
+        """Whatever was decided about this record: it is read."""
+        self._unread.get(place[:2], {}).pop(place[2], None)
+
+    def unread_in(self, partition: tuple[str, int], first: int, last: int) -> Mapping[int, str | None]:
+        """The records of a run that are not read: of each why it is set aside, or None where it is passed over."""
+        known = self._unread.get(tuple(partition)) if self._unread else None  # type: ignore[arg-type]
+        if not known:
+            return {}
+        if len(known) < last - first:
+            return {offset: reason for offset, reason in known.items() if first <= offset <= last}
+        return {offset: known[offset] for offset in range(first, last + 1) if offset in known}
+
+    def _not_read(self, place: Place, decision: Decision, strict: bool) -> None:
+        if decision in (Decision.DROPPED, Decision.SKIPPED):
+            self._unread.setdefault(place[:2], {})[place[2]] = None
+        elif decision is Decision.UNREAD or (strict and decision is Decision.SET_ASIDE):
+            self._unread.setdefault(place[:2], {})[place[2]] = UNREAD if decision is Decision.UNREAD else KNOWN
 
     def blocks(self, meta: Meta) -> bool:
         """Whether a record of this key waits that has to be handled first."""
@@ -59,10 +94,12 @@ class Waiting:
         return first is not None and meta.offset > first
 
     def block(self, meta: Meta) -> None:
-        """From now on records of this key wait: those after one that has a key, an order and, if need be, a version."""
-        if self._versioned and meta.sequence is None:
+        """From now on records of this key wait; nothing without a key or an order does, nor behind what is no part of
+        the entity's history.
+        """
+        if not self._ordered or meta.key is None or (self._versioned and meta.sequence is None):
             return
-        if self._ordered and meta.key is not None and self.ruling(place_of(meta)) is not Decision.DROPPED:
+        if self.ruling(place_of(meta)) is not Decision.DROPPED:
             entity = _entity(meta)
             self.blocked[entity] = min(meta.offset, self.blocked.get(entity, meta.offset))
 
@@ -73,14 +110,6 @@ class Waiting:
     def ruling(self, place: Place) -> Decision | None:
         """What was decided about this record before."""
         return self._rulings.get(place)
-
-    def given_up(self, meta: Meta) -> int | None:
-        """How often its handler failed, if that was often enough."""
-        return self._failures.get(place_of(meta))
-
-    def give_up(self, place: Place, attempts: int) -> None:
-        """Whatever its handler raises from now on sets it aside."""
-        self._failures[place] = attempts
 
     def waits(self, meta: Meta) -> bool:
         """Whether this event, whose entity is not that far yet, should wait."""
@@ -94,6 +123,13 @@ class Waiting:
     def early_of(self, meta: Meta) -> list[Change]:
         """The early events of this record's key, in the order of their versions."""
         return sorted(self.early.get(_entity(meta), ()), key=lambda change: change.meta.sequence or 0)
+
+    def take_early(self, meta: Meta) -> list[Change]:
+        """The early events of this record's key, which wait no longer."""
+        found = self.early_of(meta)
+        for change in found:
+            self.drop_early(change)
+        return found
 
     def drop_early(self, change: Change) -> None:
         """This one waits no longer."""

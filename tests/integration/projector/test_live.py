@@ -208,17 +208,6 @@ async def _dead_letters(rig: "Rig", count: int) -> list[dict[str, str]]:
     return found
 
 
-async def test_a_bug_in_a_handler_is_not_swallowed(rig: "Rig") -> None:
-    def broken(_row: Row | None, _event: Value, _meta: Meta) -> Row | None:
-        raise ZeroDivisionError
-
-    users = rig.pointed(USERS, handlers={"users.UserRegistered": broken})
-    await rig.register("u1")
-    with pytest.raises(ZeroDivisionError):
-        async with rig.running(rig.live(users)) as loop:
-            await wait_until("the loop ended", loop.done)
-
-
 async def test_a_row_can_be_deleted(rig: "Rig", kept: Kept) -> None:
     def gone(_row: Row | None, _event: Value, _meta: Meta) -> Row | None:
         return None

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, ProducerFenced, UnknownTopicOrPartitionError
-from atlas_kafka.fates import BACKOFF_MAX_S, Fate, Poison, Transient, backoff_s, fate_of, retrying
+from atlas_kafka.fates import BACKOFF_MAX_S, Fate, Poison, Transient, backoff_s, fate_of, is_over_content, retrying
 from botocore.exceptions import ClientError, EndpointConnectionError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 
 def _asyncpg(name: str, message: str = "") -> Exception:
@@ -35,7 +36,21 @@ def _s3(status: int) -> ClientError:
         (_asyncpg("ConnectionDoesNotExistError"), Fate.TRANSIENT),
         (_asyncpg("InterfaceError", "connection is closed"), Fate.TRANSIENT),
         (_asyncpg("InterfaceError", "wrong number of arguments"), Fate.CRASH),
-        (_asyncpg("UniqueViolationError"), Fate.CRASH),
+        (_asyncpg("UniqueViolationError"), Fate.POISON),
+        (_asyncpg("CharacterNotInRepertoireError"), Fate.POISON),
+        (_asyncpg("NumericValueOutOfRangeError"), Fate.POISON),
+        (_asyncpg("ProgramLimitExceededError"), Fate.POISON),
+        (_asyncpg("StatementTooComplexError"), Fate.POISON),
+        (_asyncpg("CardinalityViolationError"), Fate.POISON),
+        (_asyncpg("WithCheckOptionViolationError"), Fate.POISON),
+        (_asyncpg("RaiseError"), Fate.POISON),
+        (_asyncpg("DataError", "invalid input for query argument $1: 'closed' (expected str, got list)"), Fate.POISON),
+        (_asyncpg("UndefinedColumnError"), Fate.CRASH),
+        (_asyncpg("InsufficientPrivilegeError"), Fate.CRASH),
+        (_asyncpg("DiskFullError"), Fate.TRANSIENT),
+        (ResponseError("ERR Error running script"), Fate.POISON),
+        (ResponseError("MISCONF Redis can't persist"), Fate.TRANSIENT),
+        (ResponseError("WRONGTYPE Operation"), Fate.CRASH),
         (RedisConnectionError(), Fate.TRANSIENT),
         (EndpointConnectionError(endpoint_url="x"), Fate.TRANSIENT),
         (_s3(503), Fate.TRANSIENT),
@@ -45,6 +60,23 @@ def _s3(status: int) -> ClientError:
 )
 def test_fate_of(error: Exception, fate: Fate) -> None:
     assert fate_of(error) is fate
+
+
+@pytest.mark.parametrize(
+    ("error", "over_content"),
+    [
+        (_asyncpg("CheckViolationError"), True),
+        (KeyError("column"), True),
+        (OverflowError("value out of int32 range"), True),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), True),
+        (RecursionError(), True),
+        (MemoryError(), False),
+        (TimeoutError(), False),
+        (_asyncpg("UndefinedTableError"), False),
+    ],
+)
+def test_what_a_record_holds_is_told_from_what_a_server_lacks(error: Exception, over_content: bool) -> None:
+    assert is_over_content(error) is over_content
 
 
 def test_backoff_grows_and_is_bounded() -> None:

@@ -111,14 +111,14 @@ class Run:
             return
 
         if self.applier is not None:
-            await self.applier._abandon()
+            await self.applier._writes.stop()
         self.applier = Applier(self.projection, CODEC, set_aside)
         await self.applier.begin(self.writer, {PLACE: self.writer.next_offset})  # type: ignore[arg-type]
 
     async def deliver(self, count: int) -> None:
         """The next records, those that were delivered and are not durable among them."""
         assert self.applier is not None
-        at = self.applier._expected[PLACE]
+        at = self.applier.expected[PLACE]
         await self.applier.apply({PLACE: self.topic[max(0, at - 1) : at + count]})
 
     async def retry_all(self) -> None:

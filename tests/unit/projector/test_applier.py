@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.events import Meta
-from atlas_projector import applier, waiting
+from atlas_projector import waiting, workspace
 from atlas_projector.applier import Applier
 from atlas_projector.projection import Projection, Rejected, Row, Value
 from atlas_projector.projections.users import USERS
@@ -62,7 +62,7 @@ def test_any_split_into_batches_gives_the_same_rows(users: list[str], cuts: set[
     records = history(users)
     edges = sorted(cut for cut in cuts if cut < len(records))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(applier, "ROWS_KEPT", kept)
+        patch.setattr(workspace, "ROWS_KEPT", kept)
         split = asyncio.run(run(records, edges))
     assert split.rows == asyncio.run(run(records, [])).rows
 

@@ -1,5 +1,6 @@
 """A run of records comes to what its records come to one by one, whatever is among them."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,15 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_contracts.run_reader import RUN_FROM
-from atlas_projector import decoding
+from atlas_projector import decoding, waiting
 from atlas_projector.decoding import Decoded, Decoder
-from atlas_projector.fold import HandlerFailed
 from atlas_projector.projection import Projection
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.source import Waited
 from atlas_projector.waiting import Waiting
 from atlas_projector.windows import HOUR_MS, windows
+from atlas_readmodel.parking import Decision
 from atlas_readmodel.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,9 +89,9 @@ def test_a_run_comes_to_what_its_records_come_to(
     records = [record(offset, value) for offset, value in enumerate(values)]
     together, alone = Waiting(projection.ordered), Waiting(projection.ordered)
     for offset in blocked:
-        for waiting in (together, alone):
+        for held in (together, alone):
             meta = decoded(projection, [record(offset, DEPARTED[0])], Waiting(True)).changes[0].meta
-            waiting.block(meta)
+            held.block(meta)
     expected = Decoded()
     for each in records:
         Decoder(projection, CODEC).decode(PLACE, [each], alone, expected)
@@ -112,8 +113,37 @@ def test_a_run_of_one_type_is_not_looked_at_one_by_one(monkeypatch: pytest.Monke
 def test_an_event_without_its_key_is_named() -> None:
     broken = replace(FLIGHTS, table=replace(FLIGHTS.table, key=("status",)), cached=False)
     records = [record(number, value) for number, value in enumerate(DEPARTED)]
-    with pytest.raises(HandlerFailed, match=r"flights\.events/3@0: KeyError: 'status'"):
-        decoded(broken, records, Waiting(True))
+    into = decoded(broken, records, Waiting(False))
+    assert into.changes == []
+    assert [(meta.offset, reason) for meta, reason in into.poison] == [
+        (number, "its row could not be found: KeyError: 'status'") for number in range(RUN)
+    ]
+
+
+def test_what_was_decided_about_before_is_not_read() -> None:
+    """However the records are cut into runs; only where history is applied strictly is what live set aside known."""
+    rulings = {
+        (*PLACE, 3): Decision.SKIPPED,
+        (*PLACE, 5): Decision.DROPPED,
+        (*PLACE, 7): Decision.UNREAD,
+        (*PLACE, 8): Decision.SET_ASIDE,
+        (*PLACE, 9): Decision.ACCEPTED,
+        ("other", 0, 1): Decision.SKIPPED,
+    }
+    records = [record(number, value) for number, value in enumerate(DEPARTED)]
+    for strict, aside in ((False, {7: waiting.UNREAD}), (True, {7: waiting.UNREAD, 8: waiting.KNOWN})):
+        for cuts in ([0, RUN], [0, 4, 9, RUN], list(range(RUN + 1))):
+            held, into = Waiting(False, rulings, strict=strict), Decoded()
+            for start, end in itertools.pairwise(cuts):
+                Decoder(FLIGHTS, CODEC).decode(PLACE, records[start:end], held, into)
+            assert into.passed_over == 2
+            assert {meta.offset: reason for meta, reason in into.poison} == aside
+            assert [change.meta.offset for change in into.changes] == sorted({*range(RUN)} - {3, 5} - set(aside))
+    held = Waiting(False, rulings)
+    held.step_over((*PLACE, 0))
+    held.read_again((*PLACE, 7))
+    assert held.unread_in(PLACE, 0, 4) == {0: None, 3: None}
+    assert held.unread_in(PLACE, 0, 9) == {0: None, 3: None, 5: None}
 
 
 def test_a_run_of_an_irregular_schema_is_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

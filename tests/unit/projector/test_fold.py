@@ -1,12 +1,13 @@
 """What fold promises whatever the projection: order, versions, and that batches do not matter."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from atlas_contracts.events import Meta
 from atlas_projector.change import Change, Key, key_getter
-from atlas_projector.fold import Folded, HandlerFailed, fold
+from atlas_projector.fold import NO_SEQUENCE, Folded, fold
 from atlas_projector.given import Given, event, given
 from atlas_projector.projection import Projection, Rejected, Row, Value
 from atlas_projector.projections.routes import ROUTES
@@ -77,10 +78,46 @@ def test_a_rejected_event_changes_nothing_and_stops_nothing() -> None:
     assert [(meta.offset, reason) for meta, reason in folded.rejected] == [(0, "negative")]
 
 
-def test_any_other_error_is_raised_with_its_place() -> None:
-    with pytest.raises(HandlerFailed, match=r"counts at counts\.events/0@0: KeyError: 'nonsense'") as raised:
-        run(("c.Broken", {"id": "a"}))
-    assert isinstance(raised.value.error, KeyError)
+def test_whatever_a_handler_raises_is_the_fate_of_its_record_alone() -> None:
+    folded = run(("c.Broken", {"id": "a"}), ("c.Counted", {"id": "b", "n": 2}))
+    assert list(folded.rows) == [("b",)]
+    assert [reason for _meta, reason in folded.rejected] == ["its handler failed: KeyError: 'nonsense'"]
+
+
+@pytest.mark.parametrize("answer", [["a"], "row", 7, (), object()])
+@pytest.mark.parametrize("versioned", [None, "total"])
+def test_what_is_no_row_is_the_fate_of_its_record_alone(answer: Any, versioned: str | None) -> None:
+    odd = replace(COUNTS, versioned=versioned, handlers={**COUNTS.handlers, "c.Broken": lambda *_: answer})
+    changes = [
+        Change((key,), odd.handlers[kind], {"id": key, "n": 1}, Meta("c", 0, n, 0, None, [("ce_sequence", b"1")]))
+        for n, (key, kind) in enumerate([("a", "c.Broken"), ("b", "c.Counted")])
+    ]
+    folded = fold(odd, changes, lambda _: None, Waiting(ordered=True))
+    assert list(folded.rows) == [("b",)]
+    ((_, reason),) = folded.rejected
+    assert reason.startswith("its handler returned no row, expected a dict or None")
+
+
+def test_memory_that_is_gone_is_nobodys_fault() -> None:
+    def greedy(*_: Any) -> Row:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        fold(COUNTS, [Change(("a",), greedy, {}, Meta("c", 0, 0, 0, None, ()))], lambda _: None, Waiting(ordered=True))
+
+
+@pytest.mark.parametrize("sequence", [None, b"", b"x", b"9" * 5000, b"-1", b"1.5"])
+def test_what_is_no_part_of_an_entitys_history_holds_nobody_back(sequence: bytes | None) -> None:
+    headers = [] if sequence is None else [("ce_sequence", sequence)]
+    forged = Meta("users.events", 0, 0, 0, b"u1", headers)
+    held = Waiting(ordered=True, versioned=True)
+    value = {"user_id": "u1", "email": "a", "display_name": "a", "country": None, "registered_at": 1}
+    register = USERS.handlers["users.UserRegistered"]
+    true = Meta("users.events", 0, 1, 0, b"u1", [("ce_sequence", b"1")])
+    folded = fold(USERS, [Change(("u1",), register, value, each) for each in (forged, true)], lambda _: None, held)
+    assert [(meta.offset, reason) for meta, reason in folded.rejected] == [(0, NO_SEQUENCE)]
+    assert folded.rows[("u1",)] == value | {"status": "active", "updated_at": 1, "_offset": 1, "version": 1}
+    assert not held.blocked
 
 
 def test_rows_before_are_not_changed_in_place() -> None:

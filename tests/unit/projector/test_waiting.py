@@ -47,10 +47,20 @@ def test_what_has_no_version_blocks_nobody_where_versions_matter() -> None:
     assert held.blocks(meta(6))
 
 
-def test_a_handler_is_given_up_after_some_attempts() -> None:
-    place = ("t", 0, 5)
-    assert Waiting(True, {}, {place: waiting.ATTEMPTS_MAX - 1}).given_up(meta(5)) is None
-    assert Waiting(True, {}, {place: waiting.ATTEMPTS_MAX}).given_up(meta(5)) == waiting.ATTEMPTS_MAX
+def test_a_copy_is_what_was() -> None:
+    held = Waiting(ordered=True)
+    held.block(meta(5))
+    held.add_early(change(1, 5, b"z"))
+    before = held.copy()
+    held.unblock(meta(5))
+    held.block(meta(7, b"y"))
+    (early,) = held.take_early(meta(1, b"z"))
+    assert early.meta.offset == 1
+    assert (held.early, held.is_early(meta(1))) == ({}, False)
+    assert before.blocks(meta(6))
+    assert not before.blocks(meta(8, b"y"))
+    assert [one.meta.offset for one in before.early_of(meta(1, b"z"))] == [1]
+    assert before.is_early(meta(1))
 
 
 def test_early_events_come_in_the_order_of_their_versions() -> None:

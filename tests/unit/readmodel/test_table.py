@@ -29,7 +29,9 @@ def test_types_are_bare() -> None:
     assert types == {"id": "text", "size": "integer", "at": "double precision", "_offset": "bigint"}
 
 
-@pytest.mark.parametrize("name", ["positions", "generations", "Users", "a-b", "1st", "users; DROP", ""])
+@pytest.mark.parametrize(
+    "name", ["positions", "generations", "Users", "a-b", "1st", "users; DROP", "", "parked", "users_g3"]
+)
 def test_names_that_would_not_do(name: str) -> None:
     with pytest.raises(ValueError, match="can't name a projection"):
         model(name)
@@ -43,3 +45,22 @@ def test_a_key_must_be_a_column() -> None:
 def test_column_names_are_checked() -> None:
     with pytest.raises(ValueError, match="_offset"):
         Table(columns={"id": "text", "_offset": "bigint"}, key=("id",))
+
+
+@pytest.mark.parametrize(
+    "declared", ["citext", "char(3)", "json", "xml", "text; DROP TABLE x", "", "int4range", "point"]
+)
+def test_a_type_whose_values_are_not_known_is_refused_when_it_is_declared(declared: str) -> None:
+    with pytest.raises(ValueError, match=r"column size: .* is no type that a column can have: expected one of"):
+        Table(columns={"id": "text", "size": declared}, key=("id",))
+
+
+@pytest.mark.parametrize("declared", ["text[]", "jsonb", "numeric(4,2)", "uuid", "double precision", "timestamptz"])
+def test_a_key_is_of_a_type_that_is_equal_on_both_sides(declared: str) -> None:
+    with pytest.raises(ValueError, match="column id: a row can't be found by"):
+        Table(columns={"id": declared}, key=("id",))
+
+
+def test_lists_are_known() -> None:
+    assert Table(columns={"id": "text", "tags": "text[] NOT NULL DEFAULT '{}'"}, key=("id",)).has_arrays
+    assert not Table(columns=COLUMNS, key=("id",)).has_arrays

@@ -1,0 +1,124 @@
+"""Finding the one record that many failed for.
+
+Records are written together. Where that is refused for what one of them holds, they are done again in halves, those
+that can be written at the speed of batches, until the one is left that can't; and before that each row is looked at
+here, so that most such records are found without a round trip.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from atlas_contracts.events import Meta
+from atlas_kafka.fates import is_over_content
+from atlas_readmodel.column_types import shown
+from atlas_readmodel.documents import Documents, dump, field_of
+
+from atlas_projector.change import Change
+from atlas_projector.decoding import Decoded
+from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
+from atlas_projector.waiting import Waiting, place_of
+
+T = TypeVar("T")
+
+
+async def bisect(
+    items: Sequence[T],
+    attempt: Callable[[Sequence[T]], Awaitable[None]],
+    condemn: Callable[[T, Exception], Awaitable[None]],
+) -> None:
+    """Attempt the items in order, all of them or, where their content is refused, half by half; condemn single ones.
+
+    An attempt that raises must have changed nothing. Other errors are raised.
+    """
+    if not items:
+        return
+    try:
+        await attempt(items)
+    except Exception as error:
+        if not is_over_content(error):
+            raise
+        if len(items) == 1:
+            await condemn(items[0], error)
+            return
+        half = len(items) // 2
+    else:
+        return
+    await bisect(items[:half], attempt, condemn)
+    await bisect(items[half:], attempt, condemn)
+
+
+class Checks:
+    """Looks at keys and rows before they get to a server, as far as their types are known here."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._versioned = projection.versioned
+        self._key = projection.key
+        table = projection.table
+        self._table = None if isinstance(table, Documents) else table
+        besides = () if projection.versioned is None else (projection.versioned,)
+        self._rows = None if isinstance(table, Documents) else table.check(*besides)
+        self._whole = None if isinstance(table, Documents) else table.check()
+
+    def look_at(self, decoded: Decoded, waiting: Waiting) -> None:
+        """Make poison of events whose key can't be one; have the handlers of the others looked at."""
+        changes: list[Change] = []
+        unfit: dict[tuple[str, int, int], str] = {}
+        for change in decoded.changes:
+            if (reason := self._unfit(change)) is not None:
+                unfit.setdefault(place_of(change.meta), reason)
+            else:
+                changes.append(change._replace(handler=self._checked(change.handler)))
+        for change in decoded.changes:
+            if (found := unfit.pop(place_of(change.meta), None)) is not None:
+                decoded.poison.append((change.meta, found))
+                waiting.block(change.meta)
+        bad = {place_of(meta) for meta, _ in decoded.poison}
+        decoded.changes = [change for change in changes if place_of(change.meta) not in bad]
+
+    def _unfit(self, change: Change) -> str | None:
+        if self._versioned is not None and self._whole is not None and change.meta.sequence is not None:
+            reason = self._whole.wrong_in(self._versioned, change.meta.sequence)
+            if reason is not None:
+                return reason
+        try:
+            hash(change.key)
+            if self._table is None:
+                field_of(change.key)
+        except (TypeError, ValueError, RecursionError) as error:
+            return f"{', '.join(self._key)}: {error}, found {shown(change.key)}"
+        if self._whole is None:
+            return None
+        for name, value in zip(self._key, change.key, strict=False):
+            if (reason := self._whole.wrong_in(name, value)) is not None:
+                return reason
+            if value is None:
+                return f"column {name}: a key must not be null"
+        return None
+
+    def _checked(self, handler: Handler) -> Handler:
+        def checked(row: Row | None, event: Value, meta: Meta) -> Row | None:
+            after = handler(row, event, meta)
+            if after is None or after is row:
+                return after
+            reason = self._rows.wrong(after) if self._rows is not None else _undumpable(after)
+            if reason is not None:
+                raise Rejected(reason)
+            return after
+
+        return checked
+
+
+def _undumpable(row: Any) -> str | None:
+    """What is wrong with a document, and in which field."""
+    if not isinstance(row, dict):
+        return f"expected a row as a dict, found {type(row).__name__} {shown(row)}"
+    try:
+        dump(row)
+    except (TypeError, ValueError, RecursionError) as whole:
+        for name, value in row.items():
+            try:
+                dump({str(name): value})
+            except (TypeError, ValueError, RecursionError) as error:
+                return f"field {name}: {error}, found {shown(value)}"
+        return str(whole)
+    return None

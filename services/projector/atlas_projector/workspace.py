@@ -1,0 +1,172 @@
+"""What is held while records become rows of one generation: rows known, what waits, the batch to come.
+
+Of its steps each is made whole or not at all: `attempt` takes back what its work did where that can't become durable.
+"""
+
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+
+from aiokafka import TopicPartition
+from atlas_contracts.codec import Codec
+from atlas_contracts.events import Meta
+from atlas_kafka.fates import describe
+from atlas_readmodel.parking import Decision, Parked, Place, State
+from atlas_readmodel.store import Rows
+
+from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
+from atlas_projector.change import Change, Key
+from atlas_projector.decoding import Decoded, Decoder
+from atlas_projector.fold import Folded
+from atlas_projector.metrics import count
+from atlas_projector.parked import meta_of, partition_of, record_of
+from atlas_projector.pending import trim
+from atlas_projector.projection import Projection, Row
+from atlas_projector.source import Record
+from atlas_projector.waiting import Waiting, place_of
+from atlas_projector.write_behind import WriteBehind
+
+# Rows kept between batches so that a busy key is not read again; some 1 KB each.
+ROWS_KEPT = 30_000
+# Dead letters remembered, so that none is sent twice while one looks for the next.
+TOLD_MAX = 10_000
+
+
+class Workspace:
+    """See the module; used by one task. `strict`: what the live projection set aside is not tried again."""
+
+    def __init__(
+        self, projection: Projection, codec: Codec, on_poison: OnPoison, writes: WriteBehind, *, strict: bool
+    ) -> None:
+        self.projection = projection
+        self.decoder = Decoder(projection, codec)
+        self.writes = writes
+        self.waiting = Waiting(projection.ordered)
+        # Every row that is newer than PostgreSQL's, and others as they were last seen.
+        self.rows: dict[Key, Row | None] = {}
+        self.expected: dict[TopicPartition, int] = {}
+        # The records that wait.
+        self.waits: set[Place] = set()
+        self.events = 0
+        self._on_poison = on_poison
+        self._strict = strict
+        self._writer: Rows | None = None
+        self._told: set[Place] = set()
+        self._refused: Mapping[Key, Row | None] = {}
+
+    async def begin(
+        self, writer: Rows, positions: Mapping[TopicPartition, int], rulings: Mapping[Place, Decision] | None
+    ) -> None:
+        """Forget everything held, and go on from these durable positions. `rulings`: if not the writer's own."""
+        await self.writes.stop()
+        self._forget(positions)
+        self.writes.restart(writer, positions)
+        waits = await writer.waiting((partition.topic, partition.partition) for partition in positions)
+        self.waiting = Waiting(
+            self.projection.ordered,
+            waits.rulings if rulings is None else rulings,
+            versioned=self.projection.versioned is not None,
+            strict=self._strict,
+        )
+        for record in waits.records:
+            if record.state is State.EARLY:
+                since = time.monotonic() - max(0.0, time.time() - record.parked_at_ms / 1000)
+                for change in self.changes([record]).changes:
+                    self.waiting.add_early(change, since)
+            else:
+                self.waiting.block(meta_of(record))
+        self._writer = writer
+        self.waits = {record.place for record in waits.records}
+
+    async def attempt(self, work: Awaitable[None]) -> None:
+        """All that the work comes to durable; or nothing, and what is held is as before. Nothing else is pending."""
+        waiting, waits = self.waiting.copy(), set(self.waits)
+        try:
+            await work
+            await self.writes.flush()
+        except Exception:
+            self.waiting, self.waits = waiting, waits
+            self._forget(self.writes.durable)
+            raise
+
+    async def condemn(
+        self, meta: Meta, error: Exception, by_place: Mapping[Place, Record], tried: Sequence[Parked] = ()
+    ) -> None:
+        """Set aside the record of which the last attempt has failed alone, with the server's reason; durable then."""
+        assert self._writer is not None
+        reason = await self._writer.explain(self._refused, describe(error))
+        if place_of(meta) in by_place:
+            self.advance(partition_of(meta), meta.offset + 1, 1)
+        self.waiting.block(meta)
+        decoded, folded = Decoded(poison=[(meta, reason)]), Folded()
+        aside = await self.set_aside(by_place, decoded, folded, tried)
+        self.touch(meta)
+        self.merge(folded, aside)
+        count(self.projection.name, folded, poison=1)
+        await self.writes.flush()
+
+    def changes(self, records: Sequence[Parked]) -> Decoded:
+        """What records that waited come to."""
+        decoded = Decoded()
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self.decoder.decode(partition, [record_of(record)], self.waiting, decoded)
+        return decoded
+
+    def advance(self, tp: TopicPartition, next_offset: int, events: int) -> None:
+        """The batch to come takes the partition's position there."""
+        self.writes.pending.advance(tp, self.expected[tp], next_offset, events)
+        self.expected[tp] = next_offset
+        self.events += events
+
+    def touch(self, meta: Meta) -> None:
+        """The transaction to come is fenced by this partition's position, although that does not move."""
+        tp = partition_of(meta)
+        self.advance(tp, self.expected[tp], 0)
+
+    def merge(self, folded: Folded, aside: Aside) -> None:
+        """Into the batch to come."""
+        if not self.projection.replaces:
+            self.rows.update(folded.rows)
+        self.writes.add(folded, aside)
+        # Only here: not while a batch is between `read` and this.
+        trim(self.rows, ROWS_KEPT, self.writes.pending.rows, self.writes.in_flight.rows)
+        self.waits.update(record.place for record in aside.parked)
+        self.waits.difference_update(folded.released, aside.released)
+
+    async def read(self, changes: Sequence[Change]) -> None:
+        """Have the rows that these touch at hand."""
+        if self.projection.replaces:
+            return
+        rows = self.rows
+        unknown = {change.key for change in changes if change.key not in rows}
+        if unknown:
+            assert self._writer is not None
+            # What is pending or in flight is among the known ones, so PostgreSQL's rows are the newest of these.
+            found = await self._writer.load(unknown)
+            rows.update({key: found.get(key) for key in unknown})
+
+    async def set_aside(
+        self, by_place: Mapping[Place, Record], decoded: Decoded, folded: Folded, tried: Sequence[Parked] = ()
+    ) -> Aside:
+        """What becomes of records that are not simply applied; poison is acknowledged on return."""
+        assert self._writer is not None
+        records = WaitingRecords(by_place, (tried, *self.writes.parked), self._writer)
+        waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
+        waits += [(meta, State.EARLY) for meta in folded.early if self.waiting.is_early(meta)]
+        return await set_aside(records, self.waiting, self._tell, waits, decoded.poison + folded.rejected)
+
+    async def _tell(self, partition: TopicPartition, record: Record, reason: str) -> None:
+        """Once, however often the record is attempted."""
+        place = (*partition, record.offset)
+        if place not in self._told:
+            await self._on_poison(partition, record, reason)
+            if len(self._told) >= TOLD_MAX:
+                self._told.clear()
+            self._told.add(place)
+
+    def _forget(self, positions: Mapping[TopicPartition, int]) -> None:
+        """All that is not durable."""
+        self._refused, events = self.writes.drop()
+        self.events -= events
+        self.rows = {}
+        self.expected = dict(positions)
