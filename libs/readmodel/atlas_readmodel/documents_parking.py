@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from atlas_readmodel.parking import Parked, Place, State
+from atlas_readmodel.parking import Decision, Parked, Place, State
 
 
 def place_field(place: Place) -> str:
@@ -19,6 +19,12 @@ def place_of(field: bytes) -> Place:
     place, _, offset = field.decode().rpartition("@")
     topic, _, partition = place.rpartition("/")
     return topic, int(partition), int(offset)
+
+
+def decision_of(ruling: bytes) -> tuple[Decision, str]:
+    """A decision and why it was made."""
+    decision, _, reason = ruling.decode().partition(" ")
+    return Decision(decision), reason
 
 
 def dump(record: Parked) -> bytes:

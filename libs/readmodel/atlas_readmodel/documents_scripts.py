@@ -10,7 +10,7 @@ KEYS[1] is the projection's root (see atlas_readmodel.documents). What is beside
     <root>:g<N>:topics      hash: topic/partition → the topic's id; nothing where it is not known
     <root>:g<N>:parked      hash: topic/partition@offset → the millisecond it was parked, a space, the record as JSON
     <root>:g<N>:requests    hash: topic/partition@offset → what an operator wants done with it
-    <root>:rulings          hash: topic/partition@offset → decision
+    <root>:rulings          hash: topic/partition@offset → decision, a space, why
     <root>:failures         hash: topic/partition@offset → failed attempts
 """
 
@@ -178,7 +178,8 @@ for _ = 1, ARGV[5] do redis.call('HDEL', rows, ARGV[n]) n = n + 1 end
 for _ = 1, ARGV[6] do
   redis.call('HDEL', parked, ARGV[n])
   redis.call('HDEL', at(number, 'requests'), ARGV[n])
-  if redis.call('HGET', rulings, ARGV[n]) == 'set_aside' then redis.call('HDEL', rulings, ARGV[n]) end
+  local ruling = string.match(redis.call('HGET', rulings, ARGV[n]) or '', '^%S+')
+  if ruling == 'set_aside' or ruling == 'unread' then redis.call('HDEL', rulings, ARGV[n]) end
   n = n + 1
 end
 for _ = 1, ARGV[7] do

@@ -99,7 +99,7 @@ class DocumentsStore:
 
     async def ruling(self, place: Place) -> Decision | None:
         found = await self._redis.hget(f"{self._root}:rulings", kept.place_field(place))
-        return None if found is None else Decision(found.decode())
+        return None if found is None else kept.decision_of(found)[0]
 
     async def note_failure(self, place: Place, error: str) -> int:
         # The error itself is in the log of the process that crashed for it.

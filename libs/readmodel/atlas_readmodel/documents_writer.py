@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from atlas_readmodel import documents_parking as kept
 from atlas_readmodel import documents_scripts as scripts
 from atlas_readmodel.documents import DocumentModel, dump, field_of, root
-from atlas_readmodel.parking import Decision, Parked, Place
+from atlas_readmodel.parking import Parked, Place
 from atlas_readmodel.store import HOLD_MAX_S
 from atlas_readmodel.topic_ids import Partition, Renewal
 from atlas_readmodel.writer import Batch, Fenced, Key, Row, Waits
@@ -75,8 +75,9 @@ class DocumentsWriter:
         failures = await self._redis.hgetall(f"{self._root}:failures")
         return Waits(
             records,
-            {kept.place_of(field): Decision(decision.decode()) for field, decision in rulings.items()},
+            {kept.place_of(field): kept.decision_of(ruling)[0] for field, ruling in rulings.items()},
             {kept.place_of(field): int(attempts) for field, attempts in failures.items()},
+            {kept.place_of(field): kept.decision_of(ruling)[1] for field, ruling in rulings.items()},
         )
 
     async def requests(self) -> list[list[Parked]]:
@@ -126,7 +127,7 @@ class DocumentsWriter:
         for record in batch.parked:
             parked += [kept.place_field(record.place), kept.dump(record)]
         for ruling in batch.rulings:
-            rulings += [kept.place_field(ruling.place), ruling.decision.value]
+            rulings += [kept.place_field(ruling.place), f"{ruling.decision.value} {ruling.reason}"]
         counts: list[Argument] = [
             len(batch.advances), len(rows) // 2, len(ended), len(released), len(parked) // 2, len(rulings) // 2
         ]  # fmt: skip

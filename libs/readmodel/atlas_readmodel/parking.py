@@ -106,12 +106,19 @@ async def requested(connection: Any, projection: str, generation: int) -> list[P
     return [_parked(row) for row in rows]
 
 
-async def rulings(connection: Any, projection: str) -> dict[Place, Decision]:
-    """Every decision about records of the projection."""
+async def rulings(connection: Any, projection: str) -> tuple[dict[Place, Decision], dict[Place, str]]:
+    """Every decision about records of the projection; and why, of those that were set aside."""
     rows = await connection.fetch(
-        "SELECT topic, partition, record_offset, decision FROM readmodel.dead_letters WHERE projection = $1", projection
+        "SELECT topic, partition, record_offset, decision,"
+        " CASE WHEN decision IN ('set_aside', 'unread') THEN error END AS reason"
+        " FROM readmodel.dead_letters WHERE projection = $1",
+        projection,
     )
-    return {(row["topic"], row["partition"], row["record_offset"]): Decision(row["decision"]) for row in rows}
+    places = [(row["topic"], row["partition"], row["record_offset"]) for row in rows]
+    return (
+        {place: Decision(row["decision"]) for place, row in zip(places, rows, strict=True)},
+        {place: row["reason"] for place, row in zip(places, rows, strict=True) if row["reason"] is not None},
+    )
 
 
 async def set_rulings(connection: Any, projection: str, made: Iterable[Ruling]) -> None:
@@ -153,7 +160,7 @@ async def release(connection: Any, projection: str, generation: int, places: Col
         *(projection, *arrays, generation),
     )
     await connection.execute(
-        f"DELETE FROM readmodel.dead_letters WHERE projection = $1 AND {gone} AND decision = 'set_aside'",
+        f"DELETE FROM readmodel.dead_letters WHERE projection = $1 AND {gone} AND decision IN ('set_aside', 'unread')",
         *(projection, *arrays),
     )
 

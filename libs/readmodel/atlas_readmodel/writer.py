@@ -6,7 +6,7 @@ delivers it how often, and a writer that was overtaken is told so before it chan
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -58,11 +58,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """What a writer begins with beside its rows: records that wait, decisions, failed attempts by record."""
+    """What a writer begins with beside its rows: records that wait, decisions with the reason of those that set one
+    aside, failed attempts by record.
+    """
 
     records: Sequence[Parked]
     rulings: Mapping[Place, Decision]
     failures: Mapping[Place, int]
+    reasons: Mapping[Place, str] = field(default_factory=dict)
 
 
 class Writer:
@@ -140,7 +143,8 @@ class Writer:
                 for topic, partition in sorted(partitions)
                 for record in await parking.parked(connection, name, self.generation, topic, partition)
             ]
-            return Waits(records, await parking.rulings(connection, name), await parking.failures(connection, name))
+            rulings, reasons = await parking.rulings(connection, name)
+            return Waits(records, rulings, await parking.failures(connection, name), reasons)
 
     async def requests(self) -> list[list[Parked]]:
         """What an operator wants done: for each record asked for, all that waits of its key, in offset order."""

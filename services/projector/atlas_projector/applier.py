@@ -11,8 +11,9 @@ from functools import partial
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import is_over_content
-from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
+from atlas_readmodel.parking import Decision, Parked, Ruling, State
 from atlas_readmodel.store import Rows
+from atlas_readmodel.writer import Waits
 
 from atlas_projector.aside import Aside, OnPoison
 from atlas_projector.careful import Checks, bisect
@@ -84,14 +85,12 @@ class Applier:
         """The next offset of each partition, as it is in the database."""
         return self._writes.durable
 
-    async def begin(
-        self, writer: Rows, positions: Mapping[TopicPartition, int], rulings: Mapping[Place, Decision] | None = None
-    ) -> None:
+    async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None = None) -> None:
         """Forget everything held, and go on from these durable positions of the writer's generation.
 
-        `rulings`: those to follow, if not the writer's own.
+        `decided`: what was decided before, if not as the writer knows it.
         """
-        await self._held.begin(writer, positions, rulings)
+        await self._held.begin(writer, positions, decided)
 
     def doubt(self) -> bool:
         """After an error over content: be careful from the durable positions, where one begins again, up to where this
@@ -169,6 +168,9 @@ class Applier:
         changes = self._held.waiting.overdue()
         if changes:
             await self._writes.flush()
+            # All at once: one that is taken alone would bring along those that are next after it.
+            for change in changes:
+                self._held.waiting.drop_early(change)
             await bisect(changes, partial(self._attempt_early, accept=True), self._condemn_early)
 
     async def settle(self, of_key: Sequence[Parked]) -> None:
@@ -212,16 +214,23 @@ class Applier:
                     raise
                 error = alone
             else:
-                for change in early:
-                    self._held.waiting.add_early(change)
-                await bisect(early, partial(self._attempt_early, accept=False), self._condemn_early)
+                await self._one_by_one(early)
                 return
             for change in early:
                 self._held.waiting.add_early(change)
         await self._held.condemn(meta, error, {place_of(meta): record})
 
+    async def _one_by_one(self, early: Sequence[Change]) -> None:
+        """Early events of a key, in the order of their versions, as far as they are next and are not refused."""
+        for number, change in enumerate(early):
+            await bisect([change], partial(self._attempt_early, accept=False), self._condemn_early)
+            waiting = self._held.waiting
+            if waiting.is_early(change.meta) or waiting.blocks(change.meta._replace(offset=change.meta.offset + 1)):
+                for later in early[number + 1 :]:
+                    waiting.add_early(later)
+                return
+
     async def _condemn_early(self, change: Change, error: Exception) -> None:
-        self._held.waiting.drop_early(change)
         await self._held.condemn(change.meta, error, {})
 
     async def _condemn_waiting(self, record: Parked, error: Exception) -> None:
@@ -230,8 +239,6 @@ class Applier:
     async def _take_early(self, changes: Sequence[Change], accept: bool) -> None:
         held = self._held
         await held.read(changes)
-        for change in changes:
-            held.waiting.drop_early(change)
         folded = fold(self._projection, changes, held.rows.get, held.waiting, accept=accept)
         aside = await held.set_aside({}, Decoded(), folded)
         waits = {record.place for record in aside.parked}

@@ -82,7 +82,8 @@ async def set_aside(
             else:
                 acknowledged.append(on_poison(partition, record_of(before), reason))
                 aside.parked.append(replace(before, state=State.DEAD, error=reason, request=None))
-        aside.rulings.append(Ruling(place_of(meta), Decision.SET_ASIDE, reason))
+        unread = waiting.ruling(place_of(meta)) is Decision.UNREAD and record is not None
+        aside.rulings.append(Ruling(place_of(meta), Decision.UNREAD if unread else Decision.SET_ASIDE, reason))
     # Together: a batch of dead letters is one round trip, however many there are.
     await asyncio.gather(*acknowledged)
     return aside

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import describe, is_over_content
-from atlas_readmodel.parking import Decision, Place
+from atlas_readmodel.parking import Decision
 from atlas_readmodel.store import Rows, Store
+from atlas_readmodel.writer import Waits
 
 from atlas_projector.applier import Applier
 from atlas_projector.projection import Projection
@@ -58,7 +60,7 @@ class Strict:
         while True:
             known = await writer.positions()
             start = {partition: known[partition.topic, partition.partition] for partition in targets}
-            await self._applier.begin(writer, start, await self._rulings())
+            await self._applier.begin(writer, start, await self._decided())
             try:
                 async for _ in self._apply(source, start, targets):
                     self.events = self._applier.events - before
@@ -86,15 +88,16 @@ class Strict:
         self._applier.reach(targets)
         await self._applier.flush()
 
-    async def _rulings(self) -> Mapping[Place, Decision]:
+    async def _decided(self) -> Waits | None:
         """What live decided; of another version of it only what was never read, as this one may do better."""
         live = await self._store.in_state("live")
         if live is None:
-            return {}
-        rulings = (await self._store.rows(live.number).waiting(())).rulings
+            return None
+        decided = await self._store.rows(live.number).waiting(())
         if live.version == self._projection.version:
-            return rulings
-        return {place: decision for place, decision in rulings.items() if decision is not Decision.SET_ASIDE}
+            return decided
+        rulings = {place: made for place, made in decided.rulings.items() if made is not Decision.SET_ASIDE}
+        return replace(decided, rulings=rulings)
 
     async def _expect_known(self, partition: TopicPartition, record: Record, reason: str) -> None:
         ruling = await self._store.ruling((*partition, record.offset))

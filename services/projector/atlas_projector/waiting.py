@@ -42,15 +42,15 @@ class Waiting:
     """
 
     def __init__(
-        self, ordered: bool, rulings: Mapping[Place, Decision] | None = None, *, versioned: bool = False,
-        strict: bool = False,
+        self, ordered: bool, rulings: Mapping[Place, Decision] | None = None, *,
+        reasons: Mapping[Place, str] | None = None, versioned: bool = False, strict: bool = False,
     ) -> None:  # fmt: skip
         self._ordered = ordered
         self._versioned = versioned
         self._rulings = dict(rulings or {})
         self._unread: dict[tuple[str, int], dict[int, str | None]] = {}
         for place, decision in self._rulings.items():
-            self._not_read(place, decision, strict)
+            self._not_read(place, decision, strict, (reasons or {}).get(place))
         # The offset of the first record that waits; those before it were handled.
         self.blocked: dict[Entity, int] = {}
         self.early: dict[Entity, list[Change]] = {}
@@ -67,7 +67,7 @@ class Waiting:
     def step_over(self, place: Place) -> None:
         """From now on this record is not read."""
         self._rulings[place] = Decision.SKIPPED
-        self._not_read(place, Decision.SKIPPED, strict=False)
+        self._not_read(place, Decision.SKIPPED)
 
     def read_again(self, place: Place) -> None:
         """Whatever was decided about this record: it is read."""
@@ -82,11 +82,13 @@ class Waiting:
             return {offset: reason for offset, reason in known.items() if first <= offset <= last}
         return {offset: known[offset] for offset in range(first, last + 1) if offset in known}
 
-    def _not_read(self, place: Place, decision: Decision, strict: bool) -> None:
+    def _not_read(self, place: Place, decision: Decision, strict: bool = False, reason: str | None = None) -> None:
         if decision in (Decision.DROPPED, Decision.SKIPPED):
             self._unread.setdefault(place[:2], {})[place[2]] = None
         elif decision is Decision.UNREAD or (strict and decision is Decision.SET_ASIDE):
-            self._unread.setdefault(place[:2], {})[place[2]] = UNREAD if decision is Decision.UNREAD else KNOWN
+            self._unread.setdefault(place[:2], {})[place[2]] = reason or (
+                UNREAD if decision is Decision.UNREAD else KNOWN
+            )
 
     def blocks(self, meta: Meta) -> bool:
         """Whether a record of this key waits that has to be handled first."""

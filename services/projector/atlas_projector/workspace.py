@@ -10,8 +10,9 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_kafka.fates import describe
-from atlas_readmodel.parking import Decision, Parked, Place, State
+from atlas_readmodel.parking import Parked, Place, State
 from atlas_readmodel.store import Rows
+from atlas_readmodel.writer import Waits
 
 from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
 from atlas_projector.change import Change, Key
@@ -53,17 +54,16 @@ class Workspace:
         self._told: set[Place] = set()
         self._refused: Mapping[Key, Row | None] = {}
 
-    async def begin(
-        self, writer: Rows, positions: Mapping[TopicPartition, int], rulings: Mapping[Place, Decision] | None
-    ) -> None:
-        """Forget everything held, and go on from these durable positions. `rulings`: if not the writer's own."""
+    async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None) -> None:
+        """Forget everything held, and go on from these durable positions. `decided`: if not as the writer knows it."""
         await self.writes.stop()
         self._forget(positions)
         self.writes.restart(writer, positions)
         waits = await writer.waiting((partition.topic, partition.partition) for partition in positions)
         self.waiting = Waiting(
             self.projection.ordered,
-            waits.rulings if rulings is None else rulings,
+            (decided or waits).rulings,
+            reasons=(decided or waits).reasons,
             versioned=self.projection.versioned is not None,
             strict=self._strict,
         )
