@@ -5,12 +5,14 @@ import json
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from atlas_cli.commands.topics import register
 from atlas_cli.output import CommandError
-from atlas_kafka.admin import open_admin
+from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.topic_state import topic_states
 from atlas_local.testing import Servers
 from typer.testing import CliRunner
 
@@ -22,40 +24,81 @@ app = typer.Typer()
 register(app)
 
 
-def test_every_declared_topic_is_listed(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+def declaring(into: Path, monkeypatch: pytest.MonkeyPatch, servers: Servers, partitions: int, retention: str) -> str:
+    """A topic of this test in the place of flights.weather, declared so; its name."""
+    fresh = f"weather.{uuid.uuid4().hex[:12]}"
+    schemas = Path(shutil.copytree(SCHEMAS, into / "schemas"))
+    declared = schemas / "topics.yaml"
+    text = declared.read_text().replace("flights.weather:", f"{fresh}:")
+    head, tail = text.split(f"{fresh}:")
+    tail = tail.replace("partitions: 2", f"partitions: {partitions}", 1).replace(
+        "retention: 30d", f"retention: {retention}", 1
+    )
+    declared.write_text(f"{head}{fresh}:{tail}")
     monkeypatch.setenv("ATLAS_KAFKA_BROKERS", servers.kafka_brokers)
-    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(SCHEMAS))
-    result = CliRunner().invoke(app, ["--json"], catch_exceptions=False)
-    rows = {row["topic"]: row for row in json.loads(result.stdout)}
-    assert rows["flights.events"]["partitions"] == 4
-    assert rows["flights.events"]["retention"] == "30d"
-    assert rows["flights.events"]["events"] == ["flights.FlightDeparted", "flights.FlightCancelled"]
-    assert rows["users.events"]["retention"] == "forever"
+    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(schemas))
+    return fresh
+
+
+async def shown(name: str, *options: str) -> tuple[dict[str, Any], str]:
+    # In a thread: the command has an event loop of its own.
+    result = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--json"], catch_exceptions=False)
+    return next(row for row in json.loads(result.stdout) if row["topic"] == name), result.stderr
+
+
+async def test_what_is_shown_is_what_is_and_the_difference_can_be_applied(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Case 43: partitions and retention were changed in topics.yaml."""
+    name = declaring(tmp_path, monkeypatch, servers, 5, "7d")
+    own = {"retention.ms": str(30 * 86_400_000), "segment.bytes": "2000000"}
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(name, 2, own)])
+    async with open_admin(servers.kafka_brokers) as admin:
+        try:
+            row, _ = await shown(name)
+            assert (row["partitions"], row["retention"], row["offsets"]) == (2, "30d", 0)
+            assert row["differs"][0] == "partitions: 2, declared 5"
+            assert "retention.ms: 2592000000, declared 604800000" in row["differs"]
+            assert f"{name}.dlq: it does not exist" in row["differs"]
+            row, told = await shown(name, "--apply")
+            assert (row["partitions"], row["retention"], row["differs"]) == (5, "7d", [])
+            assert f"{name}: 2 → 5 partitions" in told
+            # What was set by hand and is not declared stays.
+            state = (await topic_states(admin._client, [name]))[name]
+            assert state.config["segment.bytes"] == "2000000"
+            assert (await shown(name, "--apply"))[1] == ""
+        finally:
+            await admin.delete_topics([name, f"{name}.dlq"])
+
+
+async def test_partitions_are_never_taken_away(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = declaring(tmp_path, monkeypatch, servers, 1, "30d")
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(name, 3)])
+    async with open_admin(servers.kafka_brokers) as admin:
+        try:
+            row, _ = await shown(name, "--apply")
+            assert row["differs"] == ["partitions: 3, declared 1"]
+        finally:
+            await admin.delete_topics([name, f"{name}.dlq"])
 
 
 async def test_create_makes_what_is_missing_and_may_be_repeated(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fresh = f"weather.{uuid.uuid4().hex[:12]}"
-    schemas = Path(shutil.copytree(SCHEMAS, tmp_path / "schemas"))
-    declared = schemas / "topics.yaml"
-    declared.write_text(declared.read_text().replace("flights.weather:", f"{fresh}:"))
-    monkeypatch.setenv("ATLAS_KAFKA_BROKERS", servers.kafka_brokers)
-    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(schemas))
-
-    async def held(*options: str) -> tuple[int | None, int | None]:
-        # In a thread: the command has an event loop of its own.
-        result = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--json"], catch_exceptions=False)
-        row = next(row for row in json.loads(result.stdout) if row["topic"] == fresh)
-        return row["offsets"], row["dead_letters"]
-
-    assert await held() == (None, None)
+    name = declaring(tmp_path, monkeypatch, servers, 2, "forever")
+    row, _ = await shown(name)
+    assert (row["offsets"], row["dead_letters"], row["partitions"], row["retention"]) == (None, None, None, None)
+    assert row["differs"][0] == "it does not exist"
+    assert row["events"] == ["flights.WeatherObserved"]
     try:
-        assert await held("--create") == (0, 0)
-        assert await held("--create") == (0, 0)
+        for _again in range(2):
+            row, _ = await shown(name, "--create")
+            assert (row["offsets"], row["dead_letters"], row["retention"]) == (0, 0, "forever")
     finally:
         async with open_admin(servers.kafka_brokers) as admin:
-            await admin.delete_topics([fresh, f"{fresh}.dlq"])
+            await admin.delete_topics([name, f"{name}.dlq"])
 
 
 def test_a_kafka_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

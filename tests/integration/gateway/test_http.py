@@ -136,7 +136,10 @@ async def test_requests_are_counted_by_template(client: ClientSession) -> None:
 async def test_the_topics_are_listed(client: ClientSession, prefix: str) -> None:
     async with client.get("/topics") as response:
         topics = {topic["name"]: topic for topic in (await response.json())["topics"]}
-    assert topics[f"{prefix}users.events"]["events"]["users.UserRegistered"] == "user_id"
+    users = topics[f"{prefix}users.events"]
+    assert users["events"]["users.UserRegistered"] == "user_id"
+    # Those that there are, and nothing differs from what is declared.
+    assert (users["partitions"], users["retention_ms"], users["differs"]) == (4, -1, [])
     assert {name.removeprefix(prefix): topic["source"] for name, topic in topics.items()} == {
         "users.events": "outbox",
         "flights.events": "any",
