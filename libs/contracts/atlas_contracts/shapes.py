@@ -72,6 +72,8 @@ def _record_with_care(
             errors += _below(name, [FieldError("", "nothing", _wanted(shape, json))])
     known = {name for name, _ in fields}
     for name, item in value.items():
+        if len(errors) >= MAX_FAULTS:
+            break
         if name not in known:
             errors += _below(name, refuse(item, f"no such field in {title}").errors)
     if errors:

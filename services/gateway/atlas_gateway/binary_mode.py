@@ -53,7 +53,7 @@ def form(request: web.Request, document: Groups) -> tuple[Groups, Callable[[Any]
             yield [Refused(INVALID_RECORD, "The data is not one event's.", [*faults, error])]
         else:
             async for values in document(_again(text), *limits):
-                yield [{"data": value} for value in values]
+                yield [value if isinstance(value, Refused) else {"data": value} for value in values]
 
     return one, lambda data: cloud_event(attributes | data, faults)
 

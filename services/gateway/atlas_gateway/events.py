@@ -19,7 +19,8 @@ from prometheus_client import Counter
 from atlas_gateway import binary_mode, idempotency
 from atlas_gateway.binary_mode import fingerprint, is_binary
 from atlas_gateway.idempotency import Answer, Once
-from atlas_gateway.incoming import chunks, read, require_type
+from atlas_gateway.incoming import chunks, require_type
+from atlas_gateway.limits import Intake, Limits
 from atlas_gateway.posts import Attempt
 from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unavailable
 from atlas_gateway.production import Group, Production
@@ -54,27 +55,35 @@ async def post_events(request: web.Request) -> web.Response:
     else:
         groups, form = FORMS[require_type(request, tuple(FORMS))]
     maker = Maker(topic, resources.codec, traceparent(), form, resources.settings.gateway_time_max_ahead_s)
-    limit = resources.settings.gateway_body_max_bytes
+    limit, limits = resources.settings.gateway_body_max_bytes, Limits.of(resources.settings)
     if idempotency.HEADER in request.headers:
-        body = await read(request, limit)
-        once = idempotency.of_request(request, request.content_type.encode() + fingerprint(request) + b"\n" + body)
+        pieces = [chunk async for chunk in chunks(request, limit)]
+        head = request.content_type.encode() + fingerprint(request) + b"\n"
+        once = await idempotency.of_pieces(request, [head, *pieces])
         assert once is not None, "the header is there"
-        return await _post_once(resources, once, topic, maker, groups(_whole(body)))
+        return await _post_once(resources, once, topic, maker, groups(_again(pieces), limits))
     production = Production(resources.producer, resources.settings.gateway_produce_timeout_s)
-    cut = await _produce(production, maker, groups(chunks(request, limit)))
+    cut = await _produce(production, maker, groups(chunks(request, limit), limits), Intake(limits))
     return _answer(production, cut).response()  # 3.
 
 
 async def _produce(
-    production: Production, maker: Maker, groups: AsyncIterator[list[Any]], attempt: Attempt | None = None
+    production: Production,
+    maker: Maker,
+    groups: AsyncIterator[list[Any]],
+    intake: Intake,
+    attempt: Attempt | None = None,
 ) -> Problem | None:
     """Send what the groups hold and wait for every result; what ended the body before its end, if anything did."""
     count = 0
     try:
         async for items in groups:
-            made: Group = [*maker.make(items)]  # 1.
+            made: Group = [*maker.make(intake.admit(items))]  # 1.
+            intake.count(made)
             await production.put(attempt.left(made, count) if attempt else made)  # 2.
             count += len(made)
+            if intake.ended is not None:
+                return intake.ended
     except Problem as problem:
         return problem
     finally:
@@ -91,7 +100,7 @@ async def _post_once(
     production = Production(resources.producer, None)
 
     async def effect(attempt: Attempt) -> tuple[Answer, bool]:
-        cut = await _produce(production, maker, groups, attempt)
+        cut = await _produce(production, maker, groups, Intake(Limits.of(resources.settings)), attempt)
         try:
             answer = _answer(production, cut)
         except Problem as refusal:
@@ -111,8 +120,11 @@ async def _post_once(
     return post.result().response()
 
 
-async def _whole(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+async def _again(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body that has been read."""
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)
 
 
 async def list_topics(request: web.Request) -> web.Response:

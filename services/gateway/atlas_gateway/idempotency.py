@@ -1,5 +1,6 @@
 """The same key, the same answer, one effect."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -25,7 +26,11 @@ KEY_PARAMETER = header(
 )
 REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# Of a post of 25,000 records each result is kept. A repeat of a larger one gets status, token and counts.
+KEPT_MAX_BYTES = 1024 * 1024
 _PURGE_ROWS = 1000
+# Digested in one go: about a millisecond.
+_DIGEST_BYTES = 512 * 1024
 
 # Waits while another transaction holds the same key, and then finds its row. A row past its time is taken over.
 _CLAIM = """
@@ -73,13 +78,36 @@ def of_request(request: web.Request, canonical_body: bytes) -> Once | None:
 
     Two requests are the same when method, path, If-Match and the body's meaning are; white space does not count.
     """
-    key = request.headers.get(HEADER)
+    key = _key(request)
+    return None if key is None else Once(key, hashlib.sha256(_head(request) + canonical_body).digest())
+
+
+async def of_pieces(request: web.Request, pieces: list[bytes]) -> Once | None:
+    """The same for a body that may be large: the event loop is free while it is digested."""
+    key = _key(request)
     if key is None:
         return None
-    if _KEY.fullmatch(key) is None:
+    digest = hashlib.sha256(_head(request))
+    taken = 0
+    for piece in pieces:
+        digest.update(piece)
+        taken += len(piece)
+        if taken >= _DIGEST_BYTES:
+            await asyncio.sleep(0)
+            taken = 0
+    return Once(key, digest.digest())
+
+
+def _key(request: web.Request) -> str | None:
+    key = request.headers.get(HEADER)
+    if key is not None and _KEY.fullmatch(key) is None:
         raise Problem(BAD_HEADER, f"{HEADER} has to be 1 to 255 visible ASCII characters.")
-    parts = (request.method.encode(), request.path.encode(), request.headers.get(hdrs.IF_MATCH, "").encode())
-    return Once(key, hashlib.sha256(b"\n".join((*parts, canonical_body))).digest())
+    return key
+
+
+def _head(request: web.Request) -> bytes:
+    parts = (request.method, request.path, request.headers.get(hdrs.IF_MATCH, ""))
+    return b"".join(part.encode() + b"\n" for part in parts)
 
 
 async def run(pool: Pool, once: Once | None, effect: Effect, ttl_s: float) -> Answer:
@@ -111,9 +139,18 @@ async def run(pool: Pool, once: Once | None, effect: Effect, ttl_s: float) -> An
 
 
 async def store(connection: Connection, once: Once, answer: Answer) -> None:
-    """Keep the answer under the key, which has been claimed."""
+    """Keep the answer under the key, which has been claimed; of one above 1 MiB what it says as a whole."""
     headers = json.dumps(answer.headers)  # not orjson: a header's name may be a subclass of str
-    await connection.execute(_STORE, once.key, answer.status, headers, answer.body)
+    await connection.execute(_STORE, once.key, answer.status, headers, _kept(answer.body))
+
+
+def _kept(body: bytes) -> bytes:
+    if len(body) <= KEPT_MAX_BYTES:
+        return body
+    document = orjson.loads(body)
+    lists = {name: len(value) for name, value in document.items() if isinstance(value, list)}
+    short = {name: value for name, value in document.items() if name not in lists}
+    return orjson.dumps(short | {f"{name}_left_out": count for name, count in lists.items()})
 
 
 async def purge(pool: Pool) -> int:

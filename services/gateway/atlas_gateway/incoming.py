@@ -2,17 +2,19 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
-from atlas_runtime.inflating import CODINGS, Inflater, NotCompressed, coding_of
+from atlas_runtime.inflating import CODINGS, STEP_BYTES, Inflater, NotCompressed, coding_of
 from pydantic import BaseModel, ValidationError
 
+from atlas_gateway.json_parts import has_more_members
 from atlas_gateway.problems import (
     BROKEN_BODY,
     BROKEN_JSON,
+    TEXT_MAX,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
@@ -24,6 +26,8 @@ from atlas_gateway.resources import RESOURCES
 M = TypeVar("M", bound=BaseModel)
 
 COMMAND_MAX_BYTES = 64 * 1024
+# Each that is wrong is described: this many take some milliseconds.
+COMMAND_MEMBERS_MAX = 2000
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 
 
@@ -42,10 +46,7 @@ async def chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
             sent += len(chunk)
             if sent > limit:
                 raise too_large(limit)
-            if inflater is None:
-                yield chunk
-                continue
-            for piece in inflater.feed(chunk):
+            for piece in _slices(chunk) if inflater is None else inflater.feed(chunk):
                 size += len(piece)
                 if size > limit:
                     raise too_large(limit)
@@ -55,6 +56,13 @@ async def chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
             inflater.finish()
     except NotCompressed as error:
         raise Problem(BROKEN_BODY, f"{str(error).capitalize()}.") from None
+
+
+def _slices(chunk: bytes) -> Iterator[bytes]:
+    """What came at once may be as much as was buffered; work on it is bounded by the piece."""
+    if len(chunk) <= STEP_BYTES:
+        return iter((chunk,))
+    return (chunk[at : at + STEP_BYTES] for at in range(0, len(chunk), STEP_BYTES))
 
 
 def _inflater(request: web.Request) -> Inflater | None:
@@ -80,6 +88,8 @@ async def read_command(request: web.Request, model: type[M]) -> M:
     """The body as `model`; an empty body is an empty object. Problems: 400, 413, 415, 422 with every error."""
     content_type = require_type(request, JSON_TYPES) if request.can_read_body else JSON_TYPES[0]
     body = await read(request, COMMAND_MAX_BYTES)
+    if await has_more_members(body, COMMAND_MEMBERS_MAX):
+        raise Problem(TOO_LARGE, f"The body has more than {COMMAND_MEMBERS_MAX} members and containers.")
     value = parse(body) if body else {}
     try:
         return model.model_validate(value)
@@ -99,7 +109,7 @@ def require_type(request: web.Request, accepted: tuple[str, ...]) -> str:
     """The body's media type, which has to be among `accepted`; else a 415 problem that lists them."""
     if request.content_type in accepted and hdrs.CONTENT_TYPE in request.headers:
         return request.content_type
-    found = request.headers.get(hdrs.CONTENT_TYPE, "none")
+    found = request.headers.get(hdrs.CONTENT_TYPE, "none")[:TEXT_MAX]
     raise Problem(
         UNSUPPORTED_MEDIA_TYPE,
         f"The Content-Type is {found}; accepted here: {', '.join(accepted)}.",

@@ -40,6 +40,7 @@ _PROBLEM: Part = {
         "instance": {"type": "string"},
         "request_id": {"type": "string"},
         "errors": {"type": "array", "items": ref("FieldError")},
+        "errors_left_out": {"type": "integer", "description": "How many errors there are beside those listed"},
     },
 }
 _FIELD_ERROR: Part = {
@@ -78,6 +79,7 @@ _POSTED: Part = {
                                     "title": {"type": "string"},
                                     "detail": {"type": "string"},
                                     "errors": {"type": "array", "items": ref("FieldError")},
+                                    "errors_left_out": {"type": "integer"},
                                 },
                             }
                         },

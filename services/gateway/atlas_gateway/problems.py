@@ -17,6 +17,10 @@ from atlas_contracts.scalars import describe
 from pydantic import BaseModel, ValidationError
 
 CONTENT_TYPE = "application/problem+json"
+# What is shown of a text that a caller sent.
+TEXT_MAX = 300
+# Errors that are listed of a request; the others are counted.
+ERRORS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ class Problem(Exception):
             **members,
         }
         if listed := list(errors):
-            self.document["errors"] = listed
+            self.document["errors"] = listed[:ERRORS_MAX]
+        if len(listed) > ERRORS_MAX:
+            self.document["errors_left_out"] = len(listed) - ERRORS_MAX
 
     def response(self, *, instance: str | None = None, request_id: str | None = None) -> web.Response:
         """The answer; `instance` is the path it is about, `request_id` what finds it in the logs."""
@@ -91,7 +97,11 @@ def invalid(errors: Iterable[Mapping[str, str]], detail: str = "The request does
 
 def field_error(path: str, found: str, expected: str) -> dict[str, str]:
     """One entry of `errors`: where (a JSON pointer), what was there, what should be."""
-    return {"path": path, "found": found, "expected": expected}
+    return {"path": _cut(path), "found": _cut(found), "expected": _cut(expected)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "…"
 
 
 def of_http_error(error: web.HTTPException) -> Problem:

@@ -15,6 +15,9 @@ from atlas_kafka.producer import Outgoing
 from atlas_gateway.envelopes import INVALID_RECORD, SOURCE, Envelope, Refused, plain
 from atlas_gateway.problems import field_error
 
+# Of a record, beside its value: its own attributes or extensions, and its headers.
+ATTRIBUTES_MAX = 100
+
 
 class Maker:
     """Makes the records of one request to one topic. What all of them share is made once."""
@@ -79,6 +82,7 @@ class Maker:
         return Outgoing(self._topic.name, key, framed, headers)
 
     def _long(self, item: Any) -> Outgoing:
+        _bounded(item)
         envelope = self._read(item)
         event_type = self._only_type if envelope.type is None else envelope.type
         if event_type not in self._topic.events:
@@ -116,6 +120,17 @@ class Maker:
         except InvalidEvent as invalid:
             errors = [field_error(value_path + error.path, error.found, error.expected) for error in invalid.errors]
             raise Refused(INVALID_RECORD, f"The value is not a {event_type}.", errors) from None
+
+
+def _bounded(item: Any) -> None:
+    """Refuse a record with so many attributes or headers that to look at each would be work for nothing."""
+    if not isinstance(item, dict):
+        return
+    headers = item.get("headers")
+    for name, found in (("", item), ("/headers", headers)):
+        if isinstance(found, dict) and len(found) > ATTRIBUTES_MAX:
+            errors = [field_error(name, describe(found), f"an object of at most {ATTRIBUTES_MAX}")]
+            raise Refused(INVALID_RECORD, "The record has too much around its value.", errors)
 
 
 def _constant_headers(event_type: str) -> list[tuple[str, bytes]]:

@@ -11,6 +11,15 @@ class GatewaySettings(ServiceSettings, PostgresSettings, ReadModelSettings):
     http_port: int = 8080
     # A request may hold this many bytes, after decompression; larger ones are refused without being read to the end.
     gateway_body_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    # How many records a body may have; what is above is not sent, and for a JSON array nothing is.
+    gateway_records_max: int = Field(default=50_000, ge=1)
+    # What one record may be as JSON, in bytes, and in members and containers; another is refused without being parsed.
+    gateway_record_max_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    gateway_record_members_max: int = Field(default=20_000, ge=16_384)
+    # After this many refused records the rest of the body is not read.
+    gateway_refused_max: int = Field(default=2_000, ge=1)
+    # How many errors of records are listed in one answer (20 of one record at most); the others are counted.
+    gateway_errors_max: int = Field(default=1_000, ge=0)
     # How long a query waits until the read model has passed the request's Atlas-Token.
     gateway_read_your_write_s: float = Field(default=2.0, ge=0, le=30)
     # How long records wait for Kafka's acknowledgement before the request is answered without it.

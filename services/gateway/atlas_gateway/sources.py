@@ -1,29 +1,33 @@
 """A request body as groups of parsed records, small enough that the event loop is free between two of them."""
 
 import asyncio
-import json
-import re
-from array import array
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
 from atlas_gateway.envelopes import Envelope, Refused, cloud_event, plain
 from atlas_gateway.incoming import broken, parse
+from atlas_gateway.json_parts import Broken, TooMuch, after_white_space, elements, has_more_members
+from atlas_gateway.limits import Limits, too_complex, too_many
 from atlas_gateway.problems import BROKEN_JSON
+from atlas_gateway.production import RECORD_TOO_LARGE
 
 # A group takes 3 to 5 ms from text to bytes: the longest that another request waits for this one.
 GROUP_RECORDS = 250
 GROUP_BYTES = 128 * 1024
-# Parsing this much in one go takes about 1 ms.
-_SMALL_BYTES = 256 * 1024
-_WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+# Parsing this much in one go takes up to 3 ms, whatever it is.
+_SMALL_BYTES = 128 * 1024
+# Below it, a record can't have more members than the least limit that a setting allows.
+_UNCOUNTED_BYTES = 32 * 1024
+# What an element costs beside its bytes, in bytes.
+_TURN_BYTES = 64
+_BLANK_LINES = 10_000
 
-Groups = Callable[[AsyncIterator[bytes]], AsyncIterator[list[Any]]]
+Groups = Callable[[AsyncIterator[bytes], Limits], AsyncIterator[list[Any]]]
 
 
-async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
+async def lines(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[list[Any]]:
     """NDJSON, as it arrives. A line that is not JSON is Refused with its line and column; blank lines are skipped."""
     pending: list[bytes] = []
     number = 0
@@ -34,30 +38,35 @@ async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
             continue
         complete = [b"".join(pending), *rest[:-1]]
         pending = [rest[-1]]
-        async for group in _parsed(complete, number):
+        async for group in _parsed(complete, number, limits):
             yield group
         number += len(complete)
-    async for group in _parsed([b"".join(pending)], number):
+    async for group in _parsed([b"".join(pending)], number, limits):
         yield group
 
 
-async def document(body: AsyncIterator[bytes]) -> AsyncIterator[list[Any]]:
+async def document(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[list[Any]]:
     """One JSON document, read whole: an object is one record, an array as many as it has elements.
 
-    A 400 problem when it is not JSON, before the first group: then nothing has been sent.
+    A problem when it is not JSON (400) or has too many records (413), before the first group: then nothing has been
+    sent.
     """
     text = b"".join([chunk async for chunk in body])
-    if len(text) <= _SMALL_BYTES or text.lstrip()[:1] != b"[":
+    if len(text) <= _SMALL_BYTES:
         value = parse(text)
         items = value if isinstance(value, list) else [value]
-        for start in range(0, len(items), GROUP_RECORDS):
-            yield items[start : start + GROUP_RECORDS]
-            await asyncio.sleep(0)
+    elif not text.startswith(b"[", await after_white_space(text, 0)):
+        items = [await _large(text, limits) or parse(text)]
+    else:
+        elements = await _elements(text, limits)
+        async for group in _parsed(elements, 0, limits, "element"):
+            yield group
         return
-    ends = await _boundaries(text)
-    elements = [text[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
-    async for group in _parsed(elements, 0, "element"):
-        yield group
+    if len(items) > limits.records:
+        raise too_many(limits.records)
+    for start in range(0, len(items), GROUP_RECORDS):
+        yield items[start : start + GROUP_RECORDS]
+        await asyncio.sleep(0)
 
 
 FORMS: dict[str, tuple[Groups, Callable[[Any], Envelope]]] = {
@@ -70,11 +79,17 @@ FORMS: dict[str, tuple[Groups, Callable[[Any], Envelope]]] = {
 }
 
 
-async def _parsed(texts: list[bytes], before: int, unit: str = "line") -> AsyncIterator[list[Any]]:
+async def _parsed(texts: list[bytes], before: int, limits: Limits, unit: str = "line") -> AsyncIterator[list[Any]]:
     group: list[Any] = []
-    size = 0
+    size = blank = 0
     for number, text in enumerate(texts, start=before + 1):
+        if len(text) > _UNCOUNTED_BYTES and (refused := await _large(text, limits)):
+            group.append(refused)
+            continue
         if not text or text.isspace():
+            blank += 1
+            if blank % _BLANK_LINES == 0:
+                await asyncio.sleep(0)
             continue
         try:
             group.append(orjson.loads(text))
@@ -91,54 +106,51 @@ async def _parsed(texts: list[bytes], before: int, unit: str = "line") -> AsyncI
         await asyncio.sleep(0)
 
 
-async def _boundaries(body: bytes) -> "array[int]":
-    """Start and end of every element of a large array, found without keeping a single one.
+async def _large(text: bytes, limits: Limits) -> Refused | None:
+    """Why a record of this text is not parsed at all; None when it may be."""
+    if len(text) > limits.record_bytes:
+        return Refused(RECORD_TOO_LARGE, f"The record's JSON is above {limits.record_bytes} bytes.")
+    return too_complex(limits.members) if await has_more_members(text, limits.members) else None
 
-    The whole array is read before anything is sent, so that one that breaks in its middle has no effect. Read as
-    Latin-1 a position in the text is one in the bytes, and what matters to JSON's grammar is ASCII.
+
+async def _elements(text: bytes, limits: Limits) -> list[bytes]:
+    """The elements of a large array, each of them JSON.
+
+    The whole array is read before anything is sent, so that one that breaks in its middle has no effect. Parsed, it
+    would take many times its memory: each element is parsed, let go, and parsed again when it is its turn.
     """
     try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise _broken_at(body, error.start, "not UTF-8") from None
-    text = body.decode("latin-1")
-    scan = json.JSONDecoder(parse_constant=_no_constant, parse_int=str, parse_float=str).raw_decode
-    bounds = array("q")
-    position = _after_white_space(text, _after_white_space(text, 0) + 1)
-    rested = position
-    closed = text[position : position + 1] == "]"
-    while not closed:
-        try:
-            _value, end = scan(text, position)
-        except (ValueError, RecursionError) as error:
-            at = error.pos if isinstance(error, json.JSONDecodeError) else position
-            raise _broken_at(body, at, getattr(error, "msg", "no JSON value")) from None
-        bounds.extend((position, end))
-        position = _after_white_space(text, end)
-        mark = text[position : position + 1]
-        if mark not in (",", "]") or not mark:
-            raise _broken_at(body, position, "a comma or ] is missing")
-        closed = mark == "]"
-        if not closed:
-            position = _after_white_space(text, position + 1)
-        if position - rested >= GROUP_BYTES:
+        bounds = await elements(text, limits.records)
+    except Broken as error:
+        raise _broken_at(text, error.position, str(error)) from None
+    except TooMuch:
+        raise too_many(limits.records) from None
+    found = [text[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
+    size = 0
+    for start, element in zip(bounds[::2], found, strict=True):
+        if len(element) <= _UNCOUNTED_BYTES or await _large(element, limits) is None:
+            _check(text, start, element)
+        size += len(element) + _TURN_BYTES
+        if size >= GROUP_BYTES:
             await asyncio.sleep(0)
-            rested = position
-    if (end := _after_white_space(text, position + 1)) != len(text):
-        raise _broken_at(body, end, "there is more after the array")
-    return bounds
+            size = 0
+    return found
 
 
-def _after_white_space(text: str, position: int) -> int:
-    match = _WHITE_SPACE.match(text, position)
-    assert match is not None, "the expression matches the empty string"
-    return match.end()
+def _check(text: bytes, start: int, element: bytes) -> None:
+    """Raises the 400 problem when the element, which begins at `start`, is not JSON."""
+    try:
+        orjson.loads(element)
+    except orjson.JSONDecodeError as error:
+        try:
+            element.decode()
+        except UnicodeDecodeError as none:
+            raise _broken_at(text, start + none.start, "not UTF-8") from None
+        lines_before = text.count(b"\n", 0, start) + error.lineno - 1
+        columns_before = start - text.rfind(b"\n", 0, start) - 1 if error.lineno == 1 else 0
+        raise broken(error.msg, lines_before + 1, columns_before + error.colno) from None
 
 
 def _broken_at(body: bytes, position: int, reason: str) -> Exception:
     line = body.count(b"\n", 0, position) + 1
     return broken(reason, line, position - body.rfind(b"\n", 0, position))
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

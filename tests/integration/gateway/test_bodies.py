@@ -4,11 +4,14 @@ import asyncio
 import gzip
 import io
 import json
+import uuid
 
+import asyncpg
 import pytest
 from aiohttp import ClientSession
 from atlas_contracts.codec import Codec
 
+from tests.integration.gateway.conftest import StartGateway
 from tests.integration.gateway.posting import NDJSON, Fetch, departed
 
 
@@ -193,3 +196,65 @@ async def test_others_are_answered_while_a_large_body_is_worked_on(client: Clien
     # Relative to the whole, because both take longer on a busy machine: in one go, one would wait for all of it.
     assert answered >= 5
     assert longest < whole / 2, f"a small request waited {longest:.3f} s of {whole:.3f} s"
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_a_million_lines_that_are_no_records_are_refused_early(
+    client: ClientSession, connection: asyncpg.Connection, path: str, keyed: bool
+) -> None:
+    key = f"post-{uuid.uuid4().hex}"
+    headers = {**NDJSON, "Content-Encoding": "gzip", **({"Idempotency-Key": key} if keyed else {})}
+    body = gzip.compress(b"1\n" * 1_000_000)
+    async with client.post(path, data=body, headers=headers) as response:
+        text = await response.read()
+    problem = json.loads(text)
+    assert (response.status, problem["type"]) == (422, "urn:atlas:problem:too-many-refused")
+    assert (problem["succeeded"], problem["limit_refused"]) == (0, 2000)
+    assert 2000 < problem["failed"] <= 2250
+    assert sum(len(result["error"].get("errors", ())) for result in problem["results"]) == 1000
+    assert len(text) < 1_000_000
+    if keyed:
+        kept = await connection.fetchval("SELECT octet_length(body) FROM app.idempotency_keys WHERE key = $1", key)
+        assert kept < 1_100_000
+        async with client.post(path, data=body, headers=headers) as response:
+            repeated = await response.json()
+        assert (response.status, response.headers["Idempotent-Replayed"]) == (422, "true")
+        assert (repeated["type"], repeated["failed"]) == (problem["type"], problem["failed"])
+
+
+async def test_good_records_before_too_many_refused_are_named(client: ClientSession, path: str) -> None:
+    text = b"\n".join([*(json.dumps(departed()).encode() for _ in range(300)), *[b"1"] * 3000, b"1"])
+    async with client.post(path, data=text, headers=NDJSON) as response:
+        problem = await response.json()
+    assert (response.status, problem["type"]) == (422, "urn:atlas:problem:too-many-refused")
+    assert problem["succeeded"] == 300
+    assert all("offset" in result for result in problem["results"][:300])
+    assert "Atlas-Token" in response.headers
+
+
+async def test_records_above_the_limit_are_not_sent(launch: StartGateway, path: str) -> None:
+    text = b"\n".join(json.dumps(departed()).encode() for _ in range(700))
+    url = launch(gateway_records_max="600")
+    async with ClientSession(url) as small:
+        async with small.post(path, data=text, headers=NDJSON) as response:
+            problem = await response.json()
+        assert (response.status, problem["type"]) == (413, "urn:atlas:problem:too-many-records")
+        assert (problem["succeeded"], len(problem["results"])) == (600, 600)
+        array = b"[" + text.replace(b"\n", b",") + b"]"
+        async with small.post(path, data=array, headers={"Content-Type": "application/json"}) as response:
+            problem = await response.json()
+        assert (response.status, problem["limit_records"]) == (413, 600)
+        assert "results" not in problem
+
+
+async def test_an_object_of_nothing_but_arrays_is_refused(client: ClientSession, path: str) -> None:
+    body = gzip.compress(b'{"type": "flights.FlightDeparted", "value": {"a": [' + b"[]," * 5_300_000 + b"1]}}")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with client.post(path, data=body, headers=headers) as response:
+        problem = await response.json()
+    assert (response.status, problem["failed"]) == (422, 1)
+    assert problem["results"][0]["error"]["type"] == "urn:atlas:problem:record-too-large"
+    line = b'{"type": "flights.FlightDeparted", "value": {"a": [' + b"[]," * 50_000 + b"1]}}"
+    async with client.post(path, data=line, headers=NDJSON) as response:
+        problem = await response.json()
+    assert problem["results"][0]["error"]["type"] == "urn:atlas:problem:record-too-complex"

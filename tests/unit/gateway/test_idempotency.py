@@ -1,8 +1,11 @@
 """What makes two requests the same."""
 
+import json
+
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from atlas_gateway.idempotency import Once, of_request
+from atlas_gateway import idempotency
+from atlas_gateway.idempotency import KEPT_MAX_BYTES, Once, of_pieces, of_request
 from atlas_gateway.problems import Problem
 
 
@@ -29,3 +32,18 @@ def test_a_malformed_key(key: str) -> None:
     with pytest.raises(Problem) as raised:
         of_request(request, b"{}")
     assert raised.value.kind.status == 400
+
+
+async def test_a_body_in_pieces_is_the_same_body() -> None:
+    request = make_mocked_request("POST", "/users", headers={"Idempotency-Key": "k"})
+    assert await of_pieces(request, [b"{", b"", b"}"]) == once()
+    assert await of_pieces(make_mocked_request("POST", "/users"), [b"{}"]) is None
+
+
+def test_of_a_large_answer_its_lists_are_not_kept() -> None:
+    small = b'{"results": [1, 2]}'
+    assert idempotency._kept(small) is small
+    large = json.dumps({"status": 422, "results": ["x" * 100] * 20_000, "errors": [], "succeeded": 3}).encode()
+    kept = idempotency._kept(large)
+    assert len(kept) < KEPT_MAX_BYTES
+    assert json.loads(kept) == {"status": 422, "succeeded": 3, "results_left_out": 20_000, "errors_left_out": 0}

@@ -2,18 +2,23 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from atlas_gateway.envelopes import Refused
+from atlas_gateway.limits import TOO_COMPLEX, TOO_MANY_RECORDS, Limits
 from atlas_gateway.problems import Problem
+from atlas_gateway.production import RECORD_TOO_LARGE
 from atlas_gateway.sources import GROUP_RECORDS, document, lines
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.gateway.stalls import STALL_MAX_S, watched
+
 LARGE = 300 * 1024
+LIMITS = Limits()
 SCALARS = (
     st.none()
     | st.booleans()
@@ -26,6 +31,7 @@ SCALARS = (
 async def pieces(body: bytes, piece: int = 65_536) -> AsyncIterator[bytes]:
     for start in range(0, len(body), piece):
         yield body[start : start + piece]
+        await asyncio.sleep(0)
 
 
 async def all_of(groups: AsyncIterator[list[Any]]) -> list[Any]:
@@ -41,34 +47,34 @@ async def all_of(groups: AsyncIterator[list[Any]]) -> list[Any]:
 )
 async def test_lines_wherever_they_are_cut(items: list[Any], piece: int, end: str) -> None:
     body = end.join(json.dumps(item, ensure_ascii=False) for item in items).encode()
-    assert await all_of(lines(pieces(body, piece))) == items
+    assert await all_of(lines(pieces(body, piece), LIMITS)) == items
 
 
 async def test_a_broken_line_has_its_number_across_pieces() -> None:
     body = b'{"a":1}\n\n{"a":\n{"a":2}\nnope'
     for piece in (1, 3, 7, 100):
-        found = await all_of(lines(pieces(body, piece)))
+        found = await all_of(lines(pieces(body, piece), LIMITS))
         assert [item for item in found if not isinstance(item, Refused)] == [{"a": 1}, {"a": 2}]
         assert [item.error["line"] for item in found if isinstance(item, Refused)] == [3, 5]
 
 
 async def test_lines_come_in_groups() -> None:
-    groups = [group async for group in lines(pieces(b"1\n" * 1000))]
+    groups = [group async for group in lines(pieces(b"1\n" * 1000), LIMITS)]
     assert [len(group) for group in groups] == [GROUP_RECORDS] * 4
 
 
 @pytest.mark.parametrize("body", [b"[1,2", b'{"a":}', b"", b"[1] 2", b"\xff", b"nope"])
 async def test_a_document_that_is_none(body: bytes) -> None:
     with pytest.raises(Problem) as raised:
-        await all_of(document(pieces(body)))
+        await all_of(document(pieces(body), LIMITS))
     assert raised.value.kind.status == 400
     assert raised.value.document["line"] == 1
 
 
 async def test_small_documents() -> None:
-    assert await all_of(document(pieces(b' {"a": 1} '))) == [{"a": 1}]
-    assert await all_of(document(pieces(b" [1, [2], {}] "))) == [1, [2], {}]
-    assert await all_of(document(pieces(b"[]"))) == []
+    assert await all_of(document(pieces(b' {"a": 1} '), LIMITS)) == [{"a": 1}]
+    assert await all_of(document(pieces(b" [1, [2], {}] "), LIMITS)) == [1, [2], {}]
+    assert await all_of(document(pieces(b"[]"), LIMITS)) == []
 
 
 @given(
@@ -92,7 +98,7 @@ async def test_a_large_array_has_the_elements_it_has(items: list[Any], indent: i
         body = json.dumps([*items, "x" * LARGE], ensure_ascii=False, indent=indent).encode()
     except UnicodeEncodeError:
         return  # a lone surrogate is no UTF-8
-    assert await all_of(document(pieces(body))) == [*items, "x" * LARGE]
+    assert await all_of(document(pieces(body), LIMITS)) == [*items, "x" * LARGE]
 
 
 @pytest.mark.parametrize(
@@ -103,31 +109,95 @@ async def test_a_large_array_has_the_elements_it_has(items: list[Any], indent: i
         ('["{}",]', 1, LARGE + 5),
         ('["{}"] 1', 1, LARGE + 6),
         ('["{}", NaN]', 1, LARGE + 6),
-        ('["{}", 01]', 1, LARGE + 7),
+        ('["{}", 01]', 1, LARGE + 6),
         ('["{}", {{"a": }}]', 1, None),
     ],
 )
 async def test_a_large_array_that_is_none(broken: str, line: int, column: int | None) -> None:
     body = broken.format("x" * LARGE).encode()
     with pytest.raises(Problem) as raised:
-        await all_of(document(pieces(body)))
+        await all_of(document(pieces(body), LIMITS))
     assert raised.value.document["line"] == line
     if column is not None:
         assert raised.value.document["column"] == column
 
 
 async def test_an_array_nested_too_deeply_is_no_crash() -> None:
-    for body in (b"[" * 200_000, b"[" * 200_000 + b"]" * 200_000):
+    for body in (b"[" * 200_000, b"[" * 200_000 + b"]" * 200_000, b"[" * 20_000 + b"]" * 20_000):
         with pytest.raises(Problem) as raised:
-            await all_of(document(pieces(body)))
+            await all_of(document(pieces(body), LIMITS))
         assert raised.value.kind.status == 400
 
 
 async def test_text_that_is_not_utf_8_is_refused_before_anything_is_sent() -> None:
     body = b'["' + b"x" * LARGE + b'", "\xff"]'
     with pytest.raises(Problem) as raised:
-        await all_of(document(pieces(body)))
+        await all_of(document(pieces(body), LIMITS))
     assert raised.value.document["column"] == LARGE + 7
+
+
+COMPLEX = b'{"a":[' + b"[]," * 20_000 + b"1]}"
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        (COMPLEX + b" " * 100_000, [TOO_COMPLEX]),
+        (b"[" + COMPLEX + b", 1, " + COMPLEX + b"," + b" " * 100_000 + b"2]", [TOO_COMPLEX, int, TOO_COMPLEX, int]),
+        (b'{"a": "' + b"[" * 1_000_000 + b'"}', [dict]),
+        (b'{"a": "' + b"x" * 3_000_000 + b'"}', [RECORD_TOO_LARGE]),
+        (b"[1, " + b" " * 3_000_000 + b"2, 3]", [int, RECORD_TOO_LARGE, int]),
+    ],
+)
+async def test_a_record_that_is_too_much_is_refused_unparsed(body: bytes, kinds: list[Any]) -> None:
+    found = await all_of(document(pieces(body), LIMITS))
+    assert [item.kind if isinstance(item, Refused) else type(item) for item in found] == kinds
+    found = await all_of(lines(pieces(COMPLEX + b"\n1\n" + b"x" * 3_000_000 + b"\n2"), LIMITS))
+    kinds = [TOO_COMPLEX, int, RECORD_TOO_LARGE, int]
+    assert [item.kind if isinstance(item, Refused) else type(item) for item in found] == kinds
+
+
+@pytest.mark.parametrize("size", [1000, 200_000])
+async def test_a_document_of_too_many_records_is_refused_before_the_first(size: int) -> None:
+    body = b"[" + b"1," * size + b"1]"
+    assert len(await all_of(document(pieces(body), Limits(records=size + 1)))) == size + 1
+    with pytest.raises(Problem) as raised:
+        await anext(document(pieces(body), Limits(records=size)))
+    assert raised.value.kind is TOO_MANY_RECORDS
+
+
+HOSTILE = {
+    "containers": b'{"a":[' + b"[]," * 5_500_000 + b"1]}",
+    "containers in an array": b"[" + b"[]," * 5_500_000 + b"1]",
+    "members": b'{"a":[' + b"1," * 8_000_000 + b"1]}",
+    "white space": b" " * 16_000_000,
+    "white space in an array": b"[" + b" " * 16_000_000 + b"]",
+    "blank lines": b"\n" * 16_000_000,
+    "a string": b'["' + b"x" * 16_000_000 + b'"]',
+    "escapes": b'["' + b"\\n" * 8_000_000 + b'"]',
+    "strings": b"[" + b'"",' * 5_000_000 + b"1]",
+    "strings in a value": b"[[" + b'"",' * 5_000_000 + b"1]]",
+    "a number": b"[" + b"1" * 16_000_000 + b"]",
+    "no end": b'["' + b"\\" * 15_999_999,
+    "opened": b"[" * 16_000_000,
+    "opened objects": b'{"a":' * 3_000_000,
+    "closed": b"[1" + b"]" * 16_000_000,
+}
+
+
+@pytest.mark.parametrize("source", [lines, document])
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_no_body_holds_the_loop(source: Any, name: str) -> None:
+    stalls = []
+    for _ in range(3):  # a page fault or a neighbour on the core may cost one of them a few milliseconds
+        async with watched() as watch:
+            with suppress(Problem):
+                async for _group in source(pieces(HOSTILE[name]), LIMITS):
+                    pass
+        stalls.append(watch.longest_s)
+        if watch.longest_s < STALL_MAX_S:
+            break
+    assert min(stalls) < STALL_MAX_S
 
 
 @pytest.mark.parametrize("source", [lines, document])
@@ -136,21 +206,10 @@ async def test_the_loop_is_free_between_groups(source: Any) -> None:
     separator, around = (",", "[{}]") if source is document else ("\n", "{}")
     text = separator.join([json.dumps(record)] * 20_000)
     body = around.replace("{}", text).encode()
-    longest, count = 0.0, 0
-    done = asyncio.Event()
-
-    async def watch() -> None:
-        nonlocal longest
-        while not done.is_set():
-            started = time.thread_time()
-            await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - started)
-
-    watching = asyncio.create_task(watch())
-    async for group in source(pieces(body)):
-        count += len(group)
-    done.set()
-    await watching
+    count = 0
+    async with watched() as watch:
+        async for group in source(pieces(body), LIMITS):
+            count += len(group)
     assert count == 20_000
-    # CPU time, so that a busy machine does not matter; in one go it would be 100 ms and more.
-    assert longest < 0.04
+    # In one go it would be 100 ms and more.
+    assert watch.longest_s < 0.04
