@@ -22,6 +22,7 @@ from atlas_gateway.routes import JSON, Route
 
 REQUEST_ID = "X-Request-ID"
 CORRELATION_ID = "X-Correlation-ID"
+_REQUEST_ID = web.RequestKey("request_id", str)
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 _COMPRESS_FROM_BYTES = 1024
@@ -42,7 +43,7 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     request_id = _well_formed(request.headers.get(REQUEST_ID)) or new_id()
     correlation = _well_formed(request.headers.get(CORRELATION_ID)) or request_id
-    request["request_id"] = request_id
+    request[_REQUEST_ID] = request_id
     route = _template(request)
     resources = request.app[RESOURCES]
     started = time.perf_counter()
@@ -93,7 +94,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         else:
             log.exception("request failed", method=request.method, path=request.path)
             found = Problem(INTERNAL, "The gateway failed; its log has the error under this request_id.")
-    return found.response(instance=request.path, request_id=request["request_id"])
+    return found.response(instance=request.path, request_id=request[_REQUEST_ID])
 
 
 def cors(origins: tuple[str, ...]) -> Middleware:

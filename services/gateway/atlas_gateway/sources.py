@@ -23,6 +23,8 @@ _UNCOUNTED_BYTES = 32 * 1024
 # What an element costs beside its bytes, in bytes.
 _TURN_BYTES = 64
 _BLANK_LINES = 10_000
+# Blank lines are no records, but nobody sends many more of them than records.
+_LINES_A_RECORD = 4
 
 Groups = Callable[[AsyncIterator[bytes], Limits], AsyncIterator[list[Any]]]
 
@@ -41,6 +43,8 @@ async def lines(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[lis
         async for group in _parsed(complete, number, limits):
             yield group
         number += len(complete)
+        if number > _LINES_A_RECORD * limits.records:
+            raise too_many(limits.records)
     async for group in _parsed([b"".join(pending)], number, limits):
         yield group
 

@@ -166,6 +166,13 @@ async def test_a_document_of_too_many_records_is_refused_before_the_first(size: 
     assert raised.value.kind is TOO_MANY_RECORDS
 
 
+async def test_lines_without_end_are_not_read_to_it() -> None:
+    assert await all_of(lines(pieces(b"\n" * 40, 3), Limits(records=10))) == []
+    with pytest.raises(Problem) as raised:
+        await all_of(lines(pieces(b"\n" * 50, 3), Limits(records=10)))
+    assert raised.value.kind is TOO_MANY_RECORDS
+
+
 HOSTILE = {
     "containers": b'{"a":[' + b"[]," * 5_500_000 + b"1]}",
     "containers in an array": b"[" + b"[]," * 5_500_000 + b"1]",
