@@ -1,13 +1,13 @@
 """CloudEvents in HTTP's binary mode: what headers and body come to."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from atlas_gateway.binary_mode import decode, fingerprint, form, is_binary, read_attributes
 from atlas_gateway.envelopes import Envelope, Refused
+from atlas_gateway.limits import Limits
 from atlas_gateway.problems import Problem
 from atlas_gateway.sources import document
 from hypothesis import given
@@ -36,7 +36,7 @@ async def read(body: bytes, *more: tuple[str, str], content_type: str = "applica
     return [to_envelope(item) for group in [group async for group in groups(pieces(), *LIMITS)] for item in group]
 
 
-LIMITS: tuple[Any, ...] = ()
+LIMITS = (Limits(),)
 
 
 def paths(refused: Refused) -> list[str]:
@@ -155,3 +155,15 @@ def test_other_attributes_make_another_request() -> None:
         for headers in ({"ce-id": "1", "ce-type": "t"}, {"CE-TYPE": "t", "ce-id": "1"}, {"ce-id": "2", "ce-type": "t"})
     )
     assert one == same != other
+
+
+async def test_data_that_is_too_much_is_refused() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"a": "' + b"x" * 3_000_000 + b'"}'
+
+    groups, _ = form(
+        make_mocked_request("POST", "/", headers=CIMultiDict(ATTRIBUTES | {"Content-Type": "application/json"})),
+        document,
+    )
+    ((item,),) = [group async for group in groups(body(), *LIMITS)]
+    assert isinstance(item, Refused)
