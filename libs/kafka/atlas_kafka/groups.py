@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BytesIO
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+from aiokafka.errors import KafkaError, for_code
 
 from atlas_kafka.fates import Transient, describe
+from atlas_kafka.group_messages import DescribeConsumerGroups, ListGroups
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 
@@ -61,3 +65,55 @@ async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[Topi
 async def group_names(admin: AIOKafkaAdminClient) -> list[str]:
     """Every group the cluster knows, dead ones too, sorted."""
     return sorted({name for name, *_ in await admin.list_consumer_groups()})
+
+
+@dataclass(frozen=True, slots=True)
+class GroupListing:
+    """A group that the cluster knows, dead ones too. `type` is classic, consumer (KIP-848), share or streams; empty
+    where the brokers do not tell.
+    """
+
+    name: str
+    protocol: str
+    type: str
+
+
+async def list_groups(admin: AIOKafkaAdminClient) -> list[GroupListing]:
+    """Every group, by name; raises KafkaError."""
+    found: dict[str, GroupListing] = {}
+    for broker in (await admin._client.fetch_all_metadata()).brokers():
+        response = await admin._client.send(broker.nodeId, ListGroups())
+        if response.error_code:
+            raise for_code(response.error_code)("groups not listed")
+        for name, protocol, _state, *more in response.groups:
+            found[name] = GroupListing(name, protocol, more[0].lower() if len(more) > 1 else "")
+    return [found[name] for name in sorted(found)]
+
+
+async def group_members(admin: AIOKafkaAdminClient, group: GroupListing) -> tuple[int | None, frozenset[str]]:
+    """How many members the group has (None: the brokers do not tell), and the topics that those want or have."""
+    if group.type == "consumer":
+        coordinator = await admin.find_coordinator(group.name)
+        response = await admin._client.send(coordinator, DescribeConsumerGroups([group.name]))
+        for code, _message, name, _state, _epoch, _assigned, _assignor, members, *_ in response.groups:
+            if name == group.name and code == 0:
+                wanted = {topic for member in members for topic in member[6]}
+                held = {topic for member in members for _id, topic, *_ in member[8][0]}
+                return len(members), frozenset(wanted | held)
+        return None, frozenset()
+    if group.type not in {"classic", ""}:
+        return None, frozenset()
+    for response in await admin.describe_consumer_groups([group.name]):
+        for code, name, state, _type, _protocol, members, *_ in response.groups:
+            # "Dead" for a group that the broker lists: one of the newer protocol, which this request can't describe.
+            if name == group.name and code == 0 and state != "Dead":
+                return len(members), frozenset(topic for member in members for topic in _subscribed(member[3]))
+    return None, frozenset()
+
+
+def _subscribed(metadata: bytes) -> list[str]:
+    """The topics that a member of a classic group asks for; none where its bytes are something else."""
+    try:
+        return [topic for topic in ConsumerProtocolMemberMetadata.decode(BytesIO(metadata)).subscription or () if topic]
+    except Exception:  # noqa: BLE001 - whatever a member has put there, and a protocol other than consumers'
+        return []

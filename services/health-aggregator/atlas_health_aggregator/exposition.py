@@ -64,6 +64,7 @@ class _Collector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from _mesh_metrics(self._mesh)
         yield from _lag_metrics(self._lag)
+        yield from _group_metrics(self._lag)
         yield from _blocked_metrics(self._lag)
 
 
@@ -90,8 +91,12 @@ def _lag_metrics(lag: LagReader) -> Iterable[Metric]:
     beyond = GaugeMetricFamily(
         "atlas_consumer_beyond_end", "1 when the committed offset is past the end", labels=_PARTITION
     )
+    old = GaugeMetricFamily(
+        "atlas_consumer_old_topic", "1 when the committed offset is of a topic that was deleted", labels=_PARTITION
+    )
     for row in report.rows:
         labels = _labels(row)
+        old.add_metric(labels, float(row.state is LagState.OLD_TOPIC))
         records.add_metric(labels, row.lag_records)
         lost.add_metric(labels, row.records_lost)
         beyond.add_metric(labels, float(row.state is LagState.BEYOND_END))
@@ -99,14 +104,24 @@ def _lag_metrics(lag: LagReader) -> Iterable[Metric]:
             seconds.add_metric(labels, row.lag_seconds)
         if row.retention_margin_s is not None:
             margin.add_metric(labels, row.retention_margin_s)
+    age = GaugeMetricFamily("atlas_consumer_lag_age_seconds", "Age of the lag figures")
+    if report.taken_at:
+        age.add_metric([], max(0.0, time.time() - report.taken_at / 1000))
+    return records, seconds, lost, margin, beyond, old, age
+
+
+def _group_metrics(lag: LagReader) -> Iterable[Metric]:
+    report = lag.report
     members = GaugeMetricFamily("atlas_consumer_group_members", "Members of a group", labels=["group"])
     for group, count in report.members.items():
         if count is not None:
             members.add_metric([group], count)
-    age = GaugeMetricFamily("atlas_consumer_lag_age_seconds", "Age of the lag figures")
-    if report.taken_at:
-        age.add_metric([], max(0.0, time.time() - report.taken_at / 1000))
-    return records, seconds, lost, margin, beyond, members, age
+    ours = GaugeMetricFamily("atlas_consumer_group_of_mesh", "1 for a group of the mesh's services", labels=["group"])
+    for group, is_ours in report.ours.items():
+        ours.add_metric([group], float(is_ours))
+    hidden = GaugeMetricFamily("atlas_consumer_groups_hidden", "Groups that are not looked at: there are too many")
+    hidden.add_metric([], report.hidden)
+    return members, ours, hidden
 
 
 def _blocked_metrics(lag: LagReader) -> Iterable[Metric]:

@@ -8,9 +8,9 @@ No group is joined and nothing is committed. A record is read once for a committ
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,32 +19,38 @@ from aiokafka.errors import KafkaError
 from atlas_kafka.admin import open_admin
 from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.groups import topic_ranges
-from atlas_kafka.starting import start_whole
+from atlas_kafka.topic_ids import topic_ids
 from atlas_kafka.transactions import OpenTransaction, open_transactions
 
 from atlas_health_aggregator.blocked import Blockade, StandStill
+from atlas_health_aggregator.first_unread import first_unread, open_scanner
 from atlas_health_aggregator.groups import GroupOffsets, read_groups, retention_of
-from atlas_health_aggregator.lag_rows import LagRow, Position, Scan, lag_row, scan_from, worst_first
+from atlas_health_aggregator.lag_rows import LagRow, Position, Scan, lag_row, worst_first
+from atlas_health_aggregator.remembered import Remembered
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
-# A fetch answers with at least one whole batch whatever this says: one batch is all that is wanted.
-FETCH_BYTES = 4096
-# How long the broker holds a fetch that finds nothing, e.g. behind a trailing transaction marker.
-FETCH_WAIT_MS = 20
-SCAN_TIMEOUT_S = 1.0
 ROUND_TIMEOUT_S = 15.0
+
+# Topic id, partition, committed offset, whether that counts this topic.
+_ScanKey = tuple[str | None, int, int | None, bool | None]
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LagReport:
-    """The rows of one round, worst first, when it was taken (epoch milliseconds), and what blocks partitions."""
+    """The rows of one round, worst first, and when it was taken (epoch milliseconds).
+
+    `blockades`: what blocks partitions; `ours`: whether a group is one of the mesh's; `hidden`: how many groups more
+    there are than are looked at.
+    """
 
     taken_at: int
     rows: Sequence[LagRow]
     members: Mapping[str, int | None]
     blockades: Sequence[Blockade] = ()
+    ours: Mapping[str, bool] = field(default_factory=dict)
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,9 @@ class LagReader:
         self._brokers = settings.kafka_brokers
         self._client_id = f"{settings.instance}-lag"
         self._groups = re.compile(settings.health_lag_groups)
-        self._scans: dict[tuple[TopicPartition, int | None], Scan] = {}
+        self._services = settings.known_services
+        self._remembered = Remembered()
+        self._scans: dict[_ScanKey, Scan] = {}
         self._lock = asyncio.Lock()
         self._connections = AsyncExitStack()
         self._clients: _Clients | None = None
@@ -92,25 +100,33 @@ class LagReader:
             if _now_ms() - self.report.taken_at < max_age_s * 1000:
                 return self.report
             clients = await self._connected()
-            groups = await read_groups(clients.admin, self._groups)
-            ranges = await _ranges(
-                clients, sorted({partition.topic for group in groups for partition in group.committed})
-            )
+            found, hidden = await read_groups(clients.admin, self._groups, self._services)
+            groups = self._remembered.complete(found, time.monotonic())
+            ids = await _ids_of(clients.reader, {topic for group in groups for topic in group.read})
+            ranges = await _ranges(clients, sorted(ids))
             blockades = await self._blockades(clients, ranges)
-            positions = await _positions(groups, ranges, set(blockades), clients.admin)
-            scans: dict[tuple[TopicPartition, int | None], Scan] = {}
+            retention = await retention_of(clients.admin, sorted(ids))
+            same = self._remembered.same_topics(groups, ids)
+            scans: dict[_ScanKey, Scan] = {}
             rows = []
-            for position in positions:
-                key = (TopicPartition(position.topic, position.partition), position.committed)
-                scan = await _scan(clients, position, scans.get(key) or self._scans.get(key))
+            for position in _positions(groups, ranges, _Known(ids, same, blockades, retention)):
+                key = (position.topic_id, position.partition, position.committed, position.same_topic)
+                known = scans.get(key) or self._scans.get(key)
+                scan = await first_unread(clients.reader, clients.uncommitted, position, known)
                 if scan is not None:
                     scans[key] = scan
                 rows.append(lag_row(position, scan, _now_ms()))
             for reader in (clients.reader, clients.uncommitted):
                 reader.unsubscribe()  # else it goes on fetching between the rounds
             self._scans = scans
-            members = {group.name: group.members for group in groups}
-            self.report = LagReport(_now_ms(), worst_first(rows), members, list(blockades.values()))
+            self.report = LagReport(
+                _now_ms(),
+                worst_first(rows),
+                {group.name: group.members for group in groups},
+                list(blockades.values()),
+                {group.name: group.ours for group in groups},
+                hidden,
+            )
             return self.report
 
     async def _connected(self) -> _Clients:
@@ -118,8 +134,8 @@ class LagReader:
             async with AsyncExitStack() as stack:
                 clients = _Clients(
                     await stack.enter_async_context(open_admin(self._brokers, self._client_id)),
-                    await stack.enter_async_context(_scanner(self._brokers, self._client_id, "read_committed")),
-                    await stack.enter_async_context(_scanner(self._brokers, self._client_id, "read_uncommitted")),
+                    await stack.enter_async_context(open_scanner(self._brokers, self._client_id, "read_committed")),
+                    await stack.enter_async_context(open_scanner(self._brokers, self._client_id, "read_uncommitted")),
                 )
                 self._connections = stack.pop_all()
             self._clients = clients
@@ -155,84 +171,51 @@ async def _ranges(clients: _Clients, topics: Sequence[str]) -> dict[TopicPartiti
     return {each: _Range(first, end, max(end, high[each])) for each, (first, end) in stable.items()}
 
 
-async def _positions(
-    groups: Sequence[GroupOffsets],
-    ranges: Mapping[TopicPartition, _Range],
-    blocked: Set[TopicPartition],
-    admin: AIOKafkaAdminClient,
+async def _ids_of(reader: AIOKafkaConsumer, wanted: Set[str]) -> dict[str, str]:
+    """The ids of those topics that exist: what a member says that it wants may be no topic's name at all."""
+    there: Set[str] = (await reader._client.fetch_all_metadata()).topics()
+    return await topic_ids(reader._client, sorted(wanted & there))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What goes for the partitions: topics' ids, which commits count those, what is blocked, retention.ms by topic."""
+
+    ids: Mapping[str, str]
+    same: Mapping[tuple[str, TopicPartition], bool | None]
+    blocked: Mapping[TopicPartition, Blockade]
+    retention: Mapping[str, int]
+
+
+def _positions(
+    groups: Sequence[GroupOffsets], ranges: Mapping[TopicPartition, _Range], known: _Known
 ) -> list[Position]:
-    """Every partition of every topic that a group has committed to and that still exists."""
-    retention = await retention_of(admin, sorted({partition.topic for partition in ranges}))
-    return [
-        Position(
-            group=group.name,
-            topic=partition.topic,
-            partition=partition.partition,
-            committed=group.committed.get(partition),
-            start=span.start,
-            stable=span.stable,
-            end=span.end,
-            members=group.members,
-            retention_ms=retention.get(partition.topic, -1),
-            blocked=partition in blocked,
-        )
-        for group in groups
-        for partition, span in ranges.items()
-        if partition.topic in {each.topic for each in group.committed}
-    ]
-
-
-async def _scan(clients: _Clients, position: Position, known: Scan | None) -> Scan | None:
-    """Find the first unread record; what was found so far when it takes too long.
-
-    What is committed is read as such; from the last stable offset on, what is there.
-    """
-    if known is not None and known.clean_until > position.end:
-        known = None  # the topic was made anew
-    at = scan_from(position, known)
-    if at is None:
-        return known
-    origin = known.origin if known is not None and known.clean_until == at else at
-    reached, unread_at = at, None
-    if at < position.stable:
-        reached, unread_at = await _first_record(clients.reader, position, at, position.stable)
-    if unread_at is not None or reached < position.stable or reached >= position.end:
-        return Scan(origin, reached, unread_at)
-    reached, unread_at = await _first_record(clients.uncommitted, position, reached, position.end)
-    return Scan(origin, reached, unread_at, open=True)
-
-
-async def _first_record(reader: AIOKafkaConsumer, position: Position, at: int, end: int) -> tuple[int, int | None]:
-    """Offset and time of the first record in [at, end); else how far there is none, and None."""
-    partition = TopicPartition(position.topic, position.partition)
-    reader.assign([partition])
-    reader.seek(partition, at)
-    deadline = time.monotonic() + SCAN_TIMEOUT_S
-    reached = at
-    while reached < end and time.monotonic() < deadline:
-        for records in (await reader.getmany(timeout_ms=FETCH_WAIT_MS, max_records=1)).values():
-            return records[0].offset, records[0].timestamp
-        reached = await reader.position(partition)
-    return reached, None
-
-
-@asynccontextmanager
-async def _scanner(brokers: str, client_id: str, isolation: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer without a group that fetches one batch at a time."""
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=brokers,
-        client_id=client_id,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level=isolation,
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-    )
-    try:
-        await start_whole(reader.start())
-        yield reader
-    finally:
-        await reader.stop()
+    """Every partition of every topic that exists and that a group reads, or has read."""
+    positions = []
+    for group in groups:
+        read = group.read
+        for partition, span in ranges.items():
+            if partition.topic not in read:
+                continue
+            commit = group.committed.get(partition)
+            positions.append(
+                Position(
+                    group=group.name,
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    committed=commit.offset if commit is not None else None,
+                    start=span.start,
+                    stable=span.stable,
+                    end=span.end,
+                    members=group.members,
+                    retention_ms=known.retention.get(partition.topic, -1),
+                    blocked=partition in known.blocked,
+                    same_topic=known.same.get((group.name, partition)),
+                    topic_id=known.ids.get(partition.topic),
+                    ours=group.ours,
+                )
+            )
+    return positions
 
 
 async def watch_lag(lag: LagReader, interval_s: float, on_state: Callable[[str | None], None]) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 class LagState(StrEnum):
     """What to make of a row, worst first."""
 
+    OLD_TOPIC = "old-topic"  # it stands in a topic that was deleted: all of the one of that name now is unread
     LOST = "lost"  # retention deleted records that the group had not read
-    BEYOND_END = "beyond-end"  # committed past the end: the topic was made anew under the group
+    BEYOND_END = "beyond-end"  # committed past the end: the brokers lost records, or the topic was made anew
     NO_MEMBERS = "no-members"  # records wait and nobody in the group reads
     BLOCKED = "blocked"  # all that can be read is read; the rest lies behind an open transaction that stands still
     LAGGING = "lagging"
@@ -28,9 +29,10 @@ class LagState(StrEnum):
 class Position:
     """Where a group stands in one partition.
 
-    `committed` is None where the group has committed other partitions of the topic but never this one. `end` is the
-    high watermark and `stable` the last stable offset; `blocked`: that one stands still; `members` None when the broker
-    does not tell; `retention_ms` -1 for ever.
+    `committed` is None where the group has committed nothing to this partition, and `same_topic` is whether what it has
+    counts the topic of now (None: nobody knows). `end` is the high watermark and `stable` the last stable offset;
+    `blocked`: that one stands still; `members` None when the broker does not tell; `retention_ms` -1 for ever; `ours`:
+    the group is one of the mesh's.
     """
 
     group: str
@@ -43,6 +45,9 @@ class Position:
     retention_ms: int
     stable: int
     blocked: bool = False
+    same_topic: bool | None = None
+    topic_id: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class LagRow:
     members: int | None
     records_lost: int
     retention_margin_s: float | None
+    topic_id: str | None = None
+    ours: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The fields, in order."""
@@ -114,7 +121,8 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
     else:
         records = position.end - at
         unread_at = scan.unread_at if scan is not None and scan.clean_until == at else None
-        seconds = None if unread_at is None else max(0.0, (now_ms - unread_at) / 1000)
+        # A client may send a record without a time, which is -1.
+        seconds = None if unread_at is None or unread_at < 0 else max(0.0, (now_ms - unread_at) / 1000)
     margin = None if not seconds or position.retention_ms < 0 else position.retention_ms / 1000 - seconds
     return LagRow(
         group=position.group,
@@ -130,14 +138,22 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
         members=position.members,
         records_lost=lost,
         retention_margin_s=None if margin is None else round(margin, 1),
+        topic_id=position.topic_id,
+        ours=position.ours,
     )
 
 
 def _committed(position: Position) -> int:
-    return position.start if position.committed is None else position.committed
+    """Where it stands in the topic of now: at its start, unless it has committed something that counts this one."""
+    committed = position.committed
+    if committed is None or position.same_topic is False or (position.same_topic is None and committed > position.end):
+        return position.start
+    return committed
 
 
 def _state(position: Position, lost: int, records: int, at: int) -> LagState:
+    if position.committed is not None and position.same_topic is False:
+        return LagState.OLD_TOPIC
     if lost:
         return LagState.LOST
     if position.committed is not None and position.committed > position.end:

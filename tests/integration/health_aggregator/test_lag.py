@@ -12,9 +12,12 @@ from atlas_health_aggregator.lag_rows import LagRow, LagState
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.topic_ids import topic_ids
 from atlas_kafka.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
+
+from tests.integration.health_aggregator.newer_member import NewerMember
 
 pytestmark = pytest.mark.integration
 
@@ -236,14 +239,81 @@ async def test_records_deleted_unread_are_lost_and_markers_are_not(
     assert (rows[transactional].records_lost, rows[transactional].state) == (0, LagState.CAUGHT_UP)
 
 
-async def test_a_commit_past_the_end_is_a_topic_made_anew(
+async def test_a_commit_past_the_end_has_read_nothing_of_what_is_there(
     servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
 ) -> None:
     topic = await make_topic(partitions=1)
     await _produce(servers, topic, 2)
     await _commit(servers, name, {(topic, 0): 5})
     (row,) = (await lag.read()).rows
-    assert (row.state, row.end, row.lag_records) == (LagState.BEYOND_END, 2, 0)
+    assert (row.state, row.end, row.lag_records) == (LagState.BEYOND_END, 2, 2)
+
+
+@pytest.mark.parametrize("with_id", [True, False])
+async def test_a_topic_made_anew_under_a_group_is_all_unread(
+    servers: Servers, lag: LagReader, name: str, *, with_id: bool
+) -> None:
+    """Cases 16 and 40: 3 of the old topic's records were read; 11 are on the new one."""
+    topic, partition = f"{name}.topic", TopicPartition(f"{name}.topic", 0)
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(topic, 1)])
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers.kafka_brokers, group_id=name, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        await _produce(servers, topic, 3)
+        old = (await topic_ids(consumer._client, [topic]))[topic]
+        commit = (3, old) if with_id else 3
+        await consumer.commit({partition: commit})
+        (row,) = (await lag.read()).rows
+        assert (row.state, row.lag_records, row.topic_id) == (LagState.CAUGHT_UP, 0, old)
+
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([topic])
+        await wait_until("the topic to be gone", lambda: _made_again(servers, topic), 15)
+        await _produce(servers, topic, 11, age_s=40)
+        (row,) = (await lag.read()).rows
+        assert (row.group, row.lag_records, row.members, row.records_lost) == (name, 11, 1, 0)
+        assert row.topic_id != old
+        assert row.lag_seconds == pytest.approx(40, abs=10)
+
+        await consumer.commit({partition: commit})  # by whoever has not noticed
+        (row,) = (await lag.read()).rows
+        if with_id:
+            assert (row.state, row.committed, row.lag_records) == (LagState.OLD_TOPIC, 3, 11)
+        new = (await topic_ids(consumer._client, [topic]))[topic]
+        await consumer.commit({partition: (11, new)})
+        (row,) = (await lag.read()).rows
+        assert (row.state, row.lag_records) == (LagState.CAUGHT_UP, 0)
+    finally:
+        await consumer.stop()
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([topic])
+
+
+async def _made_again(servers: Servers, topic: str) -> bool:
+    return bool(await ensure_topics(servers.kafka_brokers, [TopicSpec(topic, 1)]))
+
+
+async def test_a_group_that_never_committed_and_one_of_the_newer_protocol_lag_with_all(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, 4, age_s=20)
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=servers.kafka_brokers, group_id=f"{name}-idle", enable_auto_commit=False
+    )
+    await consumer.start()
+    async with open_admin(servers.kafka_brokers) as admin:
+        member = NewerMember(admin, f"{name}-newer", topic)
+        await member.beat()
+        try:
+            rows = {row.group: row for row in (await lag.read()).rows}
+        finally:
+            await member.leave()
+            await consumer.stop()
+    for group in (f"{name}-idle", f"{name}-newer"):
+        row = rows[group]
+        assert (row.committed, row.lag_records, row.members, row.state) == (None, 4, 1, LagState.LAGGING)
+        assert row.lag_seconds == pytest.approx(20, abs=5)
 
 
 async def test_a_deleted_topic_has_no_rows(servers: Servers, lag: LagReader, name: str) -> None:
@@ -294,6 +364,19 @@ async def test_a_record_is_read_once_while_the_group_does_not_move(
     second = await lag.read()
     assert assigned == []
     assert [row.lag_records for row in second.rows] == [row.lag_records for row in first.rows] == [4, 0]
+
+
+@pytest.mark.parametrize(("clock", "age_s"), [("LogAppendTime", 0), ("CreateTime", 86_400)])
+async def test_the_age_is_by_the_topic_s_clock(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str, clock: str, age_s: int
+) -> None:
+    """Atlas' topics go by the broker's clock, so what is imported with its own old time makes no old lag."""
+    topic = await make_topic(partitions=1, config={"message.timestamp.type": clock})
+    await _produce(servers, topic, 3, age_s=86_400)
+    await _commit(servers, name, {(topic, 0): 1})
+    assert (await _rows(lag))[0].lag_seconds == pytest.approx(age_s, abs=10)
+    await _commit(servers, name, {(topic, 0): 3})
+    assert (await _rows(lag))[0].lag_seconds == 0.0
 
 
 async def test_compressed_batches_are_read(servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str) -> None:

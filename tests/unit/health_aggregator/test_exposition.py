@@ -36,7 +36,7 @@ def _report() -> LagReport:
     unread = Position("g", "t", 4, 10, 0, 30, 0, -1, 30)
     rows = (lag_row(lagging, Scan(10, 10, NOW_MS - 5000), NOW_MS), lag_row(unread, None, NOW_MS))
     blockade = Blockade("t", 4, NOW_MS - 60_000, 12, OpenTransaction(7, 0, 0, 18, NOW_MS, "etl-1", NOW_MS, 900_000))
-    return LagReport(NOW_MS, rows, {"g": 0, "newer-protocol": None}, [blockade])
+    return LagReport(NOW_MS, rows, {"g": 0, "share": None}, [blockade], {"g": True, "share": False}, 3)
 
 
 def _mesh() -> Mesh:
@@ -109,7 +109,11 @@ def test_metrics_show_what_is_known_and_only_that() -> None:
         assert value("atlas_partition_blocked_seconds", {"topic": "t", "partition": "4"}) >= 60
         assert value("atlas_partition_blocked_seconds", {"topic": "t", "partition": "3"}) is None
         assert value("atlas_consumer_group_members", {"group": "g"}) == 0
-        assert value("atlas_consumer_group_members", {"group": "newer-protocol"}) is None
+        assert value("atlas_consumer_group_members", {"group": "share"}) is None
+        assert value("atlas_consumer_group_of_mesh", {"group": "g"}) == 1
+        assert value("atlas_consumer_group_of_mesh", {"group": "share"}) == 0
+        assert value("atlas_consumer_groups_hidden") == 3
+        assert value("atlas_consumer_old_topic", three) == 0
         assert value("atlas_service_state", {"service": "relay", "state": "UP"}) == 1
         assert value("atlas_service_state", {"service": "relay", "state": "DOWN"}) == 0
         assert value("atlas_service_instances", {"service": "relay"}) == 1

@@ -52,6 +52,11 @@ def test_a_record_from_the_future_is_zero_seconds_old() -> None:
     assert lag_row(AT, Scan(10, 10, NOW_MS + 5000), NOW_MS).lag_seconds == 0.0
 
 
+def test_a_record_without_a_time_has_no_age() -> None:
+    row = lag_row(AT, Scan(10, 10, -1), NOW_MS)
+    assert (row.lag_records, row.lag_seconds, row.retention_margin_s) == (20, None, None)
+
+
 def test_a_group_without_members_is_said_to_be_so_only_when_records_wait() -> None:
     assert lag_row(_at(members=0), Scan(10, 10, NOW_MS), NOW_MS).state is LagState.NO_MEMBERS
     assert lag_row(_at(members=0, committed=30), None, NOW_MS).state is LagState.CAUGHT_UP
@@ -81,9 +86,29 @@ def test_loss_stays_known_while_the_group_does_not_move() -> None:
     assert lag_row(_at(start=25), first, NOW_MS).records_lost == 15
 
 
-def test_a_commit_past_the_end_is_a_topic_made_anew() -> None:
-    row = lag_row(_at(committed=31), None, NOW_MS)
-    assert (row.state, row.lag_records, row.lag_seconds) == (LagState.BEYOND_END, 0, 0.0)
+def test_past_the_end_all_is_unread_unless_it_is_known_to_be_the_same_topic() -> None:
+    unknown = lag_row(_at(committed=31), None, NOW_MS)
+    assert (unknown.state, unknown.lag_records) == (LagState.BEYOND_END, 30)
+    truncated = lag_row(_at(committed=31, same_topic=True), None, NOW_MS)
+    assert (truncated.state, truncated.lag_records, truncated.lag_seconds) == (LagState.BEYOND_END, 0, 0.0)
+
+
+def test_a_commit_that_counts_a_topic_before_this_one_has_read_nothing_of_it() -> None:
+    """Case 40: position 3 of the old topic, 11 records in the new one."""
+    for committed in (3, 11, 500):
+        position = _at(committed=committed, start=0, end=11, same_topic=False)
+        row = lag_row(position, Scan(0, 0, NOW_MS - 5000), NOW_MS)
+        assert (row.state, row.lag_records, row.lag_seconds, row.records_lost) == (LagState.OLD_TOPIC, 11, 5.0, 0)
+        assert scan_from(position, None) == 0
+
+
+@pytest.mark.parametrize("same", [None, True, False])
+@pytest.mark.parametrize("committed", [None, 0, 5, 10, 29, 30, 31, 2**62])
+@pytest.mark.parametrize("start", [0, 10, 30])
+def test_lag_is_never_negative_nor_more_than_there_is(committed: int | None, start: int, same: bool | None) -> None:
+    row = lag_row(_at(committed=committed, start=start, same_topic=same), None, NOW_MS)
+    assert 0 <= row.lag_records <= 30 - start
+    assert row.records_lost >= 0
 
 
 def test_kept_for_ever_has_no_margin() -> None:
@@ -97,7 +122,8 @@ def test_kept_for_ever_has_no_margin() -> None:
         ({"committed": None, "start": 3}, None, 3),
         ({"start": 12}, None, 12),
         ({"committed": 30}, None, None),
-        ({"committed": 31}, None, None),
+        ({"committed": 31}, None, 0),  # of another topic, so it has read nothing of this one
+        ({"committed": 31, "same_topic": True}, None, None),
         ({"start": 0, "end": 0, "committed": 0}, None, None),
         ({}, Scan(10, 12, NOW_MS), None),  # still the first unread record
         ({"start": 13}, Scan(10, 12, NOW_MS), 13),  # it was deleted since

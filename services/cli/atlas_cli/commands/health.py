@@ -94,7 +94,7 @@ def lag(
     ]
     if not as_json:
         rows = [{column: row[column] for column in LAG_COLUMNS} for row in rows]
-    print_rows(rows, as_json=as_json, empty="no group has committed anything")
+    print_rows(rows, as_json=as_json, empty="no group reads or has read anything")
     for each in answer["blocked"]:
         if topic in (None, each["topic"]):
             place = f"{each['topic']}/{each['partition']}"

@@ -1,0 +1,117 @@
+"""Requests about groups that aiokafka does not speak: their types, and groups of the newer protocol (KIP-848)."""
+
+from collections.abc import Collection
+
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32
+
+from atlas_kafka.flexible import TEXT, Uuid, array, body
+
+_ASSIGNMENT = body(
+    ("topic_partitions", array(("topic_id", Uuid), ("topic", TEXT), ("partitions", CompactArray(Int32)))),
+)
+
+
+class _ListGroupsResponseV4(Response):  # type: ignore[misc]
+    API_KEY = 16
+    API_VERSION = 4
+    SCHEMA = body(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("groups", array(("group", TEXT), ("protocol_type", TEXT), ("state", TEXT))),
+    )
+
+
+class _ListGroupsResponseV5(Response):  # type: ignore[misc]
+    API_KEY = 16
+    API_VERSION = 5
+    SCHEMA = body(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("groups", array(("group", TEXT), ("protocol_type", TEXT), ("state", TEXT), ("type", TEXT))),
+    )
+
+
+class _ListGroupsRequestV4(RequestStruct):  # type: ignore[misc]
+    API_KEY = 16
+    API_VERSION = 4
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _ListGroupsResponseV4
+    SCHEMA = body(("states", CompactArray(TEXT)))
+
+
+class _ListGroupsRequestV5(RequestStruct):  # type: ignore[misc]
+    API_KEY = 16
+    API_VERSION = 5
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _ListGroupsResponseV5
+    SCHEMA = body(("states", CompactArray(TEXT)), ("types", CompactArray(TEXT)))
+
+
+class ListGroups(Request[_ListGroupsRequestV4 | _ListGroupsRequestV5]):  # type: ignore[misc]
+    """Every group that the broker coordinates; with its type from Kafka 3.8 on."""
+
+    API_KEY = 16
+
+    def build(
+        self, request_struct_class: type[_ListGroupsRequestV4 | _ListGroupsRequestV5]
+    ) -> _ListGroupsRequestV4 | _ListGroupsRequestV5:
+        if request_struct_class.API_VERSION == _ListGroupsRequestV4.API_VERSION:
+            return request_struct_class([], {})
+        return request_struct_class([], [], {})
+
+
+class _DescribeResponse(Response):  # type: ignore[misc]
+    API_KEY = 69
+    API_VERSION = 0
+    SCHEMA = body(
+        ("throttle_time_ms", Int32),
+        (
+            "groups",
+            array(
+                ("error_code", Int16),
+                ("error_message", TEXT),
+                ("group", TEXT),
+                ("state", TEXT),
+                ("epoch", Int32),
+                ("assignment_epoch", Int32),
+                ("assignor", TEXT),
+                (
+                    "members",
+                    array(
+                        ("member_id", TEXT),
+                        ("instance_id", TEXT),
+                        ("rack_id", TEXT),
+                        ("epoch", Int32),
+                        ("client_id", TEXT),
+                        ("client_host", TEXT),
+                        ("topics", CompactArray(TEXT)),
+                        ("topic_pattern", TEXT),
+                        ("assignment", _ASSIGNMENT),
+                        ("target", _ASSIGNMENT),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+    )
+
+
+class _DescribeRequestV0(RequestStruct):  # type: ignore[misc]
+    API_KEY = 69
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _DescribeResponse
+    SCHEMA = body(("groups", CompactArray(TEXT)), ("include_authorized_operations", Boolean))
+
+
+class DescribeConsumerGroups(Request[_DescribeRequestV0]):  # type: ignore[misc]
+    """Members and assignments of groups of the newer protocol; their coordinator answers."""
+
+    API_KEY = 69
+
+    def __init__(self, groups: Collection[str]) -> None:
+        self._groups = list(groups)
+
+    def build(self, request_struct_class: type[_DescribeRequestV0]) -> _DescribeRequestV0:
+        return request_struct_class(self._groups, False, {})
