@@ -67,12 +67,17 @@ async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
     return bytes(data)
 
 
+async def read_object(response: aiohttp.ClientResponse, url: str) -> dict[str, Any]:
+    """The JSON object of an answer whose status the caller judges; CommandError when it is none."""
+    data = await _bounded(response, url)
+    answer: Any = _json(data, url)
+    if not isinstance(answer, dict):
+        raise CommandError(f"{url} answers {response.status} with what is no object: {answer!r:.{_TOLD_CHARACTERS}}")
+    return answer
+
+
 def _judged(data: bytes, shape: Any, url: str) -> Any:
-    try:
-        answer = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        found = data[:_TOLD_CHARACTERS].decode(errors="backslashreplace")
-        raise CommandError(f"{url} answers what is no JSON ({error}): {found}") from None
+    answer = _json(data, url)
     try:
         TypeAdapter(shape).validate_python(answer, strict=True)
     except ValidationError as error:
@@ -84,6 +89,14 @@ def _judged(data: bytes, shape: Any, url: str) -> Any:
             " is it a service of this mesh, and of this version?"
         ) from None
     return answer
+
+
+def _json(data: bytes, url: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        found = data[:_TOLD_CHARACTERS].decode(errors="backslashreplace")
+        raise CommandError(f"{url} answers what is no JSON ({error}): {found}") from None
 
 
 def _problem(url: str, status: int, data: bytes) -> str:

@@ -4,6 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from atlas_local.home import ROOT, Home
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
 from pydantic import ValidationError
@@ -29,27 +30,28 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
 def load_settings(start: Path | None = None) -> CliSettings:
     """The settings as seen from `start` (the working directory); `schemas_dir` is absolute.
 
-    A running mesh writes `.atlas/mesh.env` at the top of its checkout; the nearest one above `start` counts, so the
-    CLI works from anywhere inside. CommandError when a setting is not valid; one that
-    does not exist is said on standard error.
+    A running mesh writes `.atlas/mesh.env` at the top of its checkout. The one in ATLAS_HOME counts; without that, the
+    nearest one above `start`; elsewhere, that of the checkout that this command is installed from, so the command works
+    from any folder. CommandError when a setting is not valid; one that does not exist is said on standard error.
     """
     start = (start or Path.cwd()).resolve()
-    root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml") or start
+    root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml") or ROOT
+    mesh_env = Home.find().env_file if os.environ.get("ATLAS_HOME") else root / MESH_ENV
     try:
-        settings = CliSettings(_env_file=(root / ".env", root / MESH_ENV))  # the later file wins
+        settings = CliSettings(_env_file=(root / ".env", mesh_env))  # the later file wins
     except ValidationError as error:
         faults = "; ".join(
             f"ATLAS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise CommandError(f"settings: {faults}") from None
-    _say_unknown(root)
+    _say_unknown((root / ".env", mesh_env))
     return settings.model_copy(update={"schemas_dir": (root / settings.schemas_dir).resolve()})
 
 
 @cache
-def _say_unknown(root: Path) -> None:
+def _say_unknown(files: tuple[Path, ...]) -> None:
     """Once a process: a line on standard error for each name that looks like a setting and is none."""
-    for name, near in unknown_names(CliSettings, os.environ, (root / ".env", root / MESH_ENV)).items():
+    for name, near in unknown_names(CliSettings, os.environ, files).items():
         say(describe_unknown(name, near), err=True)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from atlas_cli.output import CommandError
 from atlas_cli.settings import find_upward, load_settings
+from atlas_local.home import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +92,21 @@ def test_a_name_that_is_no_setting_is_said_once(
         "no setting is named ATLAS_KAFKA_BROKER, so it has no effect; near: ATLAS_KAFKA_BROKERS",
         "no setting is named ATLAS_S3_BUKET, so it has no effect; near: ATLAS_S3_BUCKET",
     ]
+
+
+def test_elsewhere_the_checkout_of_the_command_counts(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    assert settings.schemas_dir == ROOT / "schemas"
+
+
+def test_the_home_that_is_named_counts_from_anywhere(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_mesh(checkout)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mesh.env").write_text("ATLAS_GATEWAY_URL=http://other\nATLAS_SCHEMAS_DIR=/other/schemas\n")
+    monkeypatch.setenv("ATLAS_HOME", str(other))
+    for start in (checkout / "deep", tmp_path):
+        settings = load_settings(start)
+        assert (settings.gateway_url, str(settings.schemas_dir)) == ("http://other", "/other/schemas")

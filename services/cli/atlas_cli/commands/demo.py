@@ -1,13 +1,12 @@
 """atlas demo: real data through the whole mesh, and the proof of what it did."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
 from atlas_cli.output import say as write
-from atlas_cli.settings import MESH_ENV, find_upward, load_settings
+from atlas_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from atlas_cli.demo.story import Report
@@ -29,6 +28,8 @@ def demo(
     import asyncio
     import json
 
+    from atlas_local.home import Home
+
     from atlas_cli.demo.story import tell
     from atlas_cli.demo.view import live_view
 
@@ -39,9 +40,9 @@ def demo(
 
     with live_view() as show:
         report = asyncio.run(tell(settings, users, show, say))
-    home = (find_upward(Path.cwd().resolve(), MESH_ENV) or Path.cwd()) / MESH_ENV.parent
-    home.mkdir(exist_ok=True)
-    (home / "demo.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    home = Home.find()
+    home.make()
+    (home.path / "demo.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
     _print(report, as_json=as_json)
     if report.mismatches:
         first = next(check for check in report.checks if not check.holds)

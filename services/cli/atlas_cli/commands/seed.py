@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, say
+from atlas_cli.output import JsonFlag, print_json, say
 from atlas_cli.settings import load_settings
 
 if TYPE_CHECKING:
@@ -25,15 +25,8 @@ def seed(
     """Register some users and post some flights, with all airlines and airports, through the running mesh."""
     import asyncio
 
-    import aiohttp
-
     gateway = load_settings().gateway_url
-    try:
-        progress = asyncio.run(_load(gateway, users, flights))
-    except* aiohttp.ClientConnectionError:
-        raise CommandError(f"the gateway at {gateway} does not answer; start the mesh: atlas up") from None
-    except* CommandError as errors:
-        raise CommandError(str(errors.exceptions[0])) from None
+    progress = asyncio.run(_load(gateway, users, flights))
     if as_json:
         print_json({"users": progress.users, "events": progress.events})
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from atlas_cli.asking import read_object
 from atlas_cli.output import CommandError
 
 Event = tuple[str, dict[str, Any]]
@@ -75,13 +76,18 @@ def _chunks(events: Iterable[Event]) -> Iterator[Sequence[Event]]:
 async def _post_chunk(session: aiohttp.ClientSession, url: str, chunk: Sequence[Event]) -> None:
     body = b"\n".join(orjson.dumps({"type": kind, "value": value}) for kind, value in chunk)
     async with session.post(url, data=body, headers={"Content-Type": "application/x-ndjson"}) as response:
-        answer = await response.json(content_type=None)
+        answer = await read_object(response, url)
     failed = answer.get("failed", len(chunk))
     if failed:
-        errors = [result["error"] for result in answer.get("results", ()) if "error" in result]
+        results = answer.get("results")
+        errors = [result["error"] for result in results or () if "error" in result] if _are_objects(results) else []
         raise CommandError(
             f"{url} refused {failed} of {len(chunk)} events; the first: {errors[0] if errors else answer}"
         )
+
+
+def _are_objects(results: object) -> bool:
+    return isinstance(results, list) and all(isinstance(result, dict) for result in results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,8 @@ async def _run_commands(session: aiohttp.ClientSession, gateway: str, user: Demo
     answer, etag = await _command(
         session, "POST", f"{gateway}/users", user.registration, f"demo-{user.number}-register"
     )
+    if not isinstance(answer.get("user_id"), str):
+        raise CommandError(f"{gateway}/users answers without a user_id: {answer!r:.300}")
     progress.commands += 1
     user_url = f"{gateway}/users/{answer['user_id']}"
     if user.change is not None:
@@ -167,7 +175,7 @@ async def _command(
 ) -> tuple[dict[str, Any], str]:
     headers = {"Idempotency-Key": key} | ({"If-Match": etag} if etag else {})
     async with session.request(method, url, json=body, headers=headers) as response:
-        answer = await response.json(content_type=None)
+        answer = await read_object(response, url)
         if response.status >= 400:
             raise CommandError(f"{method} {url}: {response.status} {answer.get('detail', answer)}")
         return answer, response.headers.get("ETag", "")
