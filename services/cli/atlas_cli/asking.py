@@ -70,14 +70,14 @@ async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
 async def read_object(response: aiohttp.ClientResponse, url: str) -> dict[str, Any]:
     """The JSON object of an answer whose status the caller judges; CommandError when it is none."""
     data = await _bounded(response, url)
-    answer: Any = _json(data, url)
+    answer: Any = _parsed(data, url)
     if not isinstance(answer, dict):
         raise CommandError(f"{url} answers {response.status} with what is no object: {answer!r:.{_TOLD_CHARACTERS}}")
     return answer
 
 
 def _judged(data: bytes, shape: Any, url: str) -> Any:
-    answer = _json(data, url)
+    answer = _parsed(data, url)
     try:
         TypeAdapter(shape).validate_python(answer, strict=True)
     except ValidationError as error:
@@ -91,7 +91,7 @@ def _judged(data: bytes, shape: Any, url: str) -> Any:
     return answer
 
 
-def _json(data: bytes, url: str) -> Any:
+def _parsed(data: bytes, url: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

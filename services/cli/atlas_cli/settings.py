@@ -44,6 +44,8 @@ def load_settings(start: Path | None = None) -> CliSettings:
             f"ATLAS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise CommandError(f"settings: {faults}") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise CommandError(f"settings: {root / '.env'} or {mesh_env} can't be read: {error}") from None
     _say_unknown((root / ".env", mesh_env))
     return settings.model_copy(update={"schemas_dir": (root / settings.schemas_dir).resolve()})
 
