@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import orjson
 from aiohttp import web
 from atlas_contracts.timestamps import rfc3339
-from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_kafka.fates import describe
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -31,9 +31,7 @@ def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
     async def consumer_lag(_request: web.Request) -> web.Response:
         try:
             report = await lag.read(LAG_MAX_AGE_S)
-        except Exception as error:
-            if fate_of(error) is not Fate.TRANSIENT:
-                raise
+        except Exception as error:  # noqa: BLE001 - it says what it is, and the next one may be answered
             return _json(503, {"error": f"lag can't be read: {describe(error)}"})
         items = [row.as_json() for row in report.rows]
         blocked = [each.as_json(report.taken_at) for each in report.blockades]

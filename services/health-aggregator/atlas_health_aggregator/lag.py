@@ -112,7 +112,7 @@ class LagReader:
             for position in _positions(groups, ranges, _Known(ids, same, blockades, retention)):
                 key = (position.topic_id, position.partition, position.committed, position.same_topic)
                 known = scans.get(key) or self._scans.get(key)
-                scan = await first_unread(clients.reader, clients.uncommitted, position, known)
+                scan = await _scan(clients, position, known)
                 if scan is not None:
                     scans[key] = scan
                 rows.append(lag_row(position, scan, _now_ms()))
@@ -171,6 +171,18 @@ async def _ranges(clients: _Clients, topics: Sequence[str]) -> dict[TopicPartiti
     return {each: _Range(first, end, max(end, high[each])) for each, (first, end) in stable.items()}
 
 
+async def _scan(clients: _Clients, position: Position, known: Scan | None) -> Scan | None:
+    """The first unread record; None where what lies there can't be read: that row has no seconds, the others do."""
+    try:
+        return await first_unread(clients.reader, clients.uncommitted, position, known)
+    except Exception as error:
+        if fate_of(error) is Fate.TRANSIENT:
+            raise
+        place = f"{position.topic}/{position.partition}"
+        log.warning("unread record not read", group=position.group, place=place, error=describe(error))
+        return None
+
+
 async def _ids_of(reader: AIOKafkaConsumer, wanted: Set[str]) -> dict[str, str]:
     """The ids of those topics that exist: what a member says that it wants may be no topic's name at all."""
     there: Set[str] = (await reader._client.fetch_all_metadata()).topics()
@@ -221,15 +233,13 @@ def _positions(
 async def watch_lag(lag: LagReader, interval_s: float, on_state: Callable[[str | None], None]) -> None:
     """Take a round every `interval_s` until cancelled; `on_state` hears why a round failed, None when one succeeds.
 
-    A passing fault leaves the last report standing; any other is raised.
+    A round that fails leaves the last report standing, whatever it failed of: who is alive is still judged.
     """
     while True:
         try:
             await lag.read()
         except Exception as error:
-            if fate_of(error) is not Fate.TRANSIENT:
-                raise
-            log.warning("lag not read", error=describe(error))
+            log.warning("lag not read", error=describe(error), exc_info=fate_of(error) is not Fate.TRANSIENT)
             on_state(f"lag not read: {describe(error)}")
         else:
             on_state(None)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import CorruptRecordException
 from atlas_health_aggregator.lag import LagReader, watch_lag
 from atlas_health_aggregator.lag_rows import LagRow, LagState
 from atlas_health_aggregator.settings import HealthAggregatorSettings
@@ -402,17 +403,39 @@ async def test_a_report_may_be_as_old_as_the_caller_says(
     assert await lag.read() is not report
 
 
-async def test_watching_says_why_it_can_not_read(name: str) -> None:
+async def test_what_can_not_be_read_costs_its_own_row_the_seconds_and_no_other(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await make_topic(partitions=2)
+    for partition in (0, 1):
+        await _produce(servers, topic, 2, age_s=20, partition=partition)
+    await _commit(servers, name, {(topic, 0): 0, (topic, 1): 0})
+    getmany = AIOKafkaConsumer.getmany
+
+    async def corrupt(self: AIOKafkaConsumer, **options: object) -> object:
+        if TopicPartition(topic, 0) in self.assignment():
+            raise CorruptRecordException("not a batch")
+        return await getmany(self, **options)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", corrupt)
+    rows = await _rows(lag)
+    assert (rows[0].lag_records, rows[0].lag_seconds) == (2, None)
+    assert rows[1].lag_seconds == pytest.approx(20, abs=5)
+
+
+@pytest.mark.parametrize("error", [TimeoutError("no broker"), ValueError("whatever others made of it")])
+async def test_watching_says_why_it_can_not_read_and_goes_on(name: str, error: Exception) -> None:
     settings = HealthAggregatorSettings(kafka_brokers="127.0.0.1:1", instance=name)
     heard: list[str | None] = []
 
     async with LagReader(settings) as lag:
 
         async def fails(_max_age_s: float = 0.0) -> None:
-            raise TimeoutError("no broker")
+            if len(heard) < 2:
+                raise error
 
         lag.read = fails  # type: ignore[method-assign, assignment]
         watching = asyncio.create_task(watch_lag(lag, 0.01, heard.append))
-        await wait_until("the reason", lambda: len(heard) >= 2, 5)
+        await wait_until("the reason, and its end", lambda: len(heard) >= 3, 5)
         watching.cancel()
-    assert heard[0] == "lag not read: TimeoutError: no broker"
+    assert heard[:3] == [f"lag not read: {type(error).__name__}: {error}"] * 2 + [None]
