@@ -68,6 +68,9 @@ class DocumentsWriter:
         added = [(f"{topic}/{number}", self._topic_ids.get(topic, "")) for topic, number in sorted(partitions)]
         await self._add(keys=[self._root], args=[self.generation, *(part for place in added for part in place)])
 
+    async def empty(self) -> bool:
+        return int(await self._redis.hlen(self._name("rows"))) == 0
+
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
         wanted = set(partitions)
         records = [record for record in await self.parked() if record.place[:2] in wanted]

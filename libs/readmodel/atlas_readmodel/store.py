@@ -60,6 +60,9 @@ class Rows(Protocol):
     async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
         """Begin partitions that have no position yet at 0, of topics with these ids: this writer moves no others."""
 
+    async def empty(self) -> bool:
+        """Whether there is no row."""
+
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
         """What waits of these partitions, and every decision about records of the projection."""
 

@@ -134,6 +134,11 @@ class Writer:
                 [self._topic_ids.get(topic) for topic, _ in added],
             )
 
+    async def empty(self) -> bool:
+        """Whether there is no row."""
+        found = await self._pool.fetchval(f"SELECT EXISTS (SELECT FROM {self._model.relation(self.generation)})")
+        return not found
+
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
         """What waits of these partitions, and every decision about records of the projection."""
         name = self._model.name

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from atlas_contracts.registry import Registry
 from atlas_contracts.topics import WhenRecreated
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import wait_unless
+from atlas_kafka.fates import describe, wait_unless
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import open_producer
 from atlas_readmodel.cache import open_cache
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 MAX_RECORDS = 2500
 FETCH_BYTES = 1024 * 1024
 OTHER_VERSION_RETRY_S = 5.0
+# A projection that failed as a whole is begun again after this, and after twice as long each time.
+FAILED_RETRY_S = 5.0
+FAILED_RETRY_MAX_S = 300.0
 
 
 async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
@@ -84,7 +88,10 @@ def refuse(live: Live, reason: str, health: Health) -> None:
 async def project(
     live: Live, settings: ProjectorSettings, rebuilds: Rebuilds, health: Health, stop: asyncio.Event
 ) -> None:
-    """Keep one projection going; where readers see another version of it, first rebuild it into this one."""
+    """Keep one projection going; where readers see another version of it, first rebuild it into this one.
+
+    Whatever it fails of is its own: it says so and begins again later, beside the others.
+    """
     name = live.projection.name
     config = ConsumerConfig(
         brokers=settings.kafka_brokers,
@@ -98,11 +105,13 @@ async def project(
     )
 
     def on_state(reason: str | None) -> None:
-        live.reason = reason
-        health.note(f"projection {name}", reason)
+        live.reason = live.trouble() if reason is None else reason
+        health.note(f"projection {name}", live.reason)
 
     on_state("starting")
+    pause_s = FAILED_RETRY_S
     while not stop.is_set():
+        began_at = time.monotonic()
         try:
             await consume(config, live, stop, on_state)
         except OtherVersion as other:
@@ -110,6 +119,15 @@ async def project(
             log.warning("other version", projection=name, reason=str(other))
             while not stop.is_set() and not await rebuilds.upgrade(name, stop):
                 await wait_unless(stop, OTHER_VERSION_RETRY_S)
+        except MemoryError:
+            raise
+        except Exception as error:  # this projection's alone: the others go on
+            pause_s = FAILED_RETRY_S if time.monotonic() - began_at > FAILED_RETRY_MAX_S else pause_s
+            on_state(f"failed: {describe(error)}; tried again in {pause_s:g} s")
+            log.error("projection failed", projection=name, error=describe(error), exc_info=error)
+            await wait_unless(stop, pause_s)
+            live.try_again()
+            pause_s = min(2 * pause_s, FAILED_RETRY_MAX_S)
     on_state("stopped")
 
 

@@ -24,6 +24,7 @@ from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of
 from atlas_projector.projection import Projection, Row
 from atlas_projector.source import Record, from_offset
+from atlas_projector.verdicts import Verdicts
 from atlas_projector.waiting import place_of
 from atlas_projector.workspace import Workspace
 from atlas_projector.write_behind import BeforeWrite, WriteBehind
@@ -74,6 +75,11 @@ class Applier:
     def parked(self) -> int:
         """How many records wait of the partitions this was begun with."""
         return len(self._held.waits)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What became of the last records."""
+        return self._held.verdicts
 
     @property
     def expected(self) -> Mapping[TopicPartition, int]:

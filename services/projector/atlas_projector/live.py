@@ -34,7 +34,8 @@ log = structlog.get_logger(__name__)
 RATE_WINDOW_S = 10.0
 # How often to look for what an operator asked for, and for events that waited too long.
 TEND_EVERY_S = 0.25
-# More than this is no bad record but a bad deploy: nothing more is taken until somebody has looked at them.
+# More than this, and no good one lately, are no bad records but a bad deploy: nothing more is taken until somebody has
+# looked at them.
 PARKED_MAX = 100_000
 # While Redis is away, ask for it again this often.
 MEND_EVERY_S = 1.0
@@ -156,6 +157,14 @@ class Live:
         await self.floors.swapped(epoch)
         self._swapped = True
 
+    def trouble(self) -> str | None:
+        """What is wrong with the projection although its loop works; None while it is well."""
+        return self._applier.verdicts.trouble()
+
+    def try_again(self) -> None:
+        """After it failed as a whole."""
+        self._applier.verdicts.try_again()
+
     def state(self) -> dict[str, Any]:
         """What the loop is doing, for `atlas projections`."""
         (began, events_then), (now, events_now) = self._samples[0], self._samples[-1]
@@ -193,7 +202,7 @@ class Live:
                 await self._applier.settle(of_key)
         await self._applier.take_overdue()
         PARKED.labels(self.projection.name).set(self._applier.parked)
-        if self._applier.parked > PARKED_MAX:
+        if self._applier.parked > PARKED_MAX and self.trouble() is not None:
             raise Transient(f"{self._applier.parked:,} records of {self.projection.name} wait: see `atlas dlq ls`")
 
     def _look_closer(self, error: Exception) -> None:
@@ -218,7 +227,9 @@ class Live:
 def _state(reason: str | None) -> str:
     if reason is None:
         return "running"
-    return next((state for state in ("waiting", "refused") if reason.startswith(state)), "retrying")
+    return next(
+        (state for state in ("waiting", "refused", "failing", "failed") if reason.startswith(state)), "retrying"
+    )
 
 
 def _traceparent(record: ConsumerRecord) -> str:

@@ -5,6 +5,7 @@ Of its steps each is made whole or not at all: `attempt` takes back what its wor
 
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
@@ -16,13 +17,14 @@ from atlas_readmodel.writer import Waits
 
 from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
 from atlas_projector.change import Change, Key
-from atlas_projector.decoding import Decoded, Decoder
+from atlas_projector.decoding import Decoded, Decoder, at
 from atlas_projector.fold import Folded
 from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of, record_of
 from atlas_projector.pending import trim
 from atlas_projector.projection import Projection, Row
 from atlas_projector.source import Record
+from atlas_projector.verdicts import Verdicts
 from atlas_projector.waiting import Waiting, place_of
 from atlas_projector.write_behind import WriteBehind
 
@@ -48,6 +50,7 @@ class Workspace:
         # The records that wait.
         self.waits: set[Place] = set()
         self.events = 0
+        self.verdicts = Verdicts(projection.name)
         self._on_poison = on_poison
         self._strict = strict
         self._writer: Rows | None = None
@@ -76,15 +79,17 @@ class Workspace:
                 self.waiting.block(meta_of(record))
         self._writer = writer
         self.waits = {record.place for record in waits.records}
+        dead = [record for record in waits.records if record.state is State.DEAD]
+        self.verdicts.begin(not await writer.empty(), len(dead), (dead[-1].error or "") if dead else "")
 
     async def attempt(self, work: Awaitable[None]) -> None:
         """All that the work comes to durable; or nothing, and what is held is as before. Nothing else is pending."""
-        waiting, waits = self.waiting.copy(), set(self.waits)
+        waiting, waits, verdicts = self.waiting.copy(), set(self.waits), replace(self.verdicts)
         try:
             await work
             await self.writes.flush()
         except Exception:
-            self.waiting, self.waits = waiting, waits
+            self.waiting, self.waits, self.verdicts = waiting, waits, verdicts
             self._forget(self.writes.durable)
             raise
 
@@ -94,6 +99,8 @@ class Workspace:
         """Set aside the record of which the last attempt has failed alone, with the server's reason; durable then."""
         assert self._writer is not None
         reason = await self._writer.explain(self._refused, describe(error))
+        if not self._strict and not tried:
+            self.verdicts.put_up_with(1, f"{at(meta)}: {reason}")
         if place_of(meta) in by_place:
             self.advance(partition_of(meta), meta.offset + 1, 1)
         self.waiting.block(meta)
@@ -130,6 +137,8 @@ class Workspace:
         self.writes.add(folded, aside)
         # Only here: not while a batch is between `read` and this.
         trim(self.rows, ROWS_KEPT, self.writes.pending.rows, self.writes.in_flight.rows)
+        dead = [record for record in aside.parked if record.state is State.DEAD]
+        self.verdicts.note(folded.applied + folded.repeated, len(dead), (dead[-1].error or "") if dead else "")
         self.waits.update(record.place for record in aside.parked)
         self.waits.difference_update(folded.released, aside.released)
 
@@ -150,6 +159,9 @@ class Workspace:
     ) -> Aside:
         """What becomes of records that are not simply applied; poison is acknowledged on return."""
         assert self._writer is not None
+        if folded.rejected and not folded.applied and not tried and not self._strict:
+            meta, why = folded.rejected[-1]
+            self.verdicts.put_up_with(len(folded.rejected), f"{at(meta)}: {why}")
         records = WaitingRecords(by_place, (tried, *self.writes.parked), self._writer)
         waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
         waits += [(meta, State.EARLY) for meta in folded.early if self.waiting.is_early(meta)]

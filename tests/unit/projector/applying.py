@@ -39,6 +39,9 @@ class MemoryWriter:
     async def waiting(self, _partitions: Any) -> Waits:
         return Waits((), {}, {})
 
+    async def empty(self) -> bool:
+        return not any(self.rows.values())
+
     async def write(self, batch: Batch) -> None:
         for _ in range(3):
             await asyncio.sleep(0)
