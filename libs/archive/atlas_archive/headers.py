@@ -46,7 +46,7 @@ class HeaderShapes:
         self._compiled = 0
 
     def are_whole(self, data: bytes, start: int, end: int) -> bool:
-        """Whether data[start:end] is headers that all have a value and a name in UTF-8.
+        """Whether data[start:end] is headers, at least one, that all have a value and a name in UTF-8.
 
         Raises ValueError, IndexError for no headers.
         """
@@ -56,7 +56,8 @@ class HeaderShapes:
         names, values, after = walk(data, start)
         if after != end:
             raise ValueError(f"headers end at {after}, their record at {end}")
-        whole = None not in values and are_text(names)
+        # None at all, in a longer form than that of one byte, would be read as the end of an array and one thing more.
+        whole = bool(names) and None not in values and are_text(names)
         if whole:
             self._remember(names, values)
         return whole
@@ -126,8 +127,8 @@ def walk(data: bytes, at: int) -> tuple[list[bytes], list[bytes | None], int]:
     names: list[bytes] = []
     values: list[bytes | None] = []
     for _ in range(count):
-        name, at = _sized(data, at)
-        value, at = _sized(data, at)
+        name, at = sized(data, at)
+        value, at = sized(data, at)
         if name is None:
             raise ValueError("a header without a name")
         names.append(name)
@@ -135,7 +136,8 @@ def walk(data: bytes, at: int) -> tuple[list[bytes], list[bytes | None], int]:
     return names, values, at
 
 
-def _sized(data: bytes, at: int) -> tuple[bytes | None, int]:
+def sized(data: bytes, at: int) -> tuple[bytes | None, int]:
+    """What follows its length, None for a negative one, and the place after it. Raises ValueError, IndexError."""
     size, at = read_long(data, at)
     if size < 0:
         return None, at

@@ -6,8 +6,8 @@ not as plain as the expression (patterns.py) wants it ends the run, and is left 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
-from operator import itemgetter
+from itertools import chain, compress, repeat
+from operator import itemgetter, lt
 
 from atlas_archive.batches import Batch
 from atlas_archive.patterns import (
@@ -25,6 +25,7 @@ from atlas_archive.patterns import (
 from atlas_archive.varints import length_table, long, read_unsigned, two_byte_table, unsigned, unsigned_kept
 
 _LOW14 = (1 << 14) - 1
+_TIMES_MAX = 2**63
 _NO_KEY = b"\1"  # the length of null
 _NO_HEADERS = b"\0"
 _FRAMING_BYTES = 5
@@ -77,10 +78,12 @@ class _Sizes(dict[bytes, int]):
 _NUMBERS, _SIZES = _Numbers(), _Sizes()
 
 
-def take(pattern: RecordPattern, batch: Batch, data: bytes, at: int, most: int) -> Taken | None:
+def take(
+    pattern: RecordPattern, batch: Batch, data: bytes, at: int, most: int, number: int
+) -> Taken | None:
     """What can be taken of the `most` bytes from `at` on; None: the record there needs a closer look (or more bytes).
 
-    `data` is the batch's.
+    `data` is the batch's, `number` that of the record at `at`.
     """
     rows: list[Row] = pattern.regex.findall(data, at, min(len(data), at + most))
     if rows and rows[-1][REST]:
@@ -91,18 +94,30 @@ def take(pattern: RecordPattern, batch: Batch, data: bytes, at: int, most: int) 
     sizes = list(map(_SIZES.__getitem__, lengths))
     if sizes != list(map(len, map(itemgetter(WHOLE), rows))):
         return None
-    runs = []
+    steps = list(map(_NUMBERS.__getitem__, map(itemgetter(STEP), rows)))
+    if not _are_in_order(steps, batch, number):
+        return None
+    runs, one = [], len(pattern.bodies) == 1
     for body in pattern.bodies:
-        ours = rows if len(pattern.bodies) == 1 else [row for row in rows if row[body.body]]
+        ours = rows if one else [row for row in rows if row[body.body]]
         if ours:
-            run = _run(body, ours, batch)
+            run = _run(body, ours, batch, steps if one else list(compress(steps, map(itemgetter(body.body), rows))))
             if run is None:
                 return None
             runs.append(run)
     return Taken(runs, len(rows), at + sum(sizes) + sum(map(len, lengths)))
 
 
-def _run(body: Body, rows: Sequence[Row], batch: Batch) -> Run | None:
+def _are_in_order(steps: list[int], batch: Batch, number: int) -> bool:
+    """Whether these are zigzagged offsets within the batch, rising, with room for the records that come after."""
+    first = 2 * number
+    if steps == list(range(first, first + 2 * len(steps), 2)):
+        return True
+    room = 2 * (batch.offset - batch.base_offset - batch.records + number + len(steps))
+    return all(map(lt, steps, steps[1:])) and steps[-1] <= room and not any(step & 1 for step in steps)
+
+
+def _run(body: Body, rows: Sequence[Row], batch: Batch, steps: Sequence[int]) -> Run | None:
     columns: list[tuple[bytes, ...]] = list(zip(*rows, strict=True))
     bodies = columns[body.body]
     sizes = list(map(len, bodies))
@@ -111,8 +126,10 @@ def _run(body: Body, rows: Sequence[Row], batch: Batch) -> Run | None:
     if not _are_texts(body, columns):
         return None
     base = batch.base_offset << 1
-    offsets = [base + step for step in map(_NUMBERS.__getitem__, columns[STEP])]
+    offsets = [base + step for step in steps]
     times = _times(batch, columns[STAMP])
+    if not -_TIMES_MAX <= min(times) <= max(times) < _TIMES_MAX:
+        return None
     records = zip(
         *_zigzags(offsets),
         *_longs(times),

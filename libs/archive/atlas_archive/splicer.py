@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
-from atlas_archive.batches import NULL, Batch, places
+from atlas_archive.batches import NULL, Batch, Packed, int64, pack, places, records_of, unpack
 from atlas_archive.checker import CHECK_ERRORS, compile_skip
 from atlas_archive.codecs import CODECS
 from atlas_archive.expected import Expected
 from atlas_archive.headers import HeaderShapes, nullable_headers
 from atlas_archive.layout import BadSchema, file_schema, parse, raw_schema
 from atlas_archive.outputs import Finished, Inline, Output
+from atlas_archive.records import Record
 from atlas_archive.runs import Run, take
 from atlas_archive.varints import length_table, long, two_byte_table, unsigned, unsigned_kept
 
@@ -89,24 +90,26 @@ class Splicer:
 
     def _splice(self, batch: Batch) -> None:
         """Records that look as expected are taken in runs, the others one by one; what to expect is learnt of these."""
-        data, at, left, expected = batch.data(), 0, batch.records, self._expected
+        batch = batch.opened()
+        data, at, place, expected = batch.data(), 0, 0, self._expected
         if batch.start_offset > batch.base_offset:
-            self._one_by_one(batch, data, at, left)
+            self._add_records(unpack(batch))
             return
-        while left > 0:
-            taken = take(expected.pattern, batch, data, at, self._run_bytes) if expected.pattern is not None else None
+        while place < batch.records:
+            pattern = expected.pattern
+            taken = take(pattern, batch, data, at, self._run_bytes, place) if pattern is not None else None
             if taken is None:
-                count = min(left, expected.closely)
-                at = self._one_by_one(batch, data, at, count)
+                count = min(batch.records - place, expected.closely)
+                at = self._one_by_one(batch, data, at, range(place, place + count))
                 expected.looked(self._shapes.names)
             else:
                 count, at = taken.records, taken.end
                 for run in taken.runs:
                     self._add_run(run)
                 expected.took(count)
-            left -= count
-        if left:
-            raise ValueError(f"{batch.records - left} records in a batch of {batch.records}")
+            place = place + count if at >= 0 else batch.records
+        if place > batch.records:
+            raise ValueError(f"{place} records in a batch of {batch.records}")
 
     def _add_run(self, run: Run) -> None:
         # Never the first record of all, so there is a time to compare with.
@@ -117,60 +120,80 @@ class Splicer:
         if out.block_size >= self._block_bytes:
             out.close_block(self._codec)
 
-    def _one_by_one(self, batch: Batch, data: bytes, at: int, count: int) -> int:
-        """Copy `count` records from `at` on; gives where they end. Calls little in its loop, since calls cost."""
-        base, start, raw, end = batch.base_offset << 1, batch.start_offset << 1, self._raw, at
+    def _one_by_one(self, batch: Batch, data: bytes, at: int, numbers: range) -> int:
+        """Copy the records of these numbers, the first of which begins at `at`; gives where they end.
+
+        -1 when one of them is not as anybody writes it, as a hostile producer may: all up to the batch's end are in.
+        """
+        try:
+            return self._copy(batch, data, at, numbers)
+        except _Odd as odd:
+            if isinstance(batch, Packed):
+                raise
+            self._add_records(records_of(batch, data, odd.at, odd.number, odd.before))
+            return -1
+
+    def _add_records(self, records: Sequence[Record]) -> None:
+        if records:
+            packed = pack(records)
+            self._one_by_one(packed, packed.data(), 0, range(packed.records))
+
+    def _copy(self, batch: Batch, data: bytes, at: int, numbers: range) -> int:
+        """Raises _Odd; calls little in its loop, since calls cost."""
+        base, raw = batch.base_offset << 1, self._raw
         low14, lengths, known, are_whole = two_byte_table(), length_table(), self._by_prefix, self._shapes.are_whole
-        high, high_part, delta, time_part = -1, b"", -1, b""
-        for stamp, step, key_at, size_at, value_at, headers_at, end in places(data, count, at):
-            offset = base + step
-            if offset < start:
-                continue
-            if offset >> 14 != high:
-                high = offset >> 14
-                high_part = unsigned(high) if high else b""
-            if stamp != delta:
-                delta, time_part = stamp, self._time(batch, stamp)
-            size, out = headers_at - value_at - 5, raw
-            if size >= 0:
-                out = known.get(data[value_at : value_at + 5]) or self._open(data[value_at : value_at + 5])
-                try:
-                    if out.skip is not None and out.skip(data, value_at + 5, headers_at) != headers_at:
+        high, high_part, delta, time_part, room, before = -1, b"", -1, b"", _room(batch, numbers.start), -2
+        try:
+            for stamp, step, key_at, size_at, value_at, headers_at, end in places(data, len(numbers), at):
+                if step != room and (step & 1 or not before < step < room):
+                    raise ValueError("an offset that is not that of its place")
+                offset = base + step
+                if offset >> 14 != high:
+                    high = offset >> 14
+                    high_part = unsigned(high) if high else b""
+                if stamp != delta:
+                    delta, time_part = stamp, self._time(batch, stamp)
+                size, out = headers_at - value_at - 5, raw
+                if size >= 0:
+                    out = known.get(data[value_at : value_at + 5]) or self._open(data[value_at : value_at + 5])
+                    try:
+                        if out.skip is not None and out.skip(data, value_at + 5, headers_at) != headers_at:
+                            out = raw
+                    except CHECK_ERRORS:
                         out = raw
-                except CHECK_ERRORS:
-                    out = raw
-            plain = headers_at + 1 == end  # the number of headers, 0, and nothing after it
-            if out is raw or not (plain or are_whole(data, headers_at, end)):
-                headers, are_text = nullable_headers(data, headers_at, end)
-                out = raw if are_text else self._odd_names
-                body = b"\0" if data[size_at] == NULL else b"\2" + data[size_at:headers_at]
-                size = len(body)
-            else:
-                headers = b"\0" if plain else data[headers_at:end] + b"\0"
-                body = data[value_at + 5 : headers_at]
-            out.parts += (
-                low14[offset & _LOW14] if high else unsigned(offset),
-                high_part,
-                time_part,
-                b"\0" if data[key_at] == NULL else b"\2" + data[key_at:size_at],
-                headers,
-                lengths[size] if size < 4096 else long(size),
-                body,
-            )
-            if out.first_offset < 0:
-                out.first_offset = offset >> 1
-            out.last_offset = offset >> 1
-            out.block_records += 1
-            out.block_size += end - key_at + 8
-            if out.block_size >= self._block_bytes:
-                out.close_block(self._codec)
-        return end
+                plain = headers_at + 1 == end  # the number of headers, 0, and nothing after it
+                if out is raw or not (plain or are_whole(data, headers_at, end)):
+                    out, headers, body = self._raw_parts(data, size_at, headers_at, end)
+                    size = len(body)
+                else:
+                    headers = b"\0" if plain else data[headers_at:end] + b"\0"
+                    body = data[value_at + 5 : headers_at]
+                out.parts += (
+                    low14[offset & _LOW14] if high else unsigned(offset),
+                    high_part,
+                    time_part,
+                    b"\0" if data[key_at] == NULL else b"\2" + data[key_at:size_at],
+                    headers,
+                    lengths[size] if size < 4096 else long(size),
+                    body,
+                )
+                out.block_records += 1
+                out.block_size += end - key_at + 8
+                if out.first_offset < 0:
+                    out.first_offset = offset >> 1
+                out.last_offset = offset >> 1
+                if out.block_size >= self._block_bytes:
+                    out.close_block(self._codec)
+                at, before, room = end, step, room + 2
+        except (IndexError, ValueError) as error:
+            raise _Odd(at, numbers.start + (room - _room(batch, numbers.start) >> 1), before >> 1) from error
+        return at
 
     def _time(self, batch: Batch, stamp: int) -> bytes:
         """The encoding of a record's timestamp; `stamp` is its zigzagged delta."""
         time = batch.append_time_ms
         if time is None:
-            time = batch.base_timestamp + ((stamp >> 1) ^ -(stamp & 1))
+            time = int64(batch.base_timestamp + ((stamp >> 1) ^ -(stamp & 1)))
         if not self._timed:
             self._timed = True
             self.first_timestamp = self.min_timestamp = self.max_timestamp = time
@@ -182,6 +205,12 @@ class Splicer:
         if zigzag > _LOW14:
             return two_byte_table()[zigzag & _LOW14] + unsigned_kept(zigzag >> 14)
         return long(time)
+
+    def _raw_parts(self, data: bytes, size_at: int, headers_at: int, end: int) -> tuple[Output, bytes, bytes]:
+        """Where a record goes that fits into no typed file, its headers and its value."""
+        headers, are_text = nullable_headers(data, headers_at, end)
+        body = b"\0" if data[size_at] == NULL else b"\2" + data[size_at:headers_at]
+        return (self._raw if are_text else self._odd_names), headers, body
 
     def _open(self, prefix: bytes) -> Output:
         """The output of the values that begin with `prefix`, met for the first time."""
@@ -204,3 +233,18 @@ class Splicer:
         self._typed[schema_id] = out
         self._expected.add(schema_id, text)
         return out
+
+
+class _Odd(ValueError):
+    """The record with this number in its batch, which begins at `at`, is not as it should be; `before`: see batches."""
+
+    def __init__(self, at: int, number: int, before: int) -> None:
+        super().__init__(f"no record with number {number} at byte {at} of its batch")
+        self.at = at
+        self.number = number
+        self.before = before
+
+
+def _room(batch: Batch, number: int) -> int:
+    """The largest offset within its batch, zigzagged, that the record with this number can have."""
+    return batch.offset - batch.base_offset - batch.records + 1 + number << 1

@@ -10,6 +10,11 @@ REBALANCES = Counter("atlas_kafka_rebalances", "Times a consumer's assignment ch
 RECORDS_LOST = Counter(
     "atlas_kafka_records_lost", "Records that retention deleted before this group read them", ["topic", "group"]
 )
+BATCHES_TOO_LARGE = Counter(
+    "atlas_kafka_batches_too_large",
+    "Batches that hold too much to be taken apart, and are read as one record",
+    ["topic"],
+)
 RECORDS_REFUSED = Counter("atlas_kafka_records_refused", "Records that the broker refused for what they are", ["topic"])
 PRODUCERS_RENEWED = Counter("atlas_kafka_producers_renewed", "New producer ids after a broker lost a sequence")
 TOPICS_CHANGED = Counter(

@@ -7,31 +7,21 @@ came; assignment, positions, commits and `read_committed` stay what they are.
 It reaches into aiokafka's fetcher: what it relies on is checked when it is applied, and tested against a broker.
 """
 
-import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, encode_varint
 
-# base offset, length, leader epoch, magic, crc, attributes, last offset delta, first and last timestamp,
-# producer id, epoch and sequence, number of records
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-_LENGTH_AT, _CRC_FROM = 12, 21
-_CODEC_MASK, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
-_CODECS: Mapping[int, Callable[[bytes], bytes]] = {
-    0: bytes,
-    1: gzip_decode,
-    2: snappy_decode,
-    3: lz4_decode,
-    4: zstd_decode,
-}
+from atlas_kafka.foreignrecords import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER, LENGTH_AT, stand_in
+from atlas_kafka.inflate import CODECS, TooLarge
+
+_TRANSACTIONAL, _CONTROL = 0x10, 0x20
 _CONTROL_KEY = slice(5, 9)  # of the one record of a control batch: every number before its key takes one byte
 _ABORT_MARKER = b"\x00\x00\x00\x00"  # the key of a control record: version 0, type 0 (1 is a commit's)
 
@@ -40,9 +30,12 @@ _ABORT_MARKER = b"\x00\x00\x00\x00"  # the key of a control record: version 0, t
 class RawBatch:
     """A record batch of format 2. Only its records from `start_offset` on are meant; `offset` is its last.
 
-    `append_time_ms`: the timestamp of all its records, where the broker set it.
+    `append_time_ms`: the timestamp of all its records, where the broker set it. `head` and `packed` together are all
+    of it.
     """
 
+    partition: TopicPartition
+    head: bytes
     base_offset: int
     start_offset: int
     offset: int
@@ -53,10 +46,30 @@ class RawBatch:
     packed: bytes
 
     def data(self) -> bytes:
-        """The records as they lie in the batch, decompressed. Raises UnsupportedCodecError."""
-        if self.codec not in _CODECS:
+        """The records as they lie in the batch, decompressed. Raises UnsupportedCodecError, TooLarge."""
+        if self.codec not in CODECS:
             raise UnsupportedCodecError(f"compression {self.codec} of the batch at offset {self.base_offset}")
-        return _CODECS[self.codec](self.packed)
+        return CODECS[self.codec](self.packed)
+
+    def opened(self) -> "RawBatch":
+        """The batch decompressed; one that is too large for that as the one record that stands for it."""
+        try:
+            return replace(self, codec=0, packed=self.data()) if self.codec else self
+        except TooLarge:
+            return replace(self, codec=0, packed=_one_record(self), records=1)
+
+
+def _one_record(batch: RawBatch) -> bytes:
+    """The batch's stand-in, as a broker would store it."""
+    value = stand_in(batch.partition, batch.head + batch.packed).value or b""
+    body = bytearray(b"\0\0")  # no attributes, no timestamp delta
+    encode_varint(batch.start_offset - batch.base_offset, body.append)
+    encode_varint(-1, body.append)  # no key
+    encode_varint(len(value), body.append)
+    body += value + b"\0"
+    whole = bytearray()
+    encode_varint(len(body), whole.append)
+    return bytes(whole + body)
 
 
 def give_batches(consumer: AIOKafkaConsumer) -> None:
@@ -132,25 +145,26 @@ class RawRecords:
 
     def _unpack(self) -> Iterator[RawBatch]:
         data, at = self._data, 0
-        while at + _HEADER.size <= len(data):
-            fields = _HEADER.unpack_from(data, at)
+        while at + HEADER.size <= len(data):
+            fields = HEADER.unpack_from(data, at)
             base, end, attributes, last, producer = (
                 fields[0],
-                at + _LENGTH_AT + fields[1],
+                at + LENGTH_AT + fields[1],
                 fields[5],
                 fields[0] + fields[6],
                 fields[9],
             )
             if end > len(data):
                 return  # cut off by the size of the answer: it comes again, whole
-            if fields[3] != 2 or calc_crc32c(memoryview(data)[at + _CRC_FROM : end]) != fields[4]:
+            if fields[3] != 2 or calc_crc32c(memoryview(data)[at + CRC_FROM : end]) != fields[4]:
                 raise CorruptRecordException(f"{self._partition} has a damaged batch at offset {base}")
-            body = data[at + _HEADER.size : end]
+            head, body = data[at : at + HEADER.size], data[at + HEADER.size : end]
             start, at = self.next_fetch_offset, end
             if self._is_meant(attributes, base, producer, body) and last >= start and fields[12]:
-                stamp = fields[8] if attributes & _APPEND_TIME else None
-                codec = attributes & _CODEC_MASK
-                batch = RawBatch(base, max(base, start), last, fields[7], stamp, fields[12], codec, body)
+                stamp = fields[8] if attributes & APPEND_TIME else None
+                codec = attributes & CODEC_MASK
+                first = max(base, start)
+                batch = RawBatch(self._partition, head, base, first, last, fields[7], stamp, fields[12], codec, body)
                 self.next_fetch_offset = last + 1
                 yield batch
             self.next_fetch_offset = max(self.next_fetch_offset, last + 1)
