@@ -78,9 +78,7 @@ class _Sizes(dict[bytes, int]):
 _NUMBERS, _SIZES = _Numbers(), _Sizes()
 
 
-def take(
-    pattern: RecordPattern, batch: Batch, data: bytes, at: int, most: int, number: int
-) -> Taken | None:
+def take(pattern: RecordPattern, batch: Batch, data: bytes, at: int, most: int, number: int) -> Taken | None:
     """What can be taken of the `most` bytes from `at` on; None: the record there needs a closer look (or more bytes).
 
     `data` is the batch's, `number` that of the record at `at`.

@@ -5,7 +5,8 @@ Three things that brokers take end every consumer of aiokafka, again after each 
 - A header's name that is not UTF-8. Bytes of it that don't decode are read as `\\x..`, in text that any database, log
   and JSON takes.
 - Offsets within a batch that is not compressed: the broker gives out as many as there are records, and leaves what the
-  records say of themselves. Where that is not one after the other they are numbered by their place.
+  records say of themselves. One that is beyond the next would have a consumer go on behind the end: then they are
+  numbered by their place. (One that has been already is passed over, as by every client; the archive has it.)
 - A batch that holds more than INFLATED_MAX_BYTES. One record stands for it: without a key, at the batch's first offset,
   its value STAND_IN and then the batch as the broker has it. So it is archived byte for byte, and elsewhere it is no
   event, which is a dead letter.
@@ -15,7 +16,7 @@ relies on is tested against its classes and against a broker.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import structlog
@@ -25,7 +26,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records
 from aiokafka.record._crecords import default_records as compiled_records
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import calc_crc32c, decode_varint
+from aiokafka.record.util import calc_crc32c
 
 from atlas_kafka import inflate
 from atlas_kafka.metrics import BATCHES_TOO_LARGE
@@ -87,6 +88,7 @@ class _KeptRecords(MemoryRecords):  # type: ignore[misc]
     """The batches of an answer, and its bytes, for those that have to be looked at closely."""
 
     def __init__(self, data: bytes) -> None:
+        super().__init__(data)
         self._data = data
         self._at = 0
         self._current: Any = None
@@ -172,17 +174,17 @@ def _records(batch: bytes) -> Iterator[ForeignRecord]:
 _Parts = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
 
 
-def _record(data: bytes, at: int, varint: Callable[[bytes, int], tuple[int, int]] = decode_varint) -> _Parts:
+def _record(data: bytes, at: int) -> _Parts:
     """Timestamp and offset delta, key, value and headers of the record at `at`, and the place after it."""
-    size, at = varint(data, at)
+    size, at = _varint(data, at)
     end = at + size
     if size < 0 or end > len(data):
         raise ValueError("a length past the end")
-    stamp, at = varint(data, at + 1)  # after the attributes, which mean nothing yet
-    step, at = varint(data, at)
+    stamp, at = _varint(data, at + 1)  # after the attributes, which mean nothing yet
+    step, at = _varint(data, at)
     key, at = _sized(data, at, end)
     value, at = _sized(data, at, end)
-    count, at = varint(data, at)
+    count, at = _varint(data, at)
     headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         name, at = _sized(data, at, end)
@@ -194,9 +196,23 @@ def _record(data: bytes, at: int, varint: Callable[[bytes, int], tuple[int, int]
 
 
 def _sized(data: bytes, at: int, end: int) -> tuple[bytes | None, int]:
-    size, at = decode_varint(data, at)
+    size, at = _varint(data, at)
     if size < 0:
         return None, at
     if at + size > end:
         raise ValueError("a length past the end")
     return bytes(data[at : at + size]), at + size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The zigzag number at `at`, and the place after it. Raises IndexError, or ValueError past 10 bytes."""
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return (number >> 1) ^ -(number & 1), at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number longer than 10 bytes")

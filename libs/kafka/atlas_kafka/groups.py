@@ -11,6 +11,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError, for_code
 
 from atlas_kafka.fates import Transient, describe
+from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.group_messages import DescribeConsumerGroups, ListGroups
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
@@ -18,6 +19,7 @@ from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 @asynccontextmanager
 async def open_reader(brokers: str, client_id: str, *, read_committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group: assign, seek and read, nothing is committed."""
+    accept_foreign_records()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=brokers,
         client_id=client_id,

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from atlas_kafka.blocked import BlockedWatch
 from atlas_kafka.fates import Fate, Rewind, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.fetch_by_id import FetchById, fetch_by_id
+from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import RETRIES
 from atlas_kafka.rawbatches import give_batches
@@ -95,6 +96,8 @@ async def _watch(session: Session, on_state: OnState) -> None:
 
 @asynccontextmanager
 async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterator[tuple[AIOKafkaConsumer, FetchById]]:
+    accept_foreign_records()
+
     async def start() -> tuple[AIOKafkaConsumer, FetchById]:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=config.brokers,

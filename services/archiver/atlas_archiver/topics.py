@@ -7,6 +7,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from atlas_kafka.fates import Transient
+from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 from atlas_kafka.topic_ids import topic_ids
 
@@ -45,6 +46,7 @@ async def open_topic_facts(brokers: str, client_id: str) -> AsyncIterator[KafkaT
     """Connects at once, so raises a KafkaError while no broker answers."""
     known = {"bootstrap_servers": brokers, "client_id": client_id, "metadata_max_age_ms": METADATA_MAX_AGE_MS}
     client = AIOKafkaClient(**known)
+    accept_foreign_records()
     consumer = AIOKafkaConsumer(**known, group_id=None)
     try:
         await start_whole(client.bootstrap())

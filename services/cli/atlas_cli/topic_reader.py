@@ -1,4 +1,8 @@
-"""Reads ranges of live topics for `atlas archive verify`."""
+"""Reads ranges of live topics for `atlas archive verify`.
+
+Batches are taken apart by the archive's own code, not by the consumer's: so names of headers, offsets and batches that
+are too large are compared as the bytes that they are.
+"""
 
 import time
 from bisect import bisect_left
@@ -6,13 +10,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from operator import attrgetter
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from atlas_archive.batches import unpack
+from atlas_archive.records import Record
 from atlas_archive.reports import LiveTopic
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.rawbatches import give_batches
 from atlas_kafka.starting import start_whole
 from atlas_kafka.topic_ids import topic_ids
 
@@ -23,6 +30,7 @@ from atlas_cli.output import CommandError
 # position is looked at this often.
 _LOOK_EVERY_MS = 20
 _PATIENCE_S = 30.0  # without a step of the position: the broker has stopped answering
+_BATCHES = 16  # taken apart at a time: each may hold 64 MB
 _offset = attrgetter("offset")
 
 
@@ -36,7 +44,7 @@ class LiveTopicReader:
         self._stack = stack
         self._consumers: dict[TopicPartition, AIOKafkaConsumer] = {}
         # What came beyond the last range, and where that ended: ranges are often small, and one follows the other.
-        self._ahead: dict[TopicPartition, tuple[int, list[ConsumerRecord]]] = {}
+        self._ahead: dict[TopicPartition, tuple[int, list[Record]]] = {}
         self._asking: AIOKafkaConsumer | None = None
 
     async def describe(self, topic: str) -> LiveTopic | None:
@@ -49,10 +57,11 @@ class LiveTopicReader:
         bounds = {tp.partition: bounds for tp, bounds in ranges.items()}
         return LiveTopic(ids[topic], bounds, await self._is_compacted(topic))
 
-    async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Sequence[Record]]:
         tp = TopicPartition(topic, partition)
         if tp not in self._consumers:
             self._consumers[tp] = await self._stack.enter_async_context(open_reader(self._brokers, "atlas-verify"))
+            give_batches(self._consumers[tp])
             self._consumers[tp].assign([tp])
         consumer = self._consumers[tp]
         after, batch = self._ahead.pop(tp, (-1, []))
@@ -61,7 +70,9 @@ class LiveTopicReader:
             batch = []
         position, moved = start, time.monotonic()
         while position < stop:
-            batch = batch or (await consumer.getmany(tp, timeout_ms=_LOOK_EVERY_MS)).get(tp, [])
+            if not batch:
+                found = await consumer.getmany(tp, timeout_ms=_LOOK_EVERY_MS, max_records=_BATCHES)
+                batch = [record for part in found.get(tp, []) for record in unpack(part)]
             inside = batch[: bisect_left(batch, stop, key=_offset)]
             if inside:
                 yield inside

@@ -16,6 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.topics import Topic
 from atlas_kafka.fates import describe, retrying
+from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Delivery, Outgoing
 from atlas_kafka.starting import start_whole
@@ -179,6 +180,7 @@ async def open_posts(pool: Pool, settings: GatewaySettings, stop: asyncio.Event)
         await start_whole(reader.start())
         return reader
 
+    accept_foreign_records()
     reader = AIOKafkaConsumer(bootstrap_servers=settings.kafka_brokers, client_id=_CLIENT_ID, enable_auto_commit=False)
     try:
         await retrying(start, what="kafka reader start", stop=stop)
@@ -190,7 +192,7 @@ async def open_posts(pool: Pool, settings: GatewaySettings, stop: asyncio.Event)
 def _index(record: Any, mark: str) -> int | None:
     for name, value in record.headers:
         if name == MARK:
-            owner, _, place = value.decode(errors="replace").partition("/")
+            owner, _, place = (value or b"").decode(errors="replace").partition("/")
             return int(place) if owner == mark and place.isdigit() else None
     return None
 

@@ -19,6 +19,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import describe, retrying
+from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import METADATA_MAX_AGE_MS
 from atlas_runtime.heartbeat import EVENT_TYPE
 from atlas_runtime.metrics import KAFKA_RECORDS_IN
@@ -157,6 +158,7 @@ class Receiver:
 
 
 def _build(settings: HealthAggregatorSettings) -> faust.App:
+    accept_foreign_records()
     return faust.App(
         settings.service,
         broker=[f"kafka://{broker.strip()}" for broker in settings.kafka_brokers.split(",")],

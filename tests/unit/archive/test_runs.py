@@ -41,7 +41,7 @@ def one(text: str, number: int = 5) -> bytes:
 
 def taken(records: Sequence[Record], most: int = 10**6) -> list[Run] | None:
     batch = pack(records)
-    found = take(KNOWN, batch, batch.data(), 0, most)
+    found = take(KNOWN, batch, batch.data(), 0, most, 0)
     return None if found is None else list(found.runs)
 
 
@@ -80,6 +80,9 @@ class Stamped:
 
     def data(self) -> bytes:
         return self.packed
+
+    def opened(self) -> "Stamped":
+        return self
 
 
 def spliced(batches: Sequence[Any], *, runs: bool) -> tuple[Any, ...]:
@@ -124,12 +127,12 @@ def test_no_more_is_taken_than_asked_for() -> None:
     batch = pack(records)
     at = count = 0
     while count < 100:
-        found = take(KNOWN, batch, batch.data(), at, 500)
+        found = take(KNOWN, batch, batch.data(), at, 500, count)
         assert found is not None
         assert 1 < found.records < 10
         count, at = count + found.records, found.end
     assert at == len(batch.data())
-    assert take(KNOWN, batch, batch.data(), 0, 20) is None
+    assert take(KNOWN, batch, batch.data(), 0, 20, 0) is None
 
 
 def test_text_that_is_none_is_not_taken() -> None:
@@ -149,4 +152,4 @@ def test_a_length_that_lies_is_not_taken(part: str) -> None:
     ((_, _, _, size_at, *_),) = places(bytes(data), 1)
     data[0 if part == "record" else size_at] += 2
     lying = Packed(0, 0, 0, 1, bytes(data))
-    assert take(KNOWN, lying, lying.data(), 0, 1000) is None
+    assert take(KNOWN, lying, lying.data(), 0, 1000, 0) is None

@@ -100,4 +100,4 @@ def test_damage_is_named() -> None:
 
 def test_an_unknown_compression_is_named() -> None:
     with pytest.raises(UnsupportedCodecError, match="compression 7 of the batch at offset 9"):
-        RawBatch(9, 9, 9, 0, None, 1, 7, b"").data()
+        RawBatch(TP, b"", 9, 9, 9, 0, None, 1, 7, b"").data()
