@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import start_whole
 
 from atlas_health_aggregator.lag_rows import Position, Scan, scan_from
@@ -55,6 +56,7 @@ async def _first_record(reader: AIOKafkaConsumer, position: Position, at: int, e
 @asynccontextmanager
 async def open_scanner(brokers: str, client_id: str, isolation: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group that fetches one batch at a time."""
+    accept_foreign_records()
     reader = AIOKafkaConsumer(
         bootstrap_servers=brokers,
         client_id=client_id,
