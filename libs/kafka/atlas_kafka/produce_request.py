@@ -83,12 +83,15 @@ def _body(transactional_id: str | None, timeout_ms: int, topics: Batches) -> tup
 
 
 class Produce(Request[_PlainRequest]):  # type: ignore[misc]
-    """Records of no transaction, one batch a partition, acknowledged by all replicas that are in sync."""
+    """Records, one batch a partition, acknowledged by all replicas that are in sync.
+
+    With a `transactional_id` they are of a transaction of the first version, which their partitions have joined before.
+    """
 
     API_KEY = 0
 
-    def __init__(self, timeout_ms: int, topics: Batches) -> None:
-        self._body = _body(None, timeout_ms, topics)
+    def __init__(self, timeout_ms: int, topics: Batches, transactional_id: str | None = None) -> None:
+        self._body = _body(transactional_id, timeout_ms, topics)
 
     def build(self, request_struct_class: type[_PlainRequest]) -> _PlainRequest:
         """The request as it is sent."""

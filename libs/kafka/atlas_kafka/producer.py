@@ -122,7 +122,8 @@ class Producer:
     def _add(self, call: Call, topic: str, indexes: Sequence[int]) -> bool:
         """Queue the records of a topic; False when it is not known yet how many partitions it has."""
         partitions = self.client.cluster.partitions_for_topic(topic)
-        if not partitions:
+        # A client that tracks nothing knows all topics, until it tracks another one.
+        if not partitions or topic not in self._tracked:
             return False
         count, touched = len(partitions), set()
         for index in indexes:

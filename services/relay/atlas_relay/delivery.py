@@ -6,28 +6,26 @@ from typing import Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import BrokerResponseError
+from aiokafka.errors import KafkaError
+from atlas_kafka.produce_answers import Answer, Verdict
 
 from atlas_relay.splice import SplicedBatch
 
 Parcels = Mapping[TopicPartition, Sequence[SplicedBatch]]
 
 
-class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka has no types
-    """The broker's validation refused a record. aiokafka 0.14 does not know this code."""
-
-    errno = 87
-    message = "INVALID_RECORD"
-    description = "This record has failed the validation on broker and hence be rejected."
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch: None, or the error."""
+    """What the brokers answered to a batch."""
 
     target: TopicPartition
     batch: SplicedBatch
-    error: BaseException | None
+    answer: Answer
+
+    @property
+    def error(self) -> KafkaError | None:
+        """None when it was taken."""
+        return None if self.answer.verdict is Verdict.TAKEN else self.answer.error(self.target.topic)
 
 
 class Delivery(Protocol):

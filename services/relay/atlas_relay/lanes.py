@@ -43,7 +43,7 @@ class Lane:
         self._config = config
         self._health = health
         self._caution = Caution(config.rows)
-        self._topics = Topics(config.max_record_bytes)
+        self._topics = Topics(config.max_record_bytes, config.sender.progress_topic)
         self._wanted: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._sender: Sender | None = None

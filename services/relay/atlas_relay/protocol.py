@@ -7,17 +7,25 @@ from atlas_outbox.parking import Key
 from atlas_outbox.sent import Row
 
 _ROWS_MIN = 50
-_WIRE_BYTES_MIN = 16 * 1024
+_WIRE_BYTES_MIN = 1024
+# A server's error without a name is taken for the records' own fault when it comes so often in a row.
+_NAMELESS_MAX = 3
 
 
 class Refused(Exception):
     """The broker won't take some record batches. `batches` has the row ids of each one with the broker's error.
 
-    `delivered` are rows of the same send that arrived nevertheless; in a transaction there are none.
+    `delivered` are rows of the same send that arrived nevertheless; in a transaction there are none. `denied` are
+    topics that take nothing at all, with the broker's error.
     """
 
-    def __init__(self, batches: Collection[tuple[list[int], str]], delivered: Collection[int] = ()) -> None:
-        super().__init__("; ".join(sorted({error for _ids, error in batches})))
+    def __init__(
+        self,
+        batches: Collection[tuple[list[int], str]],
+        delivered: Collection[int] = (),
+        denied: Collection[str] = (),
+    ) -> None:
+        super().__init__("; ".join(sorted({*denied, *(error for _ids, error in batches)})))
         self.batches = batches
         self.delivered = delivered
 
@@ -58,6 +66,7 @@ class Caution:
     wire_rows: int = 0
     condemned: dict[int, str] = field(default_factory=dict)
     _wire_bytes: dict[str, int] = field(default_factory=dict)
+    _nameless: int = 0
 
     def __post_init__(self) -> None:
         self.rows = self.wire_rows = self.rows_max
@@ -69,6 +78,11 @@ class Caution:
     def too_large(self, topic: str, size: int) -> None:
         """The topic refused a batch of this size, of more than one record, for its size: it is remembered."""
         self._wire_bytes[topic] = max(_WIRE_BYTES_MIN, min(size, self.wire_bytes(topic)) // 2)
+
+    def nameless(self) -> bool:
+        """The broker could not say what is wrong; True when that was so often in a row that it is the records."""
+        self._nameless += 1
+        return self._nameless >= _NAMELESS_MAX
 
     def refused(self, refusal: Refused) -> None:
         """Condemn single rows; try fewer where there are more."""
@@ -83,6 +97,7 @@ class Caution:
 
     def arrived(self) -> None:
         """A batch arrived."""
+        self._nameless = 0
         self.rows = min(self.rows_max, self.rows * 2)
         self.wire_rows = min(self.rows_max, self.wire_rows * 2)
 

@@ -31,13 +31,13 @@ class _EndTxnRequest(RequestStruct):  # type: ignore[misc]
     SCHEMA = body(("transactional_id", TEXT), ("producer_id", Int64), ("producer_epoch", Int16), ("commits", Boolean))
 
 
-class Commit(Request[_EndTxnRequest]):  # type: ignore[misc]
-    """Commits a transaction; the answer has the producer's id and epoch for the next one."""
+class EndTransaction(Request[_EndTxnRequest]):  # type: ignore[misc]
+    """Commits a transaction, or aborts it; the answer has the producer's id and epoch for the next one."""
 
     API_KEY = 26
 
-    def __init__(self, transactional_id: str, producer_id: int, producer_epoch: int) -> None:
-        self._body: tuple[Any, ...] = (transactional_id, producer_id, producer_epoch, True, {})
+    def __init__(self, transactional_id: str, producer_id: int, producer_epoch: int, commits: bool) -> None:
+        self._body: tuple[Any, ...] = (transactional_id, producer_id, producer_epoch, commits, {})
 
     def build(self, request_struct_class: type[_EndTxnRequest]) -> _EndTxnRequest:
         """The request as it is sent."""

@@ -11,43 +11,22 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
-from aiokafka.errors import (
-    CorruptRecordException,
-    InvalidTimestampError,
-    InvalidTopicError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    PolicyViolationError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-    UnsupportedForMessageFormatError,
-)
+from aiokafka.errors import KafkaError
 from atlas_kafka.fates import Transient, describe
+from atlas_kafka.produce_answers import Verdict
 from atlas_outbox.sent import Row, Sent
 
-from atlas_relay.delivery import Delivery, InvalidRecordError, Outcome, Parcels
-from atlas_relay.idempotent import Idempotent
+from atlas_relay.delivery import Delivery, Outcome, Parcels
+from atlas_relay.idempotent import open_idempotent
 from atlas_relay.marks import ids_of_sender, last_marks, mark_of, partition_of, settle, tombstone_of
-from atlas_relay.producers import ProducerGone, open_producer
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.splice import SplicedBatch, ids_of, pack
 from atlas_relay.topics import Topics
 from atlas_relay.transactions import open_client, open_transactions
 from atlas_relay.waiting import answered
 
-# The broker's answer is about the records: sending them again can't help.
-_REFUSALS = (
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    InvalidRecordError,
-    InvalidTimestampError,
-    InvalidTopicError,
-    CorruptRecordException,
-    PolicyViolationError,
-    TopicAuthorizationFailedError,
-    UnsupportedForMessageFormatError,
-)
-_SIZE_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError)
+# A server's error that says nothing of the records: it may pass, or it may be about one of them all the same.
+_NAMELESS = (-1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +107,39 @@ class Sender:
         self._raise_failures(outcomes)
 
     def _raise_failures(self, outcomes: Sequence[Outcome]) -> None:
-        """Refusals first: after one, the partition's later batches fail too, for their sequence numbers."""
-        failed = [outcome for outcome in outcomes if outcome.error is not None]
-        refused = []
+        """Refusals first: sending those records again can't help."""
+        failed = [outcome for outcome in outcomes if outcome.answer.verdict is not Verdict.TAKEN]
+        refused: list[tuple[list[int], str]] = []
+        denied: list[str] = []
         for outcome in failed:
-            topic, error, batch = outcome.target.topic, outcome.error, outcome.batch
-            if isinstance(error, _REFUSALS) and topic != self._config.progress_topic:
-                if isinstance(error, _SIZE_REFUSALS) and len(batch.ids) > 1:
-                    self._caution.too_large(topic, batch.bytes)
-                refused.append((batch.ids, describe(error)))
-        if refused:
-            delivered = [] if self.name else ids_of([each.batch for each in outcomes if each.error is None])
-            raise Refused(refused, delivered)
+            topic, answer = outcome.target.topic, outcome.answer
+            if topic == self._config.progress_topic:
+                continue
+            if answer.verdict is Verdict.DENIED:
+                self._topics.deny(topic, answer.reason)
+                denied.append(f"{topic}: {answer.reason}")
+            elif answer.verdict in (Verdict.TOO_LARGE, Verdict.REFUSED) or self._is_suspect(answer.code):
+                refused += self._refusals(outcome)
+        if refused or denied:
+            delivered = [] if self.name else ids_of([each.batch for each in outcomes if each not in failed])
+            raise Refused(refused, delivered, denied)
         for outcome in failed:
-            raise Transient(f"Kafka: {outcome.target.topic}: {outcome.error!r}")
+            raise Transient(f"Kafka: {outcome.target.topic}: {outcome.answer.reason}")
+
+    def _is_suspect(self, code: int) -> bool:
+        return code in _NAMELESS and self._caution.nameless()
+
+    def _refusals(self, outcome: Outcome) -> list[tuple[list[int], str]]:
+        """The records that the broker names, each by itself with its reason; where it names none, all of the batch."""
+        batch, answer, topic = outcome.batch, outcome.answer, outcome.target.topic
+        if named := [(batch.ids[place], why) for place, why in answer.faults if 0 <= place < len(batch.ids)]:
+            return [([row_id], f"{answer.reason}: {why}" if why else answer.reason) for row_id, why in named]
+        if answer.verdict is Verdict.TOO_LARGE:
+            if len(batch.ids) > 1:
+                self._caution.too_large(topic, batch.bytes)
+            else:
+                self._topics.too_large(topic, batch.record_bytes, answer.reason)
+        return [(batch.ids, answer.reason)]
 
     def _parcels(self, rows: Sequence[Row]) -> dict[TopicPartition, list[SplicedBatch]]:
         """The rows' batches by partition."""
@@ -149,11 +147,17 @@ class Sender:
         cluster = self._delivery.client.cluster
         return pack(
             rows,
-            lambda topic: len(cluster.partitions_for_topic(topic)),
+            lambda topic: _count(cluster.partitions_for_topic(topic), topic),
             wire_bytes=self._caution.wire_bytes,
             wire_rows=self._caution.wire_rows,
             new_batch=lambda: SplicedBatch(now_ms, transactional=transactional),
         )
+
+
+def _count(partitions: Collection[int] | None, topic: str) -> int:
+    if not partitions:
+        raise Transient(f"Kafka: topic {topic} has gone just now")
+    return len(partitions)
 
 
 @contextmanager
@@ -161,7 +165,7 @@ def _faults_of_kafka() -> Iterator[None]:
     """Raise what Kafka's client reports as Transient."""
     try:
         yield
-    except (KafkaError, ProducerGone) as error:
+    except KafkaError as error:
         raise Transient(f"Kafka: {describe(error)}") from error
 
 
@@ -172,13 +176,14 @@ async def open_sender(config: SenderConfig, topics: Topics, caution: Caution) ->
     Raises Transient when there is no getting through to Kafka.
     """
     with _faults_of_kafka():
-        if not config.exactly_once:
-            async with open_producer(config.brokers, config.client_id, config.timeout_s) as producer:
-                yield Sender(config, None, Idempotent(producer), topics, caution)
-            return
-        # A name is used once: whoever fences it may rely on it that nobody ever sends with it again.
-        name = f"{config.client_id}-{secrets.token_hex(4)}"
         async with open_client(config.brokers, config.client_id, config.timeout_s) as client:
+            if not config.exactly_once:
+                async with answered(config.timeout_s):
+                    delivery = await open_idempotent(client)
+                yield Sender(config, None, delivery, topics, caution)
+                return
+            # A name is used once: whoever fences it may rely on it that nobody ever sends with it again.
+            name = f"{config.client_id}-{secrets.token_hex(4)}"
             async with answered(config.timeout_s):
                 await client.add_topic(config.progress_topic)
                 transactions = await open_transactions(client, ids_of_sender(name))

@@ -30,7 +30,7 @@ _SIZE_BYTES_MAX = 5  # a varint of 32 bits
 
 
 class SplicedBatch:
-    """A record batch for one partition; to aiokafka's accumulator it is a BatchBuilder that is closed already."""
+    """A record batch for one partition."""
 
     __slots__ = ("_built", "_parts", "_state", "_timestamp_ms", "_transactional", "bytes", "ids")
 
@@ -80,12 +80,10 @@ class SplicedBatch:
         """Bytes on the wire."""
         return self.bytes
 
-    def closed(self) -> bool:
-        """Always: nothing may be added by others."""
-        return True
-
-    def close(self) -> None:
-        """Nothing to do."""
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of its records: at least that many as their keys, values and headers have."""
+        return self.bytes - _HEADER.size
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._state = (producer_id, producer_epoch, base_sequence)

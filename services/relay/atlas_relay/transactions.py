@@ -1,14 +1,14 @@
 """Kafka transactions of one request each for records and commit, over a client of aiokafka.
 
-After an error nothing is tried again here: the transaction is left open, whoever fences its producer ends it, and
-whether it was committed is known by its mark. That is why this is so much less than a producer that serves everybody.
+After an error nothing is tried again here: after a refusal the transaction is aborted, after any other error it is left
+open, whoever fences its producer ends it, and whether it was committed is known by its mark. That is why this is so much less than a producer that serves everybody.
 """
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -25,27 +25,21 @@ from aiokafka.errors import (
     OperationNotAttempted,
     UnknownTopicOrPartitionError,
     for_code,
-    kafka_errors,
 )
 from aiokafka.protocol.api import Request
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
-from atlas_kafka.produce_request import ProduceInTransaction
+from atlas_kafka.produce_request import Batches, Produce, ProduceInTransaction
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
-from atlas_relay.delivery import InvalidRecordError, Outcome, Parcels
-from atlas_relay.requests import ApiVersions, Commit, transaction_version
+from atlas_relay.delivery import Outcome, Parcels
+from atlas_relay.produce import BETWEEN_TRANSACTIONS_S, PAUSE_S, REQUEST_TIMEOUT_MS, Producer, offer
+from atlas_relay.requests import ApiVersions, EndTransaction, transaction_version
 from atlas_relay.splice import SplicedBatch
 from atlas_relay.waiting import answered
 
-_REQUEST_TIMEOUT_MS = 10_000
 _CLOSE_TIMEOUT_S = 0.5
 # A relay that dies without a successor holds up read-committed consumers for this long.
 _TRANSACTION_TIMEOUT_MS = 15_000
-# While a coordinator or a leader is found, and while a predecessor's transaction is being ended.
-_PAUSE_S = 0.05
-# A transaction can begin only when the markers of the one before are written, a millisecond or two after its commit.
-_BETWEEN_TRANSACTIONS_S = 0.001
 _PASSING = (
     ConcurrentTransactions,
     CoordinatorLoadInProgressError,
@@ -53,30 +47,19 @@ _PASSING = (
     NodeNotReadyError,
     NotCoordinatorError,
 )
-# The markers before are not written, or the broker leads the partition not yet or no more. Should it have taken the
-# batch all the same, its number tells when it comes again.
+# The markers before are not written, or the broker does not know the partition yet.
 _TOO_EARLY = (ConcurrentTransactions, NotLeaderForPartitionError, UnknownTopicOrPartitionError)
 _SECOND_VERSION = 2
 
 
 @dataclass(slots=True)
-class _Producer:
+class TransactionalProducer(Producer):
     """One transactional id. Its sequence numbers go on over transactions of the first version; in the second each has
     an epoch of its own, in which they begin anew.
     """
 
-    transactional_id: str
-    coordinator: int
-    id: int
-    epoch: int
-    sequences: dict[TopicPartition, int] = field(default_factory=dict)
-
-    def stamp(self, target: TopicPartition, batch: SplicedBatch) -> bytes:
-        """The batch as the next of its partition."""
-        sequence = self.sequences.get(target, 0)
-        self.sequences[target] = (sequence + batch.record_count()) % (1 << 31)
-        batch._set_producer_state(self.id, self.epoch, sequence)
-        return batch._build()
+    transactional_id: str = ""
+    coordinator: int = -1
 
 
 class Transactions:
@@ -86,7 +69,7 @@ class Transactions:
     transaction can't begin before they have.
     """
 
-    def __init__(self, client: AIOKafkaClient, producers: Sequence[_Producer], version: int) -> None:
+    def __init__(self, client: AIOKafkaClient, producers: Sequence[TransactionalProducer], version: int) -> None:
         self.client = client
         self._producers = deque(producers)
         self._second_version = version >= _SECOND_VERSION
@@ -105,12 +88,15 @@ class Transactions:
             batches = {target: batches[number] for target, batches in parcels.items() if number < len(batches)}
             outcomes += await self._produce(producer, batches)
             if any(outcome.error is not None for outcome in outcomes):
+                # Left open it would hold up whoever reads the marks, until it is timed out or fenced.
+                with suppress(KafkaError):
+                    await self._end(producer, commits=False)
                 return outcomes
         await self._commit(producer)  # 3
         self._producers.rotate()
         return outcomes
 
-    async def _add_partitions(self, producer: _Producer, targets: Sequence[TopicPartition]) -> None:
+    async def _add_partitions(self, producer: TransactionalProducer, targets: Sequence[TopicPartition]) -> None:
         topics: dict[str, list[int]] = defaultdict(list)
         for topic, partition in targets:
             topics[topic].append(partition)
@@ -126,55 +112,35 @@ class Transactions:
             for error in errors:
                 if not issubclass(error, _TOO_EARLY):
                     raise error()
-            await asyncio.sleep(_BETWEEN_TRANSACTIONS_S if errors == {ConcurrentTransactions} else _PAUSE_S)
+            if errors == {ConcurrentTransactions}:
+                await asyncio.sleep(BETWEEN_TRANSACTIONS_S)
+            elif await self.client.force_metadata_update() and not self._are_known(topics):
+                raise UnknownTopicOrPartitionError
+            else:
+                await asyncio.sleep(PAUSE_S)
 
-    async def _produce(self, producer: _Producer, batches: Mapping[TopicPartition, SplicedBatch]) -> list[Outcome]:
-        """One batch a partition. What a broker did not look at because it was too early is sent again."""
-        unsent = {target: producer.stamp(target, batch) for target, batch in batches.items()}
-        errors: dict[TopicPartition, type[KafkaError]] = {}
-        while unsent:
-            shares: dict[int, dict[TopicPartition, bytes]] = defaultdict(dict)
-            for target, packed in unsent.items():
-                shares[self._leader(target)][target] = packed
-            for found in await asyncio.gather(*(self._ask(producer, *share) for share in shares.items())):
-                errors |= found
-            unsent = {target: packed for target, packed in unsent.items() if issubclass(errors[target], _TOO_EARLY)}
-            if unsent and any(errors[target] is not ConcurrentTransactions for target in unsent):
-                await self.client.force_metadata_update()
-                await asyncio.sleep(_PAUSE_S)
-            elif unsent:
-                await asyncio.sleep(_BETWEEN_TRANSACTIONS_S)
-        return [
-            Outcome(target, batch, None if (error := errors[target]) is NoError else error())
-            for target, batch in batches.items()
-        ]
+    def _are_known(self, topics: Collection[str]) -> bool:
+        return all(self.client.cluster.partitions_for_topic(topic) for topic in topics)
 
-    def _leader(self, target: TopicPartition) -> int:
-        leader = self.client.cluster.leader_for_partition(target)
-        # Any node tells that it is not the leader, and the metadata is asked for again.
-        return self.client.get_random_node() if leader is None or leader < 0 else leader  # type: ignore[no-any-return]
+    async def _produce(
+        self, producer: TransactionalProducer, batches: Mapping[TopicPartition, SplicedBatch]
+    ) -> list[Outcome]:
+        """One batch a partition."""
+        packed = {target: producer.stamp(target, batch) for target, batch in batches.items()}
+        answers = await offer(self.client, packed, lambda topics: self._request(producer.transactional_id, topics))
+        return [Outcome(target, batch, answers[target]) for target, batch in batches.items()]
 
-    async def _ask(
-        self, producer: _Producer, node: int, share: Mapping[TopicPartition, bytes]
-    ) -> dict[TopicPartition, type[KafkaError]]:
-        topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
-        for (topic, partition), packed in share.items():
-            topics[topic].append((partition, packed))
-        answer = await self.client.send(node, self._request(producer.transactional_id, topics))
-        return {
-            TopicPartition(topic, partition): for_code(code)
-            for topic, partitions, *_tags in answer.topics
-            for partition, code, *_rest in partitions
-        }
-
-    def _request(self, transactional_id: str, topics: Mapping[str, Sequence[tuple[int, bytes]]]) -> Request[Any]:
+    def _request(self, transactional_id: str, topics: Batches) -> Request[Any]:
         if self._second_version:
-            return ProduceInTransaction(transactional_id, _REQUEST_TIMEOUT_MS, topics)
-        return ProduceRequest(transactional_id, -1, _REQUEST_TIMEOUT_MS, list(topics.items()))
+            return ProduceInTransaction(transactional_id, REQUEST_TIMEOUT_MS, topics)
+        return Produce(REQUEST_TIMEOUT_MS, topics, transactional_id)
 
-    async def _commit(self, producer: _Producer) -> None:
+    async def _commit(self, producer: TransactionalProducer) -> None:
+        await self._end(producer, commits=True)
+
+    async def _end(self, producer: TransactionalProducer, *, commits: bool) -> None:
         names = (producer.transactional_id, producer.id, producer.epoch)
-        request = Commit(*names) if self._second_version else EndTxnRequest(*names, True)
+        request = EndTransaction(*names, commits) if self._second_version else EndTxnRequest(*names, commits)
         answer = await self.client.send(producer.coordinator, request)
         if (error := for_code(answer.error_code)) is not NoError:
             raise error()
@@ -189,11 +155,10 @@ async def open_client(brokers: str, client_id: str, timeout_s: float) -> AsyncIt
 
     Raises KafkaError, or Transient after `timeout_s`.
     """
-    kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
     client = AIOKafkaClient(
         bootstrap_servers=brokers,
         client_id=client_id,
-        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
     try:
@@ -216,16 +181,21 @@ async def open_transactions(client: AIOKafkaClient, transactional_ids: Sequence[
     return Transactions(client, producers, transaction_version(answer))
 
 
-async def _init(client: AIOKafkaClient, transactional_id: str) -> _Producer:
+async def _init(client: AIOKafkaClient, transactional_id: str) -> TransactionalProducer:
     while True:
         try:
             coordinator = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
             answer = await client.send(coordinator, InitProducerIdRequest(transactional_id, _TRANSACTION_TIMEOUT_MS))
             if (error := for_code(answer.error_code)) is not NoError:
                 raise error()
-            return _Producer(transactional_id, coordinator, answer.producer_id, answer.producer_epoch)
+            return TransactionalProducer(
+                answer.producer_id,
+                answer.producer_epoch,
+                transactional_id=transactional_id,
+                coordinator=coordinator,
+            )
         except KafkaError as error:
             if not isinstance(error, _PASSING):
                 raise
         await client.force_metadata_update()
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(PAUSE_S)
