@@ -5,9 +5,11 @@ key, and order per key stays. Going back and discarding raise the lease's `revis
 owner's next claim does not match and it reads anew which keys are parked.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from atlas_outbox.session import Connection
 
@@ -38,7 +40,7 @@ WHERE id > $1 AND ($2::text IS NULL OR topic = $2) AND ($3 OR error IS NOT NULL)
 # The groups and keys that a choice of rows touches. A key goes back as a whole, because its order does.
 _KEYS_OF = """
 SELECT DISTINCT (shard >> 3) AS shard_group, topic, key FROM outbox.parked
-WHERE ($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR topic = $2)
+WHERE ($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR topic = $2) AND parked_at <= $4
 ORDER BY shard_group LIMIT $3
 """
 _REVISE = "UPDATE outbox.leases SET revision = revision + 1 WHERE shard_group = $1"
@@ -57,6 +59,8 @@ SELECT id, created_at, key_hash, shard, topic, key, value, headers FROM back ORD
 """
 # One transaction a group, and not more keys in one go than it can move quickly.
 _KEYS_AT_ONCE = 10_000
+# For one group's rows; a key may have hundreds of thousands.
+_MOVE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,23 @@ class ParkedRow:
     parked_at: datetime
     group: int
     value_bytes: int | None
+
+    def shown(self) -> dict[str, Any]:
+        """For people: the key as text, or in base64 where it is none; what is no JSON yet as it is."""
+        try:
+            key = {"key": self.key.decode()}
+        except UnicodeDecodeError:
+            key = {"key_base64": b64encode(self.key).decode()}
+        return {
+            "id": self.id,
+            "topic": self.topic,
+            **key,
+            "error": self.error,
+            "created_at": self.created_at.isoformat(),
+            "parked_at": self.parked_at.isoformat(),
+            "group": self.group,
+            "value_bytes": self.value_bytes,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +140,10 @@ async def discard(connection: Connection, choice: Choice) -> int:
 async def _by_group(connection: Connection, choice: Choice, *, discard: bool) -> int:
     ids = None if choice.ids is None else list(choice.ids)
     total = 0
+    # What a relay parks again meanwhile is not gone after: that could go on for ever.
+    until = await connection.fetchval("SELECT clock_timestamp()")
     while True:
-        found = await connection.fetch(_KEYS_OF, ids, choice.topic, _KEYS_AT_ONCE)
+        found = await connection.fetch(_KEYS_OF, ids, choice.topic, _KEYS_AT_ONCE, until)
         for group in sorted({row[0] for row in found}):
             keys = [(row[1], row[2]) for row in found if row[0] == group]
             total += await _change_group(connection, group, keys, choice if discard else None)
@@ -135,8 +158,9 @@ async def _change_group(connection: Connection, group: int, keys: Sequence[Key],
         deleted = 0
         if discarded is not None:  # 2
             ids = None if discarded.ids is None else list(discarded.ids)
-            deleted = _count(await connection.execute(_DISCARD, group, ids, discarded.topic))
-        back = await connection.execute(_GO_BACK, group, [key[0] for key in keys], [key[1] for key in keys])
+            deleted = _count(await connection.execute(_DISCARD, group, ids, discarded.topic, timeout=_MOVE_TIMEOUT_S))
+        names, values = [key[0] for key in keys], [key[1] for key in keys]
+        back = await connection.execute(_GO_BACK, group, names, values, timeout=_MOVE_TIMEOUT_S)
     return _count(back) if discarded is None else deleted
 
 

@@ -1,6 +1,7 @@
 """How the outbox stands: cheap enough to ask every few seconds at any size."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from atlas_outbox.session import Connection
 
@@ -43,6 +44,16 @@ class OutboxStats:
     groups: list[GroupStats]
     backlog: int
     table_bytes: int
+
+    def summary(self) -> dict[str, Any]:
+        """In short, with the groups one by one."""
+        return {
+            "backlog_rows": self.backlog,
+            "oldest_row_s": max((group.oldest_s or 0.0 for group in self.groups), default=0.0),
+            "parked_rows": sum(group.parked for group in self.groups),
+            "table_bytes": self.table_bytes,
+            "groups": [asdict(group) for group in self.groups],
+        }
 
 
 async def read_stats(connection: Connection) -> OutboxStats:

@@ -1,6 +1,7 @@
 """Batches onto their partitions, a request to each broker: what a broker did not look at is offered again."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ PAUSE_S = 0.05
 BETWEEN_TRANSACTIONS_S = 0.001
 _CONCURRENT_TRANSACTIONS, _NETWORK_EXCEPTION, _UNKNOWN_TOPIC = 51, 13, 3
 _SEQUENCES = 1 << 31
+# A topic that was made a moment ago is not known to every broker yet.
+_MISSING_S = 1.0
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ async def offer(
     `request` makes a request of batches by topic. Should a broker have taken a batch all the same, its number tells
     when it comes again. Raises KafkaError when a broker does not answer. Bound it.
     """
+    gone = Missing()
     unsent, answers = dict(packed), dict.fromkeys(packed, Answer(_NETWORK_EXCEPTION))
 
     async def ask(node: int, share: Mapping[TopicPartition, bytes]) -> None:
@@ -66,18 +70,33 @@ async def offer(
             break
         if all(answers[target].code == _CONCURRENT_TRANSACTIONS for target in unsent):
             await asyncio.sleep(BETWEEN_TRANSACTIONS_S)
-        elif await _look_again(client):
-            for target in [each for each in unsent if client.cluster.leader_for_partition(each) is None]:
+        elif await look_again(client):
+            for target in [each for each in unsent if gone.is_gone(client, each)]:
                 answers[target] = Answer(_UNKNOWN_TOPIC)
                 del unsent[target]
     return answers
+
+
+@dataclass(slots=True)
+class Missing:
+    """Which partitions the brokers know nothing of, and since when: one that was made just now they get to know."""
+
+    _since: dict[TopicPartition, float] = field(default_factory=dict)
+
+    def is_gone(self, client: AIOKafkaClient, target: TopicPartition) -> bool:
+        """Whether it has been missing for long enough to be believed."""
+        if client.cluster.leader_for_partition(target) is not None:
+            self._since.pop(target, None)
+            return False
+        return time.monotonic() - self._since.setdefault(target, time.monotonic()) > _MISSING_S
 
 
 def _is_early(answer: Answer) -> bool:
     return answer.verdict is Verdict.EARLY or answer.code == _UNKNOWN_TOPIC
 
 
-async def _look_again(client: AIOKafkaClient) -> bool:
+async def look_again(client: AIOKafkaClient) -> bool:
+    """Have the client ask for its topics, and pause; whether a broker answered."""
     answered = await client.force_metadata_update()
     await asyncio.sleep(PAUSE_S)
     return bool(answered)

@@ -1,12 +1,13 @@
 """Kafka transactions of one request each for records and commit, over a client of aiokafka.
 
-After an error nothing is tried again here: after a refusal the transaction is aborted, after any other error it is left
-open, whoever fences its producer ends it, and whether it was committed is known by its mark. That is why this is so much less than a producer that serves everybody.
+After an error nothing is tried again here: after a refusal the transaction is aborted; after any other error it is left
+open, whoever fences its producer ends it, and whether it was committed is known by its mark. That is why this is so
+much less than a producer that serves everybody.
 """
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,15 @@ from atlas_kafka.produce_request import Batches, Produce, ProduceInTransaction
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 from atlas_relay.delivery import Outcome, Parcels
-from atlas_relay.produce import BETWEEN_TRANSACTIONS_S, PAUSE_S, REQUEST_TIMEOUT_MS, Producer, offer
+from atlas_relay.produce import (
+    BETWEEN_TRANSACTIONS_S,
+    PAUSE_S,
+    REQUEST_TIMEOUT_MS,
+    Missing,
+    Producer,
+    look_again,
+    offer,
+)
 from atlas_relay.requests import ApiVersions, EndTransaction, transaction_version
 from atlas_relay.splice import SplicedBatch
 from atlas_relay.waiting import answered
@@ -103,6 +112,7 @@ class Transactions:
         request = AddPartitionsToTxnRequest(
             producer.transactional_id, producer.id, producer.epoch, list(topics.items())
         )
+        missing = Missing()
         while True:
             answer = await self.client.send(producer.coordinator, request)
             codes = {for_code(code) for _topic, partitions in answer.errors for _partition, code in partitions}
@@ -114,13 +124,8 @@ class Transactions:
                     raise error()
             if errors == {ConcurrentTransactions}:
                 await asyncio.sleep(BETWEEN_TRANSACTIONS_S)
-            elif await self.client.force_metadata_update() and not self._are_known(topics):
+            elif await look_again(self.client) and any([missing.is_gone(self.client, target) for target in targets]):
                 raise UnknownTopicOrPartitionError
-            else:
-                await asyncio.sleep(PAUSE_S)
-
-    def _are_known(self, topics: Collection[str]) -> bool:
-        return all(self.client.cluster.partitions_for_topic(topic) for topic in topics)
 
     async def _produce(
         self, producer: TransactionalProducer, batches: Mapping[TopicPartition, SplicedBatch]

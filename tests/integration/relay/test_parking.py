@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from atlas_local.waiting import wait_until
-from atlas_outbox.parking import Choice, list_parked, retry
+from atlas_outbox.parking import Choice, discard, list_parked, retry
 from atlas_outbox.writer import OutboxRecord, append
 from atlas_relay.routes import outbox_routes
+from yarl import URL
 
 pytestmark = pytest.mark.integration
 
@@ -202,3 +203,78 @@ async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[in
 
 async def _is(count, expected: int) -> bool:
     return await count == expected
+
+
+ODD = ["9" * 19, "9" * 5000, "-1", "1e3", "%00", "%ff%fe", "\ud83d\ude00", "", " ", "1;2", "NaN"]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+async def test_whatever_comes_in_a_query_is_answered_with_a_problem(http, odd):
+    for name in ("after", "limit", "topic", "waiting"):
+        answer = await http.get(URL(f"/outbox/parked?{name}={odd}", encoded=odd.isascii()))
+        assert answer.status in {200, 400}, (name, await answer.text())
+        if answer.status == 400:
+            assert answer.content_type == "application/problem+json"
+            assert (await answer.json(content_type=None))["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b'{"ids": [9223372036854775808]}',
+        b'{"ids": [-1]}',
+        b'{"ids": [' + b"9" * 5000 + b"]}",
+        b'{"topic": "a\\u0000b"}',
+        b'{"topic": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"ids": ["1; DROP TABLE"]}',
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+async def test_whatever_comes_in_a_body_is_answered_with_a_problem(http, body):
+    for what in ("retry", "discard"):
+        answer = await http.post(f"/outbox/parked/{what}", data=body)
+        assert answer.status == 400, await answer.text()
+        assert answer.content_type == "application/problem+json"
+
+
+async def test_the_largest_id_there_is_may_be_asked_for(http):
+    assert (await http.get(f"/outbox/parked?after={(1 << 63) - 1}")).status == 200
+    assert await post(http, "/outbox/parked/retry", {"ids": [(1 << 63) - 1]}) == (200, {"retried": 0})
+
+
+async def test_a_database_that_is_away_is_a_503(settings):
+    async with asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none", min_size=0, timeout=1) as away:
+        app = web.Application()
+        app.add_routes(outbox_routes(settings, "relay-a", away))
+        async with TestClient(TestServer(app)) as client:
+            for path in ("/outbox", "/outbox/parked"):
+                answer = await client.get(path)
+                assert (answer.status, answer.content_type) == (503, "application/problem+json")
+
+
+_MANY = """
+INSERT INTO outbox.parked (id, created_at, key_hash, shard, topic, key, value, headers, error)
+SELECT n, now(), 7, $1, $2, convert_to('key-' || (n % $3), 'UTF8'), '\\x31', '\\x00', CASE WHEN n <= $3 THEN 'bad' END
+FROM generate_series(1, $4) AS n
+"""
+
+
+@pytest.mark.parametrize("keys", [1, 30_000])
+@pytest.mark.parametrize("change", [retry, discard], ids=["retry", "discard"])
+async def test_a_hundred_thousand_rows_at_full_speed(outbox, keys, change):
+    """While no relay runs: whatever choked on them is down."""
+    await outbox.connection.execute(_MANY, 3, outbox.topic, keys, 100_000)
+    began = time.monotonic()
+    assert await change(outbox.connection, Choice(topic=outbox.topic)) == 100_000
+    assert time.monotonic() - began < 30
+    assert await outbox.count("parked") == 0
+    assert await outbox.count("records") == (100_000 if change is retry else 0)
+
+
+async def test_discarding_one_row_of_many_sends_the_others_on(outbox):
+    await outbox.connection.execute(_MANY, 3, outbox.topic, 1, 20_000)
+    assert await discard(outbox.connection, Choice(ids=[1])) == 1
+    assert (await outbox.count("parked"), await outbox.count("records")) == (0, 19_999)

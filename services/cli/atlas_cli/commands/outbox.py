@@ -1,4 +1,5 @@
-"""`atlas outbox status | parked | retry | discard`, asked of a relay over HTTP; `backfill`, on the database."""
+"""`atlas outbox status | parked | retry | discard`, asked of a relay over HTTP, or of the database where none answers;
+`backfill`, on the database."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,8 @@ from typing_extensions import TypedDict
 from atlas_cli.output import CommandError, JsonFlag, overwrite, print_json, print_rows, say
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from atlas_outbox.backfill import Progress
 
     from atlas_cli.backfilling import Pace
@@ -48,7 +51,9 @@ def register(parent: typer.Typer) -> None:
 
 def status(as_json: JsonFlag = False) -> None:
     """Backlog, age of the oldest row, parked rows; and who relays each group of shards."""
-    summary = _ask("/outbox", _Status)
+    from atlas_cli import outbox_rows
+
+    summary = _ask("/outbox", _Status, outbox_rows.status)
     if as_json:
         print_json(summary)
         return
@@ -65,14 +70,19 @@ def parked(
     """Rows that could not be sent, with the error, oldest first."""
     from urllib.parse import urlencode
 
+    from atlas_cli import outbox_rows
+
+    async def at_database(dsn: str) -> dict[str, Any]:
+        return {"rows": await outbox_rows.parked(dsn, topic=topic, waiting=waiting, limit=limit)}
+
     query = {"limit": limit, "waiting": int(waiting), **({"topic": topic} if topic else {})}
-    rows = _ask(f"/outbox/parked?{urlencode(query)}", _Parked)["rows"]
+    rows = _ask(f"/outbox/parked?{urlencode(query)}", _Parked, at_database)["rows"]
     print_rows(rows, as_json=as_json, empty="nothing is parked")
 
 
 def retry(ids: Ids = None, topic: Topic = None, everything: All = False, as_json: JsonFlag = False) -> None:
     """Send parked rows again, each with all the rows of its key, in order."""
-    answer = _ask("/outbox/parked/retry", _Retried, _choice(ids, topic, everything))
+    answer = _change("retry", "retried", _Retried, _choice(ids, topic, everything))
     _say(answer, f"{answer['retried']} rows go to their topics again", as_json=as_json)
 
 
@@ -87,7 +97,7 @@ def discard(
     choice = _choice(ids, topic, everything)
     if not yes:
         typer.confirm("Their events will never reach a topic. Delete them?", abort=True)
-    answer = _ask("/outbox/parked/discard", _Discarded, choice)
+    answer = _change("discard", "discarded", _Discarded, choice)
     _say(answer, f"{answer['discarded']} rows are deleted", as_json=as_json)
 
 
@@ -164,11 +174,32 @@ def _say(answer: Any, text: str, *, as_json: bool) -> None:
         say(text)
 
 
-def _ask(path: str, shape: Any, body: dict[str, Any] | None = None) -> Any:
+def _change(what: str, done: str, shape: Any, choice: dict[str, Any]) -> Any:
+    from atlas_cli import outbox_rows
+
+    async def at_database(dsn: str) -> dict[str, Any]:
+        return {done: await outbox_rows.change(dsn, choice, discard=what == "discard")}
+
+    return _ask(f"/outbox/parked/{what}", shape, at_database, choice)
+
+
+def _ask(
+    path: str, shape: Any, at_database: "Callable[[str], Awaitable[Any]]", body: dict[str, Any] | None = None
+) -> Any:
+    """The relay's answer; where no relay answers, the same out of the database."""
     import asyncio
 
-    from atlas_cli.asking import Service
+    from atlas_cli.asking import NoAnswer, Service
     from atlas_cli.settings import load_settings
 
-    relay = Service("relay", load_settings().relay_url, TIMEOUT_S)
-    return asyncio.run(relay.ask("GET" if body is None else "POST", path, shape, body=body))
+    settings = load_settings()
+    relay = Service("relay", settings.relay_url, TIMEOUT_S)
+
+    async def ask() -> Any:
+        try:
+            return await relay.ask("GET" if body is None else "POST", path, shape, body=body)
+        except NoAnswer:
+            say("the relay does not answer: its database is asked", err=True)
+            return await at_database(settings.postgres_dsn.get_secret_value())
+
+    return asyncio.run(ask())
