@@ -124,7 +124,7 @@ class Transactions:
                     raise error()
             if errors == {ConcurrentTransactions}:
                 await asyncio.sleep(BETWEEN_TRANSACTIONS_S)
-            elif await look_again(self.client) and any([missing.is_gone(self.client, target) for target in targets]):
+            elif await look_again(self.client) and any(missing.is_gone(self.client, target) for target in targets):
                 raise UnknownTopicOrPartitionError
 
     async def _produce(
