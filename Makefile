@@ -4,6 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # Compiled modules start faster, which a mesh of six processes feels.
 unexport PYTHONDONTWRITEBYTECODE
+export NAME
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,8 +59,9 @@ migrate: $(LOCAL) ## Apply the migrations that are missing
 	@$(ATLAS) db migrate
 
 migration: $(LOCAL) ## Begin a new migration: make migration NAME="add a column"
-	@test -n "$(NAME)" || { echo 'give it a name: make migration NAME="add a column"' >&2; exit 2; }
-	@$(BIN)/alembic -c infra/postgres/alembic.ini revision -m "$(NAME)"
+	@test -n "$$NAME" || { echo 'give it a name: make migration NAME="add a column"' >&2; exit 2; }
+	@last=$$(ls infra/postgres/migrations/versions | sed -n 's/^\([0-9][0-9]*\)_.*\.py$$/\1/p' | sort -n | tail -1); \
+		$(BIN)/alembic -c infra/postgres/alembic.ini revision -m "$$NAME" --rev-id "$$(printf '%04d' "$$(expr "$$last" + 1)")"
 
 db-reset: $(LOCAL) ## Drop the database and make it anew; YES=1 does not ask
 	@$(ATLAS) db reset $(if $(YES),--yes)

@@ -88,8 +88,11 @@ def logs(
     print_logs(Home.find(), tuple(parts or ()), lines=lines, follow=follow, as_json=as_json)
 
 
-def env(as_json: JsonFlag = False) -> None:
-    """Print every address and secret of the mesh: eval "$(atlas env)"."""
+def env(
+    name: Annotated[str | None, typer.Argument(help="Only the value of this one: ATLAS_GATEWAY_URL.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print every address and secret of the mesh: eval "$(atlas env)"; or the value of one."""
     import shlex
 
     from atlas_local.home import Home
@@ -97,8 +100,12 @@ def env(as_json: JsonFlag = False) -> None:
     values = Home.find().read_env()
     if not values:
         raise CommandError("there is no mesh yet; start one: atlas up")
+    if name is not None and name not in values:
+        raise CommandError(f"no address or secret is named {name}; there are {', '.join(values)}")
     if as_json:
-        print_json(values)
+        print_json(values if name is None else {name: values[name]})
+    elif name is not None:
+        say(values[name])
     else:
         for key, value in values.items():
             say(f"export {key}={shlex.quote(value)}")

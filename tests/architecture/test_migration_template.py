@@ -1,0 +1,57 @@
+"""What `make migration NAME=…` begins passes `make lint` as it stands, whatever the name."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAMES = [
+    "x",
+    'add a "quoted" column and a \\ too',
+    "ends with a period.",
+    "word " * 60,
+    "w" * 250,
+    "naïve\nin two lines",
+    '"""; import os',
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_new_migration_passes_lint(root: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(root / "infra" / "postgres", tmp_path / "postgres", ignore=shutil.ignore_patterns("__pycache__"))
+    alembic = [sys.executable, "-m", "alembic", "-c", str(tmp_path / "postgres" / "alembic.ini")]
+    subprocess.run(
+        [*alembic, "revision", "-m", name, "--rev-id", "9999"],
+        check=True,
+        capture_output=True,
+    )
+    [made] = (tmp_path / "postgres" / "migrations" / "versions").glob("9999_*.py")
+    text = made.read_bytes()
+    compile(text, made.name, "exec")
+    where = "infra/postgres/migrations/versions/9999_new.py"  # as if it were there: the same rules count
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "--stdin-filename", where, "-"],
+            input=text,
+            capture_output=True,
+            check=False,
+            cwd=root,
+        )
+        assert done.returncode == 0, text.decode() + done.stdout.decode() + done.stderr.decode()
+
+
+def test_make_numbers_it_after_the_last(root: Path) -> None:
+    shown = subprocess.run(
+        ["make", "-n", "-o", ".venv/.stamp-local", "migration", "NAME=x"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=root,
+    ).stdout
+    number = shown[shown.index("last=$(") :].partition("; \\")[0]
+    done = subprocess.run(["sh", "-c", number + '; printf %04d "$(expr "$last" + 1)"'], capture_output=True, text=True,
+                          check=True, cwd=root)  # fmt: skip
+    last = max(int(path.name[:4]) for path in (root / "infra/postgres/migrations/versions").glob("[0-9]*_*.py"))
+    assert int(done.stdout) == last + 1
