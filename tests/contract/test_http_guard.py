@@ -20,6 +20,7 @@ from atlas_gateway.settings import GatewaySettings
 from atlas_health_aggregator import exposition
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_projector.dead_letters import dead_letter_routes
+from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_relay.routes import outbox_routes
@@ -41,7 +42,11 @@ def _routes(service: str) -> tuple[Any, list[web.RouteDef]]:
         settings = RelaySettings(http_port=0)
         return settings, outbox_routes(settings, "relay-1", NOTHING)
     if service == "projector":
-        return ProjectorSettings(http_port=0), projection_routes(NOTHING, {}, NOTHING) + dead_letter_routes({}, NOTHING)
+        return ProjectorSettings(http_port=0), [
+            *projection_routes(NOTHING, {}, NOTHING),
+            *dead_letter_routes({}, NOTHING),
+            *leaving_out_routes({}, {}),
+        ]
     if service == "health-aggregator":
         return HealthAggregatorSettings(http_port=0), exposition.routes(NOTHING, NOTHING)
     return ArchiverSettings(http_port=0), []

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from atlas_readmodel.parking import Decision, Parked, Place, State
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 
 
 def place_field(place: Place) -> str:
@@ -19,6 +19,11 @@ def place_of(field: bytes) -> Place:
     place, _, offset = field.decode().rpartition("@")
     topic, _, partition = place.rpartition("/")
     return topic, int(partition), int(offset)
+
+
+def ruling_field(ruling: Ruling) -> str:
+    """A decision and its reason, as the hash of rulings holds them."""
+    return f"{ruling.decision.value} {ruling.reason}"
 
 
 def decision_of(ruling: bytes) -> tuple[Decision, str]:

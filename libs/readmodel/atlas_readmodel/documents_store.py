@@ -18,7 +18,7 @@ from atlas_readmodel.comparison import Comparison
 from atlas_readmodel.documents import DocumentModel, root
 from atlas_readmodel.documents_writer import DocumentsWriter, now_ms
 from atlas_readmodel.generations import Generation, NoSuchGeneration, NotCaughtUp
-from atlas_readmodel.parking import Decision, Parked, Place
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling
 from atlas_readmodel.store import HOLD_MAX_S, Busy, Level, Unsuitable, Waiting
 
 # Rows fetched at once by a comparison: some hundred KB.
@@ -100,6 +100,11 @@ class DocumentsStore:
     async def ruling(self, place: Place) -> Decision | None:
         found = await self._redis.hget(f"{self._root}:rulings", kept.place_field(place))
         return None if found is None else kept.decision_of(found)[0]
+
+    async def rule(self, rulings: Collection[Ruling]) -> None:
+        noted = {kept.place_field(ruling.place): kept.ruling_field(ruling) for ruling in rulings}
+        if noted:
+            await self._redis.hset(f"{self._root}:rulings", mapping=noted)
 
     async def note_failure(self, place: Place, error: str) -> int:
         # The error itself is in the log of the process that crashed for it.

@@ -130,7 +130,7 @@ class DocumentsWriter:
         for record in batch.parked:
             parked += [kept.place_field(record.place), kept.dump(record)]
         for ruling in batch.rulings:
-            rulings += [kept.place_field(ruling.place), f"{ruling.decision.value} {ruling.reason}"]
+            rulings += [kept.place_field(ruling.place), kept.ruling_field(ruling)]
         counts: list[Argument] = [
             len(batch.advances), len(rows) // 2, len(ended), len(released), len(parked) // 2, len(rulings) // 2
         ]  # fmt: skip

@@ -10,7 +10,7 @@ import asyncpg
 from atlas_readmodel import generations, parking
 from atlas_readmodel.comparison import Comparison, compare
 from atlas_readmodel.generations import Connection, Generation
-from atlas_readmodel.parking import Decision, Parked, Place
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling
 from atlas_readmodel.store import HOLD_MAX_S, Busy, Level, Waiting
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.writer import Writer
@@ -86,6 +86,10 @@ class PostgresStore:
             *(self._model.name, *place),
         )
         return None if found is None else Decision(found)
+
+    async def rule(self, rulings: Collection[Ruling]) -> None:
+        async with self._pool.acquire() as connection:
+            await parking.set_rulings(connection, self._model.name, rulings)
 
     async def note_failure(self, place: Place, error: str) -> int:
         return await parking.note_failure(self._pool, self._model.name, place, error)

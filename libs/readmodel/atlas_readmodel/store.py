@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from atlas_readmodel.comparison import Comparison
 from atlas_readmodel.generations import Generation
-from atlas_readmodel.parking import Decision, Parked, Place
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling
 from atlas_readmodel.topic_ids import Partition, Renewal
 from atlas_readmodel.writer import Batch, Key, Row, Waits
 
@@ -121,6 +121,9 @@ class Store(Protocol):
 
     async def ruling(self, place: Place) -> Decision | None:
         """What was decided about a record."""
+
+    async def rule(self, rulings: Collection[Ruling]) -> None:
+        """Note decisions about records, whether they wait or not; whoever begins to read from now on follows them."""
 
     async def note_failure(self, place: Place, error: str) -> int:
         """One more failed attempt at a record; returns how many there were."""

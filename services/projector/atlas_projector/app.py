@@ -26,6 +26,7 @@ from atlas_runtime.probes import Health, serve_probes
 
 from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.declared import faults
+from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.live import Live, OtherVersion, group_of
 from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
@@ -149,7 +150,8 @@ async def _open_stores(settings: ProjectorSettings) -> AsyncIterator[Stores]:
 
 def _routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebuilds, codec: Codec) -> list[web.RouteDef]:
     by_name = {projection.name: stores.of(projection.model) for projection in PROJECTIONS}
-    return projection_routes(stores, lives, rebuilds) + dead_letter_routes(by_name, codec)
+    ruled = leaving_out_routes({projection.name: projection for projection in PROJECTIONS}, by_name)
+    return projection_routes(stores, lives, rebuilds) + dead_letter_routes(by_name, codec) + ruled
 
 
 def _setup(settings: ProjectorSettings) -> Setup:

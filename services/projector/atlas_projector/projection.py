@@ -1,7 +1,7 @@
 """What a projection is: a read model, and pure functions that say how events change its rows."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from atlas_contracts.events import Meta
@@ -15,6 +15,19 @@ Handler = Callable[[Row | None, Value, Meta], Row | None]
 
 class Rejected(Exception):
     """A handler can't take this event: it is set aside with this reason, the rest goes on."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A table of state: `table` as schema.name; in `names` its column by that of the read model, where they differ.
+
+    `columns` may be fewer than the read model has; None stands for all of them. They are compared as text, and only
+    where the read model is a table too, not documents.
+    """
+
+    table: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +47,7 @@ class Projection:
     event is ignored by it, and one that comes before an earlier one waits for that. Only for topics whose `source` is
     `outbox`: the projector does not start otherwise, because anybody could give such an event its version.
     `replaces`: no handler looks at the row, so it need not be read.
+    `owner`: the table whose rows the events tell of, so that `atlas compare` can hold the read model against it.
     `cached`: readers cache rows of this projection by their key.
     """
 
@@ -44,6 +58,7 @@ class Projection:
     handlers: Mapping[str, Handler]
     each: Callable[[Value, Meta], Iterable[Value]] | None = None
     versioned: str | None = None
+    owner: Owner | None = None
     replaces: bool = False
     cached: bool = False
 

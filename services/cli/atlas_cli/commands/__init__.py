@@ -7,6 +7,7 @@ import typer
 from atlas_cli.commands import (
     archive,
     batch,
+    compare,
     database,
     demo,
     dlq,
@@ -33,6 +34,7 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     schemas.register,
     outbox.register,
     projections.register,
+    compare.register,
     dlq.register,
     archive.register,
     replay.register,

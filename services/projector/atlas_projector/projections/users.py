@@ -3,7 +3,7 @@
 from atlas_contracts.events import Meta
 from atlas_readmodel.table import Table
 
-from atlas_projector.projection import Projection, Rejected, Row, Value
+from atlas_projector.projection import Owner, Projection, Rejected, Row, Value
 
 TABLE = Table(
     columns={
@@ -59,6 +59,7 @@ USERS = Projection(
     topics=("users.events",),
     table=TABLE,
     versioned="version",
+    owner=Owner("app.users"),
     cached=True,
     handlers={
         "users.UserRegistered": registered,

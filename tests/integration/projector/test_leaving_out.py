@@ -1,0 +1,155 @@
+"""A forged event: seen by comparing, left out of a rebuild, and the read model is its owner's again."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+import typer
+from atlas_cli.commands.compare import register
+from atlas_projector.leaving_out import leaving_out_routes
+from atlas_projector.projections.flights import FLIGHTS
+from atlas_projector.projections.users import USERS
+from atlas_projector.rebuild import Options, Progress, rebuild
+from atlas_projector.settings import ProjectorSettings
+from atlas_projector.source import open_topic_source
+from atlas_readmodel.documents import Documents
+from atlas_readmodel.parking import Decision, Ruling
+from atlas_runtime.probes import Health, serve_probes
+from typer.testing import CliRunner
+
+if TYPE_CHECKING:
+    from tests.integration.projector.conftest import Rig
+
+pytestmark = pytest.mark.integration
+
+USER, OTHER = "0190f3c4-0000-7000-8000-000000000001", "0190f3c4-0000-7000-8000-000000000002"
+_INSERT = """
+INSERT INTO app.users (user_id, email, display_name, country, status, version, registered_at, updated_at)
+VALUES ($1, $2, 'A', NULL, 'active', $3, 1, $4)
+"""
+Atlas = Callable[..., Any]
+
+
+@pytest.fixture
+async def atlas(rig: "Rig", monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Atlas]:
+    """`await atlas("compare", "users")`: exit code and JSON of the command, asked of this rig's projector."""
+    import asyncio
+
+    projections = {"users": rig.pointed(USERS), "flights": rig.pointed(FLIGHTS)}
+    stores = {name: rig.stores.of(projection.model) for name, projection in projections.items()}
+    app = typer.Typer()
+    register(app)
+    routes = leaving_out_routes(projections, stores)
+    async with serve_probes(ProjectorSettings(http_port=0), Health("projector"), routes=routes) as port:
+        for name, value in {
+            "PROJECTOR_URL": f"http://127.0.0.1:{port}",
+            "KAFKA_BROKERS": rig.servers.kafka_brokers,
+            "POSTGRES_DSN": rig.dsn,
+            "READMODEL_DSN": rig.dsn,
+        }.items():
+            monkeypatch.setenv(f"ATLAS_{name}", value)
+
+        async def call(*arguments: str) -> Any:
+            result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--json"])
+            if result.exception is not None and not isinstance(result.exception, SystemExit):
+                raise result.exception
+            return result.exit_code, json.loads(result.output)
+
+        yield call
+
+
+async def change(rig: "Rig", user: str, version: int, email: str) -> Any:
+    value = {"user_id": user, "email": email, "display_name": "A", "country": None, "changed_at": version}
+    return await rig.send("users.UserProfileChanged", value, key=user, sequence=version, partition=0)
+
+
+async def test_a_forged_event_is_found_left_out_and_mended(rig: "Rig", atlas: Atlas) -> None:
+    users = rig.pointed(USERS)
+    for user, email in ((USER, "one@x"), (OTHER, "other@x")):
+        await rig.pool.execute(_INSERT, user, email, 1, 1)
+        await rig.register(user, email=email, partition=0)
+    await rig.projected(users)
+    assert await atlas("compare", "users") == (
+        0,
+        {"projection": "users", "owner": "app.users", "compared": 2, "differences": [], "suspects": []},
+    )
+    # Case 14: somebody says version 2 before its owner does, who is then taken for a repeat.
+    value = {"user_id": USER, "reason": None, "deactivated_at": 7}
+    headers = [("ce_type", b"users.UserDeactivated"), ("ce_source", b"/x"), ("ce_id", b"f"), ("ce_sequence", b"2")]
+    framed = rig.codec.encode("users.UserDeactivated", value)
+    forged = await rig.send_raw(framed, key=USER, headers=headers, partition=0)
+    await rig.pool.execute("UPDATE app.users SET email = 'two@x', version = 2, updated_at = 2 WHERE user_id = $1", USER)
+    true = await change(rig, USER, 2, "two@x")
+    await rig.projected(users)
+    code, found = await atlas("compare", "users", "--settle", "0.3")
+    assert (code, found["compared"]) == (1, 2)
+    (difference,) = found["differences"]
+    assert (difference["key"], difference["verdict"]) == (USER, "differs at the same version")
+    assert difference["fields"]["status"] == {"owner": "active", "read_model": "deactivated"}
+    suspected = {each["id"].rpartition("@")[2]: each for each in found["suspects"]}
+    assert suspected.keys() == {str(forged.offset), str(true.offset)}
+    bad = suspected[str(forged.offset)]
+    assert bad["why"] == ["source /x, where most have None", f"version 2 is also at 0@{true.offset}"]
+    assert bad["id"] == f"users/{rig.topic}/0@{forged.offset}"
+
+    assert await atlas("leave-out", bad["id"], "--reason", "forged") == (0, {"left_out": [bad["id"]]})
+    place = (rig.topic, 0, forged.offset)
+    assert await rig.stores.of(users.model).ruling(place) is Decision.SKIPPED
+    assert await rig.pool.fetchval("SELECT error FROM readmodel.dead_letters") == "forged"
+    async with open_topic_source(rig.servers.kafka_brokers, users.topics, "test") as source:
+        await rebuild(users, rig.stores, rig.codec, source, Progress(), Options())
+    assert (await atlas("compare", "users"))[0] == 0
+    # It stays left out, and live goes on from there.
+    await rig.pool.execute(
+        "UPDATE app.users SET email = 'three@x', version = 3, updated_at = 3 WHERE user_id = $1", USER
+    )
+    await change(rig, USER, 3, "three@x")
+    await rig.projected(users)
+    assert (await atlas("compare", "users"))[0] == 0
+
+
+async def test_documents_keep_such_decisions_too(rig: "Rig", kept: Any) -> None:
+    users = rig.pointed(kept(USERS))
+    store = rig.stores.of(users.model)
+    await store.ensure_live()
+    await store.rule([Ruling((rig.topic, 0, 7), Decision.SKIPPED, "forged, I say")])
+    assert await store.ruling((rig.topic, 0, 7)) is Decision.SKIPPED
+    assert await store.ruling((rig.topic, 0, 8)) is None
+
+
+async def test_documents_are_not_compared(rig: "Rig") -> None:
+    users = rig.pointed(USERS, table=Documents(USERS.table.key), cached=False)
+    routes = leaving_out_routes({"users": users}, {})
+    async with (
+        serve_probes(ProjectorSettings(http_port=0), Health("projector"), routes=routes) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/projections/users/owner") as response,
+    ):
+        assert response.status == 409
+        assert "documents in Redis" in await response.text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("compare", "flights"), "does not say which table owns its rows"),
+        (("compare", "nobody"), "no projection nobody; there are flights, users"),
+        (("leave-out", "users/other/0@1", "--reason", "x"), "is no record of users"),
+        (("leave-out", "users/x", "--reason", "x"), "is no record of users"),
+        (("leave-out", "nobody/t/0@1", "--reason", "x"), "no projection nobody"),
+        (("leave-out", "users/t/0@1", "flights/t/0@1", "--reason", "x"), "one projection at a time"),
+        (("leave-out", "users/t/0@1", "--reason", " "), "`reason`"),
+    ],
+)
+async def test_what_can_not_be_is_said(atlas: Atlas, arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        await atlas(*arguments)
+
+
+async def test_what_waits_is_given_up_by_other_means(rig: "Rig", atlas: Atlas) -> None:
+    sent = await rig.send_raw(b"garbage", key=USER, partition=0)
+    await rig.projected(rig.pointed(USERS))
+    with pytest.raises(Exception, match="waits and was not applied; atlas dlq drop"):
+        await atlas("leave-out", f"users/{rig.topic}/0@{sent.offset}", "--reason", "x")
