@@ -26,7 +26,7 @@ def topics(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Every declared topic as it is: partitions, offsets held, dead letters, retention, and what differs from topics.yaml."""
+    """Every declared topic as it is: partitions, offsets held, dead letters, retention, and what differs."""
     if create:
         asyncio.run(_create())
     if apply:
