@@ -10,21 +10,25 @@ It stands in for the client of aiokafka's fetcher: what it relies on is tested a
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError, for_code
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED
+from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.types import CompactArray, CompactBytes, Int8, Int16, Int32, Int64
 
+from atlas_kafka.damage import Buffer, Damages, end_of
 from atlas_kafka.flexible import TEXT, Uuid, array, body
 
 # What a broker answers when it has no topic of this id, or another of its name.
 UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID = 100, 103
 # While there is nothing to fetch, the fetcher asks again at once; this is how often it then does.
 NOTHING_TO_FETCH_S = 0.1
+# To see where a batch ends and the next begins; a broker gives one batch at least, whatever its size.
+DAMAGED_FETCH_BYTES = 1024 * 1024
 
 
 class _FetchResponse(Response):  # type: ignore[misc]
@@ -94,17 +98,17 @@ class _FetchRequestV13(RequestStruct):  # type: ignore[misc]
 class _FetchRequest(Request[_FetchRequestV13]):  # type: ignore[misc]
     API_KEY = 1
 
-    def __init__(self, named: FetchRequest, ids: Mapping[str, str]) -> None:
+    def __init__(self, named: FetchRequest, ids: Mapping[str, str], without: Collection[TopicPartition] = ()) -> None:
         self._named = named
-        self._topics: list[tuple[uuid.UUID, list[tuple[Any, ...]], dict[int, bytes]]] = [
-            (
-                uuid.UUID(ids[topic]),
-                [(number, -1, offset, -1, -1, max_bytes, {}) for number, offset, max_bytes in partitions],
-                {},
-            )
-            for topic, partitions in named.topics
-            if topic in ids
-        ]
+        self._topics: list[tuple[uuid.UUID, list[tuple[Any, ...]], dict[int, bytes]]] = []
+        for topic, partitions in named.topics:
+            wanted: list[tuple[Any, ...]] = [
+                (number, -1, offset, -1, -1, max_bytes, {})
+                for number, offset, max_bytes in partitions
+                if TopicPartition(topic, number) not in without
+            ]
+            if topic in ids and wanted:
+                self._topics.append((uuid.UUID(ids[topic]), wanted, {}))
 
     def build(self, request_struct_class: type[_FetchRequestV13]) -> _FetchRequestV13:
         named, no_session = self._named, (0, -1)
@@ -134,13 +138,38 @@ class FetchById:
         self.outdated: set[TopicPartition] = set()
         self.failing: dict[TopicPartition, str] = {}
         self.answered: dict[TopicPartition, float] = {}
+        self.damages = Damages()
+        fetcher._records = Buffer(fetcher._records)
+        fetcher._records.damages = self.damages
+        self.begun_at = time.monotonic()
         self._updating: asyncio.Future[None] | None = None
 
     def begin(self, ids: Mapping[str, str]) -> None:
         """Read these topics from now on, by name with their ids; what was fetched of the ones before is dropped."""
         self.ids = dict(ids)
         self.outdated, self.failing, self.answered = set(), {}, {}
+        self.begun_at = time.monotonic()
+        self.damages.waiting.clear()
         self._fetcher._records.clear()
+
+    def buffered(self, place: TopicPartition) -> bool:
+        """Whether records of the partition wait to be taken."""
+        return place in self._fetcher._records
+
+    async def end_of_batch(self, place: TopicPartition, offset: int) -> int:
+        """Where the batch that `offset` is in ends, by its own word or where the next begins. Raises KafkaError."""
+        node = self._client.cluster.leader_for_partition(place)
+        if node is None or node < 0:
+            raise LeaderNotAvailableError(str(place))
+        limits = (0, 1, DAMAGED_FETCH_BYTES, READ_UNCOMMITTED)
+        request = FetchRequest(*limits, [(place.topic, [(place.partition, offset, DAMAGED_FETCH_BYTES)])])
+        response = await self._client.send(node, _FetchRequest(request, self.ids))
+        for _topic, partitions, _tags in response.topics:
+            for _number, code, _high, _stable, _first, _aborted, _replica, records, _tags in partitions:
+                if code:
+                    raise for_code(code)(str(place))
+                return end_of(records or b"", offset)
+        return offset + 1
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -169,7 +198,7 @@ class FetchById:
             # All of it begins again in a moment, at the places that are right then.
             await asyncio.sleep(NOTHING_TO_FETCH_S)
             return _Answer([])
-        asked = _FetchRequest(request, ids)
+        asked = _FetchRequest(request, ids, self.damages.waiting)
         if not asked._topics:
             await asyncio.sleep(NOTHING_TO_FETCH_S)
             return _Answer([])

@@ -7,8 +7,10 @@ from io import BytesIO
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from atlas_kafka.fates import Transient, describe
 from atlas_kafka.foreignrecords import accept_foreign_records
@@ -119,3 +121,19 @@ def _subscribed(metadata: bytes) -> list[str]:
         return [topic for topic in ConsumerProtocolMemberMetadata.decode(BytesIO(metadata)).subscription or () if topic]
     except Exception:  # noqa: BLE001 - whatever a member has put there, and a protocol other than consumers'
         return []
+
+
+async def held_partitions(client: AIOKafkaClient, group: str) -> set[TopicPartition]:
+    """What the members of a classic group have been given. Raises KafkaError."""
+    coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    if not await client.ready(coordinator, group=ConnectionGroup.COORDINATION):
+        raise KafkaConnectionError(f"the coordinator of {group} is not there")
+    response = await client.send(coordinator, DescribeGroupsRequest([group]), group=ConnectionGroup.COORDINATION)
+    held: set[TopicPartition] = set()
+    for code, name, _state, _type, _protocol, members, *_rest in response.groups:
+        if code:
+            raise for_code(code)(f"group {name}")
+        for *_about, assignment in (member[:5] for member in members):
+            if assignment:
+                held.update(ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions())
+    return held

@@ -4,12 +4,13 @@
 what it relies on is tested against its classes and against a broker.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
+
+from atlas_kafka.damage import Buffer
 
 
 class LightRecord(NamedTuple):
@@ -29,10 +30,11 @@ _new: Callable[..., Any] = tuple.__new__
 def give_light_records(consumer: AIOKafkaConsumer) -> None:
     """From now on `consumer.getmany` gives LightRecord. Call it right after `start()`."""
     fetcher = consumer._fetcher
-    fetcher._records = _Fetched(fetcher._records)
+    before, fetcher._records = fetcher._records, _Fetched(fetcher._records)
+    fetcher._records.damages = getattr(before, "damages", None)
 
 
-class _Fetched(OrderedDict[TopicPartition, Any]):
+class _Fetched(Buffer):
     """Stands in for the fetcher's buffer: what is put in makes light records when it is taken apart."""
 
     def __setitem__(self, partition: TopicPartition, result: Any) -> None:

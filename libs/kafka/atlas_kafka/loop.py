@@ -7,15 +7,22 @@ so that lag tools see them, and a sink that keeps no offsets of its own may rely
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
+from atlas_kafka.attention import PATIENCE_S
 from atlas_kafka.blocked import BlockedWatch
 from atlas_kafka.fates import Fate, Rewind, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.fetch_by_id import FetchById, fetch_by_id
@@ -30,6 +37,9 @@ from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 __all__ = ["ConsumerConfig", "Offsets", "OnState", "PositionBeyondEnd", "Records", "Sink", "consume"]
 
 log = structlog.get_logger(__name__)
+
+# Somebody may give the right back, or make the topic: a state with its reason, and no crash.
+_PASSING = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, UnknownTopicOrPartitionError)
 
 # Told what keeps the loop from working, and None when it works again.
 OnState = Callable[[str | None], None]
@@ -63,10 +73,12 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                         timeout_ms=int(config.idle_s * 1000), max_records=config.max_records
                     )
                     await session.handle(records)  # 3, 4
+                    if fetching.damages.waiting:
+                        await session.step_over_damage()
                 except Rewind:
                     session.rewind_due = True
                 except Exception as error:
-                    if fate_of(error) is not Fate.TRANSIENT:
+                    if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, _PASSING):
                         raise
                     session.rewind_due = True
                     RETRIES.labels(f"consume {config.group}").inc()
@@ -85,11 +97,16 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
 
 
 async def _watch(session: Session, on_state: OnState) -> None:
-    """Look at the topics now and then, also while the loop waits for an assignment."""
+    """See now and then whether all that should be read is read, also while the loop waits for an assignment."""
+    answered_at = time.monotonic()
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        with suppress(KafkaError, OSError, TimeoutError):  # the loop says that the brokers are away
+        try:
             await session.look()
+            answered_at = time.monotonic()
+        except (KafkaError, OSError, TimeoutError) as error:
+            if time.monotonic() - answered_at > PATIENCE_S:
+                session.trouble = f"the brokers do not answer: {describe(error)}"
         if session.trouble is not None:
             on_state(session.trouble)
 

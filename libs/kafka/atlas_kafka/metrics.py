@@ -20,3 +20,6 @@ PRODUCERS_RENEWED = Counter("atlas_kafka_producers_renewed", "New producer ids a
 TOPICS_CHANGED = Counter(
     "atlas_kafka_topics_changed", "Times a topic that was read was deleted or made anew", ["topic", "group"]
 )
+BATCHES_SKIPPED = Counter(
+    "atlas_kafka_batches_skipped", "Damaged batches that were stepped over, unread", ["topic", "group"]
+)

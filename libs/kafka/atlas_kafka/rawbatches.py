@@ -7,7 +7,6 @@ came; assignment, positions, commits and `read_committed` stay what they are.
 It reaches into aiokafka's fetcher: what it relies on is checked when it is applied, and tested against a broker.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.util import calc_crc32c, encode_varint
 
+from atlas_kafka.damage import Buffer
 from atlas_kafka.foreignrecords import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER, LENGTH_AT, stand_in
 from atlas_kafka.inflate import CODECS, TooLarge
 
@@ -76,11 +76,12 @@ def give_batches(consumer: AIOKafkaConsumer) -> None:
     """From now on `consumer.getmany` gives RawBatch, and `max_records` counts them. Call it right after `start()`."""
     fetcher = consumer._fetcher
     fetched = _Fetched(fetcher._records)
+    fetched.damages = getattr(fetcher._records, "damages", None)
     fetcher._records = fetched
     fetcher._client = _Tap(fetcher._client, fetched)
 
 
-class _Fetched(OrderedDict[TopicPartition, Any]):
+class _Fetched(Buffer):
     """Stands in for the fetcher's buffer: what is put in gives batches, made from the bytes of the last answer."""
 
     def __init__(self, before: Mapping[TopicPartition, Any]) -> None:

@@ -8,9 +8,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from atlas_kafka.attention import PATIENCE_S, Facts, trouble
+from atlas_kafka.damage import ATTEMPTS, RETRY_EVERY_S
 from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.fetch_by_id import FetchById
-from atlas_kafka.metrics import REBALANCES, RECORDS_IN, RECORDS_LOST, TOPICS_CHANGED
+from atlas_kafka.groups import held_partitions
+from atlas_kafka.metrics import BATCHES_SKIPPED, REBALANCES, RECORDS_IN, RECORDS_LOST, TOPICS_CHANGED
 from atlas_kafka.partitions_now import PartitionNow, changed, committed_to, partitions_now
 from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
 from atlas_kafka.topic_ids import TopicNow, topics_now
@@ -45,6 +48,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self.rewind_due = False
         self.caught_breath = False
         self.trouble: str | None = None
+        self._assigned: set[TopicPartition] | None = None
+        self._assigned_since = time.monotonic()
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         if not revoked:
@@ -106,12 +111,66 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         unread = any(tp.topic in topics and tp.topic not in ids for tp in self._consumer.assignment())
         if changed(topics, ids) or unread:
             self.rewind_due = True
+        self.trouble = trouble(await self._facts(topics), time.monotonic())
+
+    async def step_over_damage(self) -> None:
+        """Have batches that could not be read tried again after a while, and step over those tried often enough.
+
+        What is stepped over is counted and logged with its place. It stays on the topic for as long as that keeps it.
+        """
+        now, damages = time.monotonic(), self._fetching.damages
+        for place, damage in list(damages.waiting.items()):
+            if damage.attempts < ATTEMPTS:
+                damage.retry_at = damage.retry_at or now + RETRY_EVERY_S
+                if now >= damage.retry_at:
+                    damage.retry_at = 0.0
+                    damages.again(place)
+                continue
+            end = await self._fetching.end_of_batch(place, damage.at)
+            damages.again(place)
+            if self._consumer.assignment().issuperset([place]):
+                self._consumer.seek(place, end)
+            BATCHES_SKIPPED.labels(place.topic, self._config.group).inc()
+            log.error(
+                "stepped over a damaged batch",
+                group=self._config.group,
+                topic=place.topic,
+                partition=place.partition,
+                first_offset=damage.at,
+                next_offset=end,
+                error=damage.reason,
+            )
 
     async def _topics(self) -> Mapping[str, TopicNow]:
         topics = await topics_now(self._consumer._client, self._config.topics)
         missing = [name for name in self._config.topics if name not in topics]
-        self.trouble = f"there is no topic {', '.join(missing)}" if missing else None
+        if missing:
+            self.trouble = trouble(Facts(missing=missing), time.monotonic())
         return topics
+
+    async def _facts(self, topics: Mapping[str, TopicNow]) -> Facts:
+        subscription = self._consumer._subscription
+        assigned = None if subscription.reassignment_in_progress else set(self._consumer.assignment())
+        now = time.monotonic()
+        if assigned != self._assigned:
+            self._assigned, self._assigned_since = assigned, now
+        nobody_s = 0
+        if assigned == set() and now - self._assigned_since > PATIENCE_S:
+            held = await held_partitions(self._consumer._client, self._config.group)
+            nobody_s = sum(len(topic.partitions) for topic in topics.values()) - len(held)
+        fetching = self._fetching
+        since = max(self._assigned_since, fetching.begun_at) if assigned else self._assigned_since
+        # While records wait to be taken, nothing is fetched from that broker, so nobody is silent.
+        busy = self._busy.locked() or any(map(fetching.buffered, assigned or ()))
+        return Facts(
+            missing=[name for name in self._config.topics if name not in topics],
+            assigned=assigned,
+            since=since,
+            heard=dict.fromkeys(assigned or (), now) if busy else fetching.answered,
+            failing=fetching.failing,
+            damaged=fetching.damages.waiting,
+            nobody_s=nobody_s,
+        )
 
     async def _let_go_of_what_is_gone(self) -> None:
         gone = changed(await self._topics(), self._reading)

@@ -1,17 +1,20 @@
 """The consume loop against a real broker: order, rewind, rebalance, release."""
 
 import asyncio
+import struct
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.fates import Transient
-from atlas_kafka.groups import committed_offsets, group_names, open_reader, topic_ranges
+from atlas_kafka.fetch_by_id import FetchById
+from atlas_kafka.groups import committed_offsets, group_names, held_partitions, open_reader, topic_ranges
 from atlas_kafka.loop import ConsumerConfig, Offsets, Records, consume
 from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.producer import Outgoing, open_producer, send_all
@@ -363,3 +366,73 @@ async def _commit(servers: Servers, config: ConsumerConfig, topic: str, offset: 
     consumer.assign([TopicPartition(topic, 0)])
     await consumer.commit({TopicPartition(topic, 0): (offset, metadata)})
     await consumer.stop()
+
+
+def _damaging(offset: int, times: int) -> "Callable[..., Any]":
+    """FetchById._heard with a byte of the batch at `offset` turned round, as a bad disk would."""
+    heard, left = FetchById._heard, [times]
+
+    def broken(self: FetchById, topic: str, partitions: Any) -> Any:
+        parts = []
+        for *before, records, tags in partitions:
+            data, at = bytearray(records or b""), 0
+            while at + 61 <= len(data):
+                base, length = struct.unpack_from(">qi", data, at)
+                if base == offset and left[0] > 0:
+                    left[0] -= 1
+                    data[at + 12 + length - 1] ^= 0xFF  # the last of its bytes
+                at += 12 + length
+            parts.append((*before, bytes(data), tags))
+        return heard(self, topic, parts)
+
+    return broken
+
+
+@pytest.mark.parametrize("kind", ["whole", "light", "raw"])
+@pytest.mark.parametrize(("times", "lost"), [(2, 0), (10**6, 1)])
+async def test_a_damaged_batch_is_tried_again_then_stepped_over_and_nobody_else_is_held_up(
+    servers: Servers, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, kind: str, times: int, lost: int
+) -> None:
+    topic = await make_topic(partitions=2)
+    monkeypatch.setattr(FetchById, "_heard", _damaging(3, times))
+    sink, heard = Counting(), list[str | None]()
+    config = replace(_config(servers, topic), light=kind == "light", raw=kind == "raw")
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        for number in range(6):  # batches of their own
+            for partition in (0, 1):
+                (sent,) = await send_all(producer, [Outgoing(topic, b"k", b"%d" % number, partition=partition)])
+                assert not isinstance(sent, Exception), sent
+    async with _running(config, sink, heard):
+        await wait_until("all that can be read", lambda: sink.count >= 2 * (6 - lost), 15)
+        assert times == 2 or any("has a damaged batch at offset 3" in str(reason) for reason in heard)
+        await wait_until("the loop to be well again", lambda: heard[-1] is None, 10)
+    assert sink.offsets == {p: [n for n in range(6) if not (lost and n == 3)] for p in (0, 1)}
+
+
+class Counting(Memory):
+    """Counts what comes, whatever it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.offsets: dict[int, list[int]] = {}
+
+    async def handle(self, records: Records) -> Offsets:
+        for partition, batch in records.items():
+            self.count += len(batch)
+            self.offsets.setdefault(partition.partition, []).extend(record.offset for record in batch)
+            self.next[partition] = batch[-1].offset + 1
+        return {partition: self.next[partition] for partition in records}
+
+
+async def test_one_more_than_there_are_partitions_waits_and_is_well(servers: Servers, make_topic: MakeTopic) -> None:
+    topic = await make_topic(partitions=1)
+    config, heard = _config(servers, topic), (list[str | None](), list[str | None]())
+    async with _running(config, Memory(), heard[0]), _running(config, Memory(), heard[1]):
+        await wait_until("both to be well", lambda: all(each[-1:] == [None] for each in heard))
+        async with open_admin(servers.kafka_brokers) as admin:
+
+            async def held() -> bool:
+                return await held_partitions(admin._client, config.group) == {TopicPartition(topic, 0)}
+
+            await wait_until("the partition to be somebody's", held)
