@@ -13,7 +13,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -39,6 +39,7 @@ from tests.chaos.data_ledger import End, Ledger, Place
 
 SETTLE_S = 180.0
 ARCHIVED_S = 120.0
+WELL_S = 30.0
 HTTP_TURNS = 4
 FOREIGN_TURNS = 8
 HELD_S = 0.5
@@ -191,7 +192,7 @@ async def run(mesh: TestMesh, rounds: int) -> dict[str, Any]:
     codec, ledger = Codec(Registry.load(ROOT / "schemas")), Ledger()
     before = await _restarts(mesh)
     good = await disturb(mesh, codec, ledger, rounds)
-    good_visible = await visible(mesh, ledger)
+    await visible(mesh, ledger)
     dead: set[Place] = set()
 
     async def accounted() -> bool:
@@ -199,6 +200,13 @@ async def run(mesh: TestMesh, rounds: int) -> dict[str, Any]:
         return not await unaccounted(mesh, ledger, dead)
 
     await _patiently("every hostile record to have its end", accounted, 60)
+    # A projection whose last records were all set aside is not well, and is again with the next good ones.
+    calm = Good(mesh, codec, ledger)
+    writing = asyncio.create_task(calm.run())
+    await _patiently("every service to be well again", _well(mesh), WELL_S)
+    calm.stop.set()
+    await writing
+    good_visible = await visible(mesh, ledger)
     good_archived, problems = await archived(mesh, codec, ledger)
     open_ends = await unaccounted(mesh, ledger, dead) + ledger.broken
     after = await _restarts(mesh)
@@ -242,6 +250,13 @@ async def _not_ready(mesh: TestMesh) -> list[str]:
 
 def _fields(env: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix("ATLAS_").lower(): value for name, value in env.items() if name.startswith("ATLAS_")}
+
+
+def _well(mesh: TestMesh) -> Callable[[], Awaitable[bool]]:
+    async def well() -> bool:
+        return not await _not_ready(mesh)
+
+    return well
 
 
 def _last_words(mesh: TestMesh) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+_VERSIONS = 2**63  # a version is a bigint
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -39,9 +41,10 @@ class Meta(NamedTuple):
 
     @property
     def sequence(self) -> int | None:
-        """The entity's version at this event (`ce_sequence`); None when absent or not a number."""
+        """The entity's version at this event (`ce_sequence`), from 1; None when absent or no such number."""
         for header, value in self.headers:
             if header == "ce_sequence":
-                # The bytes' own isdigit takes ASCII digits only. No version has more digits than a bigint.
-                return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
+                # The bytes' own isdigit takes ASCII digits only; so many are read in no time.
+                number = int(value) if value is not None and value.isdigit() and len(value) < 20 else 0
+                return number if 0 < number < _VERSIONS else None
         return None

@@ -18,7 +18,11 @@ def test_a_header_that_is_no_text_is_none() -> None:
     assert meta(("a", None)).header("a") is None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("raw", "sequence"), [(b"12", 12), (b"", None), (b"-1", None), (b"x", None), (b"\xff", None)])
+@pytest.mark.parametrize(
+    ("raw", "sequence"),
+    [(b"12", 12), (b"1", 1), (b"9223372036854775807", 2**63 - 1)]
+    + [(raw, None) for raw in (b"", b"0", b"-1", b"x", b"\xff", b" 1", b"1_0", b"9223372036854775808", b"9" * 5000)],
+)
 def test_the_sequence_is_a_number_or_none(raw: bytes, sequence: int | None) -> None:
     assert meta(("ce_sequence", raw)).sequence == sequence
     assert meta().sequence is None
