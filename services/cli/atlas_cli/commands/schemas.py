@@ -2,6 +2,8 @@
 
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -47,15 +49,20 @@ def list_schemas(as_json: JsonFlag = False) -> None:
 @app.command()
 def check(
     against: Annotated[
-        str | None, typer.Option(metavar="REF", help="A git ref whose ids.lock this one may only add to.")
+        str | None, typer.Option(metavar="REF", help="A git ref that this folder may only add to.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Refuse an edited, removed or incompatible schema, and topics that contradict the schemas."""
+    """Refuse an edited, removed or incompatible schema, and topics that contradict the schemas.
+
+    With --against also a lock that does not go on from that one, and topics that were renamed or have another key.
+    """
     from atlas_contracts.checks import check as check_folder
 
     directory = _directory()
     faults = check_folder(directory, _released(directory, against) if against else None)
+    if against and not faults:
+        faults = _topic_changes(directory, against)
     if as_json:
         print_json({"faults": faults})
         raise typer.Exit(1 if faults else 0)
@@ -101,16 +108,35 @@ def _relative(path: Path, directory: Path) -> str:
 def _released(directory: Path, ref: str) -> "dict[str, Locked]":
     from atlas_contracts.folder import LOCK, read_lock
 
-    shown = subprocess.run(
-        ["git", "-C", str(directory), "show", f"{ref}:./{LOCK}"],
-        capture_output=True,
-        check=False,
-    )
+    with _at(directory, ref, LOCK) as copy:
+        return read_lock(copy.parent)
+
+
+def _topic_changes(directory: Path, ref: str) -> list[str]:
+    from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.folder import TOPICS
+    from atlas_contracts.topic_changes import topic_changes
+    from atlas_contracts.topics import read_topics
+
+    with _at(directory, ref, TOPICS) as copy:
+        try:
+            before = read_topics(copy)
+        except BrokenSchemas:
+            return []  # what was no good then has nothing to be held to
+    return topic_changes(before, read_topics(directory / TOPICS))
+
+
+@contextmanager
+def _at(directory: Path, ref: str, name: str) -> Iterator[Path]:
+    """A copy of the folder's file as it was at a git ref."""
+    command = ["git", "-C", str(directory), "show", "--end-of-options", f"{ref}:./{name}"]
+    shown = subprocess.run(command, capture_output=True, check=False)
     if shown.returncode:
-        raise CommandError(f"no {LOCK} at {ref}: {shown.stderr.decode(errors='replace').strip()}")
-    with tempfile.TemporaryDirectory() as copy:
-        (Path(copy) / LOCK).write_bytes(shown.stdout)
-        return read_lock(Path(copy))
+        raise CommandError(f"no {name} at {ref}: {shown.stderr.decode(errors='replace').strip()}")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / name
+        copy.write_bytes(shown.stdout)
+        yield copy
 
 
 def _fail(faults: "tuple[str, ...] | list[str]") -> NoReturn:

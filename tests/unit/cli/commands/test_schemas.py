@@ -90,3 +90,15 @@ def test_a_renumbered_lock_fails_against_what_was_released(schemas: Path) -> Non
     lock = schemas / "ids.lock"
     lock.write_text(lock.read_text().replace('"id": 3,', '"id": 333,'))
     assert "was released with id 3 and is now id 333" in atlas("check", "--against", "HEAD", code=1)[1]
+
+
+def test_a_renamed_topic_is_refused_against_what_was(schemas: Path) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@x", "-C", str(schemas.parent)]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "as it was"]):
+        subprocess.run([*git, *arguments], check=True)
+    topics = schemas / "topics.yaml"
+    topics.write_text(topics.read_text().replace("  users.events:", "  people.events:"))
+    assert atlas("check")[0] == "schemas: nothing wrong\n"
+    _, said = atlas("check", "--against", "HEAD", code=1)
+    assert "users.events was renamed to people.events" in said
+    assert "atlas replay users.events --to people.events" in said
