@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_health_aggregator.app import serve
@@ -111,3 +112,15 @@ async def events_of(settings: HealthAggregatorSettings, service: str) -> list[tu
                     if value["service"] == service:
                         moves.append((value["previous"], value["current"]))
     return moves
+
+
+async def commit_offset(brokers: str, group: str, topic: str, offset: int) -> None:
+    """Commit for a group in the topic's first partition, and leave it without members."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        await consumer.commit({partition: offset})
+    finally:
+        await consumer.stop()

@@ -25,13 +25,15 @@ from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.fates import Fate, fate_of
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_local.testing import Servers
+from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_runtime.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_BEATS
 
+from tests.integration.foreign import Foreign, batch_of, gzip, put
 from tests.integration.health_aggregator.running import (
     Asked,
     beating_service,
+    commit_offset,
     events_of,
     raise_if_done,
     running_aggregator,
@@ -41,6 +43,14 @@ from tests.unit.health_aggregator.foreign import foreign
 pytestmark = pytest.mark.integration
 
 MakeSettings = Callable[..., HealthAggregatorSettings]
+
+HOSTILE = {
+    "names that are not UTF-8": batch_of([Foreign(headers=[(b"\xe9", b"1"), (b"", None), (b"h", b""), (b"h", b"2")])]),
+    "the same, compressed": batch_of([Foreign(headers=[(b"\xff" * 9, b"1")]), Foreign()], 1, gzip),
+    "50,000 headers": batch_of([Foreign(headers=[(b"h%d" % n, b"v") for n in range(50_000)])]),
+    "nothing at all": batch_of([Foreign(key=None, value=None), Foreign(key=b"", value=b"")]),
+    "offsets of their own": batch_of([Foreign(value=b"%d" % n, step=step) for n, step in enumerate((2**30, 0, -4))]),
+}
 
 
 async def test_the_life_of_a_service(make_settings: MakeSettings, name: str) -> None:
@@ -192,6 +202,36 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
     codec, events = Codec(Registry.load(settings.schemas_dir)), f"{name}.health.events"
     changes = await last_changes(servers.kafka_brokers, codec, events, "test")
     assert {change.service for change in changes} == {settings.service, real, dies}
+
+
+@pytest.mark.parametrize("hostile", list(HOSTILE))
+async def test_no_batch_that_a_broker_takes_stops_heartbeats_or_lag(
+    servers: Servers, make_settings: MakeSettings, make_topic: MakeTopic, name: str, hostile: str
+) -> None:
+    """Case 54 and its siblings, beside the living and before a group that has not read them."""
+    settings, real = make_settings(health_services=f"{name}-real"), f"{name}-real"
+    topic = await make_topic(partitions=1, config={"retention.ms": "-1"})
+    async with running_aggregator(settings) as asked, beating_service(settings, real):
+        await asked.wait_for(real, "UP")
+        for each in (f"{name}.health.heartbeats", topic):
+            error, _offset = await put(servers.kafka_brokers, each, HOSTILE[hostile])
+            assert error == 0
+        await commit_offset(servers.kafka_brokers, f"{name}-late", topic, 0)
+
+        async def lag_is_told() -> bool:
+            rows = [row for row in (await asked.get("/lag"))[1]["items"] if row["topic"] == topic]
+            return [(row["lag_records"] > 0, row["lag_seconds"] is not None) for row in rows] == [(True, True)]
+
+        await wait_until("lag of a group before what is hostile", lag_is_told, 15)
+        beats_before = (await asked.service(real))["instances"][0]["last_beat_at"]
+
+        async def beats_again() -> bool:
+            return bool((await asked.service(real))["instances"][0]["last_beat_at"] > beats_before)
+
+        await wait_until("the next heartbeat", beats_again, 15)
+        assert (await asked.service(real))["state"] == "UP"
+        for path in ("/metrics", "/health/mesh", "/lag"):
+            assert (await asked.get(path))[0] == 200
 
 
 async def test_odd_events_of_health_do_not_stop_a_start(

@@ -290,6 +290,31 @@ async def test_a_topic_made_anew_under_a_group_is_all_unread(
             await admin.delete_topics([topic])
 
 
+async def test_what_was_read_of_a_topic_before_is_not_taken_for_the_new_one_s(
+    servers: Servers, lag: LagReader, name: str
+) -> None:
+    """The group stays where it was, at no offset at all, so only the topic's id is another."""
+    topic = f"{name}.topic"
+    await ensure_topics(servers.kafka_brokers, [TopicSpec(topic, 1)])
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers.kafka_brokers, group_id=name, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        await _produce(servers, topic, 3, age_s=5000)
+        (row,) = (await lag.read()).rows
+        assert row.lag_seconds == pytest.approx(5000, abs=10)
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([topic])
+        await wait_until("the topic to be made again", lambda: _made_again(servers, topic), 15)
+        await _produce(servers, topic, 7, age_s=40)
+        (row,) = (await lag.read()).rows
+        assert (row.lag_records, row.records_lost, row.state) == (7, 0, LagState.LAGGING)
+        assert row.lag_seconds == pytest.approx(40, abs=10)
+    finally:
+        await consumer.stop()
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([topic])
+
+
 async def _made_again(servers: Servers, topic: str) -> bool:
     return bool(await ensure_topics(servers.kafka_brokers, [TopicSpec(topic, 1)]))
 
