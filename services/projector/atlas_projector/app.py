@@ -28,6 +28,7 @@ from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.declared import faults
 from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.live import Live, OtherVersion, group_of
+from atlas_projector.new_schemas import Schemas
 from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
@@ -65,10 +66,12 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):
         await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
+        schemas = Schemas(settings.schemas_dir, registry, codec)
         stops = [t.name for t in registry.topics.values() if t.when_recreated is WhenRecreated.STOP]
         for projection in PROJECTIONS:
             store, dead_letters = stores.of(projection.model), DeadLetters(producer)
-            lives[projection.name] = Live(projection, store, cache, codec, dead_letters, stops=stops)
+            lives[projection.name] = live = Live(projection, store, cache, codec, dead_letters, stops=stops)
+            live.schemas = schemas
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(heartbeat(settings, health, stop))
             for live in lives.values():

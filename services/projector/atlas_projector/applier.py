@@ -91,6 +91,10 @@ class Applier:
         """The next offset of each partition, as it is in the database."""
         return self._writes.durable
 
+    def use(self, codec: Codec) -> None:
+        """Read what comes from now on with this codec."""
+        self._held.use(codec)
+
     async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None = None) -> None:
         """Forget everything held, and go on from these durable positions of the writer's generation.
 

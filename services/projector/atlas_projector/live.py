@@ -25,6 +25,7 @@ from atlas_runtime.traces import span
 from atlas_projector.applier import Applier
 from atlas_projector.floors import Floors
 from atlas_projector.metrics import FENCED, GENERATION, PARKED
+from atlas_projector.new_schemas import LOOK_EVERY_S, RETRIED_MAX, Schemas
 from atlas_projector.projection import Projection
 from atlas_projector.source import Record
 from atlas_projector.standing import stand
@@ -82,6 +83,10 @@ class Live:
         self._stops = stops
         self._dead_letters = dead_letters
         self._applier = Applier(projection, codec, self._set_aside, self.floors.lay)
+        # The schemas as they are by now; without, those of the codec are all there are.
+        self.schemas: Schemas | None = None
+        self._codec: Codec | None = None
+        self._looked_at = 0.0
         self._swapped = False
         self._mended_at = 0.0
         self._tended_at = 0.0
@@ -197,6 +202,8 @@ class Live:
         if time.monotonic() - self._tended_at < TEND_EVERY_S or self._writer is None:
             return
         self._tended_at = time.monotonic()
+        if self.schemas is not None:
+            await self._meet_new_schemas(self.schemas)
         for of_key in await self._writer.requests():
             if self._applier.holds(of_key[0]):
                 await self._applier.settle(of_key)
@@ -204,6 +211,22 @@ class Live:
         PARKED.labels(self.projection.name).set(self._applier.parked)
         if self._applier.parked > PARKED_MAX and self.trouble() is not None:
             raise Transient(f"{self._applier.parked:,} records of {self.projection.name} wait: see `atlas dlq ls`")
+
+    async def _meet_new_schemas(self, schemas: Schemas) -> None:
+        """Have records handled that were set aside for a schema id which the folder has by now."""
+        if not self._applier.parked or time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return
+        self._looked_at = time.monotonic()
+        codec = await schemas.refresh()
+        if codec is self._codec:
+            return
+        self._applier.use(codec)
+        await self._applier.flush()
+        known = schemas.known_now((await self._store.parked(["dead"], RETRIED_MAX)).records)
+        if known:
+            log.info("schemas are known now", projection=self.projection.name, records=len(known))
+            await self._store.ask("retry", known)
+        self._codec = codec
 
     def _look_closer(self, error: Exception) -> None:
         """After what one record may be the reason of: begin again at what is durable, and find that one."""

@@ -57,6 +57,10 @@ class Workspace:
         self._told: set[Place] = set()
         self._refused: Mapping[Key, Row | None] = {}
 
+    def use(self, codec: Codec) -> None:
+        """Read what comes from now on with this codec."""
+        self.decoder = Decoder(self.projection, codec)
+
     async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None) -> None:
         """Forget everything held, and go on from these durable positions. `decided`: if not as the writer knows it."""
         await self.writes.stop()
