@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from atlas_archive.chains import Chain, append, chain_of, floor_of
 from atlas_archive.container import read_file
+from atlas_archive.gaps import has_gap
 from atlas_archive.holds import holds
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath
 from atlas_archive.outputs import container_header
@@ -70,9 +71,12 @@ def _behind_the_chain(chain: Chain) -> list[Manifest]:
 
 
 def runs(segments: Sequence[Manifest], target_bytes: int) -> Iterator[list[Manifest]]:
-    """Neighbours whose sizes add up to the target, as soon as they do."""
+    """Neighbours whose sizes add up to the target, as soon as they do; one behind a gap begins a run, to stay named."""
     run: list[Manifest] = []
     for segment in segments:
+        if run and has_gap(segment):
+            yield run
+            run = []
         run.append(segment)
         if sum(manifest.size for manifest in run) >= target_bytes:
             yield run

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from atlas_archive.chains import Chain, chains
 from atlas_archive.container import CorruptFile, read_file
+from atlas_archive.gaps import KnownGap, complete_from, has_gap, known_gaps
 from atlas_archive.headers import EXACT
 from atlas_archive.manifests import (
     BadManifest,
@@ -22,7 +23,12 @@ from atlas_archive.store import MissingObject, ObjectStore
 
 _PARALLEL = 4  # segments held in memory at once
 _COUNTED = 10_000
-_READ_BEFORE = ("manifest", "compacted", "floor")  # what is there of them and was not read has been put since
+_READ_BEFORE = (
+    "manifest",
+    "compacted",
+    "floor",
+    "known-gaps",
+)  # what is there of them and was not read has been put since
 _PROBLEMS_NAMED = 20  # of one segment: a topic that differs in a million places is told in twenty lines
 
 
@@ -48,21 +54,29 @@ class IncarnationCheck:
         self._gate = asyncio.Semaphore(_PARALLEL)
         self._bad: dict[str, BadManifest] = {}
         self._gone: set[str] = set()
+        self._known: list[KnownGap] = []
 
     async def run(self) -> None:
         """Add what is found to the report."""
         # The manifests are listed before the data: what an archiver adds meanwhile then lies past the known end.
         found = await chains(self._store, self._report.topic, self._incarnation, self._load)
         self._name_what_did_not_load(found)
+        try:
+            self._known = await known_gaps(self._store, self._report.topic, self._incarnation)
+        except BadManifest as error:
+            self._problem(str(error))
         counting = {partition: segments for partition, chain in found.items() if (segments := chain.segments)}
         async with asyncio.TaskGroup() as group:
             for partition, segments in counting.items():
                 group.create_task(self._verify_chain(segments, found[partition].floor))
+                if self._live is not None or self._reader is None:
+                    self._report.complete_from[partition] = complete_from(segments)
         await self._find_strays(
             found, {partition: segments[-1].next_offset for partition, segments in counting.items()}
         )
         for partition, (first, end) in (self._live.bounds if self._live else {}).items():
             covered = counting[partition][-1].next_offset if partition in counting else 0
+            self._name_what_is_going(partition, covered if partition in counting else None, first)
             self._report.behind += await self._records_after(partition, max(first, covered), end)
 
     def _problem(self, text: str) -> None:
@@ -108,13 +122,29 @@ class IncarnationCheck:
                 self._problem(f"{manifest.key}: offsets {expected} to {manifest.start_offset - 1} have no manifest")
             elif manifest.start_offset < expected:
                 self._problem(f"{manifest.key}: overlaps the segment before it, which ends at {expected - 1}")
-            if manifest.log_start_offset > manifest.start_offset:
-                gone = f"offsets {manifest.start_offset} to {manifest.log_start_offset - 1}"
-                if manifest.start_offset == 0 or manifest.compacted:
-                    self._report.notes.append(f"{manifest.key}: {gone} were gone before archiving began")
-                else:
-                    self._problem(f"{manifest.key}: {gone} were gone from the topic before they were archived")
+            if has_gap(manifest):
+                self._name_gap(manifest)
             expected = manifest.next_offset
+
+    def _name_gap(self, manifest: Manifest) -> None:
+        gone = f"offsets {manifest.start_offset} to {manifest.log_start_offset - 1}"
+        text = f"{manifest.key}: {gone} were gone from the topic before they were archived"
+        known = next((each for each in self._known if each.covers(manifest)), None)
+        if known is not None:
+            self._report.notes.append(f"{text}, which is known since {known.stated_at}: {known.reason}")
+        else:
+            self._problem(f"{text}; where that is meant, say so: atlas archive accept {manifest.topic}")
+
+    def _name_what_is_going(self, partition: int, covered: int | None, first: int) -> None:
+        """What lies between the archive's end and where the topic begins by now was not archived, nor will it be."""
+        if first <= (covered or 0):
+            return
+        gone = f"{self._report.topic}/{partition}: offsets {covered or 0} to {first - 1} are gone from the topic"
+        if covered is not None and first == covered + 1:
+            # As the last of a transactional topic is, of which retention has removed all there was.
+            self._report.notes.append(f"{gone}; if that one was no transaction's marker, a record is not archived")
+        else:
+            self._problem(f"{gone} and not archived")
 
     async def _read(self, manifest: Manifest) -> list[Record] | None:
         """The segment's records in order; None when an object is not as its manifest says."""

@@ -31,6 +31,7 @@ class TopicReport:
     """What was found of one topic. `problems` make the archive untrue; `notes` are worth knowing and no fault.
 
     `compared_with_topic`: records found equal. `behind`: records that the topic holds past the archive's end.
+    `complete_from`: by partition, the offset from which on nothing was gone before it was archived.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class TopicReport:
     bytes: int = 0
     compared_with_topic: int = 0
     behind: int = 0
+    complete_from: dict[int, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -80,18 +80,21 @@ class ArchiveSink:
     async def start_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Where the archive of each partition's present incarnation ends; 0 where there is none.
 
-        1. Drop what is held: none of it is committed, and it will be read again.
+        1. Drop what is held: none of it is committed, and it will be read again. What can't be read again, since
+           retention has removed it meanwhile, is stored first.
         2. Ask which incarnation each topic is, so that a topic made anew gets an archive of its own.
         3. The end of the last segment is where the next begins.
         """
-        await self._drop(list(self._partitions))  # 1
-        incarnations = await self._facts.incarnations({tp.topic for tp in partitions})  # 2
         log_starts = await self._facts.log_starts(partitions)
+        await self._save({tp for tp in partitions if self._is_going(tp, log_starts[tp])})  # 1
+        await self._drop(list(self._partitions))
+        incarnations = await self._facts.incarnations({tp.topic for tp in partitions})  # 2
         paths = {tp: PartitionPath(tp.topic, incarnations[tp.topic], tp.partition) for tp in partitions}
         ends = await asyncio.gather(*(last_manifest(self._store, path) for path in paths.values()))  # 3
         for (tp, path), last in zip(paths.items(), ends, strict=True):
             next_offset = last.next_offset if last is not None else 0
             self._partitions[tp] = _Partition(path, next_offset, log_starts[tp])
+            self._name_gone(tp, next_offset, log_starts[tp])
             self._tell(tp, next_offset)
         return {tp: self._partitions[tp].next_offset for tp in partitions}
 
@@ -130,12 +133,38 @@ class ArchiveSink:
         await self._drop(held)
         for tp, outcome in zip(held, outcomes, strict=True):
             metrics.NEXT_OFFSET.remove(tp.topic, tp.partition)
+            metrics.GONE.remove(tp.topic, tp.partition)
             if isinstance(outcome, BaseException):
                 if fate_of(outcome) is not Fate.TRANSIENT:
                     raise outcome
                 log.warning("released with records not archived", partition=str(tp), error=describe(outcome))
         self._observe()
         return self._told()
+
+    def _is_going(self, tp: TopicPartition, log_start: int) -> bool:
+        segment = self._partitions[tp].segment if tp in self._partitions else None
+        return segment is not None and log_start > segment.start_offset
+
+    async def _save(self, partitions: Collection[TopicPartition]) -> None:
+        outcomes = await asyncio.gather(*(self._flush(tp) for tp in partitions), return_exceptions=True)
+        for tp, outcome in zip(partitions, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                log.warning(
+                    "what the topic no longer holds was not archived", partition=str(tp), error=describe(outcome)
+                )
+
+    def _name_gone(self, tp: TopicPartition, next_offset: int, log_start: int) -> None:
+        gone = max(0, log_start - next_offset)
+        metrics.GONE.labels(tp.topic, tp.partition).set(gone)
+        if gone:
+            log.error(
+                "offsets were gone from the topic before they were archived",
+                topic=tp.topic,
+                partition=tp.partition,
+                first_offset=next_offset,
+                last_offset=log_start - 1,
+                way_out="atlas archive accept, if that is meant",
+            )
 
     def _add(self, partition: _Partition, batches: Sequence[Batch]) -> None:
         start = batches[0].start_offset

@@ -15,7 +15,7 @@ from atlas_local.home import ROOT
 from atlas_local.testing import Servers
 
 IncarnationOf = Callable[[str], Awaitable[str]]
-StoreSegments = Callable[[PartitionPath, Sequence[Record], int], Awaitable[list[str]]]
+StoreSegments = Callable[..., Awaitable[list[str]]]
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def incarnation_of(servers: Servers) -> IncarnationOf:
 def store_segments(address: S3Address) -> StoreSegments:
     """`await store_segments(path, records, size)`: archived in segments of so many; the keys of the data objects."""
 
-    async def store(path: PartitionPath, records: Sequence[Record], size: int) -> list[str]:
+    async def store(path: PartitionPath, records: Sequence[Record], size: int, log_start: int = 0) -> list[str]:
         keys = []
         async with open_store(address) as opened:
             for start in range(0, len(records), size):
-                segment = Segment(path, records[start].offset, 0, lambda _: None)
+                segment = Segment(path, records[start].offset, log_start, lambda _: None)
                 segment.add([pack(records[start : start + size])])
                 stored = await store_segment(opened, segment, "test", _nothing)
                 keys.append(stored.manifest.objects[0].key)

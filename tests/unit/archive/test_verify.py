@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from atlas_archive.batches import pack
+from atlas_archive.gaps import state_known
 from atlas_archive.layout import framing
 from atlas_archive.listing import partitions
 from atlas_archive.manifests import Manifest, PartitionPath
@@ -91,6 +92,7 @@ async def test_a_whole_archive(store: MemoryStore) -> None:
         records=total,
         bytes=sum(m.size for chain in chains.values() for m in chain),
         compared_with_topic=total,
+        complete_from={0: 0, 1: 0},
     )
     assert seen == [1, 2, 3, 4, 5]
 
@@ -202,11 +204,45 @@ async def test_a_segment_in_the_making_is_only_noted(store: MemoryStore) -> None
 async def test_records_lost_to_retention_before_archiving(store: MemoryStore) -> None:
     chains = await archive(store, log_start=2)
     (report,) = await verify(store)
+    first = [chains[0][0], chains[1][0]]
+    assert report.problems == [
+        f"{each.key}: offsets 0 to 1 were gone from the topic before they were archived; where that is meant, say so:"
+        " atlas archive accept flights"
+        for each in first
+    ]
+    assert report.complete_from == {0: 2, 1: 2}
+    for each in first:
+        assert len(await state_known(store, each.path, chains[each.partition], "begun late")) == 1
+        assert await state_known(store, each.path, chains[each.partition], "again") == []
+    (report,) = await verify(store)
     assert (report.problems, len(report.notes)) == ([], 2)
+    assert report.notes[0].endswith(": begun late")
     late = replace(chains[0][2], log_start_offset=chains[0][2].start_offset + 3)
     store.objects[late.key] = late.to_json()
     (problem,) = await problems(store)
     assert problem.startswith(f"{late.key}: offsets 27 to 29 were gone from the topic")
+    (report,) = await verify(store)
+    assert report.complete_from == {0: 30, 1: 2}
+
+
+async def test_what_is_going_is_named_before_there_is_a_segment_behind_it(store: MemoryStore) -> None:
+    await archive(store)
+    live = LiveTopic("id-1", {0: (50, 60), 1: (11, 12), 2: (4, 4)})
+    (report,) = await verify(store, reader=FakeReader(live, {0: [], 1: [], 2: []}))
+    assert report.problems == [
+        "flights/0: offsets 40 to 49 are gone from the topic and not archived",
+        "flights/2: offsets 0 to 3 are gone from the topic and not archived",
+    ]
+    assert len(report.notes) == 1  # offset 10 of partition 1 may have been a transaction's marker
+
+
+async def test_a_statement_that_does_not_read_is_named(store: MemoryStore) -> None:
+    await archive(store)
+    key = "topics/flights/id-1/known-gaps/partition=0/x.json"
+    for rubbish in (b"", b"{}", b"[]", b"\xff", b'{"partition": 0, "more": 1}'):
+        store.objects[key] = rubbish
+        (problem,) = await problems(store)
+        assert problem.startswith(f"{key}: does not read as a statement")
 
 
 @pytest.mark.parametrize("field", ["key", "timestamp", "headers", "value"])

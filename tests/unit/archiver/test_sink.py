@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from atlas_archive.listing import partitions
 from atlas_archive.verify import verify
+from atlas_archiver import metrics
 from atlas_kafka.fates import Transient
 from atlas_local.waiting import wait_until
 
@@ -237,5 +238,20 @@ async def test_what_was_gone_before_archiving_is_said() -> None:
     await archiver.handle({TP0: batch(700, 705)})
     await archiver.release([TP0])
     (report,) = await verify(store)
-    assert report.problems == []
-    assert "offsets 0 to 699 were gone before archiving began" in report.notes[0]
+    assert "offsets 0 to 699 were gone from the topic before they were archived" in report.problems[0]
+    assert report.complete_from == {0: 700}
+
+
+async def test_what_can_not_be_read_again_is_stored_before_it_is_dropped() -> None:
+    store, facts = SlowStore(), FakeFacts()
+    archiver = sink(store, facts)
+    await archiver.start_offsets([TP0])
+    await archiver.handle({TP0: batch(0, 5)})
+    facts.starts[TP0] = 9
+    assert await archiver.start_offsets([TP0]) == {TP0: 5}
+    assert metrics.GONE.labels("t", 0)._value.get() == 4
+    await archiver.handle({TP0: batch(9, 12)})
+    assert await archiver.release([TP0]) == {TP0: 12}
+    assert await archived(store) == {0: [*records(0, 5), *records(9, 12)]}
+    (report,) = await verify(store)
+    assert "offsets 5 to 8 were gone" in report.problems[0]

@@ -68,7 +68,7 @@ def verify(
     reports = asyncio.run(verify_topics(load_settings(), topics or [], offline=offline, quiet=as_json))
     ok = not any(report.problems for report in reports)
     if as_json:
-        print_json({"topics": [asdict(report) for report in reports], "ok": ok})
+        print_json({"topics": [_as_json(report) for report in reports], "ok": ok})
     else:
         rows = [
             {
@@ -78,6 +78,7 @@ def verify(
                 "bytes": report.bytes,
                 "compared_with_topic": report.compared_with_topic,
                 "not_archived_yet": report.behind,
+                "complete_from": ", ".join(f"{p}: {at}" for p, at in sorted(report.complete_from.items())),
                 "problems": len(report.problems),
             }
             for report in reports
@@ -89,6 +90,10 @@ def verify(
         say("the archive is complete" if ok else "the archive has problems")
     if not ok:
         raise typer.Exit(1)
+
+
+def _as_json(report: "TopicReport") -> dict[str, Any]:
+    return {**asdict(report), "complete_from": {str(part): at for part, at in report.complete_from.items()}}
 
 
 async def verify_topics(

@@ -1,4 +1,4 @@
-"""atlas archive compact | export | expire | hold | release | holds"""
+"""atlas archive compact | export | expire | accept | hold | release | holds"""
 
 import asyncio
 import time
@@ -28,6 +28,7 @@ def add_to(group: typer.Typer) -> None:
     group.command("compact")(compact)
     group.command("export")(export)
     group.command("expire")(expire)
+    group.command("accept")(accept)
     group.command("hold")(hold)
     group.command("release")(release)
     group.command("holds")(list_holds)
@@ -81,6 +82,25 @@ def expire(
             raise CommandError(str(error)) from None
 
     _print(asyncio.run(_each(topic, one)), as_json, "Would expire" if dry_run else "Expired")
+
+
+def accept(
+    topic: Topic,
+    reason: Annotated[str, typer.Option(help="Why these records may be missing.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """State that the offsets which retention removed before they were archived are known: verify then notes them.
+
+    For what is missing now; a later gap is a problem again.
+    """
+    from atlas_archive.chains import chain_of
+    from atlas_archive.gaps import state_known
+
+    async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
+        stated = await state_known(store, path, (await chain_of(store, path)).segments, reason)
+        return {"gaps": [f"{gap.start_offset} - {gap.next_offset - 1}" for gap in stated]}
+
+    _print(asyncio.run(_each(topic, one)), as_json, "Accepted as missing")
 
 
 def hold(

@@ -73,3 +73,24 @@ def test_expire_and_holds(atlas: Atlas) -> None:
     (row,) = atlas("expire", TOPIC, "--older-than-days", "30", "--grace", "0")
     assert row["floor"] == 60
     assert whole(atlas) == 0
+
+
+@pytest.fixture
+async def late(store_segments: Callable[..., Awaitable[list[str]]]) -> str:
+    """A topic whose first seven offsets were gone before they could be archived."""
+    await store_segments(PartitionPath("late.events", "id-1", 0), RECORDS, 10, log_start=7)
+    return "late.events"
+
+
+def test_accept(atlas: Atlas, late: str) -> None:
+    def verified() -> Any:
+        result = CliRunner().invoke(app, ["archive", "verify", late, "--offline", "--json"])
+        return json.loads(result.stdout)
+
+    assert not verified()["ok"]
+    assert verified()["topics"][0]["complete_from"] == {"0": 7}
+    (row,) = atlas("accept", late, "--reason", "begun late")
+    assert row["gaps"] == ["0 - 6"]
+    assert verified()["ok"]
+    (row,) = atlas("accept", late, "--reason", "again")
+    assert row["gaps"] == []
