@@ -3,10 +3,14 @@
 One Redis key a row holds either a value or a floor:
 
     V<epoch>:<offset>:<json>   the row as it was after the record at `offset`, read while the projection was at `epoch`
-    F<offset>                  no value yet; one from before `offset` must not be put here
+    F<offset>                  no value yet; only the row of the record at `offset` may be put here
 
 The projector lays a floor on every key it is about to change, before it commits, so that a reader who fetched the row
-before the commit can't put it back after. A rise of the epoch (a swap, a rollback, floors that could not be laid) makes
+before the commit can't put it back after. Offsets are compared for equality alone: those of two partitions, or of a
+topic and the one made anew after it, say nothing about which came first, and the row of a key may come from any of
+them (another client's partitioner, partitions added). What can't be told apart is a row that two records of the same
+offset in two partitions made one after the other: a reader slower than the write may then put the first back, for
+VALUE_TTL_S. A rise of the epoch (a swap, a rollback, floors that could not be laid) makes
 every value of the projection a miss at once. Rows without a cache are right too: when Redis is away, reads go to
 PostgreSQL and nothing is cached.
 """
@@ -40,11 +44,11 @@ if epoch > known then redis.call('SET', KEYS[2], ARGV[1]) end
 local held = redis.call('GET', KEYS[1])
 if held then
   if string.sub(held, 1, 1) == 'F' then
-    if tonumber(string.sub(held, 2)) > offset then return 0 end
+    if tonumber(string.sub(held, 2)) ~= offset then return 0 end
   else
     local e, o = string.match(held, '^V(%d+):(%d+):')
     e, o = tonumber(e), tonumber(o)
-    if e > epoch or (e == epoch and o > offset) then return 0 end
+    if e > epoch or (e == epoch and o ~= offset) then return 0 end
   end
 end
 redis.call('SET', KEYS[1], 'V' .. ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[3], 'EX', ARGV[4])
@@ -54,12 +58,7 @@ return 1
 # The keys come as one JSON object: as arguments of their own, packing them cost more than writing the rows.
 _LAY = """
 for key, offset in pairs(cjson.decode(ARGV[3])) do
-  local held = redis.call('GET', ARGV[2] .. key)
-  local o = -1
-  if held then o = tonumber(string.match(held, '^F(%d+)') or string.match(held, '^V%d+:(%d+):')) end
-  if o < offset then
-    redis.call('SET', ARGV[2] .. key, 'F' .. string.format('%.0f', offset), 'EX', ARGV[1])
-  end
+  redis.call('SET', ARGV[2] .. key, 'F' .. string.format('%.0f', offset), 'EX', ARGV[1])
 end
 return 1
 """
@@ -109,14 +108,14 @@ class Cache:
     async def put(self, projection: str, key: str, row: Mapping[str, Any], *, epoch: int, offset: int) -> bool:
         """Keep a row read from PostgreSQL together with its projection's `epoch`; `offset` is the row's own.
 
-        False if something newer is known, or Redis is away.
+        False if the row is known to be another one by now, or Redis is away.
         """
         keys = [self._row_key(projection, key), self._epoch_key(projection)]
         call = self._put(keys=keys, args=[epoch, offset, orjson.dumps(row), VALUE_TTL_S])
         return bool(await self._guarded(projection, call))
 
     async def lay_floors(self, projection: str, offsets: Mapping[str, int]) -> bool:
-        """Bar rows from before these offsets, key by key. False if Redis is away: then the epoch has to rise."""
+        """Bar all rows but those of these offsets, key by key. False if Redis is away: then the epoch has to rise."""
         if not offsets:
             return True
         call = self._lay(args=[FLOOR_TTL_S, self._row_key(projection, ""), orjson.dumps(offsets)])

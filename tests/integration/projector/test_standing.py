@@ -9,6 +9,7 @@ from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
 from atlas_projector.live import Live
 from atlas_projector.projection import Projection
+from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
 from atlas_readmodel.reader import Reader
@@ -223,3 +224,33 @@ async def test_a_writer_of_the_old_topic_is_fenced(rig: "Rig", kept: Kept) -> No
         await old.write(Batch([Advance(rig.topic, 0, 0, 5, 5)], {}))
     await new.write(Batch([Advance(rig.topic, 0, 0, 7, 7)], {}))
     assert await new.positions() == {(rig.topic, 0): 7}
+
+
+async def test_a_key_in_two_partitions_is_shown_as_it_was_written_last(rig: "Rig") -> None:
+    """Case 41: another client's partitioner, or partitions added. Offsets of different partitions are not compared."""
+    flights = rig.pointed(FLIGHTS)
+    reader = Reader(rig.pool, rig.cache)
+
+    async def fly(carrier: str, partition: int) -> None:
+        value = {
+            "flight_id": "f1", "carrier": carrier, "flight_number": 1, "tail_number": None, "origin": "EWR",
+            "destination": "X", "scheduled_departure": 1, "distance_miles": 1,
+        }  # fmt: skip
+        await rig.send("flights.FlightCancelled", value, key="f1", partition=partition)
+
+    async def shown() -> str | None:
+        return ((await reader._one("flights", "flight_id", "flight_id, carrier", "f1", cached=True)) or {}).get(
+            "carrier"
+        )
+
+    async with rig.running(rig.live(flights)):
+        for number in range(6):
+            await fly(f"A{number}", 0)
+        await rig.settled(flights)
+        assert await shown() == await shown() == "A5"  # the second is the cached one, of offset 5
+        await fly("B0", 1)  # offset 0
+        await rig.settled(flights)
+        assert await shown() == await shown() == "B0"
+        await fly("A6", 0)
+        await rig.settled(flights)
+        assert await shown() == await shown() == "A6"

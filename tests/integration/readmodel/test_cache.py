@@ -31,16 +31,24 @@ async def test_a_write_outdates_what_is_cached(cache: Cache, unique: str) -> Non
     assert await cache.get(unique, "u1") is None
 
 
-async def test_a_floor_that_comes_late_leaves_the_newer_row(cache: Cache, unique: str) -> None:
+@pytest.mark.parametrize("later", [3, 9, 11])
+async def test_whatever_is_written_next_outdates_the_row_for_offsets_of_two_partitions_say_nothing(
+    cache: Cache, unique: str, later: int
+) -> None:
+    """Case 41: a key may come from any partition, or from a topic made anew."""
     await cache.put(unique, "u1", ROW, epoch=1, offset=9)
-    await cache.lay_floors(unique, {"u1": 9})
-    await cache.lay_floors(unique, {"u1": 3})
-    assert await cache.get(unique, "u1") == ROW
+    await cache.lay_floors(unique, {"u1": later})
+    assert await cache.get(unique, "u1") is None
+    if later != 9:  # of the same offset: the one thing that can't be told apart
+        assert not await cache.put(unique, "u1", ROW, epoch=1, offset=9)
+    assert await cache.put(unique, "u1", ROW | {"email": "new"}, epoch=1, offset=later)
+    assert await cache.get(unique, "u1") == ROW | {"email": "new"}
 
 
-async def test_the_newer_of_two_rows_stays(cache: Cache, unique: str) -> None:
+async def test_the_row_that_is_there_stays_while_nothing_is_written(cache: Cache, unique: str) -> None:
     await cache.put(unique, "u1", ROW, epoch=1, offset=9)
-    assert not await cache.put(unique, "u1", ROW | {"email": "old"}, epoch=1, offset=8)
+    for offset in (8, 10):  # of another partition, by a reader that was slow
+        assert not await cache.put(unique, "u1", ROW | {"email": "old"}, epoch=1, offset=offset)
     assert await cache.get(unique, "u1") == ROW
 
 
