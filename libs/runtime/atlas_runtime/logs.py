@@ -8,9 +8,9 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -109,6 +109,24 @@ class _OncePerPeriod(logging.Filter):
         return True
 
 
+class Unfailing:
+    """A stream whose lines are lost when they can't be written: a full disk behind a log ends no service."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose it."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or leave it for later."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure(settings: ServiceSettings) -> None:
     """Send every log line of this process to stdout in the form the settings ask for."""
     level = logging.getLevelNamesMapping()[settings.log_level]
@@ -136,9 +154,9 @@ def configure(settings: ServiceSettings) -> None:
     structlog.configure(
         processors=[*before, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Unfailing(sys.stdout))),
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(Unfailing(sys.stdout))
     handler.addFilter(_OncePerPeriod())
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(

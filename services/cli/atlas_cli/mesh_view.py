@@ -115,7 +115,7 @@ def print_status(state: State) -> None:
 
 
 def _row(part: PartState) -> dict[str, Any]:
-    detail = _first_line(part["detail"])
+    detail = _first_line(part["detail"] or part["trouble"])
     if part["retry_in_s"] is not None:
         detail = f"again in {part['retry_in_s']} s: {detail}"
     return {

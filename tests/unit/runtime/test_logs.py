@@ -1,9 +1,12 @@
 """Logs: one JSON object a line, ids added, secrets masked."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,3 +153,19 @@ def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> Non
 )
 def test_mask(text: str, masked: str) -> None:
     assert logs.mask(text) == masked
+
+
+def test_a_full_disk_behind_the_log_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - closing it fails as well
+    said = False
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", full)
+            logs.configure(Settings(log_format="json"))
+            structlog.get_logger().error("lost")
+            logging.getLogger("library").error("lost too")
+            said = True
+    finally:
+        with contextlib.suppress(OSError):
+            full.close()
+    assert said
