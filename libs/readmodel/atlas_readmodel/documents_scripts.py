@@ -11,7 +11,8 @@ KEYS[1] is the projection's root (see atlas_readmodel.documents). What is beside
     <root>:g<N>:parked      hash: topic/partition@offset → the millisecond it was parked, a space, the record as JSON
     <root>:g<N>:requests    hash: topic/partition@offset → what an operator wants done with it
     <root>:rulings          hash: topic/partition@offset → decision, a space, why
-    <root>:failures         hash: topic/partition@offset → failed attempts
+    <root>:failures         hash: topic/partition@offset → mark: records, attempts, reader
+    <root>:g<N>:readers     hash: topic/partition → who reads it, where it began, how many died there before
 """
 
 _HELPERS = """
@@ -22,7 +23,7 @@ local function held() return tonumber(redis.call('HGET', root, 'hold_until') or 
 local function drop(field)
   local number = redis.call('HGET', root, field)
   if not number then return end
-  for _, what in ipairs({'rows', 'positions', 'topics', 'parked', 'requests'}) do
+  for _, what in ipairs({'rows', 'positions', 'topics', 'parked', 'requests', 'readers'}) do
     redis.call('UNLINK', at(number, what))
   end
   redis.call('HDEL', root, field, 'g' .. number, 'since' .. number)

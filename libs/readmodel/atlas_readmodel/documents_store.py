@@ -106,10 +106,6 @@ class DocumentsStore:
         if noted:
             await self._redis.hset(f"{self._root}:rulings", mapping=noted)
 
-    async def note_failure(self, place: Place, error: str) -> int:
-        # The error itself is in the log of the process that crashed for it.
-        return int(await self._redis.hincrby(f"{self._root}:failures", kept.place_field(place), 1))
-
     async def overview(self) -> list[dict[str, Any]]:
         described = await self._redis.hgetall(self._root)
         shown = []

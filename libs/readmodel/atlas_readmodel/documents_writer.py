@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from atlas_readmodel import documents_parking as kept
 from atlas_readmodel import documents_scripts as scripts
+from atlas_readmodel.deaths import Mark
 from atlas_readmodel.documents import DocumentModel, dump, field_of, root
 from atlas_readmodel.parking import Parked, Place
 from atlas_readmodel.store import HOLD_MAX_S
@@ -68,6 +69,38 @@ class DocumentsWriter:
         added = [(f"{topic}/{number}", self._topic_ids.get(topic, "")) for topic, number in sorted(partitions)]
         await self._add(keys=[self._root], args=[self.generation, *(part for place in added for part in place)])
 
+    async def take_over(self, reader: str, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        positions, dead = await self.positions(), {}
+        for place in partitions:
+            field = f"{place[0]}/{place[1]}"
+            held = await self._redis.hget(self._name("readers"), field)
+            before, began_at, deaths = orjson.loads(held) if held else (None, None, 0)
+            got_on = before is None or began_at != positions.get(place)
+            dead[place] = 0 if got_on else deaths + (before != reader)
+            said = orjson.dumps([reader, positions.get(place), dead[place]])
+            await self._redis.hset(self._name("readers"), field, said)
+        return dead
+
+    async def let_go(self, reader: str, partitions: Collection[tuple[str, int]]) -> None:
+        for topic, partition in partitions:
+            field = f"{topic}/{partition}"
+            held = await self._redis.hget(self._name("readers"), field)
+            if held and orjson.loads(held)[0] == reader:
+                await self._redis.hdel(self._name("readers"), field)
+        for field, mark in (await self._redis.hgetall(f"{self._root}:failures")).items():
+            if mark[:1] == b"[" and orjson.loads(mark)[2] == reader:
+                await self._redis.hdel(f"{self._root}:failures", field)
+
+    async def mark(self, place: Place, records: int, reader: str) -> None:
+        field = kept.place_field(place)
+        before = await self._redis.hget(f"{self._root}:failures", field)
+        known = Mark(*orjson.loads(before)) if before and before[:1] == b"[" else Mark(records, 0, "")
+        made = [records, known.attempts + (known.reader != reader), reader]
+        await self._redis.hset(f"{self._root}:failures", field, orjson.dumps(made))
+
+    async def unmark(self, places: Collection[Place]) -> None:
+        await self._redis.hdel(f"{self._root}:failures", *map(kept.place_field, places))
+
     async def empty(self) -> bool:
         return int(await self._redis.hlen(self._name("rows"))) == 0
 
@@ -79,7 +112,7 @@ class DocumentsWriter:
         return Waits(
             records,
             {kept.place_of(field): kept.decision_of(ruling)[0] for field, ruling in rulings.items()},
-            {kept.place_of(field): int(attempts) for field, attempts in failures.items()},
+            {kept.place_of(field): Mark(*orjson.loads(mark)) for field, mark in failures.items() if mark[:1] == b"["},
             {kept.place_of(field): kept.decision_of(ruling)[1] for field, ruling in rulings.items()},
         )
 

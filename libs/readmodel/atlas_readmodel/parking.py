@@ -165,25 +165,6 @@ async def release(connection: Any, projection: str, generation: int, places: Col
     )
 
 
-async def note_failure(connection: Any, projection: str, place: Place, error: str) -> int:
-    """One more failed attempt at a record; returns how many there were."""
-    attempts = await connection.fetchval(
-        "INSERT INTO readmodel.failures (projection, topic, partition, record_offset, attempts, error)"
-        " VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT (projection, topic, partition, record_offset)"
-        " DO UPDATE SET attempts = failures.attempts + 1, error = excluded.error RETURNING attempts",
-        *(projection, *place, error),
-    )
-    return int(attempts)
-
-
-async def failures(connection: Any, projection: str) -> dict[Place, int]:
-    """Failed attempts by record."""
-    rows = await connection.fetch(
-        "SELECT topic, partition, record_offset, attempts FROM readmodel.failures WHERE projection = $1", projection
-    )
-    return {(row["topic"], row["partition"], row["record_offset"]): row["attempts"] for row in rows}
-
-
 _OF_LIVE = (
     "FROM readmodel.parked p JOIN readmodel.projections r ON r.name = p.projection AND r.live_generation = p.generation"
     " WHERE p.projection = $1"

@@ -91,9 +91,6 @@ class PostgresStore:
         async with self._pool.acquire() as connection:
             await parking.set_rulings(connection, self._model.name, rulings)
 
-    async def note_failure(self, place: Place, error: str) -> int:
-        return await parking.note_failure(self._pool, self._model.name, place, error)
-
     async def overview(self) -> list[dict[str, Any]]:
         rows = await self._pool.fetch(
             "SELECT projection, generation, version, state, created_at, live_since,"

@@ -60,6 +60,20 @@ class Rows(Protocol):
     async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
         """Begin partitions that have no position yet at 0, of topics with these ids: this writer moves no others."""
 
+    async def take_over(self, reader: str, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """From now on `reader` reads these partitions. Gives how many before it ended there without letting go of the
+        partition or getting on in it.
+        """
+
+    async def let_go(self, reader: str, partitions: Collection[tuple[str, int]]) -> None:
+        """`reader` ends in order, or others read these partitions from now on."""
+
+    async def mark(self, place: Place, records: int, reader: str) -> None:
+        """`reader` is about to handle so many records from there on."""
+
+    async def unmark(self, places: Collection[Place]) -> None:
+        """What was marked there has been handled."""
+
     async def empty(self) -> bool:
         """Whether there is no row."""
 
@@ -124,9 +138,6 @@ class Store(Protocol):
 
     async def rule(self, rulings: Collection[Ruling]) -> None:
         """Note decisions about records, whether they wait or not; whoever begins to read from now on follows them."""
-
-    async def note_failure(self, place: Place, error: str) -> int:
-        """One more failed attempt at a record; returns how many there were."""
 
     async def overview(self) -> list[dict[str, Any]]:
         """The generations as people are shown them: number, version, state, times, events handled."""

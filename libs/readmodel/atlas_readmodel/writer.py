@@ -8,14 +8,15 @@ delivers it how often, and a writer that was overtaken is told so before it chan
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 
 import asyncpg
 
-from atlas_readmodel import parking, topic_ids
+from atlas_readmodel import deaths, parking, topic_ids
 from atlas_readmodel.column_types import shown
+from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Decision, Parked, Place, Ruling
+from atlas_readmodel.statements import Statements, tuple_getter
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.topic_ids import Partition, Renewal
 
@@ -59,12 +60,12 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Waits:
     """What a writer begins with beside its rows: records that wait, decisions with the reason of those that set one
-    aside, failed attempts by record.
+    aside, records that somebody was about to handle.
     """
 
     records: Sequence[Parked]
     rulings: Mapping[Place, Decision]
-    failures: Mapping[Place, int]
+    marks: Mapping[Place, Mark]
     reasons: Mapping[Place, str] = field(default_factory=dict)
 
 
@@ -87,7 +88,7 @@ class Writer:
             return {}
         arrays = zip(*keys, strict=True)
         found = await self._pool.fetch(self._sql.load, *(list(array) for array in arrays))
-        key_of = _tuple_getter(table.primary_key)
+        key_of = tuple_getter(table.primary_key)
         return {key_of(row): dict(row) for row in found}
 
     async def positions(self) -> dict[tuple[str, int], int]:
@@ -134,6 +135,22 @@ class Writer:
                 [self._topic_ids.get(topic) for topic, _ in added],
             )
 
+    async def take_over(self, reader: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """See atlas_readmodel.deaths."""
+        return await deaths.take_over(self._pool, self._model.name, self.generation, reader, partitions)
+
+    async def let_go(self, reader: str, partitions: Collection[Partition]) -> None:
+        """See atlas_readmodel.deaths."""
+        await deaths.let_go(self._pool, self._model.name, self.generation, reader, partitions)
+
+    async def mark(self, place: Place, records: int, reader: str) -> None:
+        """See atlas_readmodel.deaths."""
+        await deaths.mark(self._pool, self._model.name, place, records, reader)
+
+    async def unmark(self, places: Collection[Place]) -> None:
+        """See atlas_readmodel.deaths."""
+        await deaths.unmark(self._pool, self._model.name, places)
+
     async def empty(self) -> bool:
         """Whether there is no row."""
         found = await self._pool.fetchval(f"SELECT EXISTS (SELECT FROM {self._model.relation(self.generation)})")
@@ -149,7 +166,7 @@ class Writer:
                 for record in await parking.parked(connection, name, self.generation, topic, partition)
             ]
             rulings, reasons = await parking.rulings(connection, name)
-            return Waits(records, rulings, await parking.failures(connection, name), reasons)
+            return Waits(records, rulings, await deaths.marks(connection, name), reasons)
 
     async def requests(self) -> list[list[Parked]]:
         """What an operator wants done: for each record asked for, all that waits of its key, in offset order."""
@@ -257,42 +274,5 @@ class Writer:
         return columns
 
     @cached_property
-    def _sql(self) -> "_Statements":
-        return _Statements(self._model, self.generation)
-
-
-class _Statements:
-    """The SQL of one generation's table."""
-
-    def __init__(self, model: ReadModel, generation: int) -> None:
-        table, name = model.table, model.relation(generation)
-        key = table.primary_key
-        self.columns = tuple(table.all_columns)
-        self.values_of = itemgetter(*self.columns)
-        names = ", ".join(self.columns)
-        rest = [column for column in self.columns if column not in key]
-        conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in rest)
-        # Without sizes: a cast to varchar(3) cuts in silence what an assignment refuses.
-        types = {name: column.bare for name, column in table.column_types.items()}
-        keys = _arrays([types[column] for column in key])
-        match = " AND ".join(f"t.{column} = k.{column}" for column in key)
-        self.stage_name = f"stage_{model.name}_g{generation}"
-        self.stage = f"CREATE TEMP TABLE IF NOT EXISTS {self.stage_name} (LIKE {name}) ON COMMIT DELETE ROWS"
-        self.upsert_staged = f"INSERT INTO {name} ({names}) SELECT {names} FROM pg_temp.{self.stage_name} {conflict}"
-        self.upsert_arrays = f"INSERT INTO {name} ({names}) SELECT * FROM {_arrays(list(types.values()))} {conflict}"
-        self.delete = f"DELETE FROM {name} t USING {keys} AS k ({', '.join(key)}) WHERE {match}"
-        self.load = (
-            f"SELECT {', '.join(f't.{column}' for column in self.columns)}"
-            f" FROM {name} t JOIN {keys} AS k ({', '.join(key)}) ON {match}"
-        )
-
-
-def _arrays(types: Sequence[str]) -> str:
-    return f"unnest({', '.join(f'${number}::{sql}[]' for number, sql in enumerate(types, start=1))})"
-
-
-def _tuple_getter(columns: tuple[str, ...]) -> Any:
-    if len(columns) == 1:
-        (only,) = columns
-        return lambda row: (row[only],)
-    return itemgetter(*columns)
+    def _sql(self) -> Statements:
+        return Statements(self._model, self.generation)

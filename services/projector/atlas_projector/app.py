@@ -33,6 +33,7 @@ from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
+from atlas_projector.standstill import ended_at_standstill
 from atlas_projector.workers import Setup
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
             store, dead_letters = stores.of(projection.model), DeadLetters(producer)
             lives[projection.name] = live = Live(projection, store, cache, codec, dead_letters, stops=stops)
             live.schemas = schemas
-        async with asyncio.TaskGroup() as tasks:
+        async with ended_at_standstill(settings.projector_standstill_s), asyncio.TaskGroup() as tasks:
             tasks.create_task(heartbeat(settings, health, stop))
             for live in lives.values():
                 if reason := refused.get(live.projection.name):

@@ -18,6 +18,7 @@ from atlas_readmodel.writer import Waits
 from atlas_projector.aside import Aside, OnPoison
 from atlas_projector.careful import Checks, bisect
 from atlas_projector.change import Change, Key
+from atlas_projector.crashes import CrashGuard, Taken
 from atlas_projector.decoding import Decoded, meta_at
 from atlas_projector.fold import fold
 from atlas_projector.metrics import count
@@ -62,6 +63,7 @@ class Applier:
         self._checks = Checks(projection)
         self._writes = WriteBehind(projection.name, before_write, write_rows)
         self._held = Workspace(projection, codec, on_poison, self._writes, strict=strict)
+        self._guard = CrashGuard(projection.name)
         # Up to these offsets records are applied carefully.
         self._doubtful: dict[TopicPartition, int] = {}
         self._doubted_at: Mapping[TopicPartition, int] | None = None
@@ -95,12 +97,19 @@ class Applier:
         """Read what comes from now on with this codec."""
         self._held.use(codec)
 
-    async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None = None) -> None:
+    async def begin(
+        self,
+        writer: Rows,
+        positions: Mapping[TopicPartition, int],
+        decided: Waits | None = None,
+        taken: Taken | None = None,
+    ) -> None:
         """Forget everything held, and go on from these durable positions of the writer's generation.
 
-        `decided`: what was decided before, if not as the writer knows it.
+        `decided`: what was decided before, if not as the writer knows it. `taken`: who this is, and who died there.
         """
-        await self._held.begin(writer, positions, decided)
+        marks = await self._held.begin(writer, positions, decided)
+        self._guard.begin(writer, positions, taken or Taken("", {}), marks)
 
     def doubt(self) -> bool:
         """After an error over content: be careful from the durable positions, where one begins again, up to where this
@@ -122,14 +131,15 @@ class Applier:
         self._writes.raise_if_failed()
         expected = self._held.expected
         fresh = {tp: from_offset(batch, expected[tp]) for tp, batch in records.items()}
-        if not any(expected[tp] < self._doubtful.get(tp, 0) for tp in fresh):
+        if not any(expected[tp] < self._doubtful.get(tp, 0) or self._guard.covers(tp, expected[tp]) for tp in fresh):
             await self._take(fresh)
             self._writes.begin()
             await self._writes.make_room()
             return
         await self._writes.flush()
         for tp, batch in fresh.items():
-            await bisect(batch, partial(self._attempt, tp), partial(self._condemn, tp))
+            async for part in self._guard.parts(tp, batch, self._held.waiting):
+                await bisect(part, partial(self._attempt, tp), partial(self._condemn, tp))
 
     async def _take(self, fresh: Records, *, careful: bool = False) -> None:
         """Records not taken before, into the pending batch.

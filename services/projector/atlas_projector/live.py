@@ -4,6 +4,7 @@ atlas_kafka.loop.consume  →  Live.handle  →  Applier.apply  →  handlers of
 """
 
 import time
+import uuid
 from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,8 +24,9 @@ from atlas_readmodel.writer import Fenced
 from atlas_runtime.traces import span
 
 from atlas_projector.applier import Applier
+from atlas_projector.crashes import Taken
 from atlas_projector.floors import Floors
-from atlas_projector.metrics import FENCED, GENERATION, PARKED
+from atlas_projector.metrics import DEATHS, FENCED, GENERATION, PARKED
 from atlas_projector.new_schemas import LOOK_EVERY_S, RETRIED_MAX, Schemas
 from atlas_projector.projection import Projection
 from atlas_projector.source import Record
@@ -82,6 +84,8 @@ class Live:
         self._store = store
         self._stops = stops
         self._dead_letters = dead_letters
+        # Of this process and this object alone: whoever comes after a death is another.
+        self._reader = uuid.uuid4().hex
         self._applier = Applier(projection, codec, self._set_aside, self.floors.lay)
         # The schemas as they are by now; without, those of the codec are all there are.
         self.schemas: Schemas | None = None
@@ -110,7 +114,10 @@ class Live:
         if renewals:
             log.warning("begun anew", projection=self.projection.name, partitions=[r.former for r in renewals])
             await self.floors.outdate()
-        await self._applier.begin(writer, positions)
+        dead = await writer.take_over(self._reader, [(tp.topic, tp.partition) for tp in positions])
+        deaths = {tp: dead.get((tp.topic, tp.partition), 0) for tp in positions}
+        DEATHS.labels(self.projection.name).set(max(deaths.values(), default=0))
+        await self._applier.begin(writer, positions, taken=Taken(self._reader, deaths))
         self.generation = live.number
         self._writer = writer
         GENERATION.labels(self.projection.name).set(live.number)
@@ -151,6 +158,8 @@ class Live:
             if isinstance(error, Fenced) or (is_over_content(error) and self._applier.doubt()):
                 raise Transient(describe(error)) from error  # whoever has the partitions next finds out
             raise
+        if self._writer is not None:
+            await self._writer.let_go(self._reader, [(tp.topic, tp.partition) for tp in partitions])
         return {
             partition: self._applier.durable[partition]
             for partition in partitions

@@ -18,6 +18,10 @@ MISSING = Counter(
     "atlas_projector_missing_versions", "Entity versions that never came before a later one", ["projection"]
 )
 ROWS = Counter("atlas_projector_rows_written", "Rows written, after folding", ["projection"])
+DEATHS = Gauge(
+    "atlas_projector_deaths", "Processes that died at the position where this one began, one after the other",
+    ["projection"],
+)  # fmt: skip
 FENCED = Counter("atlas_projector_fenced", "Times another writer had moved on, or a swap was noticed", ["projection"])
 GENERATION = Gauge("atlas_projector_generation", "The live generation this process writes", ["projection"])
 WRITE_SECONDS = Histogram(

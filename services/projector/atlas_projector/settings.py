@@ -13,3 +13,4 @@ class ProjectorSettings(ServiceSettings, ReadModelSettings, ObjectStoreSettings)
     projector_rebuild_workers: int = Field(default=2, ge=0, le=64)
     projector_rebuild_load: float = Field(default=1.0, gt=0, le=1)
     projector_rebuild_from_archive: bool = True
+    projector_standstill_s: float = Field(default=30.0, ge=0)

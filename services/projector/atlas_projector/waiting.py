@@ -69,6 +69,11 @@ class Waiting:
         self._rulings[place] = Decision.SKIPPED
         self._not_read(place, Decision.SKIPPED)
 
+    def leave_unread(self, place: Place, reason: str) -> None:
+        """From now on this record is set aside as it is."""
+        self._rulings[place] = Decision.UNREAD
+        self._not_read(place, Decision.UNREAD, reason=reason)
+
     def read_again(self, place: Place) -> None:
         """Whatever was decided about this record: it is read."""
         self._unread.get(place[:2], {}).pop(place[2], None)

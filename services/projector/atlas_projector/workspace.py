@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_kafka.fates import describe
+from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Parked, Place, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
@@ -61,8 +62,13 @@ class Workspace:
         """Read what comes from now on with this codec."""
         self.decoder = Decoder(self.projection, codec)
 
-    async def begin(self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None) -> None:
-        """Forget everything held, and go on from these durable positions. `decided`: if not as the writer knows it."""
+    async def begin(
+        self, writer: Rows, positions: Mapping[TopicPartition, int], decided: Waits | None
+    ) -> Mapping[Place, Mark]:
+        """Forget everything held, and go on from these durable positions. `decided`: if not as the writer knows it.
+
+        Gives the records that somebody was about to handle.
+        """
         await self.writes.stop()
         self._forget(positions)
         self.writes.restart(writer, positions)
@@ -85,6 +91,7 @@ class Workspace:
         self.waits = {record.place for record in waits.records}
         dead = [record for record in waits.records if record.state is State.DEAD]
         self.verdicts.begin(not await writer.empty(), len(dead), (dead[-1].error or "") if dead else "")
+        return waits.marks
 
     async def attempt(self, work: Awaitable[None]) -> None:
         """All that the work comes to durable; or nothing, and what is held is as before. Nothing else is pending."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from atlas_readmodel.deaths import Mark
 from atlas_readmodel.generations import Generation, NoSuchGeneration, NotCaughtUp
 from atlas_readmodel.parking import Decision, Ruling, State
 from atlas_readmodel.store import Positions, Store
@@ -163,9 +164,41 @@ async def test_what_waits_is_kept_with_the_position(store: Store) -> None:
     assert await store.ruling(("t", 0, 1)) is Decision.SET_ASIDE
     assert await store.ruling(("t", 0, 2)) is None
     assert (await rows.waiting([("t", 1)])).records == []
-    assert await store.note_failure(("t", 0, 1), "boom") == 1
-    assert await store.note_failure(("t", 0, 1), "boom") == 2
-    assert (await rows.waiting([("t", 0)])).failures == {("t", 0, 1): 2}
+
+
+async def test_a_reader_that_did_not_let_go_died_where_it_began(store: Store) -> None:
+    rows = await begun(store, 0, 1)
+    both = [("t", 0), ("t", 1)]
+    assert await rows.take_over("first", both) == {("t", 0): 0, ("t", 1): 0}
+    assert await rows.take_over("first", both) == {("t", 0): 0, ("t", 1): 0}  # it begins again itself
+    await rows.write(batch(0, 3, row("a", 1), partition=1))
+    assert await rows.take_over("second", both) == {("t", 0): 1, ("t", 1): 0}
+    assert await rows.take_over("third", both) == {("t", 0): 2, ("t", 1): 1}
+    await rows.let_go("second", both)  # too late
+    await rows.let_go("third", [("t", 1)])
+    assert await rows.take_over("fourth", both) == {("t", 0): 3, ("t", 1): 0}
+
+
+async def test_marks_count_the_readers_that_made_them(store: Store) -> None:
+    rows = await begun(store)
+    place = ("t", 0, 7)
+    for reader in ("first", "first", "second"):
+        await rows.mark(place, 64 if reader == "first" else 1, reader)
+    await rows.mark(("t", 0, 8), 1, "second")
+    marks = (await rows.waiting([("t", 0)])).marks
+    assert marks == {place: Mark(1, 2, "second"), ("t", 0, 8): Mark(1, 1, "second")}
+    assert (marks[place].deaths("second"), marks[place].deaths("third")) == (1, 2)
+    await rows.unmark([("t", 0, 8)])
+    assert set((await rows.waiting([("t", 0)])).marks) == {place}
+    await rows.let_go("second", [("t", 0)])
+    assert (await rows.waiting([("t", 0)])).marks == {}
+
+
+async def test_a_generation_without_rows_is_empty(store: Store) -> None:
+    rows = await begun(store)
+    assert await rows.empty()
+    await rows.write(batch(0, 1, row("a", 1)))
+    assert not await rows.empty()
 
 
 async def test_what_an_operator_asks_comes_to_the_writer_key_by_key(store: Store) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 from atlas_readmodel import generations
-from atlas_readmodel.parking import Decision, Parked, Ruling, State, note_failure
+from atlas_readmodel.parking import Decision, Parked, Ruling, State
 from atlas_readmodel.table import ReadModel, Table
 from atlas_readmodel.writer import COPY_FROM_ROWS, Advance, Batch, Fenced, Writer
 
@@ -128,12 +128,6 @@ async def test_what_is_asked_for_comes_with_all_of_its_key(pool: Pool, writer: W
     await pool.execute("UPDATE readmodel.parked SET request = 'retry' WHERE record_offset = 0")
     ((first, second),) = await writer.requests()
     assert (first.offset, first.request, second.offset, second.request) == (0, "retry", 2, None)
-
-
-async def test_failures_are_counted(pool: Pool, writer: Writer) -> None:
-    place = waits(4).place
-    assert [await note_failure(pool, MODEL.name, place, "boom") for _ in range(2)] == [1, 2]
-    assert (await writer.waiting([])).failures == {place: 2}
 
 
 async def test_positions_begin_once(writer: Writer) -> None:

@@ -1,0 +1,44 @@
+"""The SQL of one generation's table."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+from atlas_readmodel.table import ReadModel
+
+
+class Statements:
+    """The SQL of one generation's table."""
+
+    def __init__(self, model: ReadModel, generation: int) -> None:
+        table, name = model.table, model.relation(generation)
+        key = table.primary_key
+        self.columns = tuple(table.all_columns)
+        self.values_of = itemgetter(*self.columns)
+        names = ", ".join(self.columns)
+        rest = [column for column in self.columns if column not in key]
+        conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in rest)
+        # Without sizes: a cast to varchar(3) cuts in silence what an assignment refuses.
+        types = {name: column.bare for name, column in table.column_types.items()}
+        keys = _arrays([types[column] for column in key])
+        match = " AND ".join(f"t.{column} = k.{column}" for column in key)
+        self.stage_name = f"stage_{model.name}_g{generation}"
+        self.stage = f"CREATE TEMP TABLE IF NOT EXISTS {self.stage_name} (LIKE {name}) ON COMMIT DELETE ROWS"
+        self.upsert_staged = f"INSERT INTO {name} ({names}) SELECT {names} FROM pg_temp.{self.stage_name} {conflict}"
+        self.upsert_arrays = f"INSERT INTO {name} ({names}) SELECT * FROM {_arrays(list(types.values()))} {conflict}"
+        self.delete = f"DELETE FROM {name} t USING {keys} AS k ({', '.join(key)}) WHERE {match}"
+        self.load = (
+            f"SELECT {', '.join(f't.{column}' for column in self.columns)}"
+            f" FROM {name} t JOIN {keys} AS k ({', '.join(key)}) ON {match}"
+        )
+
+
+def _arrays(types: Sequence[str]) -> str:
+    return f"unnest({', '.join(f'${number}::{sql}[]' for number, sql in enumerate(types, start=1))})"
+
+
+def tuple_getter(columns: tuple[str, ...]) -> Any:
+    if len(columns) == 1:
+        (only,) = columns
+        return lambda row: (row[only],)
+    return itemgetter(*columns)

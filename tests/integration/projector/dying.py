@@ -1,0 +1,53 @@
+"""A process that projects users and dies of some; its arguments: brokers, DSN, Redis, topic."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_kafka.deadletters import DeadLetters
+from atlas_kafka.loop import ConsumerConfig, consume
+from atlas_kafka.producer import open_producer
+from atlas_projector.live import Live
+from atlas_projector.projection import Row
+from atlas_projector.projections.users import USERS
+from atlas_projector.standstill import ended_at_standstill
+from atlas_readmodel.cache import open_cache
+from atlas_readmodel.stores import open_stores
+
+STANDSTILL_S = 1.5
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+
+
+def deadly(row: Row | None, event: Any, meta: Any) -> Row | None:
+    """USERS' registering, which an e-mail ends in one way or another."""
+    if event["email"] == "segv":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    while event["email"] == "loop":
+        pass
+    return USERS.handlers["users.UserRegistered"](row, event, meta)
+
+
+async def main(brokers: str, dsn: str, redis_url: str, topic: str) -> None:
+    """Project until SIGTERM."""
+    users = replace(USERS, topics=(topic,), handlers={"users.UserRegistered": deadly})
+    codec = Codec(Registry.load(SCHEMAS))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with (
+        open_stores(dsn, redis_url, topic, max_size=4) as stores,
+        open_cache(redis_url, namespace=topic) as cache,
+        open_producer(brokers, "test-dying") as producer,
+        ended_at_standstill(STANDSTILL_S),
+    ):
+        live = Live(users, stores.of(users.model), cache, codec, DeadLetters(producer))
+        await consume(ConsumerConfig(brokers, f"dying-{topic}", (topic,), "dying", light=True), live, stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
