@@ -31,7 +31,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class EventOfRow:
-    """Makes a row's event: each field from the column of its name, or from the one that `columns` names for it."""
+    """Makes a row's event: each field from the column of its name, or from the one that `columns` names for it.
+
+    A whole number in a column `version` is the entity's, as the row's owner would give it with the event.
+    """
 
     registry: Registry
     codec: Codec
@@ -51,7 +54,10 @@ class EventOfRow:
             raise CommandError(f"{self.source}, row {_shown(row)}: {error}") from None
         key = topic.key_of(self.event_type, value)
         headers = cloud_event_headers(
-            event_type=self.event_type, source=f"/backfill/{self.source}", subject=key.decode()
+            event_type=self.event_type,
+            source=f"/backfill/{self.source}",
+            subject=key.decode(),
+            sequence=_version(row),
         )
         return OutboxRecord(topic.name, key, framed, headers)
 
@@ -95,6 +101,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     return int(value.timestamp() * 1000) if isinstance(value, datetime) else value
+
+
+def _version(row: Mapping[str, Any]) -> int | None:
+    version = row["version"] if "version" in row.keys() else None  # noqa: SIM118 - a Record has its values
+    return version if type(version) is int and version > 0 else None
 
 
 def _shown(row: Mapping[str, Any]) -> str:

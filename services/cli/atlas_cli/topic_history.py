@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
-from aiokafka import ConsumerRecord
+from atlas_archive.records import Record
 from atlas_contracts.events import Meta
 
 from atlas_cli.suspects import Spoken
@@ -30,17 +30,17 @@ class History:
         for partition, (first, end) in sorted(described.bounds.items() if described else ()):
             async for batch in reader.read(topic, partition, first, end):
                 for record in batch:
-                    self.add(record)
+                    self.add(topic, partition, record)
 
-    def add(self, record: ConsumerRecord) -> None:
+    def add(self, topic: str, partition: int, record: Record) -> None:
         """Take one record into account."""
-        meta = Meta(record.topic, record.partition, record.offset, record.timestamp, record.key, record.headers)
+        meta = Meta(topic, partition, record.offset, record.timestamp, record.key, record.headers)
         source = meta.header("ce_source")
         self.sources[source] += 1
-        if record.key in self._keys:
+        if record.key is not None and record.key in self._keys:
             self.records.append(
                 Spoken(
-                    id=f"{self._projection}/{record.topic}/{record.partition}@{record.offset}",
+                    id=f"{self._projection}/{topic}/{partition}@{record.offset}",
                     key=record.key,
                     version=meta.sequence,
                     type=meta.header("ce_type"),

@@ -140,6 +140,7 @@ async def test_the_command_emits_events_that_consumers_can_read(connection, data
         assert (row["topic"], row["key"]) == ("users.events", value["user_id"].encode())
         headers = dict(unpack_headers(row["headers"]))
         assert (headers["ce_type"], headers["ce_source"]) == (b"users.UserRegistered", b"/backfill/app.users")
+        assert headers["ce_sequence"] == b"%d" % users[value["user_id"]]["version"], "else no projection takes it"
 
 
 async def test_the_command_names_the_field_that_does_not_fit(connection, database, monkeypatch):

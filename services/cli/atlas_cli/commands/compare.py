@@ -115,8 +115,10 @@ def _sides(settings: "CliSettings", owned: "Owned") -> Any:
     async def sides() -> Any:
         connections: list[asyncpg.Connection[Any]] = []
         try:
-            connections.append(await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=5))
-            connections.append(await asyncpg.connect(settings.readmodel_dsn.get_secret_value(), timeout=5))
+            # Without a cache of statements, which a pooler would not keep.
+            plainly: dict[str, Any] = {"timeout": 5, "statement_cache_size": 0}
+            connections.append(await asyncpg.connect(settings.postgres_dsn.get_secret_value(), **plainly))
+            connections.append(await asyncpg.connect(settings.readmodel_dsn.get_secret_value(), **plainly))
             own = {column: column for column in owned["columns"]}
             yield (
                 TableRows(connections[0], owned["table"], owned["columns"], owned["key"]),

@@ -109,7 +109,10 @@ def backfill(
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, not where it stopped.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Emit an event for each row that a table has now, beside live traffic; run it again to go on after a stop."""
+    """Emit an event for each row that a table has now, beside live traffic; run it again to go on after a stop.
+
+    A column `version` is the version that the event has, so that projections which go by it take it.
+    """
     import asyncio
 
     from atlas_cli.backfilling import Pace, read_columns
