@@ -54,14 +54,16 @@ def gzip(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-async def put(brokers: str, topic: str, data: bytes, partition: int = 0) -> tuple[int, int]:
+async def put(
+    brokers: str, topic: str, data: bytes, partition: int = 0, *, transactional_id: str | None = None
+) -> tuple[int, int]:
     """Produce one batch; the broker's error code (0: none) and the offset it was given."""
     client = AIOKafkaClient(bootstrap_servers=brokers)
     await client.bootstrap()
     try:
         metadata = await client.fetch_all_metadata()
         node = metadata.leader_for_partition(TopicPartition(topic, partition))
-        answer = await client.send(node, ProduceRequest(None, -1, 20_000, [(topic, [(partition, data)])]))
+        answer = await client.send(node, ProduceRequest(transactional_id, -1, 20_000, [(topic, [(partition, data)])]))
         ((_, ((_, error, offset, *_),)),) = answer.topics
         return error, offset
     finally:

@@ -22,6 +22,7 @@ from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
 from atlas_health_aggregator.liveness import Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
+from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.fates import Fate, fate_of
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, open_producer, send_all
@@ -232,6 +233,36 @@ async def test_no_batch_that_a_broker_takes_stops_heartbeats_or_lag(
         assert (await asked.service(real))["state"] == "UP"
         for path in ("/metrics", "/health/mesh", "/lag"):
             assert (await asked.get(path))[0] == 200
+
+
+async def test_the_topic_of_heartbeats_may_be_deleted_and_made_again(
+    servers: Servers, make_settings: MakeSettings, name: str
+) -> None:
+    """Nobody is judged while it is away, and everybody is heard within seconds of its return."""
+    settings, real, beats = make_settings(), f"{name}-real", f"{name}.health.heartbeats"
+    async with running_aggregator(settings) as asked, beating_service(settings, real):
+        await asked.wait_for(real, "UP")
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([beats])
+
+        async def silent() -> bool:
+            return (await asked.get("/health/mesh"))[1]["silence"] is not None
+
+        await wait_until("the silence is said", silent, 15)
+        assert (await asked.service(real))["state"] == "UP"
+
+        async def made() -> bool:
+            return bool(await ensure_topics(servers.kafka_brokers, [TopicSpec(beats, 1)]))
+
+        await wait_until("the topic is made again", made, 15)
+
+        async def heard() -> bool:
+            return not await silent() and (await asked.service(real))["state"] == "UP"
+
+        await wait_until("heartbeats are heard again", heard, 20)
+        async with beating_service(settings, f"{name}-new"):
+            await asked.wait_for(f"{name}-new", "UP")
+        assert ("UP", "DOWN") not in await events_of(settings, real)
 
 
 async def test_odd_events_of_health_do_not_stop_a_start(

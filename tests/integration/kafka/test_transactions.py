@@ -1,16 +1,26 @@
 """Open transactions on a real broker: found, named, ended."""
 
+import struct
+import time
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from aiokafka.record.util import calc_crc32c
+from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_kafka.transactional import open_transactional_producer
 from atlas_kafka.transactions import abort_hanging, abort_of, open_transactions
-from atlas_local.testing import MakeTopic, Servers
+from atlas_local.testing import MakeTopic, Servers, ServerSet
 from atlas_local.waiting import wait_until
+
+from tests.integration.foreign import Foreign, packed, put
 
 pytestmark = pytest.mark.integration
 
@@ -77,3 +87,66 @@ async def test_a_marker_ends_a_transaction_in_one_partition(
         await wait_until("the record and its marker are behind the last stable offset", ended, 10)
         assert await open_transactions(client, [partition]) == {}
         await producer.abort_transaction()
+
+
+async def test_a_transaction_that_hangs_is_told_from_one_that_is_open_and_is_ended(
+    private_servers: ServerSet, private_topic: str
+) -> None:
+    """Written as clients of old could, and brokers before Kafka 3.6 took it: its coordinator never heard of it."""
+    brokers = private_servers.servers.kafka_brokers
+    partition = TopicPartition(private_topic, 0)
+    async with (
+        _verification_off(brokers),
+        open_transactional_producer(brokers, "a", f"{private_topic}-a") as producer,
+        open_producer(brokers, "test") as other,
+    ):
+        known = producer._txn_manager
+        data = _transactional_batch(known.producer_id, known.producer_epoch)
+        assert await put(brokers, private_topic, data, transactional_id=f"{private_topic}-a") == (0, 0)
+        await send_all(other, [Outgoing(private_topic, None, b"behind it", [], partition=0)])
+        client = AIOKafkaClient(bootstrap_servers=brokers)
+        await client.bootstrap()
+        try:
+            transaction = (await open_transactions(client, [partition]))[partition]
+            assert (transaction.producer_id, transaction.start, transaction.hanging) == (known.producer_id, 0, True)
+            await abort_hanging(client, partition, transaction)
+
+            async def ended() -> bool:
+                return await open_transactions(client, [partition]) == {}
+
+            await wait_until("it has ended", ended, 10)
+        finally:
+            await client.close()
+    async with open_reader(brokers, "test") as reader:
+        assert (await topic_ranges(reader, [private_topic]))[partition] == (0, 3)
+
+
+@pytest.fixture
+async def private_topic(private_servers: ServerSet) -> str:
+    name = f"test.{uuid.uuid4().hex[:12]}"
+    await ensure_topics(private_servers.servers.kafka_brokers, [TopicSpec(name, 1)])
+    return name
+
+
+@asynccontextmanager
+async def _verification_off(brokers: str) -> AsyncIterator[None]:
+    async with open_admin(brokers) as admin:
+        node = str((await admin._client.fetch_all_metadata()).brokers().pop().nodeId)
+
+        async def alter(configs: dict[str, str]) -> None:
+            answers = await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, node, configs)])
+            codes = [each[0] for answer in answers for each in answer.resources]
+            assert codes == [0], codes
+
+        await alter({"transaction.partition.verification.enable": "false"})
+        try:
+            yield
+        finally:
+            await alter({})
+
+
+def _transactional_batch(producer_id: int, epoch: int) -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    after = struct.pack(">hiqqqhii", 0x10, 0, now_ms, now_ms, producer_id, epoch, 0, 1) + packed(Foreign(), 0)
+    rest = struct.pack(">ibI", 0, 2, calc_crc32c(after)) + after
+    return struct.pack(">qi", 0, len(rest)) + rest
