@@ -4,9 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-_ENTITY = re.compile(r"(?P<projection>[a-z][a-z0-9_]*)/(?P<key>[^@;/\s]{1,200})@(?P<version>\d{1,18})")
+# No key that a row can have holds what PostgreSQL can't: NUL, or half of a surrogate pair.
+_ENTITY = re.compile(
+    r"(?P<projection>[a-z][a-z0-9_]*)/(?P<key>[^@;/\s\x00-\x1f\x7f\ud800-\udfff]{1,200})@(?P<version>[0-9]{1,18})"
+)
 _OFFSET = re.compile(
-    r"(?:(?P<projection>[a-z][a-z0-9_]*):)?(?P<topic>[A-Za-z0-9._-]{1,249})/(?P<partition>\d{1,9})@(?P<offset>\d{1,18})"
+    r"(?:(?P<projection>[a-z][a-z0-9_]*):)?"
+    r"(?P<topic>[A-Za-z0-9._-]{1,249})/(?P<partition>[0-9]{1,9})@(?P<offset>[0-9]{1,18})"
 )
 MAX_POSITIONS = 1000
 

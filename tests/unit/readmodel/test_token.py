@@ -46,3 +46,15 @@ def test_from_records_the_order_is_fixed() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(InvalidToken):
         Token.parse(text)
+
+
+@pytest.mark.parametrize("key", ["a\x00b", "\x1f", "\x7f", "\udcff", "\ud83d"])
+def test_a_key_that_no_row_can_have_is_no_token(key: str) -> None:
+    with pytest.raises(InvalidToken):
+        Token.parse(f"users/{key}@1")
+
+
+@pytest.mark.parametrize("text", ["users/7@\u0663", "a.b/\u0663@1", "a.b/1@\u0663"])
+def test_digits_are_those_of_ascii(text: str) -> None:
+    with pytest.raises(InvalidToken):
+        Token.parse(text)
