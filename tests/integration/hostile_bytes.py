@@ -103,7 +103,9 @@ class Endpoint:
         return head + b"Content-Length: %d\r\n" % len(self.body) + headers + b"\r\n" + self.body
 
 
-async def faults(host: str, port: int, endpoints: Iterable[Endpoint], *, at_once: int = 8) -> list[str]:
+async def faults(
+    host: str, port: int, endpoints: Iterable[Endpoint], *, at_once: int = 8, classes: Mapping[str, bytes] = CLASSES
+) -> list[str]:
     """What of the answers is not as it should be: a status of 500 and above, or a refusal that is no problem document.
 
     A 503 is fine for a write that is not visible yet: a token may name one.
@@ -119,7 +121,7 @@ async def faults(host: str, port: int, endpoints: Iterable[Endpoint], *, at_once
 
     async with asyncio.TaskGroup() as sending:
         for endpoint in endpoints:
-            for what, sent in endpoint.requests():
+            for what, sent in endpoint.requests(classes):
                 sending.create_task(one(what, sent))
     return found
 
