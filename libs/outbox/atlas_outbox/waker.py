@@ -10,6 +10,9 @@ CHANNEL = "atlas_outbox"
 # While commits come faster than this one notification stands for many; the relay is awake then anyway.
 _GAP_S = 0.002
 _RECONNECT_S = 1.0
+# A transaction that notifies has an id, so its commit would wait for the disk although nothing is to be kept. In one
+# message, and for the transaction alone: a pooler may lend another session to the next one.
+_NOTIFY = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {CHANNEL}; COMMIT"
 # asyncpg reports a connection that ends under a query in any of these ways.
 _LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -37,13 +40,12 @@ class Waker:
             await asyncio.sleep(_RECONNECT_S)
 
     async def _send_nudges(self) -> None:
-        # A transaction that notifies has an id, so its commit would wait for the disk although nothing is to be kept.
-        connection = await asyncpg.connect(self._dsn, timeout=5, server_settings={"synchronous_commit": "off"})
+        connection = await asyncpg.connect(self._dsn, timeout=5)
         try:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                await connection.execute(f"NOTIFY {CHANNEL}", timeout=5)
+                await connection.execute(_NOTIFY, timeout=5)
                 await asyncio.sleep(_GAP_S)
         finally:
             connection.terminate()

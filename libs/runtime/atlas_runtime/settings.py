@@ -20,7 +20,7 @@ _CONFIG = SettingsConfigDict(
     populate_by_name=True,
     hide_input_in_errors=True,  # a value that does not validate may be a secret
 )
-_LOCAL_DSN = SecretStr("postgresql://atlas@127.0.0.1:5432/atlas")
+LOCAL_DSN = SecretStr("postgresql://atlas@127.0.0.1:5432/atlas")
 
 
 def _this_process() -> str:
@@ -59,7 +59,7 @@ class PostgresSettings(BaseSettings):
 
     model_config = _CONFIG
 
-    postgres_dsn: SecretStr = _LOCAL_DSN
+    postgres_dsn: SecretStr = LOCAL_DSN
     postgres_pool_max: int = Field(default=10, ge=1)
 
 
@@ -69,7 +69,7 @@ class ReadModelSettings(BaseSettings):
     model_config = _CONFIG
 
     readmodel_dsn: SecretStr = Field(
-        default=_LOCAL_DSN,
+        default=LOCAL_DSN,
         validation_alias=AliasChoices("ATLAS_READMODEL_DSN", "ATLAS_POSTGRES_DSN", "postgres_dsn"),
     )
     readmodel_pool_max: int = Field(default=10, ge=1)

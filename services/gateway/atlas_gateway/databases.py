@@ -6,10 +6,15 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
+import structlog
 from atlas_kafka.fates import retrying
+from atlas_outbox.pooled import options
 from atlas_runtime.metrics import observe_pool
+from atlas_runtime.pooler import is_pooled
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+log = structlog.get_logger()
 
 _CONNECT_TIMEOUT_S = 2.0
 _IDLE_CONNECTIONS = 2
@@ -23,23 +28,29 @@ async def open_pool(
 ) -> AsyncIterator[Pool]:
     """A pool of up to `max_size` connections; waits, backing off, for a server that is not up yet, until `stop`.
 
-    A statement, and a wait for a lock, ends with an error after `timeout_s`.
+    A statement, and a wait for a lock, ends with an error after `timeout_s`. Where the DSN leads to a pooler, which is
+    found out here, nothing is kept in the session, at the cost of each statement's preparation.
     """
     milliseconds = str(int(timeout_s * 1000))
+    bounds = {
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+    }
 
     async def start() -> Pool:
+        pooled = await _leads_to_a_pooler(dsn)
+        if pooled:
+            log.info("postgres through a pooler", pool=name)
+        application = {"application_name": f"atlas-gateway-{name}"}
         pool: Pool = await asyncpg.create_pool(
             dsn,
             min_size=min(_IDLE_CONNECTIONS, max_size),
             max_size=max_size,
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=timeout_s + _CLIENT_GRACE_S,
-            server_settings={
-                "application_name": f"atlas-gateway-{name}",
-                "statement_timeout": milliseconds,
-                "lock_timeout": milliseconds,
-                "idle_in_transaction_session_timeout": milliseconds,
-            },
+            server_settings=application if pooled else application | bounds,
+            **(options(bounds) if pooled else {}),
         )
         return pool
 
@@ -49,6 +60,16 @@ async def open_pool(
         yield pool
     finally:
         pool.terminate()
+
+
+async def _leads_to_a_pooler(dsn: str) -> bool:
+    connection = await asyncpg.connect(
+        dsn, timeout=_CONNECT_TIMEOUT_S, command_timeout=_CONNECT_TIMEOUT_S, statement_cache_size=0
+    )
+    try:
+        return await is_pooled(connection)
+    finally:
+        connection.terminate()
 
 
 async def check(pool: Pool) -> str | None:

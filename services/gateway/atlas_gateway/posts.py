@@ -34,17 +34,27 @@ MARK = "atlas_post"
 _AT_ONCE = 3
 _CLIENT_ID = "atlas-gateway-posts"
 
-_LOCK = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+# Of a transaction that stays open, not of the session: a pooler keeps a session for as long as a transaction is open.
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+_PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _CLAIM = """
 INSERT INTO app.idempotency_keys AS held (key, fingerprint, sending, expires_at)
-VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+VALUES (
+    $1, $2, $3::jsonb || jsonb_build_object('claimed', extract(epoch FROM clock_timestamp())),
+    now() + make_interval(secs => $4)
+)
 ON CONFLICT (key) DO UPDATE SET
     fingerprint = excluded.fingerprint, sending = excluded.sending, status = NULL, headers = NULL, body = NULL,
     expires_at = excluded.expires_at
 WHERE held.expires_at <= now()
 RETURNING true
 """
-_SENDING = "SELECT sending FROM app.idempotency_keys WHERE key = $1 AND fingerprint = $2 AND status IS NULL"
+_SENDING = """
+SELECT sending, extract(epoch FROM clock_timestamp())::float8 AS asked
+FROM app.idempotency_keys WHERE key = $1 AND fingerprint = $2 AND status IS NULL
+"""
+# Between its claim and its lock a post holds nothing; for as long as it may be there nobody takes it up.
+_FRESH_S = 2.0
 
 log = structlog.get_logger()
 
@@ -99,31 +109,44 @@ class Posts:
     async def _run(self, once: Once, topic: Topic, effect: Effect) -> Answer:
         """Send the records of one post, once.
 
-        1. lock the key, for as long as this session to PostgreSQL lasts
-        2. claim it: the post's mark and where the topic's partitions end now; or find the earlier answer
-        3. when an earlier attempt has claimed it and not answered: look for its records from there on
+        1. claim the key: the post's mark and where the topic's partitions end now; another claim stays as it is
+        2. lock it, for as long as a transaction is open; what counts is the claim that is found then
+        3. when there is an answer, that is it; when an attempt without one may have begun: look for its records
         4. send, marked, what is not on the topic
         5. keep the answer, when it is final
 
-        A crash after 2 leaves a claim without an answer, and whatever part of the records was acknowledged by then.
+        A crash after 1 leaves a claim without an answer, and whatever part of the records was acknowledged by then. The
+        lock is none of the session: a pooler keeps a session for a transaction only. At no time does a post hold one
+        connection and wait for another.
         """
-        async with self._place(), self._pool.acquire() as connection:
-            if not await connection.fetchval(_LOCK, once.key):  # 1.
-                raise _in_progress(once)
+        async with self._place():
             mark, begins = uuid.uuid4().hex, await self._ends(topic)
             sending = orjson.dumps({"mark": mark, "begins": begins}).decode()
-            there: Mapping[int, Delivery] = {}
             with timed_query("posts.claim"):
-                claimed = await connection.fetchval(_CLAIM, once.key, once.fingerprint, sending, self._ttl_s)  # 2.
-            if not claimed:
-                earlier = await connection.fetchval(_SENDING, once.key, once.fingerprint)
-                if earlier is None:
-                    return await idempotency.replay(connection, once)
-                held = orjson.loads(earlier)
-                mark = held["mark"]
-                there = await self._find(topic, mark, held["begins"])  # 3.
-                log.info("a post is taken up again", key=once.key, records_there=len(there))
-            return await self._finish(connection, once, await effect(Attempt(mark, there)))  # 4.
+                await self._pool.fetchval(_CLAIM, once.key, once.fingerprint, sending, self._ttl_s)  # 1.
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_PATIENT)
+                if not await connection.fetchval(_LOCK, once.key):  # 2.
+                    raise _in_progress(once)
+                claim = await connection.fetchrow(_SENDING, once.key, once.fingerprint)
+                if claim is None:
+                    return await idempotency.replay(connection, once)  # 3.
+                held = orjson.loads(claim["sending"])
+                there = await self._there(topic, once, held, mark, claim["asked"])
+                return await self._finish(connection, once, await effect(Attempt(held["mark"], there)))  # 4.
+
+    async def _there(
+        self, topic: Topic, once: Once, claim: Mapping[str, Any], mark: str, now: float
+    ) -> Mapping[int, Delivery]:
+        """What earlier attempts of this claim have put on the topic; `now` and the claim's time are the database's."""
+        fresh = now - claim.get("claimed", 0.0) < _FRESH_S
+        if claim["mark"] == mark and fresh:
+            return {}
+        if fresh:
+            raise _in_progress(once)
+        there = await self._find(topic, claim["mark"], claim["begins"])
+        log.info("a post is taken up again", key=once.key, records_there=len(there))
+        return there
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

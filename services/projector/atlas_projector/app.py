@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import asyncpg
 import structlog
 from aiohttp import web
 from atlas_archive.store import S3Address
@@ -22,6 +23,7 @@ from atlas_readmodel.stores import Stores, open_stores
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
+from atlas_runtime.pooler import require_session
 from atlas_runtime.probes import Health, serve_probes
 
 from atlas_projector.dead_letters import dead_letter_routes
@@ -51,6 +53,8 @@ FAILED_RETRY_MAX_S = 300.0
 async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
     """Run every projection, and the rebuilds asked for, until `stop`. One that can't be right is refused alone."""
     _collect_garbage_less_often()
+    dsn = settings.readmodel_dsn.get_secret_value()
+    await require_session(lambda: asyncpg.connect(dsn, timeout=2), settings.service, "ATLAS_PROJECTOR_READMODEL_DSN")
     registry = Registry.load(settings.schemas_dir)
     refused = faults(PROJECTIONS, registry)
     codec = Codec(registry)

@@ -13,6 +13,7 @@ from atlas_kafka.admin import ensure_topics
 from atlas_kafka.fates import retrying
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
+from atlas_runtime.pooler import require_session
 from atlas_runtime.probes import Health, serve_probes
 
 from atlas_relay.lanes import Lane, LaneConfig, held_by
@@ -42,6 +43,7 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
     # taken for the one of another process of that name.
     owner = f"{settings.instance}-{secrets.token_hex(4)}"
     dsn = settings.postgres_dsn.get_secret_value()
+    await require_session(lambda: asyncpg.connect(dsn, timeout=2), settings.service, "ATLAS_RELAY_POSTGRES_DSN")
     health = Health(settings.service)
     lanes = [Lane(lane_config(settings, owner, number), health) for number in range(settings.relay_producers)]
     ownership = Ownership(owner, dsn, settings.relay_lease_s, lanes, health)

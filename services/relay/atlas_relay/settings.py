@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from atlas_runtime.settings import PostgresSettings, ServiceSettings
-from pydantic import Field
+from atlas_runtime.settings import LOCAL_DSN, PostgresSettings, ServiceSettings
+from pydantic import AliasChoices, Field, SecretStr
 
 
 class RelaySettings(ServiceSettings, PostgresSettings):
@@ -11,6 +11,11 @@ class RelaySettings(ServiceSettings, PostgresSettings):
 
     service: str = "relay"
     http_port: int = 8081
+    # The relay's leases and its LISTEN live in sessions: of the server itself, not of a pooler.
+    postgres_dsn: SecretStr = Field(
+        default=LOCAL_DSN,
+        validation_alias=AliasChoices("ATLAS_RELAY_POSTGRES_DSN", "ATLAS_POSTGRES_DSN", "postgres_dsn"),
+    )
     relay_delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     # So that some wait for PostgreSQL while others wait for Kafka; see docs/adr/0003.
     relay_producers: int = Field(default=4, ge=1, le=8)

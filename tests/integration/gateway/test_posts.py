@@ -90,8 +90,8 @@ async def test_a_repeat_after_a_crash_sends_only_what_is_missing(
         assert response.status == 207
     fingerprint = "SELECT fingerprint FROM app.idempotency_keys WHERE key = $1"
     await connection.execute(
-        f"UPDATE app.idempotency_keys SET status = NULL, headers = NULL, body = NULL, fingerprint = ({fingerprint}) "
-        "WHERE key = $2",
+        f"UPDATE app.idempotency_keys SET status = NULL, headers = NULL, body = NULL, fingerprint = ({fingerprint}), "
+        "sending = jsonb_set(sending, '{claimed}', '0') WHERE key = $2",
         other["Idempotency-Key"],
         headers["Idempotency-Key"],
     )

@@ -48,7 +48,7 @@ def test_anything_else_is_refused(text: str) -> None:
         Token.parse(text)
 
 
-@pytest.mark.parametrize("key", ["a\x00b", "\x1f", "\x7f", "\udcff", "\ud83d"])
+@pytest.mark.parametrize("key", ["a\x00b", "\x1f", "\x7f", "\udcff"])
 def test_a_key_that_no_row_can_have_is_no_token(key: str) -> None:
     with pytest.raises(InvalidToken):
         Token.parse(f"users/{key}@1")

@@ -129,6 +129,7 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
     import asyncpg
     from atlas_contracts.codec import Codec
     from atlas_contracts.errors import UnknownSchema
+    from atlas_outbox.pooled import options
 
     from atlas_cli.backfilling import EventOfRow, backfill, open_run
     from atlas_cli.connect import load_registry
@@ -141,7 +142,8 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
     except UnknownSchema as error:
         raise CommandError(str(error)) from None
     try:
-        connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=5)
+        # Through a pooler or not: one connection and large transactions, so a plan a statement is no cost.
+        connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=5, **options({}))
     except (OSError, asyncpg.PostgresError) as error:
         raise CommandError(f"the database does not answer: {error}") from None
     try:
