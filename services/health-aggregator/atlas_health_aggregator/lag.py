@@ -30,6 +30,10 @@ from atlas_health_aggregator.remembered import Remembered
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 ROUND_TIMEOUT_S = 15.0
+# Of a round, for reading records that no round before has read: what is left has no seconds until the next one.
+SCANS_S = 8.0
+# Each makes a row of every answer and some series.
+POSITIONS_MAX = 5000
 
 # Topic id, partition, committed offset, whether that counts this topic.
 _ScanKey = tuple[str | None, int, int | None, bool | None]
@@ -107,12 +111,14 @@ class LagReader:
             blockades = await self._blockades(clients, ranges)
             retention = await retention_of(clients.admin, sorted(ids))
             same = self._remembered.same_topics(groups, ids)
+            positions, left_out = _positions(groups, ranges, _Known(ids, same, blockades, retention))
+            deadline = time.monotonic() + SCANS_S
             scans: dict[_ScanKey, Scan] = {}
             rows = []
-            for position in _positions(groups, ranges, _Known(ids, same, blockades, retention)):
+            for position in positions:
                 key = (position.topic_id, position.partition, position.committed, position.same_topic)
                 known = scans.get(key) or self._scans.get(key)
-                scan = await _scan(clients, position, known)
+                scan = await _scan(clients, position, known) if time.monotonic() < deadline else known
                 if scan is not None:
                     scans[key] = scan
                 rows.append(lag_row(position, scan, _now_ms()))
@@ -125,7 +131,7 @@ class LagReader:
                 {group.name: group.members for group in groups},
                 list(blockades.values()),
                 {group.name: group.ours for group in groups},
-                hidden,
+                hidden + left_out,
             )
             return self.report
 
@@ -201,11 +207,18 @@ class _Known:
 
 def _positions(
     groups: Sequence[GroupOffsets], ranges: Mapping[TopicPartition, _Range], known: _Known
-) -> list[Position]:
-    """Every partition of every topic that exists and that a group reads, or has read."""
-    positions = []
-    for group in groups:
+) -> tuple[list[Position], int]:
+    """Every partition of every topic that exists and that a group reads, or has read; how many groups are left out.
+
+    The mesh's own groups come first, and of others as many as POSITIONS_MAX allows.
+    """
+    positions: list[Position] = []
+    left_out = 0
+    for group in sorted(groups, key=lambda each: not each.ours):
         read = group.read
+        if not group.ours and len(positions) + sum(each.topic in read for each in ranges) > POSITIONS_MAX:
+            left_out += 1
+            continue
         for partition, span in ranges.items():
             if partition.topic not in read:
                 continue
@@ -227,7 +240,7 @@ def _positions(
                     ours=group.ours,
                 )
             )
-    return positions
+    return positions, left_out
 
 
 async def watch_lag(lag: LagReader, interval_s: float, on_state: Callable[[str | None], None]) -> None:

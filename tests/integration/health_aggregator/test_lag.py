@@ -448,6 +448,39 @@ async def test_what_can_not_be_read_costs_its_own_row_the_seconds_and_no_other(
     assert rows[1].lag_seconds == pytest.approx(20, abs=5)
 
 
+async def test_others_groups_can_not_crowd_out_the_mesh_s(
+    servers: Servers, make_topic: MakeTopic, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is to read for them: the mesh's come first, in a round that ends."""
+    topic = await make_topic(partitions=3)
+    for partition in range(3):
+        await _produce(servers, topic, 2, age_s=20, partition=partition)
+    ours = f"{name}-z"
+    for group in (f"{name}-a", f"{name}-b", ours):
+        await _commit(servers, group, {(topic, partition): 0 for partition in range(3)})
+    settings = HealthAggregatorSettings(
+        kafka_brokers=servers.kafka_brokers, instance=name, health_lag_groups=f"{name}.*", health_services=ours
+    )
+    monkeypatch.setattr("atlas_health_aggregator.lag.POSITIONS_MAX", 6)
+    monkeypatch.setattr("atlas_health_aggregator.lag.SCANS_S", 0.0)
+    async with LagReader(settings) as lag:
+        report = await lag.read()
+        assert ({row.group for row in report.rows}, report.hidden) == ({ours, f"{name}-a"}, 1)
+        assert {(row.lag_records, row.lag_seconds) for row in report.rows} == {(2, None)}
+        scanned = 0
+
+        async def until_read() -> bool:
+            nonlocal scanned
+            monkeypatch.setattr("atlas_health_aggregator.lag.SCANS_S", 0.001)
+            rows = (await lag.read()).rows
+            known = [row for row in rows if row.lag_seconds is not None]
+            assert len(known) >= scanned, "what was read stays known"
+            scanned = len(known)
+            return scanned == len(rows)
+
+        await wait_until("every row has its seconds, a few a round", until_read, 20)
+
+
 @pytest.mark.parametrize("error", [TimeoutError("no broker"), ValueError("whatever others made of it")])
 async def test_watching_says_why_it_can_not_read_and_goes_on(name: str, error: Exception) -> None:
     settings = HealthAggregatorSettings(kafka_brokers="127.0.0.1:1", instance=name)
