@@ -1,17 +1,26 @@
 """A forged event: seen by comparing, left out of a rebuild, and the read model is its owner's again."""
 
+import asyncio
 import json
+import os
+import re
+import shlex
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 import typer
 from atlas_cli.commands.compare import register
+from atlas_kafka.producer import Delivery
 from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.users import USERS
 from atlas_projector.rebuild import Options, Progress, rebuild
+from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.source import open_topic_source
 from atlas_readmodel.documents import Documents
@@ -24,19 +33,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+RUNBOOK = Path(__file__).resolve().parents[3] / "docs" / "runbooks" / "a-read-model-disagrees.md"
 USER, OTHER = "0190f3c4-0000-7000-8000-000000000001", "0190f3c4-0000-7000-8000-000000000002"
 _INSERT = """
 INSERT INTO app.users (user_id, email, display_name, country, status, version, registered_at, updated_at)
 VALUES ($1, $2, 'A', NULL, 'active', $3, 1, $4)
 """
+_CHANGE = "UPDATE app.users SET email = $2, version = $3, updated_at = $3 WHERE user_id = $1"
 Atlas = Callable[..., Any]
 
 
 @pytest.fixture
 async def atlas(rig: "Rig", monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Atlas]:
     """`await atlas("compare", "users")`: exit code and JSON of the command, asked of this rig's projector."""
-    import asyncio
-
     projections = {"users": rig.pointed(USERS), "flights": rig.pointed(FLIGHTS)}
     stores = {name: rig.stores.of(projection.model) for name, projection in projections.items()}
     app = typer.Typer()
@@ -65,6 +74,16 @@ async def change(rig: "Rig", user: str, version: int, email: str) -> Any:
     return await rig.send("users.UserProfileChanged", value, key=user, sequence=version, partition=0)
 
 
+async def forged_in_between(rig: "Rig") -> tuple[Delivery, Delivery]:
+    """Case 14: somebody says version 2 before its owner does, who is then taken for a repeat; both records."""
+    value = {"user_id": USER, "reason": None, "deactivated_at": 7}
+    headers = [("ce_type", b"users.UserDeactivated"), ("ce_source", b"/x"), ("ce_id", b"f"), ("ce_sequence", b"2")]
+    framed = rig.codec.encode("users.UserDeactivated", value)
+    forged = await rig.send_raw(framed, key=USER, headers=headers, partition=0)
+    await rig.pool.execute(_CHANGE, USER, "two@x", 2)
+    return forged, await change(rig, USER, 2, "two@x")
+
+
 async def test_a_forged_event_is_found_left_out_and_mended(rig: "Rig", atlas: Atlas) -> None:
     users = rig.pointed(USERS)
     for user, email in ((USER, "one@x"), (OTHER, "other@x")):
@@ -75,13 +94,7 @@ async def test_a_forged_event_is_found_left_out_and_mended(rig: "Rig", atlas: At
         0,
         {"projection": "users", "owner": "app.users", "compared": 2, "differences": [], "suspects": []},
     )
-    # Case 14: somebody says version 2 before its owner does, who is then taken for a repeat.
-    value = {"user_id": USER, "reason": None, "deactivated_at": 7}
-    headers = [("ce_type", b"users.UserDeactivated"), ("ce_source", b"/x"), ("ce_id", b"f"), ("ce_sequence", b"2")]
-    framed = rig.codec.encode("users.UserDeactivated", value)
-    forged = await rig.send_raw(framed, key=USER, headers=headers, partition=0)
-    await rig.pool.execute("UPDATE app.users SET email = 'two@x', version = 2, updated_at = 2 WHERE user_id = $1", USER)
-    true = await change(rig, USER, 2, "two@x")
+    forged, true = await forged_in_between(rig)
     await rig.projected(users)
     code, found = await atlas("compare", "users", "--settle", "0.3")
     assert (code, found["compared"]) == (1, 2)
@@ -108,6 +121,49 @@ async def test_a_forged_event_is_found_left_out_and_mended(rig: "Rig", atlas: At
     await change(rig, USER, 3, "three@x")
     await rig.projected(users)
     assert (await atlas("compare", "users"))[0] == 0
+
+
+async def test_the_runbook_as_it_is_written(rig: "Rig") -> None:
+    users = rig.pointed(USERS)
+    live = rig.live(users)
+    for user, email in ((USER, "one@x"), (OTHER, "other@x")):
+        await rig.pool.execute(_INSERT, user, email, 1, 1)
+        await rig.register(user, email=email, partition=0)
+    forged, _ = await forged_in_between(rig)
+    routes = projection_routes(rig.stores, {"users": live}, rig.rebuilds(live))
+    routes += leaving_out_routes({"users": users}, {"users": rig.stores.of(users.model)})
+    async with (
+        rig.running(live),
+        serve_probes(ProjectorSettings(http_port=0), Health("projector"), routes=routes) as port,
+    ):
+        await rig.settled(users)
+        env = {
+            **os.environ,
+            "ATLAS_PROJECTOR_URL": f"http://127.0.0.1:{port}",
+            "ATLAS_KAFKA_BROKERS": rig.servers.kafka_brokers,
+            "ATLAS_POSTGRES_DSN": rig.dsn,
+            "ATLAS_READMODEL_DSN": rig.dsn,
+            "COLUMNS": "200",
+        }
+        codes, said = [], []
+        for line in re.findall(r"^ *\$ atlas (.+)$", RUNBOOK.read_text(), re.MULTILINE):
+            meant = line.replace("users.events/0@17", f"{rig.topic}/0@{forged.offset}").replace(
+                "users.events", rig.topic
+            )
+            words = shlex.split(meant.replace("KEY", USER))
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "atlas_cli.main", *words),
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            out, err = await process.communicate()
+            codes.append((words[0], process.returncode))
+            said.append(out.decode() + err.decode())
+    assert codes == [("compare", 1), ("tail", 0), ("leave-out", 0), ("rebuild", 0), ("compare", 0)], said
+    assert f"users/{rig.topic}/0@{forged.offset}" in said[0]
+    assert "UserDeactivated" in said[1]
+    assert "2 entities, all as their owner has them" in said[4]
 
 
 async def test_documents_keep_such_decisions_too(rig: "Rig", kept: Any) -> None:
