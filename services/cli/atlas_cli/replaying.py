@@ -23,10 +23,11 @@ from atlas_archive.store import ObjectStore
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.outgoing import Outgoing
-from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
+from atlas_kafka.transactional import open_transactional_producer
 
 from atlas_cli.following import Start
 from atlas_cli.output import CommandError
+from atlas_cli.replay_target import CONFIG, Rule, TypeOf, keeps_times, send_round
 
 REPLAY_HEADER = "atlas_replay"  # its value: <topic>/<incarnation>/<partition>@<offset>
 _TAIL_RECORDS = 1000  # looked through first for the last record of a replay; then ten times as many, and so on
@@ -45,11 +46,15 @@ class Replay:
     type: str | None = None
     rate: float | None = None
     incarnation: str | None = None
+    rule: Rule | None = None
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far it is; `passed` counts what the filters left out. `resumed_from`: the first offsets still to do."""
+    """How far it is; `passed` counts what was left out. `resumed_from`: the first offsets still to do.
+
+    `times`: "kept" where the target's records have the time of the original, "of writing" where the broker sets it.
+    """
 
     replayed: int = 0
     passed: int = 0
@@ -57,6 +62,7 @@ class Progress:
     from_topic: int = 0
     incarnation: str = ""
     created: bool = False
+    times: str = "kept"
     resumed_from: dict[int, int] = field(default_factory=dict)
 
 
@@ -78,13 +84,13 @@ async def replay(
     store: ObjectStore,
     reader: TopicReader,
     brokers: str,
-    type_of: Callable[[Incoming], str | None],
+    type_of: TypeOf,
     show: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
     """Replay everything that is wanted, up to where the topic ends now; each record once, however often it is resumed.
 
     1. Find the incarnation: the live topic's if it has an archive or no other has, else the archive written to last.
-    2. Make the target if there is none, with as many partitions and no retention.
+    2. Make the target if there is none, with as many partitions and no retention; see which time its records get.
     3. Fence a predecessor, then read from the target how far it came.
     4. Archive first, then the topic at the exact next offset; a transaction for each round of blocks.
     Raises CommandError.
@@ -92,8 +98,9 @@ async def replay(
     source = await _find(wanted, store, reader)  # 1
     progress = Progress(incarnation=source.incarnation)
     partitions = max(source.partitions) + 1
-    spec = TopicSpec(wanted.target, partitions, {"retention.ms": "-1"})
+    spec = TopicSpec(wanted.target, partitions, CONFIG)
     progress.created = bool(await ensure_topics(brokers, [spec]))  # 2
+    progress.times = "kept" if await keeps_times(brokers, wanted.target) else "of writing"
     try:
         async with AsyncExitStack() as stack:
             identity = f"atlas-replay-{wanted.topic}-{wanted.target}"
@@ -187,7 +194,7 @@ class _Copy:
     source: _Source
     store: ObjectStore
     reader: TopicReader
-    type_of: Callable[[Incoming], str | None]
+    type_of: TypeOf
     progress: Progress
     show: Callable[[Progress], None]
 
@@ -207,7 +214,7 @@ class _Copy:
                     else:
                         outgoing += self._meant(partition, block)
                 if outgoing:
-                    await _send(producer, outgoing)
+                    await send_round(producer, outgoing)
                     self.progress.replayed += len(outgoing)
                 self.show(self.progress)
                 if self.wanted.rate:
@@ -218,7 +225,7 @@ class _Copy:
         meant = [
             _marked(self.wanted, self.source.incarnation, partition, record)
             for record in block
-            if _is_meant(self.wanted, record, self.type_of)
+            if _is_meant(self.wanted, partition, record, self.type_of)
         ]
         self.progress.passed += len(block) - len(meant)
         return meant
@@ -269,24 +276,20 @@ def _offset(place: Start, otherwise: Any) -> Any:
     return place.value if place.at == "offset" else otherwise
 
 
-def _is_meant(wanted: Replay, record: Incoming, type_of: Callable[[Incoming], str | None]) -> bool:
+def _is_meant(wanted: Replay, partition: int, record: Incoming, type_of: TypeOf) -> bool:
     if wanted.start.at == "time" and record.timestamp < wanted.start.value:
         return False
     if wanted.until.at == "time" and record.timestamp >= wanted.until.value:
         return False
     if wanted.key is not None and record.key != wanted.key:
         return False
-    return wanted.type is None or type_of(record) == wanted.type
+    if wanted.type is not None and type_of(record) != wanted.type:
+        return False
+    place = f"{wanted.topic}/{partition}@{record.offset}"
+    return wanted.rule is None or wanted.rule.takes(record, place, type_of)
 
 
 def _marked(wanted: Replay, incarnation: str, partition: int, record: Incoming) -> Outgoing:
     mark = f"{wanted.topic}/{incarnation}/{partition}@{record.offset}".encode()
     headers: list[Any] = [*record.headers, (REPLAY_HEADER, mark)]
     return Outgoing(wanted.target, record.key, record.value, headers, record.timestamp, partition)
-
-
-async def _send(producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> None:
-    async with producer.transaction():
-        for result in await send_in_transaction(producer, outgoing):
-            if isinstance(result, Exception):
-                raise result

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from atlas_archive.segments import Segment, store_segment
 from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_cli.following import Start
 from atlas_cli.output import CommandError
+from atlas_cli.replay_target import Rule
 from atlas_cli.replaying import REPLAY_HEADER, Progress, Replay, replay
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.admin import open_admin
@@ -288,3 +290,57 @@ async def test_what_can_not_be_done_is_said(servers: Servers, store: S3Store, ma
         async with open_topic_reader(servers.kafka_brokers) as reader:
             with pytest.raises(CommandError, match=words):
                 await replay(wanted, store, reader, servers.kafka_brokers, type_of)
+
+
+DECLARED = Rule("users.events", frozenset({"a.A"}))
+
+
+async def test_undeclared_event_types_are_refused_or_left_out(
+    servers: Servers, store: S3Store, make_topic: MakeTopic
+) -> None:
+    topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
+    await produce(servers, some(topic, 200))
+    with pytest.raises(CommandError, match=r"users\.events takes a\.A alone, by topics\.yaml"):
+        await run(servers, store, topic, target, rule=DECLARED)
+    assert sum(map(len, (await on(servers, target)).values())) == 0
+    done = await run(servers, store, topic, target, rule=replace(DECLARED, leaves_out=True))
+    copied = [record for records in (await on(servers, target)).values() for record in records]
+    assert len(copied) == done.replayed > 0
+    assert all(record.value is None or type_of(record) == "a.A" for record in copied)
+
+
+async def _records(servers: Servers, topic: str) -> list[ConsumerRecord]:
+    """Of the first partition, once there are any: the marker of a commit is written after its answer."""
+    found: list[ConsumerRecord] = []
+
+    async def some_there() -> bool:
+        found[:] = (await on(servers, topic))[0]
+        return bool(found)
+
+    await wait_until(f"records on {topic}", some_there)
+    return found
+
+
+async def test_it_says_which_time_the_records_have(servers: Servers, store: S3Store, make_topic: MakeTopic) -> None:
+    topic = await make_topic(partitions=1, config=KEEP)
+    brokers_own = await make_topic(partitions=1, config={"message.timestamp.type": "LogAppendTime"})
+    await produce(servers, [Outgoing(topic, b"k", b"v", timestamp_ms=TIME, partition=0)])
+    assert (await run(servers, store, topic, brokers_own)).times == "of writing"
+    (written,) = await _records(servers, brokers_own)
+    assert written.timestamp > TIME + 86_400_000
+    async with open_admin(servers.kafka_brokers) as admin:
+        made = f"{topic}.made"
+        assert (await run(servers, store, topic, made)).times == "kept"
+        assert [record.timestamp for record in await _records(servers, made)] == [TIME]
+        await admin.delete_topics([made])
+
+
+async def test_what_the_target_refuses_is_named_and_nothing_of_its_round_is_there(
+    servers: Servers, store: S3Store, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(partitions=1, config=KEEP)
+    target = await make_topic(partitions=1, config={**KEEP, "max.message.bytes": "2000"})
+    await produce(servers, [Outgoing(topic, b"k", b"x" * size, partition=0) for size in (10, 5000, 10)])
+    with pytest.raises(CommandError, match=f"{target} refuses a record of {topic}/.*/0@0 to {topic}/.*/0@2"):
+        await run(servers, store, topic, target)
+    assert await on(servers, target) == {0: []}

@@ -1,0 +1,42 @@
+"""What a target of a replay takes."""
+
+from pathlib import Path
+
+import pytest
+from atlas_archive.records import Record
+from atlas_cli.output import CommandError
+from atlas_cli.replay_target import Rule, rule_of
+from atlas_contracts.registry import Registry
+
+REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
+RECORD = Record(7, 0, b"k", (), b"v")
+
+
+def rule(source: str, target: str, wanted: str | None = None, *, leaves_out: bool = False) -> Rule:
+    return rule_of(REGISTRY, source, target, wanted, leaves_out=leaves_out)
+
+
+def test_a_declared_source_of_other_events_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(CommandError, match=r"flights\.events has flights\.FlightDeparted.*users\.events takes users"):
+        rule("flights.events", "users.events")
+    with pytest.raises(CommandError, match=r"health\.Heartbeat"):
+        rule("a.events", "users.events", "health.Heartbeat")
+    assert rule("flights.events", "users.events", leaves_out=True).leaves_out
+
+
+def test_an_undeclared_target_takes_anything() -> None:
+    assert rule("flights.events", "users.again").takes(RECORD, "a/0@7", lambda _: None)
+
+
+def test_the_same_events_and_a_restored_topic_go_back() -> None:
+    for source in ("users.events", "users.events.restored"):
+        found = rule(source, "users.events")
+        assert found.takes(RECORD, "a/0@7", lambda _: "users.UserRegistered")
+        assert found.takes(Record(7, 0, b"k", (), None), "a/0@7", lambda _: None), "a tombstone has no type"
+
+
+@pytest.mark.parametrize(("kind", "words"), [("a.A", "is a a.A"), (None, "is no event that is known")])
+def test_a_record_of_another_type_is_refused_or_left_out(kind: str | None, words: str) -> None:
+    with pytest.raises(CommandError, match=f"a.events/0@7 {words}; users.events takes"):
+        rule("a.events", "users.events").takes(RECORD, "a.events/0@7", lambda _: kind)
+    assert not rule("a.events", "users.events", leaves_out=True).takes(RECORD, "a.events/0@7", lambda _: kind)
