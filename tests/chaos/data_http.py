@@ -124,7 +124,7 @@ def _refused_requests() -> list[Request]:
         ("POST", "/topics/health.events", JSON, orjson.dumps({"type": "health.HealthChanged", "value": {}})),
         ("POST", "/topics/%00", JSON, good),
         ("POST", "/topics/" + "x" * 3_000, JSON, good),
-        ("POST", POST, {**JSON, "Idempotency-Key": "\x7f" * 300}, good),
+        ("POST", POST, {**JSON, "Idempotency-Key": "é " * 150}, good),
         ("POST", "/users", {**JSON, "Idempotency-Key": uuid.uuid4().hex}, b'{"email": "\\u0000", "display_name": 1}'),
         ("POST", "/users", {**JSON, "Idempotency-Key": uuid.uuid4().hex}, b'{"email": []}'),
         ("POST", "/users", JSON, random.randbytes(50)),

@@ -1,0 +1,25 @@
+"""A short run of `make chaos WHAT=data`: every kind of hostile input once, and nothing good is lost for it."""
+
+from collections.abc import Iterator
+
+import pytest
+from atlas_local.testing import TestMesh, requires, running_mesh
+
+from tests.chaos.data import SETTINGS, failed, run
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture(scope="module")
+def mesh_under_hostile_data() -> Iterator[TestMesh]:
+    requires("kcat")
+    with running_mesh(SETTINGS) as mesh:
+        yield mesh
+
+
+async def test_hostile_data_are_as_harmless_as_crashes(mesh_under_hostile_data: TestMesh) -> None:
+    summary = await run(mesh_under_hostile_data, 1)
+    assert failed(summary) == [], summary
+    assert summary["bad_sent"] > 500
+    assert summary["bad_refused"] > 100
+    assert summary["dead_lettered"] > 100
