@@ -19,6 +19,7 @@ from atlas_readmodel.reader import Reader
 from atlas_readmodel.stores import open_redis
 from atlas_runtime import http_server
 from atlas_runtime.breakers import open_breaker
+from atlas_runtime.clock import POSTGRES_NOW, Clock
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.http_guard import Guard
 from atlas_runtime.probes import Health, probe_routes
@@ -127,6 +128,7 @@ def make_health(resources: Resources, readmodel: Pool) -> Health:
     health.add("postgres", state_answers)
     health.add("readmodel", readmodel_answers)
     health.add("kafka", kafka_answers)
+    health.add("clock", Clock("PostgreSQL", lambda: resources.pool.fetchval(POSTGRES_NOW)).check)
     return health
 
 

@@ -21,6 +21,7 @@ from atlas_kafka.producer import open_producer
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import Stores, open_stores
 from atlas_runtime.breakers import open_breaker
+from atlas_runtime.clock import POSTGRES_NOW, Clock
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
 from atlas_runtime.pooler import require_session
@@ -77,6 +78,7 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
             store, dead_letters = stores.of(projection.model), DeadLetters(producer)
             lives[projection.name] = live = Live(projection, store, cache, codec, dead_letters, stops=stops)
             live.schemas = schemas
+        health.add("clock", Clock("PostgreSQL", lambda: stores.pool.fetchval(POSTGRES_NOW)).check)
         async with ended_at_standstill(settings.projector_standstill_s), asyncio.TaskGroup() as tasks:
             tasks.create_task(heartbeat(settings, health, stop))
             for live in lives.values():

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 from atlas_kafka.admin import ensure_topics
 from atlas_kafka.fates import retrying
+from atlas_runtime.clock import POSTGRES_NOW, Clock
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
 from atlas_runtime.pooler import require_session
@@ -55,6 +56,7 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
         serve_probes(settings, health, routes=outbox_routes(settings, owner, pool)),
         asyncio.TaskGroup() as tasks,
     ):
+        health.add("clock", Clock("PostgreSQL", lambda: pool.fetchval(POSTGRES_NOW)).check)
         tasks.create_task(_until(stop, heartbeat(settings, health, stop), _FINISH_S), name="heartbeat")
         tasks.create_task(_until(stop, publish_stats(pool, stop)), name="stats")
         tasks.create_task(_until(stop, listen(dsn, lanes, stop)), name="listen")

@@ -116,7 +116,7 @@ async def test_the_probes(client: ClientSession) -> None:
     async with client.get("/health") as response:
         detail = await response.json()
     assert (detail["service"], detail["status"]) == ("gateway", "ready")
-    assert {"postgres", "readmodel", "kafka"} <= set(detail["checks"])
+    assert {"postgres", "readmodel", "kafka", "clock"} <= set(detail["checks"])
     async with client.get("/metrics") as response:
         metrics = await response.text()
     assert 'atlas_http_requests_total{method="GET",route="/health",status="200"}' in metrics
