@@ -55,7 +55,8 @@ def code_metrics() -> dict[str, set[str]]:
             if isinstance(target, ast.Name)
         }
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-            if isinstance(call.func, ast.Name) and call.func.id in SUFFIXES and call.args:
+            # A name and a help text: a Counter of collections has neither.
+            if isinstance(call.func, ast.Name) and call.func.id in SUFFIXES and len(call.args) > 1:
                 name = ast.literal_eval(call.args[0])
                 for suffix in SUFFIXES[call.func.id]:
                     found[name.removesuffix("_total") + suffix] = _labels(call, constants)
