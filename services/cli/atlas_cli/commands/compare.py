@@ -108,6 +108,7 @@ def _sides(settings: "CliSettings", owned: "Owned") -> Any:
     from contextlib import asynccontextmanager
 
     import asyncpg
+    from atlas_outbox.pooled import options
 
     from atlas_cli.comparing import TableRows
 
@@ -115,10 +116,9 @@ def _sides(settings: "CliSettings", owned: "Owned") -> Any:
     async def sides() -> Any:
         connections: list[asyncpg.Connection[Any]] = []
         try:
-            # Without a cache of statements, which a pooler would not keep.
-            plainly: dict[str, Any] = {"timeout": 5, "statement_cache_size": 0}
-            connections.append(await asyncpg.connect(settings.postgres_dsn.get_secret_value(), **plainly))
-            connections.append(await asyncpg.connect(settings.readmodel_dsn.get_secret_value(), **plainly))
+            for dsn in (settings.postgres_dsn, settings.readmodel_dsn):
+                connection = await asyncpg.connect(dsn.get_secret_value(), timeout=5, **options({}))
+                connections.append(connection)
             own = {column: column for column in owned["columns"]}
             yield (
                 TableRows(connections[0], owned["table"], owned["columns"], owned["key"]),
