@@ -5,17 +5,14 @@ no reader sees an error or a mixture.
 """
 
 import asyncio
-import base64
-import binascii
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
-import orjson
 
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.pages import Page, decode_cursor, paged, where
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
 
 T = TypeVar("T")
@@ -47,18 +44,6 @@ class NotBuilt(Exception):
     def __init__(self, projection: str) -> None:
         super().__init__(f"the read model {projection} is not built yet: the projector has not run on this database")
         self.projection = projection
-
-
-class InvalidCursor(ValueError):
-    """The cursor is not one that a page of this query gave."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some rows, and what to ask for the next ones with; None on the last page."""
-
-    items: list[dict[str, Any]]
-    next_cursor: str | None
 
 
 class Reader:
@@ -124,10 +109,10 @@ class Reader:
         """Delay statistics by route, the busiest first."""
         wanted = {"origin": origin, "destination": destination}
         filters = [(f"{column} = ${{n}}", value) for column, value in wanted.items() if value]
-        where, values = _where(filters)
+        clause, values = where(filters)
         return await self._rows(
             "routes",
-            f"SELECT origin, destination, {STATISTICS_COLUMNS} FROM readmodel.routes {where}"
+            f"SELECT origin, destination, {STATISTICS_COLUMNS} FROM readmodel.routes {clause}"
             " ORDER BY flights DESC, origin, destination",
             *values,
         )
@@ -138,6 +123,26 @@ class Reader:
             "carriers",
             f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers ORDER BY flights DESC, carrier",
         )
+
+    async def busiest(
+        self, projection: str, keys: Sequence[str], wanted: Mapping[str, str | None], limit: int, cursor: str | None
+    ) -> Page:
+        """A page of the delay statistics of `projection` by `keys`, the busiest first.
+
+        A row whose count changes between two pages may come twice or not at all.
+        """
+        clause, values = where([(f"{column} = ${{n}}", value) for column, value in wanted.items() if value])
+        listed = ", ".join(keys)
+        if cursor is not None:
+            values += (sort_and_keys := decode_cursor(cursor, len(keys)))
+            first = len(values) - len(sort_and_keys) + 1
+            numbers = ", ".join(f"${number}" for number in range(first + 1, len(values) + 1))
+            after = f"(flights < ${first} OR (flights = ${first} AND ({listed}) > ({numbers})))"
+            clause = f"{clause} AND {after}" if clause else f"WHERE {after}"
+        values.append(limit + 1)
+        sql = f"SELECT {listed}, {STATISTICS_COLUMNS} FROM readmodel.{projection} {clause}"
+        rows = await self._rows(projection, f"{sql} ORDER BY flights DESC, {listed} LIMIT ${len(values)}", *values)
+        return paged(rows, limit, ("flights", *keys))
 
     async def carrier(self, code: str) -> dict[str, Any] | None:
         """Delay statistics of one carrier."""
@@ -170,11 +175,25 @@ class Reader:
 
     async def _shows_version(self, entity: EntityVersion) -> bool:
         key = VERSIONED.get(entity.projection)
-        if key is None:
-            raise ValueError(f"the rows of {entity.projection} have no version to wait for")
-        sql = f"SELECT version FROM readmodel.{entity.projection} WHERE {key} = $1"
-        rows = await self._rows(entity.projection, sql, entity.key)
-        return bool(rows) and rows[0]["version"] >= entity.version
+        unknown = ValueError(f"the rows of {entity.projection} have no version to wait for")
+        try:
+            if key is None:
+                raise NotBuilt(entity.projection)
+            sql = f"SELECT version FROM readmodel.{entity.projection} WHERE {key} = $1"
+            rows = await self._rows(entity.projection, sql, entity.key)
+        except NotBuilt:
+            # No table: it may be one of documents, whose rows say themselves whether they have a version.
+            documents = (
+                None if self._documents is None else await self._documents.rows(entity.projection, (entity.key,))
+            )
+            if documents is None and key is None:
+                raise unknown from None
+            if documents is None:
+                raise
+            rows = documents
+        if any(type(row.get("version")) is not int for row in rows):
+            raise unknown
+        return any(row["version"] >= entity.version for row in rows)
 
     async def _has_passed(self, records: Sequence[RecordPosition], projection: str | None) -> bool:
         """True if no live projection that reads one of the topics is still short of its records."""
@@ -245,23 +264,20 @@ class Reader:
         limit: int,
         cursor: str | None,
     ) -> Page:
-        where, values = _where(filters)
+        clause, values = where(filters)
         sort, key = order
         if cursor is not None:
             after = f"({sort}, {key}) < (${len(values) + 1}, ${len(values) + 2})"
-            where = f"{where} AND {after}" if where else f"WHERE {after}"
-            values += _decode_cursor(cursor)
+            clause = f"{clause} AND {after}" if clause else f"WHERE {after}"
+            values += decode_cursor(cursor)
         values.append(limit + 1)
         rows = await self._rows(
             projection,
-            f"SELECT {columns} FROM readmodel.{projection} {where}"
+            f"SELECT {columns} FROM readmodel.{projection} {clause}"
             f" ORDER BY {sort} DESC, {key} DESC LIMIT ${len(values)}",
             *values,
         )
-        if len(rows) <= limit:
-            return Page(rows, None)
-        last = rows[limit - 1]
-        return Page(rows[:limit], _encode_cursor(last[sort], last[key]))
+        return paged(rows, limit, order)
 
     async def _rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
         for attempt in range(1, ATTEMPTS + 1):
@@ -275,25 +291,5 @@ class Reader:
         raise AssertionError("unreachable")
 
 
-def _where(filters: Sequence[tuple[str, Any]]) -> tuple[str, list[Any]]:
-    conditions = [sql.format(n=number) for number, (sql, _value) in enumerate(filters, start=1)]
-    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), [value for _sql, value in filters]
-
-
 def _escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _encode_cursor(sort: int, key: str) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([sort, key])).rstrip(b"=").decode()
-
-
-def _decode_cursor(cursor: str) -> list[Any]:
-    try:
-        value = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError) as error:
-        raise InvalidCursor("not a cursor of this query") from error
-    match value:
-        case [int(sort), str(key)] if abs(sort) < 2**63 and "\x00" not in key:
-            return [sort, key]
-    raise InvalidCursor("not a cursor of this query")

@@ -166,13 +166,15 @@ class FlightPage(BaseModel):
     next_cursor: str | None
 
 
-class RouteList(BaseModel):
-    """Every route that was asked for."""
+class RoutePage(BaseModel):
+    """Some routes; `next_cursor` is null on the last page."""
 
     items: list[Route]
+    next_cursor: str | None
 
 
-class CarrierList(BaseModel):
-    """Every carrier."""
+class CarrierPage(BaseModel):
+    """Some carriers; `next_cursor` is null on the last page."""
 
     items: list[Carrier]
+    next_cursor: str | None

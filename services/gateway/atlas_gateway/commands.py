@@ -1,7 +1,9 @@
 """What every command does around its own work: once a key, the event beside the state, the nudge after the commit."""
 
 import asyncio
+import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -44,13 +46,28 @@ async def run(request: web.Request, body: BaseModel, effect: Effect) -> web.Resp
     With an Idempotency-Key the effect happens once, and a repeat gets the same answer.
     """
     resources = request.app[RESOURCES]
-    canonical = orjson.dumps(body.model_dump(include=body.model_fields_set), option=orjson.OPT_SORT_KEYS)
-    once = idempotency.of_request(request, canonical)
+    once = idempotency.of_request(request, canonical(body))
     settings = resources.settings
     async with asyncio.timeout(settings.gateway_postgres_timeout_s * 2):
         answer = await idempotency.run(resources.pool, once, effect, settings.gateway_idempotency_ttl_s)
     resources.waker.nudge()
     return answer.response()
+
+
+def canonical(body: BaseModel) -> bytes:
+    """What the body means, whatever types its fields have: the same bytes for the same fields."""
+    value = body.model_dump(include=body.model_fields_set)
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:  # an integer of more than 64 bits, half of a surrogate pair
+        return json.dumps(value, default=_plain, sort_keys=True).encode()
+
+
+def _plain(value: Any) -> Any:
+    """A Decimal as its digits, a set in order, whatever else as it shows itself."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    return str(value) if isinstance(value, Decimal) else repr(value)
 
 
 async def emit(connection: Connection, resources: Resources, event_type: str, value: dict[str, Any], of: Of) -> None:

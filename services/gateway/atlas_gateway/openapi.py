@@ -23,9 +23,9 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     bodies.FlightPage,
     bodies.Board,
     bodies.Route,
-    bodies.RouteList,
+    bodies.RoutePage,
     bodies.Carrier,
-    bodies.CarrierList,
+    bodies.CarrierPage,
     bodies.Board,
 )
 _PROBLEM: Part = {

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import orjson
 from aiohttp import hdrs, web
 from atlas_contracts.timestamps import rfc3339
-from atlas_readmodel.reader import InvalidCursor, Page
+from atlas_readmodel.pages import InvalidCursor, Page
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atlas_gateway import bodies
@@ -79,14 +79,11 @@ class BoardQuery(BaseModel):
     token: str | None = None
 
 
-class RouteQuery(BaseModel):
+class RouteQuery(PageQuery):
     """Which routes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     origin: Airport | None = None
     destination: Airport | None = None
-    token: str | None = None
 
 
 async def get_user(request: web.Request) -> web.Response:
@@ -125,10 +122,12 @@ async def list_flights(request: web.Request) -> web.Response:
 
 
 async def list_routes(request: web.Request) -> web.Response:
-    """Delay statistics of every route, the busiest first."""
+    """Delay statistics by route, the busiest first, page by page."""
     asked = _asked(request, RouteQuery)
     await wait(request, "routes")
-    return _json({"items": await request.app[RESOURCES].reader.routes(asked.origin, asked.destination)})
+    wanted = {"origin": asked.origin, "destination": asked.destination}
+    reader = request.app[RESOURCES].reader
+    return await _page(reader.busiest("routes", ("origin", "destination"), wanted, asked.limit, asked.cursor))
 
 
 async def get_route(request: web.Request) -> web.Response:
@@ -155,9 +154,10 @@ async def get_departures(request: web.Request) -> web.Response:
 
 
 async def list_carriers(request: web.Request) -> web.Response:
-    """Delay statistics of every carrier, the busiest first."""
+    """Delay statistics by carrier, the busiest first, page by page."""
+    asked = _asked(request, PageQuery)
     await wait(request, "carriers")
-    return _json({"items": await request.app[RESOURCES].reader.carriers()})
+    return await _page(request.app[RESOURCES].reader.busiest("carriers", ("carrier",), {}, asked.limit, asked.cursor))
 
 
 async def get_carrier(request: web.Request) -> web.Response:
@@ -261,15 +261,16 @@ ROUTES = (
     Route("GET", "/flights", list_flights, "flights", "List flights", (*_parameters(FlightQuery), *TOKEN_PARAMETERS),
           responses=answer(200, "A page", bodies.FlightPage), problems=(422, 503)),
     Route("GET", "/routes", list_routes, "flights", "List routes", (*_parameters(RouteQuery), *TOKEN_PARAMETERS),
-          responses=answer(200, "The routes", bodies.RouteList), problems=(422, 503)),
+          responses=answer(200, "A page", bodies.RoutePage), problems=(422, 503)),
     Route("GET", "/routes/{origin}/{destination}", get_route, "flights", "Get a route",
           (*_path("origin", "destination"), *TOKEN_PARAMETERS),
           responses=answer(200, "The route", bodies.Route, headers=_CACHED), problems=(404, 422, 503)),
     Route("GET", "/departures/{airport}", get_departures, "flights", "The departure board of an airport",
           (*_path("airport"), *_parameters(BoardQuery), *TOKEN_PARAMETERS),
           responses=answer(200, "The board", bodies.Board, headers=_CACHED), problems=(404, 422, 503)),
-    Route("GET", "/carriers", list_carriers, "flights", "List carriers", TOKEN_PARAMETERS,
-          responses=answer(200, "The carriers", bodies.CarrierList), problems=(422, 503)),
+    Route("GET", "/carriers", list_carriers, "flights", "List carriers",
+          (*_parameters(PageQuery), *TOKEN_PARAMETERS),
+          responses=answer(200, "A page", bodies.CarrierPage), problems=(422, 503)),
     Route("GET", "/carriers/{code}", get_carrier, "flights", "Get a carrier", (*_path("code"), *TOKEN_PARAMETERS),
           responses=answer(200, "The carrier", bodies.Carrier, headers=_CACHED), problems=(404, 422, 503)),
 )  # fmt: skip

@@ -85,3 +85,19 @@ async def test_a_redis_that_evicts_read_models_is_refused(servers: Servers, stor
         await replace(stores, redis=evicting).of(MODELS["documents"]).ensure_live()
     async with open_redis(servers.redis_url) as redis:
         assert (await redis.info("memory"))["maxmemory_policy"] == "volatile-lru"
+
+
+async def test_a_token_of_an_entity_waits_for_its_document(stores: Stores, reader: Reader) -> None:
+    token = Token.of_entity("things", "a", 3)
+    with pytest.raises(ValueError, match="things"):
+        await reader.wait_for(token, 0.1, "things")
+    rows = await begun(stores.of(MODELS["documents"]))
+    assert not await reader.wait_for(token, 0.05, "things")
+    await rows.write(batch(0, 1, row("a", 1) | {"version": 2}))
+    assert not await reader.wait_for(token, 0.05, "things")
+    pending = asyncio.create_task(reader.wait_for(token, 5, "things"))
+    await rows.write(batch(1, 2, row("a", 1) | {"version": 3}))
+    assert await pending
+    await rows.write(batch(2, 3, row("b", 1)))
+    with pytest.raises(ValueError, match="no version"):
+        await reader.wait_for(Token.of_entity("things", "b", 1), 0.1, "things")

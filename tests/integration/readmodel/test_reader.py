@@ -9,7 +9,8 @@ import pytest
 from atlas_projector.projections import PROJECTIONS
 from atlas_readmodel import generations
 from atlas_readmodel.cache import Cache
-from atlas_readmodel.reader import InvalidCursor, NotBuilt, Page, Reader
+from atlas_readmodel.pages import InvalidCursor, Page
+from atlas_readmodel.reader import NotBuilt, Reader
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.token import Token
 
@@ -155,6 +156,12 @@ async def test_statistics_add_up_the_partitions(pool: Pool, reader: Reader) -> N
         ],
     )
     both = await reader.routes()
+    first = await reader.busiest("routes", ("origin", "destination"), {}, 1, None)
+    rest = await reader.busiest("routes", ("origin", "destination"), {}, 500, first.next_cursor)
+    assert [*first.items, *rest.items] == both
+    assert rest.next_cursor is None
+    with pytest.raises(InvalidCursor):
+        await reader.busiest("carriers", ("carrier",), {}, 1, first.next_cursor)
     assert [(row["origin"], row["destination"], row["flights"]) for row in both] == [
         ("EWR", "IAH", 4),
         ("JFK", "MIA", 1),
@@ -183,6 +190,13 @@ async def test_carriers_add_up_the_partitions(pool: Pool, reader: Reader) -> Non
         [("UA", 3, 2, 1, 30, 2, 5, 1, 0), ("UA", 1, 1, 0, 30, 1, 0, 0, 1), ("AA", 1, 0, 1, 0, 0, 0, 0, 1)],
     )
     assert [(row["carrier"], row["flights"]) for row in await reader.carriers()] == [("UA", 4), ("AA", 1)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while cursor is not None or not seen:
+        page = await reader.busiest("carriers", ("carrier",), {}, 1, cursor)
+        seen += [row["carrier"] for row in page.items]
+        cursor = page.next_cursor
+    assert seen == ["UA", "AA"]
     carrier = await reader.carrier("UA")
     assert carrier is not None
     assert carrier["mean_departure_delay_minutes"] == 20.0
