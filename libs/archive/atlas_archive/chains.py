@@ -15,7 +15,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from atlas_archive.manifests import Manifest, PartitionPath, commit, get_manifest, incarnation_root, offset_of
+from atlas_archive.manifests import (
+    BadManifest,
+    Manifest,
+    PartitionPath,
+    commit,
+    get_manifest,
+    incarnation_root,
+    offset_of,
+)
 from atlas_archive.store import MissingObject, ObjectStore
 
 _PARALLEL = 16
@@ -170,7 +178,10 @@ def assemble(manifests: Sequence[Manifest], floors: Sequence[str]) -> dict[int, 
         chain = found.setdefault(manifest.partition, Chain())
         (chain.compacted if manifest.compacted else chain.written).append(manifest)
     for key in floors:
-        partition = int(key.rsplit("/", 2)[1].removeprefix("partition="))
+        name = key.rsplit("/", 2)[1].removeprefix("partition=")
+        if not (name.isascii() and name.isdigit()):
+            raise BadManifest(key, "no floor has such a key")
+        partition = int(name)
         chain = found.setdefault(partition, Chain())
         chain.floor = max(chain.floor, offset_of(key))
     return found

@@ -17,7 +17,16 @@ from atlas_archive.records import Record
 from atlas_archive.varints import read_long
 
 # What fastavro and our own arithmetic raise when they meet bytes that nobody wrote.
-_DECODING_ERRORS = (ArithmeticError, EOFError, LookupError, MemoryError, StopIteration, TypeError, ValueError)
+_DECODING_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 
 
 class CorruptFile(Exception):

@@ -17,6 +17,7 @@ key, and the first put wins, whatever the clocks said. A data object counts only
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 
 import orjson
@@ -27,6 +28,7 @@ VERSION = 1
 ROOT = "topics/"
 _LAST_OFFSET = 2**63 - 1
 _PAGE = 1000
+_DIGITS = 20
 _TRIES = 5
 
 
@@ -154,6 +156,9 @@ def read_manifest(key: str, data: bytes) -> Manifest:
         version = fields.pop("version")
         objects = tuple(DataObject(**item) for item in fields.pop("objects"))
         manifest = Manifest(**fields, objects=objects)
+        _check_types(manifest)
+        for item in objects:
+            _check_types(item)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadManifest(key, f"does not read as a manifest: {error}") from error
     if version != VERSION:
@@ -161,6 +166,22 @@ def read_manifest(key: str, data: bytes) -> Manifest:
     if manifest.key != key:
         raise BadManifest(key, f"describes {manifest.key}")
     return manifest
+
+
+def _check_types(part: Manifest | DataObject) -> None:
+    for each in dataclass_fields(part):
+        value, kinds = getattr(part, each.name), _TYPES[str(each.type)]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise TypeError(f"{each.name} is {value!r}")
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    str(int): (int,),
+    str(str): (str,),
+    str(bool): (bool,),
+    str(int | None): (int, type(None)),
+    str(tuple[DataObject, ...]): (tuple,),
+}
 
 
 async def get_manifest(store: ObjectStore, key: str) -> Manifest:
@@ -212,8 +233,11 @@ async def _page(store: ObjectStore, path: PartitionPath, *, after: int) -> Seque
 
 
 def offset_of(key: str) -> int:
-    """The offset that a manifest's or a floor's key ends in."""
-    return int(key.rsplit("/", 1)[1].removesuffix(".json"))
+    """The offset that a manifest's or a floor's key ends in. Raises BadManifest for another key."""
+    text = key.rsplit("/", 1)[1].removesuffix(".json")
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise BadManifest(key, "no manifest has such a key")
+    return int(text)
 
 
 async def topics(store: ObjectStore) -> AsyncIterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ incarnation: what the topic still holds equals what the archive holds, record by
 from collections.abc import Sequence
 
 from atlas_archive.incarnation_check import IncarnationCheck
-from atlas_archive.manifests import topics
+from atlas_archive.manifests import BadManifest, topics
 from atlas_archive.reports import Progress, TopicReader, TopicReport
 from atlas_archive.store import ObjectStore
 
@@ -38,7 +38,10 @@ async def verify(
         live = await reader.describe(topic) if reader is not None else None
         for incarnation in found[topic]:
             current = live if live is not None and live.incarnation == incarnation else None
-            await IncarnationCheck(store, report, incarnation, current, reader, progress).run()
+            try:
+                await IncarnationCheck(store, report, incarnation, current, reader, progress).run()
+            except BadManifest as error:
+                report.problems.append(str(error))
         if reader is not None and live is None:
             report.notes.append(f"{topic}: there is no such topic to compare with")
         if live is not None and live.incarnation not in found[topic]:

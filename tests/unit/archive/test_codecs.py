@@ -1,6 +1,7 @@
 """Block codecs: what goes in comes out, and what nobody wrote is a ValueError."""
 
 import pytest
+from atlas_archive import codecs
 from atlas_archive.codecs import CODECS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,3 +30,13 @@ def test_damage_is_a_value_error(name: str, damage: bytes) -> None:
 def test_events_get_smaller(name: str) -> None:
     data = b"".join(b"flights.FlightDeparted %d EWR IAH" % i for i in range(500))
     assert len(CODECS[name].compress(data)) < len(data) / 3
+
+
+@pytest.mark.parametrize("name", ["zstandard", "deflate"])
+def test_a_block_is_decompressed_within_a_bound(name: str) -> None:
+    codec = CODECS[name]
+    for size in (codecs._USUAL_BYTES, codecs._USUAL_BYTES + 1, codecs.BLOCK_MAX_BYTES):
+        assert len(codec.decompress(codec.compress(bytes(size)))) == size
+    bomb = codec.compress(bytes(codecs.BLOCK_MAX_BYTES + 1))
+    with pytest.raises(ValueError, match="more than 134217728 bytes"):
+        codec.decompress(bomb)

@@ -9,14 +9,18 @@ from typing import Any
 import fastavro
 import polars
 import pytest
+from atlas_archive import export as exporting
 from atlas_archive.batches import pack
+from atlas_archive.codecs import CODECS
+from atlas_archive.container import ArchiveFile
 from atlas_archive.export import Exported, export
 from atlas_archive.history import histories
 from atlas_archive.layout import framing
 from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
-from atlas_archive.segments import Segment, store_segment
+from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
+from atlas_archive.varints import long
 
 PATH = PartitionPath("orders", "id-12345678", 1)
 ORDER: Any = {
@@ -108,3 +112,79 @@ async def test_twice_is_the_same(store: MemoryStore, tmp_path: Path) -> None:
     files = written(tmp_path)
     await export(store, history, tmp_path)
     assert written(tmp_path) == files
+
+
+ODD: Any = {
+    "type": "record",
+    "name": "Odd",
+    "fields": [
+        {"name": "_offset", "type": "long"},
+        {"name": "text", "type": "string"},
+        {"name": "small", "type": "int"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "uid", "type": {"type": "string", "logicalType": "uuid"}},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+        {"name": "next", "type": ["null", "Odd"]},
+    ],
+}
+UID = "0190a0e8-0000-7000-8000-000000000000"
+
+
+def odd(text: str = "t", small: int = 1, at: int = 0, uid: str = UID, price: bytes = b"\x64") -> bytes:
+    packed = [long(5), *(long(len(part)) + part for part in [text.encode()]), long(small), long(at)]
+    packed += [long(len(uid)) + uid.encode(), long(len(price)) + price]
+    return b"".join(packed)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (odd(at=253_402_300_800_000) + b"\0", "Error"),  # the year 10000
+        (odd(at=2**62) + b"\0", "Error"),
+        (odd(uid="nope") + b"\0", "badly formed"),
+        (odd(small=2**33) + b"\0", ""),
+        (odd()[:-1] + b"\0", ""),
+        ((odd() + b"\2") * 5000 + odd() + b"\0", "recursion"),
+        (b"", ""),
+        (odd() + b"\0\0", ""),
+    ],
+)
+async def test_a_record_without_columns_stops_nothing(tmp_path: Path, body: bytes, reason: str) -> None:
+    """Written unchecked, so that any bytes are in a typed file."""
+    store, good = MemoryStore(), framing(4) + odd(text="NUL \0") + b"\0"
+    values = [good, framing(4) + body, good, good]
+    segment = Segment(PATH, 0, 0, {4: json.dumps(ODD)}.get, Options(check_values=False))
+    segment.add([pack([Record(i, 2**45 if i == 2 else 5, b"k", (), value) for i, value in enumerate(values)])])
+
+    async def nothing() -> None:
+        return
+
+    await store_segment(store, segment, "w", nothing)
+    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path)
+    assert (done.records, done.unreadable, done.files) == (4, 1, 2)
+    table = polars.read_parquet(tmp_path / "orders" / "type=Odd" / "**" / "*.parquet").sort("_offset")
+    assert (table["_offset"].to_list(), table["_offset_"].to_list()) == ([0, 2, 3], [5] * 3)
+    assert table["text"].to_list() == ["NUL \0"] * 3
+    beside = polars.read_parquet(tmp_path / "orders" / "type=_unreadable" / "**" / "*.parquet")
+    assert beside.rows()[0][:5] == (1, 5, b"k", 4, framing(4) + body)
+    assert reason in beside["_reason"][0]
+
+
+async def test_memory_is_bounded_by_bytes_and_names_make_no_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK_BYTES", 3000)
+    store = MemoryStore()
+    segment = Segment(PATH, 0, 0, lambda _: None)
+    segment.add([pack([Record(i, -5, None, (), bytes(1000)) for i in range(10)])])
+
+    async def nothing() -> None:
+        return
+
+    await store_segment(store, segment, "w", nothing)
+    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path / "out")
+    assert (done.records, done.files) == (10, 4)
+    file = ArchiveFile(
+        "x", 7, {"fields": [{"name": "value", "type": {"name": "../../x"}}]}, {}, CODECS["null"], b"", b"", 0
+    )
+    assert exporting._type_name(file) == "schema-7"
