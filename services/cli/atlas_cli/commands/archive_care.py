@@ -151,7 +151,7 @@ async def export_topic(settings: CliSettings, topic: str, folder: Path, *, quiet
     try:
         return await _each(topic, one, settings, quiet=quiet)
     except ModuleNotFoundError as error:
-        raise CommandError(f"export needs the package {error.name}: pip install {error.name}") from None
+        raise CommandError(f"export needs the package {error.name}, which requirements-local.txt has") from None
 
 
 async def _each(
