@@ -105,6 +105,8 @@ class DocumentsStore:
         noted = {kept.place_field(ruling.place): kept.ruling_field(ruling) for ruling in rulings}
         if noted:
             await self._redis.hset(f"{self._root}:rulings", mapping=noted)
+        if skipped := [kept.place_field(r.place) for r in rulings if r.decision is Decision.SKIPPED]:
+            await self._redis.sadd(f"{self._root}:skipped", *skipped)
 
     async def overview(self) -> list[dict[str, Any]]:
         described = await self._redis.hgetall(self._root)
@@ -130,7 +132,8 @@ class DocumentsStore:
 
     async def parked(self, states: Collection[str], limit: int) -> Waiting:
         records = await self._parked_now()
-        return Waiting([record for record in records if record.state in states][:limit], len(records))
+        asked = sum(record.request is not None for record in records)
+        return Waiting([record for record in records if record.state in states][:limit], len(records), asked)
 
     async def parked_at(self, place: Place) -> Parked | None:
         return next((record for record in await self._parked_now() if record.place == place), None)

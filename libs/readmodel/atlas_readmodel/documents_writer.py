@@ -17,10 +17,10 @@ from atlas_readmodel import documents_parking as kept
 from atlas_readmodel import documents_scripts as scripts
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.documents import DocumentModel, dump, field_of, root
-from atlas_readmodel.parking import Parked, Place
+from atlas_readmodel.parking import Decision, Dropped, Parked, Place, Ruling, State
 from atlas_readmodel.store import HOLD_MAX_S
 from atlas_readmodel.topic_ids import Partition, Renewal
-from atlas_readmodel.writer import Batch, Fenced, Key, Row, Waits
+from atlas_readmodel.writer import Advance, Batch, Fenced, Key, Row, Waits
 
 LOOK_EVERY_S = 0.005
 Argument = str | bytes | int
@@ -69,6 +69,29 @@ class DocumentsWriter:
         added = [(f"{topic}/{number}", self._topic_ids.get(topic, "")) for topic, number in sorted(partitions)]
         await self._add(keys=[self._root], args=[self.generation, *(part for place in added for part in place)])
 
+    async def drop_asked(self, expected: Mapping[tuple[str, int], int], most: int) -> Dropped:
+        wanted = await self._redis.hgetall(self._name("requests"))
+        fields = [field for field, what in wanted.items() if what == b"drop" and kept.place_of(field)[:2] in expected]
+        places = [kept.place_of(field) for field in fields[:most]]
+        if not places:
+            return Dropped((), ())
+        left = {record.place: record for record in await self.parked()}
+        gone = [left.pop(place) for place in places if place in left]
+        moves = [Advance(topic, number, at, at, 0) for (topic, number), at in expected.items()]
+        rulings = [Ruling(record.place, Decision.DROPPED, record.error or "") for record in gone]
+        await self.write(Batch(moves, {}, released=places, rulings=rulings))
+        free = {(*record.place[:2], record.key) for record in gone if record.key is not None}
+        for record in left.values():  # in order: the first of each key
+            key = (*record.place[:2], record.key)
+            if key in free and record.state is not State.EARLY:
+                free.discard(key)
+                if record.state is State.BEHIND:
+                    await self._redis.hsetnx(self._name("requests"), kept.place_field(record.place), "retry")
+        return Dropped(places, [*free])
+
+    async def skipped(self) -> list[Place]:
+        return [kept.place_of(field) for field in await self._redis.smembers(f"{self._root}:skipped")]
+
     async def take_over(self, reader: str, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         positions, dead = await self.positions(), {}
         for place in partitions:
@@ -115,6 +138,9 @@ class DocumentsWriter:
             {kept.place_of(field): Mark(*orjson.loads(mark)) for field, mark in failures.items() if mark[:1] == b"["},
             {kept.place_of(field): kept.decision_of(ruling)[1] for field, ruling in rulings.items()},
         )
+
+    async def asked(self) -> set[str]:
+        return {what.decode() for what in await self._redis.hvals(self._name("requests"))}
 
     async def requests(self) -> list[list[Parked]]:
         # Asked four times a second: mostly there is nothing, and one small answer says so.

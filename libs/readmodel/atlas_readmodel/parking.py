@@ -70,6 +70,14 @@ class Ruling:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Records given up; and keys (topic, partition, key) of which nothing waits any more."""
+
+    places: Sequence[Place]
+    free: Sequence[tuple[str, int, bytes]]
+
+
 _COLUMNS = (
     "topic, partition, record_offset, key, value, header_names, header_values, timestamp_ms, state, error, attempts,"
     " (extract(epoch FROM parked_at) * 1000)::bigint AS parked_at_ms, request"
@@ -96,6 +104,13 @@ async def parked_of_key(connection: Any, projection: str, generation: int, recor
     return [_parked(row) for row in rows]
 
 
+async def asked(connection: Any, projection: str, generation: int) -> set[str]:
+    """What an operator wants done: retry, drop."""
+    rows = await connection.fetch(f"SELECT DISTINCT request {_OF_GENERATION} AND request IS NOT NULL",
+                                  *(projection, generation))  # fmt: skip
+    return {row["request"] for row in rows}
+
+
 async def requested(connection: Any, projection: str, generation: int) -> list[Parked]:
     """What an operator wants retried or dropped, in offset order a partition."""
     rows = await connection.fetch(
@@ -119,6 +134,16 @@ async def rulings(connection: Any, projection: str) -> tuple[dict[Place, Decisio
         {place: Decision(row["decision"]) for place, row in zip(places, rows, strict=True)},
         {place: row["reason"] for place, row in zip(places, rows, strict=True) if row["reason"] is not None},
     )
+
+
+async def skipped(connection: Any, projection: str) -> list[Place]:
+    """The records that are to be stepped over."""
+    rows = await connection.fetch(
+        "SELECT topic, partition, record_offset FROM readmodel.dead_letters"
+        " WHERE projection = $1 AND decision = 'skipped'",
+        projection,
+    )
+    return [(row["topic"], row["partition"], row["record_offset"]) for row in rows]
 
 
 async def set_rulings(connection: Any, projection: str, made: Iterable[Ruling]) -> None:
@@ -171,14 +196,18 @@ _OF_LIVE = (
 )
 
 
-async def of_live(connection: Any, projection: str, states: Collection[str], limit: int) -> tuple[list[Parked], int]:
-    """Records that wait in the live generation in one of these states, in order, and how many wait in any."""
+async def of_live(
+    connection: Any, projection: str, states: Collection[str], limit: int
+) -> tuple[list[Parked], int, int]:
+    """Records that wait in the live generation in one of these states, in order; how many wait in any, and of how many
+    something is asked.
+    """
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} {_OF_LIVE} AND state = ANY ($2) ORDER BY topic, partition, record_offset LIMIT $3",
         *(projection, list(states), limit),
     )
-    count = await connection.fetchval(f"SELECT count(*) {_OF_LIVE}", projection)
-    return [_parked(row) for row in rows], int(count)
+    counts = await connection.fetchrow(f"SELECT count(*), count(request) {_OF_LIVE}", projection)
+    return [_parked(row) for row in rows], int(counts[0]), int(counts[1])
 
 
 async def of_live_at(connection: Any, projection: str, place: Place) -> Parked | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from atlas_readmodel.comparison import Comparison
 from atlas_readmodel.generations import Generation
-from atlas_readmodel.parking import Decision, Parked, Place, Ruling
+from atlas_readmodel.parking import Decision, Dropped, Parked, Place, Ruling
 from atlas_readmodel.topic_ids import Partition, Renewal
 from atlas_readmodel.writer import Batch, Key, Row, Waits
 
@@ -31,10 +31,11 @@ class Unsuitable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Records that wait in the live generation: some of them, and how many there are."""
+    """Records that wait in the live generation: some of them, how many there are, of how many something is asked."""
 
     records: Sequence[Parked]
     count: int
+    asked: int = 0
 
 
 class Rows(Protocol):
@@ -60,6 +61,14 @@ class Rows(Protocol):
     async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
         """Begin partitions that have no position yet at 0, of topics with these ids: this writer moves no others."""
 
+    async def drop_asked(self, expected: Mapping[tuple[str, int], int], most: int) -> Dropped:
+        """Give up at most so many of the records that an operator wants dropped, of the partitions at these positions;
+        what waited behind them is asked to be retried. Raises Fenced.
+        """
+
+    async def skipped(self) -> Collection[Place]:
+        """The records that are to be stepped over."""
+
     async def take_over(self, reader: str, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """From now on `reader` reads these partitions. Gives how many before it ended there without letting go of the
         partition or getting on in it.
@@ -79,6 +88,9 @@ class Rows(Protocol):
 
     async def waiting(self, partitions: Iterable[tuple[str, int]]) -> Waits:
         """What waits of these partitions, and every decision about records of the projection."""
+
+    async def asked(self) -> Collection[str]:
+        """What an operator wants done with some of the records that wait: retry, drop."""
 
     async def requests(self) -> list[list[Parked]]:
         """What an operator wants done: for each record asked for, all that waits of its key, in offset order."""

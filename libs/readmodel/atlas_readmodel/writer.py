@@ -12,10 +12,10 @@ from typing import Any
 
 import asyncpg
 
-from atlas_readmodel import deaths, parking, topic_ids
+from atlas_readmodel import deaths, dropping, parking, topic_ids
 from atlas_readmodel.column_types import shown
 from atlas_readmodel.deaths import Mark
-from atlas_readmodel.parking import Decision, Parked, Place, Ruling
+from atlas_readmodel.parking import Decision, Dropped, Parked, Place, Ruling
 from atlas_readmodel.statements import Statements, tuple_getter
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.topic_ids import Partition, Renewal
@@ -135,6 +135,18 @@ class Writer:
                 [self._topic_ids.get(topic) for topic, _ in added],
             )
 
+    async def drop_asked(self, expected: Mapping[Partition, int], most: int) -> Dropped:
+        """See Rows, and atlas_readmodel.dropping."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            dropped = await dropping.drop(connection, self._model.name, self.generation, expected, most)
+        if dropped is None:
+            raise Fenced(f"generation {self.generation} of {self._model.name} was moved on by another")
+        return dropped
+
+    async def skipped(self) -> list[Place]:
+        """The records that are to be stepped over."""
+        return await parking.skipped(self._pool, self._model.name)
+
     async def take_over(self, reader: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """See atlas_readmodel.deaths."""
         return await deaths.take_over(self._pool, self._model.name, self.generation, reader, partitions)
@@ -167,6 +179,10 @@ class Writer:
             ]
             rulings, reasons = await parking.rulings(connection, name)
             return Waits(records, rulings, await deaths.marks(connection, name), reasons)
+
+    async def asked(self) -> set[str]:
+        """What an operator wants done with some of the records that wait."""
+        return await parking.asked(self._pool, self._model.name, self.generation)
 
     async def requests(self) -> list[list[Parked]]:
         """What an operator wants done: for each record asked for, all that waits of its key, in offset order."""

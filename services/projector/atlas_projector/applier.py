@@ -5,13 +5,13 @@ another, and the slower PostgreSQL is, the more events of a key become one row b
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import is_over_content
-from atlas_readmodel.parking import Decision, Parked, Ruling, State
+from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
@@ -207,6 +207,16 @@ class Applier:
         for record in taken:
             self._held.waiting.read_again(record.place)
         await bisect(taken, self._attempt_waiting, self._condemn_waiting)
+
+    async def drop(self) -> int:
+        """Give up the records that an operator wants dropped, however many; how many those are. Durable on return."""
+        await self._writes.flush()
+        return await self._held.drop()
+
+    def step_over(self, places: Iterable[Place]) -> None:
+        """These are not read, where they come yet."""
+        for place in places:
+            self._held.waiting.step_over(place)
 
     def holds(self, record: Parked) -> bool:
         """Whether the record's partition is one of those this applier was begun with."""

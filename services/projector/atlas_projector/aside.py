@@ -36,6 +36,8 @@ class WaitingRecords:
         self._by_place = by_place
         self._held = held
         self._rows = rows
+        self._known: dict[Place, Parked] | None = None
+        self._stored: set[tuple[str, int]] = set()
 
     def new(self, meta: Meta) -> Record | None:
         """The record, if it came with this batch."""
@@ -44,8 +46,13 @@ class WaitingRecords:
     async def waited(self, meta: Meta) -> Parked:
         """One that waited: it is in a batch that is not written yet, or in the database."""
         place = place_of(meta)
-        stored = (await self._rows.waiting([place[:2]])).records
-        return next(parked for records in (*self._held, stored) for parked in records if parked.place == place)
+        if self._known is None:
+            self._known = {parked.place: parked for records in self._held for parked in records}
+        if place not in self._known and place[:2] not in self._stored:
+            self._stored.add(place[:2])
+            stored = (await self._rows.waiting([place[:2]])).records
+            self._known = {parked.place: parked for parked in stored} | self._known
+        return self._known[place]
 
 
 async def set_aside(

@@ -213,7 +213,11 @@ class Live:
         self._tended_at = time.monotonic()
         if self.schemas is not None:
             await self._meet_new_schemas(self.schemas)
-        for of_key in await self._writer.requests():
+        self._applier.step_over(await self._writer.skipped())
+        asked = await self._writer.asked()
+        if "drop" in asked:
+            await self._applier.drop()
+        for of_key in await self._writer.requests() if asked else ():
             if self._applier.holds(of_key[0]):
                 await self._applier.settle(of_key)
         await self._applier.take_overdue()

@@ -66,8 +66,9 @@ class Waiting:
 
     def step_over(self, place: Place) -> None:
         """From now on this record is not read."""
-        self._rulings[place] = Decision.SKIPPED
-        self._not_read(place, Decision.SKIPPED)
+        if self._rulings.get(place) is not Decision.SKIPPED:
+            self._rulings[place] = Decision.SKIPPED
+            self._not_read(place, Decision.SKIPPED)
 
     def leave_unread(self, place: Place, reason: str) -> None:
         """From now on this record is set aside as it is."""
@@ -154,6 +155,8 @@ class Waiting:
 
     def forget_early(self, place: Place) -> None:
         """It waits no longer, if it does."""
+        if place not in self._since:
+            return
         for changes in list(self.early.values()):
             for change in changes:
                 if place_of(change.meta) == place:

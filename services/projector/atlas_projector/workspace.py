@@ -33,6 +33,7 @@ from atlas_projector.write_behind import WriteBehind
 ROWS_KEPT = 30_000
 # Dead letters remembered, so that none is sent twice while one looks for the next.
 TOLD_MAX = 10_000
+DROPPED_AT_ONCE = 10_000
 
 
 class Workspace:
@@ -121,6 +122,22 @@ class Workspace:
         self.merge(folded, aside)
         count(self.projection.name, folded, poison=1)
         await self.writes.flush()
+
+    async def drop(self) -> int:
+        """Give up the records that an operator wants dropped; how many those are. Nothing is pending."""
+        assert self._writer is not None
+        expected = {(tp.topic, tp.partition): at for tp, at in self.expected.items()}
+        count, last = 0, DROPPED_AT_ONCE
+        while last == DROPPED_AT_ONCE:
+            dropped = await self._writer.drop_asked(expected, DROPPED_AT_ONCE)
+            self.waits.difference_update(dropped.places)
+            for topic, partition, key in dropped.free:
+                self.waiting.unblock(Meta(topic, partition, 0, 0, key, ()))
+            for place in dropped.places:
+                self.waiting.forget_early(place)
+            last = len(dropped.places)
+            count += last
+        return count
 
     def changes(self, records: Sequence[Parked]) -> Decoded:
         """What records that waited come to."""

@@ -1,7 +1,12 @@
-"""`atlas dlq ls | show | retry | drop`: records that a projection could not handle, asked of the projector."""
+"""`atlas dlq ls | show | retry | drop | skip`: records that a projection could not handle.
+
+The projector is asked. Where none answers, the databases are: what waits is shown as well, and what is asked for is
+noted there and done when the projector is back.
+"""
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -30,15 +35,22 @@ class _Record(TypedDict):
 
 class _Listed(TypedDict):
     records: list[_Record]
+    asked: int
 
 
 class _Shown(TypedDict):
     headers: dict[str, Any]
     value: Any
+    raw: dict[str, Any]
+
+
+class _Skipped(TypedDict):
+    skipped: list[str]
 
 
 class _Asked(TypedDict):
     asked: list[str]
+    count: int
 
 
 def register(parent: typer.Typer) -> None:
@@ -50,6 +62,7 @@ def register(parent: typer.Typer) -> None:
     group.command("show")(show)
     group.command("retry")(retry)
     group.command("drop")(drop)
+    group.command("skip")(skip)
     parent.add_typer(group, name="dlq")
 
 
@@ -65,15 +78,25 @@ def ls(
     print_rows(found["records"] if as_json else rows, as_json=as_json, empty="nothing waits")
 
 
-def show(record: Id, as_json: JsonFlag = False) -> None:
-    """One record whole: its event, headers, and why it waits."""
+def show(
+    record: Id,
+    raw: Annotated[bool, typer.Option("--raw", help="Key, headers and value as bytes in hexadecimal.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """One record whole: its event, headers, and why it waits; --raw: as it is, byte for byte."""
     found = _ask("GET", f"/dead-letters/{quote(record, safe='/@')}", _Shown)
     if as_json:
         print_json(found)
         return
     for name, value in found.items():
-        if name not in ("headers", "value"):
+        if name not in ("headers", "value", "raw"):
             say(f"{name:14} {'' if value is None else value}")
+    if raw:
+        say(f"key bytes      {found['raw']['key']}")
+        for name, value in found["raw"]["headers"]:
+            say(f"header bytes   {name}: {value}")
+        say(f"value bytes    {found['raw']['value']}")
+        return
     for name, value in found["headers"].items():
         say(f"header         {name}: {value}")
     print_json(found["value"])
@@ -96,38 +119,70 @@ def drop(
     _settle("drop", ids, projection, as_json)
 
 
+def skip(
+    ids: Annotated[list[str], typer.Argument(metavar="ID…", help="<projection>/<topic>/<partition>@<offset>")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept beside the record's place.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Have records stepped over that were not read yet, by place and for good: live and in every rebuild."""
+    done = _ask("POST", "/dead-letters/skip", _Skipped, {"ids": ids, "reason": reason})
+    if as_json:
+        print_json(done)
+    else:
+        say(f"{len(done['skipped'])} records will be stepped over")
+
+
 def _settle(what: str, ids: list[str] | None, projection: str | None, as_json: bool) -> None:
     if bool(ids) == bool(projection):
         raise CommandError("say which records: ids, or --projection")
     body = {"ids": ids} if ids else {"projection": projection}
-    asked = _ask("POST", f"/dead-letters/{what}", _Asked, body)["asked"]
+    away: list[str] = []
+    found = _ask("POST", f"/dead-letters/{what}", _Asked, body, on_away=away.append)
+    asked, count = found["asked"], found["count"]
     if missing := set(ids or ()) - set(asked):
         raise CommandError(f"{', '.join(sorted(missing))}: no such record waits")
+    if away:
+        if as_json:
+            print_json({"noted": asked, "count": count})
+        else:
+            say(f"{count} records: noted, and done when the projector is back")
+        return
     failed = _until_settled(asked)
     if as_json:
-        print_json({"settled": [record for record in asked if record not in failed], "failed": failed})
+        print_json({"settled": [record for record in asked if record not in failed], "failed": failed, "count": count})
     if failed:
         first, error = next(iter(failed.items()))
-        raise CommandError(f"{len(failed)} of {len(asked)} records failed again, {first}: {error}")
+        raise CommandError(f"{len(failed)} of {count} records failed again, {first}: {error}")
     if not as_json:
-        say(f"{len(asked)} records {'handled' if what == 'retry' else 'given up'}")
+        say(f"{count} records {'handled' if what == 'retry' else 'given up'}")
 
 
 def _until_settled(asked: list[str]) -> dict[str, str]:
-    """Wait for the loops; the records that still wait, with the reason."""
-    deadline = time.monotonic() + SETTLED_WITHIN_S
+    """Wait for the loops, as long as they get on; the records that still wait, with the reason."""
+    deadline, left = time.monotonic() + SETTLED_WITHIN_S, -1
     while True:
-        waiting = {record["id"]: record for record in _ask("GET", "/dead-letters?all=1", _Listed)["records"]}
+        found = _ask("GET", "/dead-letters?all=1", _Listed)
+        waiting = {record["id"]: record for record in found["records"]}
         open_ = [record for record in asked if record in waiting]
-        if not any(waiting[record]["request"] for record in open_):
+        # One that was listed just before it was settled shows what was asked of it still.
+        if not found["asked"] and not any(waiting[record]["request"] for record in open_):
             return {record: waiting[record]["error"] or "it waits behind another" for record in open_}
+        if found["asked"] != left:
+            deadline, left = time.monotonic() + SETTLED_WITHIN_S, found["asked"]
         if time.monotonic() > deadline:
             raise CommandError(f"no projector took it up in {SETTLED_WITHIN_S:g} s: is the projection running?")
         time.sleep(POLL_S)
 
 
-def _ask(method: str, path: str, shape: Any, body: Any = None) -> Any:
-    from atlas_cli import rebuilding
+def _ask(method: str, path: str, shape: Any, body: Any = None, on_away: Callable[[str], None] = lambda _: None) -> Any:
+    """The projector's answer, or that of the databases; `on_away` hears that no projector answered."""
+    from atlas_cli import rebuilding, unattended
+    from atlas_cli.asking import NoAnswer
     from atlas_cli.settings import load_settings
 
-    return asyncio.run(rebuilding.ask(load_settings(), method, path, shape, body))
+    settings = load_settings()
+    try:
+        return asyncio.run(rebuilding.ask(settings, method, path, shape, body))
+    except NoAnswer as away:
+        on_away(str(away))
+        return asyncio.run(unattended.answer(settings, method, path, body))

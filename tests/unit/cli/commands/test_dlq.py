@@ -32,10 +32,14 @@ class Projector:
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         self.asked.append((method, path, json.loads(body) if body else None))
         if method == "POST":
-            return 200, {"asked": [ID]}
+            if path.endswith("/skip"):
+                return 200, {"skipped": [ID]}
+            return 200, {"asked": [ID], "count": 1}
         if path.partition("?")[0] == "/dead-letters":
-            return 200, {"records": self.waiting, "waiting": len(self.waiting)}
-        return 200, RECORD | {"headers": {"ce_type": "users.UserRegistered"}, "value": {"hex": "00"}}
+            asked = sum(record["request"] is not None for record in self.waiting)
+            return 200, {"records": self.waiting, "waiting": len(self.waiting), "asked": asked}
+        raw = {"key": "752d31", "value": "00", "headers": [["ce_type", "75"]]}
+        return 200, RECORD | {"headers": {"ce_type": "users.UserRegistered"}, "value": {"hex": "00"}, "raw": raw}
 
 
 @pytest.fixture
@@ -66,11 +70,27 @@ def test_one_record_is_shown_whole(projector: Projector) -> None:
     assert projector.asked[0][1] == f"/dead-letters/{ID}"
 
 
+def test_one_record_is_shown_byte_for_byte(projector: Projector) -> None:
+    shown = dlq("show", ID, "--raw")
+    assert "key bytes      752d31" in shown
+    assert "header bytes   ce_type: 75" in shown
+    assert "value bytes    00" in shown
+
+
+def test_one_is_stepped_over(projector: Projector) -> None:
+    assert dlq("skip", ID, "--reason", "it kills us") == "1 records will be stepped over\n"
+    assert projector.asked == [("POST", "/dead-letters/skip", {"ids": [ID], "reason": "it kills us"})]
+
+
 def test_retried_and_gone(projector: Projector) -> None:
     projector.waiting = []
     assert dlq("retry", ID) == "1 records handled\n"
     assert projector.asked[0] == ("POST", "/dead-letters/retry", {"ids": [ID]})
-    assert json.loads(dlq("retry", "--projection", "users", "--json")) == {"settled": [ID], "failed": {}}
+    assert json.loads(dlq("retry", "--projection", "users", "--json")) == {
+        "settled": [ID],
+        "failed": {},
+        "count": 1,
+    }
 
 
 def test_failed_again(projector: Projector) -> None:
