@@ -165,10 +165,13 @@ async def test_what_is_cached_of_before_counts_no_more(rig: "Rig") -> None:
             await rig.register("u1", version, email=f"{version}@x", partition=0)
         await rig.settled(users)
         assert (await reader.user("u1") or {})["email"] == "5@x"
+        epoch = await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'users'")
         await made_again(rig)
         await rig.register("u1", 6, email="new@x", partition=0)
         await rig.settled(users, 10)  # 1 is not 5: it has been read
         assert (await reader.user("u1") or {})["email"] == "new@x"
+        # For a row whose record has the offset of one of the old topic.
+        assert await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'users'") > epoch
 
 
 async def test_a_rebuild_waits_for_the_live_projection_to_begin_with_the_new_topic(rig: "Rig", kept: Kept) -> None:
