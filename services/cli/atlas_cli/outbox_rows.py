@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 from atlas_outbox import parking
 from atlas_outbox.parking import Choice
+from atlas_outbox.pooled import options
 from atlas_outbox.stats import read_stats
 
 from atlas_cli.output import CommandError
@@ -37,7 +38,7 @@ async def change(dsn: str, chosen: dict[str, Any], *, discard: bool) -> int:
 @asynccontextmanager
 async def _connection(dsn: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     try:
-        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S)
+        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, **options({}))
     except (OSError, asyncpg.PostgresError) as error:
         raise CommandError(f"neither the relay nor its database answers: {error}") from None
     try:

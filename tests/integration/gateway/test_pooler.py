@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from aiohttp import ClientSession
+from atlas_cli import outbox_rows
 from atlas_local.waiting import wait_until
 from atlas_outbox.listener import CHANNEL
 from atlas_outbox.pooled import options
@@ -151,6 +152,13 @@ async def test_no_statement_runs_in_place_of_another(pooled_dsn: str) -> None:
         await connection.close()
 
     await asyncio.gather(*(ask(number) for number in range(20)))
+
+
+async def test_the_command_line_changes_parked_rows(pooled_dsn: str) -> None:
+    changed = await asyncio.gather(*(outbox_rows.change(pooled_dsn, {"ids": [-1]}, discard=False) for _ in range(20)))
+    assert changed == [0] * 20
+    assert (await outbox_rows.status(pooled_dsn))["parked_rows"] == 0
+    assert await outbox_rows.parked(pooled_dsn, topic=None, waiting=False, limit=5) == []
 
 
 async def test_the_nudge_comes_through(dsn: str, pooled_dsn: str) -> None:
