@@ -7,27 +7,12 @@ import orjson
 from aiohttp import web
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Source
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from atlas_gateway import bodies
 from atlas_gateway.envelopes import MAX_TIME_MS, TEXT_MAX
 from atlas_gateway.event_shapes import json_schema
-from atlas_gateway.routes import Part, Route, ref
+from atlas_gateway.routes import Part, Route, models, ref
 
-_REQUESTS: tuple[type[BaseModel], ...] = (bodies.RegisterUser, bodies.ChangeProfile, bodies.DeactivateUser)
-_ANSWERS: tuple[type[BaseModel], ...] = (
-    bodies.User,
-    bodies.UserPage,
-    bodies.Flight,
-    bodies.FlightPage,
-    bodies.Board,
-    bodies.Route,
-    bodies.RoutePage,
-    bodies.Carrier,
-    bodies.CarrierPage,
-    bodies.Board,
-)
 _PROBLEM: Part = {
     "type": "object",
     "description": "RFC 9457 problem details",
@@ -96,6 +81,7 @@ _POSTED: Part = {
 def document(routes: Iterable[Route], registry: Registry, version: str) -> Part:
     """The whole document; raises ValueError when two routes share an operation."""
     paths: dict[str, dict[str, Part]] = {}
+    routes = list(routes)
     for route in routes:
         operations = paths.setdefault(route.path, {})
         if route.method.lower() in operations:
@@ -110,7 +96,7 @@ def document(routes: Iterable[Route], registry: Registry, version: str) -> Part:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": _schemas(registry)},
+        "components": {"schemas": _schemas(routes, registry)},
     }
 
 
@@ -129,8 +115,10 @@ def record_name(event_type: str) -> str:
     return f"{event_type}.Record"
 
 
-def _schemas(registry: Registry) -> dict[str, Part]:
-    wanted = [(model, "validation") for model in _REQUESTS] + [(model, "serialization") for model in _ANSWERS]
+def _schemas(routes: list[Route], registry: Registry) -> dict[str, Part]:
+    requests = {model: "validation" for route in routes for model in models(route.body)}
+    answers = {model: "serialization" for route in routes for model in models(route.responses)}
+    wanted = list((answers | requests).items())
     _, made = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Part] = {**made["$defs"], "Problem": _PROBLEM, "FieldError": _FIELD_ERROR, "Posted": _POSTED}
     for topic in registry.topics.values():

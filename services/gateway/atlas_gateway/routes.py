@@ -1,6 +1,6 @@
 """A route and its documentation, side by side; each feature module ends with its table of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -45,6 +45,26 @@ class Route:
         return operation
 
 
+class ModelRef(Part):
+    """A reference to the schema of a model, which knows the model: the document describes what its routes refer to."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        super().__init__(ref(model.__name__))
+        self.model = model
+
+
+def models(part: object) -> Iterator[type[BaseModel]]:
+    """The models that a part of the document refers to."""
+    if isinstance(part, ModelRef):
+        yield part.model
+    elif isinstance(part, Mapping):
+        for inner in part.values():
+            yield from models(inner)
+    elif isinstance(part, list | tuple):
+        for inner in part:
+            yield from models(inner)
+
+
 def ref(name: str) -> Part:
     """A reference to a schema of the document."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -52,7 +72,7 @@ def ref(name: str) -> Part:
 
 def json_body(model: type[BaseModel], *more_types: str, required: bool = True) -> Part:
     """A request body of this model as JSON, or under `more_types` as well."""
-    content = {"schema": ref(model.__name__)}
+    content = {"schema": ModelRef(model)}
     return {"required": required, "content": dict.fromkeys((JSON, *more_types), content)}
 
 
@@ -65,7 +85,7 @@ def answer(
     content_type: str = JSON,
 ) -> dict[str, Part]:
     """One successful response by its status."""
-    shape = ref(schema.__name__) if isinstance(schema, type) else schema
+    shape = ModelRef(schema) if isinstance(schema, type) else schema
     part: Part = {"description": description, "content": {content_type: {"schema": shape}}}
     if headers:
         part["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from aiohttp import web
 from atlas_contracts.registry import Registry
 from atlas_gateway import events, queries, registry, users
 from atlas_gateway.openapi import document
+from atlas_gateway.routes import Route, answer, json_body
+from pydantic import BaseModel
 
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 ROUTES = (*users.ROUTES, *queries.ROUTES, *events.routes(REGISTRY), *registry.routes())
@@ -80,3 +83,34 @@ def test_a_path_parameter_is_in_its_path() -> None:
 def test_two_routes_can_not_share_an_operation() -> None:
     with pytest.raises(ValueError, match="twice"):
         document((*ROUTES, ROUTES[0]), REGISTRY, "1")
+
+
+class Inner(BaseModel):
+    """Part of what somebody asks for."""
+
+    seat: str
+
+
+class Booking(BaseModel):
+    """What a team's own feature answers with."""
+
+    seats: list[Inner]
+
+
+class BookSeat(BaseModel):
+    """What a team's own feature takes."""
+
+    seat: str = "1A"
+
+
+def test_what_a_route_refers_to_is_described_whoever_made_the_model() -> None:
+    async def book(request: web.Request) -> web.StreamResponse:
+        """Book."""
+        raise NotImplementedError
+
+    own = Route("POST", "/own", book, "own", "Book", body=json_body(BookSeat), responses=answer(201, "Yes", Booking))
+    schemas = document((*ROUTES, own), REGISTRY, "1")["components"]["schemas"]
+    assert schemas["Booking"]["properties"]["seats"]["items"] == {"$ref": "#/components/schemas/Inner"}
+    assert "seat" in schemas["Inner"]["properties"]
+    assert "seat" in schemas["BookSeat"]["properties"]
+    assert "RegisterUser" in schemas
