@@ -2,6 +2,7 @@ import asyncio
 import sys
 
 import pytest
+from atlas_local import unit as unit_module
 from atlas_local.processes import Command, Identity, Process
 from atlas_local.supervisor import Supervisor, reap_children
 from atlas_local.topology import Kind, Part, UnknownPart
@@ -164,14 +165,17 @@ async def test_a_part_that_is_not_installed_is_absent_and_nobody_waits_for_it(su
             assert (await supervisor.stop("writer"))["state"] == "absent"
 
 
-async def test_to_be_asked_again_ends_a_back_off_and_forgives_but_disturbs_no_start(supervisor, standins, background):
+async def test_to_be_asked_again_ends_a_back_off_and_forgives_but_disturbs_no_start(
+    supervisor, standins, background, monkeypatch
+):
+    monkeypatch.setattr(unit_module, "_BACKOFF_FIRST_S", 600.0)  # by itself it would not start again in time
     reader = standins.components["reader"]
     reader.code = "raise SystemExit(3)"
     stop = asyncio.Event()
     async with background(supervisor.run((), stop), stop):
         unit = supervisor.units["reader"]
-        await wait_until("three failures", lambda: unit.as_dict()["failures"] == 3, 15)
-        await wait_until("it waits", lambda: unit.state is State.BACKOFF, 15)
+        await wait_until("it waits after a failure", lambda: unit.state is State.BACKOFF, 15)
+        assert unit.as_dict()["failures"] == 1
         assert "exit code 3" in unit.as_dict()["trouble"]
         # Mended, but slow: asked a second time while it starts, it goes on starting.
         reader.code = "import pathlib, sys, time; time.sleep(0.5); pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
