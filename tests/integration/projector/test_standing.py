@@ -109,6 +109,7 @@ async def test_what_waits_of_the_old_topic_is_kept_apart_and_can_still_be_retrie
         assert {record.topic.partition(":")[0] for record in waiting} == {rig.topic}
         assert all(":" in record.topic for record in waiting)
         store = rig.stores.of(users.model)
+        assert [await store.ruling((rig.topic, *place[1:])) for place in old] == [None, None]
         dead = next(record.place for record in waiting if record.state == "dead")
         await store.ask("drop", [dead])
 
