@@ -179,3 +179,13 @@ async def test_a_servers_error_without_a_name_may_pass() -> None:
     queue, call = queue_with([b"1"])
     pump(queue, Broker(), ["nameless", "nameless"])
     assert await call.done == [Delivery("t", 0, 0)]
+
+
+async def test_what_was_dropped_before_it_was_packed_is_left_out() -> None:
+    queue, call = queue_with([b"1", b"2"])
+    other = Call([Outgoing("t", b"k", b"3")])
+    queue.add((other, 0))
+    call.dropped = True
+    broker = Broker()
+    pump(queue, broker, [])
+    assert broker.log == [b"3"]
