@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, MessageSizeTooLargeError, ProducerFenced
+from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_local.waiting import wait_until
 from atlas_relay import transactions
 from atlas_relay.splice import SplicedBatch
 from atlas_relay.transactions import open_client, open_transactions
@@ -119,3 +121,22 @@ async def test_a_transaction_under_way_is_ended_by_whoever_fences_it(producers, 
 async def test_the_version_is_what_the_cluster_has_agreed_on(client):
     """The brokers that come with Atlas speak the second one; asked of them and not assumed."""
     assert (await open_transactions(client, [f"any-{uuid4()}"]))._second_version
+
+
+async def test_after_a_refusal_nobody_waits_for_the_transaction(producers, client, outbox, make_topic, settings):
+    """It is aborted at once: left open, it would hold up read-committed readers until it is timed out."""
+    small = await make_topic(config={"max.message.bytes": "2000"})
+    await client.add_topic(outbox.topic)
+    await client.add_topic(small)
+    async with asyncio.timeout(WITHIN_S):
+        await producers.send(parcels(outbox.topic, batch(("k", 1))) | parcels(small, batch(("k", 2), size=3000)))
+
+    async def is_settled() -> bool:
+        async with (
+            open_reader(settings.kafka_brokers, "test") as committed,
+            open_reader(settings.kafka_brokers, "test", read_committed=False) as all_of_it,
+        ):
+            ends = [await topic_ranges(reader, [outbox.topic]) for reader in (committed, all_of_it)]
+        return ends[0] == ends[1] and any(end for _, end in ends[0].values())
+
+    await wait_until("the transaction to be settled", is_settled, 8)  # it is timed out after 15 s
