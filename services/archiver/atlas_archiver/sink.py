@@ -177,7 +177,12 @@ class ArchiveSink:
             partition.opened_at = time.monotonic()
         elif start < partition.segment.next_offset:
             raise Transient(f"{partition.path.topic}: offsets went back to {start}")
-        partition.segment.add(batches)
+        try:
+            partition.segment.add(batches)
+        except Exception:  # it ends the process: whoever looks for the reason needs the place
+            place = {"topic": partition.path.topic, "partition": partition.path.partition}
+            log.error("can't be archived", **place, first_offset=start, last_offset=batches[-1].offset)
+            raise
 
     def _due(self) -> list[TopicPartition]:
         now = time.monotonic()

@@ -1,13 +1,16 @@
 """The archiver's sink over a store in memory: when segments are closed, and what happens when a step fails."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from atlas_archive.batches import pack
 from atlas_archive.listing import partitions
 from atlas_archive.verify import verify
 from atlas_archiver import metrics
 from atlas_kafka.fates import Transient
 from atlas_local.waiting import wait_until
+from structlog.testing import capture_logs
 
 from tests.unit.archiver.sinks import TP0, TP1, FakeFacts, SlowStore, archived, batch, durable, records, sink
 
@@ -228,6 +231,16 @@ async def test_offsets_that_go_back_begin_again() -> None:
     await archiver.handle({TP0: batch(0, 5)})
     with pytest.raises(Transient, match="went back"):
         await archiver.handle({TP0: batch(4, 6)})
+
+
+async def test_a_crash_over_a_place_names_it() -> None:
+    archiver = sink(SlowStore())
+    await archiver.start_offsets([TP0])
+    damaged = [replace(pack(records(3, 9)), packed=b"\xff" * 20)]
+    with capture_logs() as logs, pytest.raises(ValueError, match="no record with number 0"):
+        await archiver.handle({TP0: damaged})
+    (entry,) = [each for each in logs if each["event"] == "can't be archived"]
+    assert (entry["topic"], entry["partition"], entry["first_offset"], entry["last_offset"]) == ("t", 0, 3, 8)
 
 
 async def test_what_was_gone_before_archiving_is_said() -> None:
