@@ -8,6 +8,8 @@ from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from atlas_archive.batches import unpack
+from atlas_archive.container import read_file
+from atlas_archive.splicer import Splicer
 from atlas_kafka.foreignrecords import STAND_IN, accept_foreign_records
 from atlas_kafka.lightrecords import LightRecord, _light
 from atlas_kafka.rawbatches import RawRecords
@@ -88,7 +90,12 @@ def test_odd_offsets_are_those_of_their_places(steps: tuple[int, ...]) -> None:
     assert [record.offset for record in found] == [0, 1, 2, 3, 4, 5, 6]
     assert [record.value for record in found][2:5] == [b"0", b"1", b"2"]
     assert after == 7
-    assert [record.offset for record in archived(*batches)] == [0, 1, 2, 3, 4, 5, 6]
+    exact = archived(*batches)
+    assert [record.offset for record in exact] == [0, 1, 2, 3, 4, 5, 6]
+    splicer = Splicer(lambda _: None)
+    splicer.add(list(RawRecords(TP, b"".join(batches), 0, [])))
+    (file,) = splicer.finish()
+    assert [record for block in read_file(b"".join(file.chunks), "x").blocks() for record in block] == exact
 
 
 def test_of_offsets_below_the_last_nothing_reads_but_the_archive() -> None:
