@@ -11,8 +11,6 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from atlas_contracts.scalars import Faults, Shape
-from atlas_contracts.shapes import compile_shape
 from atlas_contracts.timestamps import LEAST_MS, MOST_MS, parse_rfc3339
 
 Writer = Callable[[Any], bytes]
@@ -31,9 +29,7 @@ def compile_writer(definition: Any, *, json: bool) -> Writer:
     A writer raises Refused, KeyError or UnicodeEncodeError for each value that the shape refuses and for some that it
     would mend; given what the shape returned (and `json=False`), it never does.
     """
-    compiler = _Compiler(json)
-    compile_shape(definition, compiler.shapes)
-    return compiler.compile(definition)
+    return _Compiler(json).compile(definition)
 
 
 def zigzag(number: int) -> bytes:
@@ -162,7 +158,6 @@ class _Compiler:
         self._json = json
         self._scalars = _JSON if json else _SIMPLE
         self._writers: dict[str, Writer] = {}
-        self.shapes: dict[str, Shape] = {}
 
     def compile(self, definition: Any) -> Writer:
         if isinstance(definition, list):
@@ -243,20 +238,15 @@ class _Compiler:
         if len(branches) == 2 and branches[0] == "null":
             inner = writers[1]
             return lambda value: b"\x00" if value is None else b"\x02" + inner(value)
-        # The shape chooses the branch, so that a value it mends and one it does not go the same way.
-        shapes = [compile_shape(branch, self.shapes) for branch in branches]
-        numbered = [
-            (zigzag(index), shape, write) for index, (shape, write) in enumerate(zip(shapes, writers, strict=True))
-        ]
-        json = self._json
+        numbered = [(zigzag(index), write) for index, write in enumerate(writers)]
 
         def union(value: Any) -> bytes:
-            for index, shape, write in numbered:
+            # No two branches look alike, so the first that takes the value is the one that the shape would choose.
+            for index, write in numbered:
                 try:
-                    shape(value, json)
-                except Faults:
+                    return index + write(value)
+                except (Refused, KeyError, UnicodeEncodeError):
                     continue
-                return index + write(value)
             raise Refused
 
         return union

@@ -40,6 +40,14 @@ class _Compiled:
     # Where values could break a limit that their size does not set: reads what was written, and refuses it.
     check: Reader | None
 
+    def mended(self, event_type: str, obj: Any, *, from_json: bool) -> bytes:
+        """The framed bytes of a value that is not plainly right: with its defaults. Raises InvalidEvent."""
+        value = _checked(event_type, self.shape, obj, from_json=from_json)
+        try:
+            return self.prefix + self.write(value)
+        except RecursionError:
+            raise _too_deep(event_type) from None
+
 
 class _Older:
     """A schema that is not its type's newest, and that one."""
@@ -90,7 +98,7 @@ class Codec:
         try:
             framed = compiled.prefix + compiled.write(value)
         except (Refused, KeyError, UnicodeEncodeError, RecursionError):
-            framed = compiled.prefix + compiled.write(_checked(event_type, compiled.shape, value, from_json=False))
+            framed = compiled.mended(event_type, value, from_json=False)
         return framed if compiled.check is None else _within_limits(event_type, compiled.check, framed)
 
     def encode_json(self, event_type: str, obj: Any) -> bytes:
@@ -99,7 +107,7 @@ class Codec:
         try:
             framed = compiled.prefix + compiled.write_json(obj)
         except (Refused, KeyError, UnicodeEncodeError, RecursionError):
-            framed = compiled.prefix + compiled.write(_checked(event_type, compiled.shape, obj, from_json=True))
+            framed = compiled.mended(event_type, obj, from_json=True)
         return framed if compiled.check is None else _within_limits(event_type, compiled.check, framed)
 
     def decode(self, framed: bytes | None) -> Event:
@@ -181,7 +189,11 @@ def _checked(event_type: str, shape: Shape, obj: Any, *, from_json: bool) -> dic
     except Faults as faults:
         raise InvalidEvent(event_type, faults.errors) from None
     except RecursionError:
-        raise InvalidEvent(event_type, [FieldError("", "a value", "less nesting")]) from None
+        raise _too_deep(event_type) from None
+
+
+def _too_deep(event_type: str) -> InvalidEvent:
+    return InvalidEvent(event_type, [FieldError("", "a value", "less nesting")])
 
 
 def _not_framed(value: bytes | None) -> str:

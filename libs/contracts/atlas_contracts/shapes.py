@@ -1,7 +1,8 @@
-"""Check a value against an Avro schema: strictly, with every fault's path, and fast enough for each event.
+"""Check a value against an Avro schema: strictly, with every fault's path.
 
 A schema is turned into nested closures once. A closure takes a value and whether it came from JSON, and gives back
-the value to be encoded, defaults filled in, or raises Faults.
+the value to be encoded, defaults filled in, or raises Faults. Each part of a value is looked at once, whatever is wrong
+with it: to look again for the reason would double the work at each level of a value that nests.
 """
 
 import copy
@@ -36,16 +37,28 @@ def _record(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
     fields: list[tuple[str, Shape]] = []
     defaults: dict[str, Any] = {}
     title = definition["name"]
+    known = frozenset(field["name"] for field in definition["fields"])
 
     def record(value: Any, json: bool) -> dict[str, Any]:
-        try:
-            if type(value) is dict and len(value) == len(fields):
-                return {name: shape(value[name], json) for name, shape in fields}
-        except (Faults, KeyError):
-            pass  # once more below, for every fault and for defaults
         if not isinstance(value, Mapping):
             raise refuse(value, f"object ({title})")
-        return _record_with_care(value, json, fields, defaults, title)
+        errors: list[FieldError] = []
+        result: dict[str, Any] = {}
+        for name, shape in fields:
+            if name in value:
+                try:
+                    result[name] = shape(value[name], json)
+                except Faults as faults:
+                    errors += _below(name, faults.errors)
+            elif name in defaults:
+                result[name] = copy.deepcopy(defaults[name])
+            else:
+                errors += _below(name, [FieldError("", "nothing", _wanted(shape, json))])
+        if not known.issuperset(value):
+            errors += _unknown(value, known, title)
+        if errors:
+            raise Faults(errors[:MAX_FAULTS])
+        return result
 
     names[title] = record  # before the fields: a record may hold itself
     fields += [(field["name"], compile_shape(field["type"], names)) for field in definition["fields"]]
@@ -55,30 +68,14 @@ def _record(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
     return record
 
 
-def _record_with_care(
-    value: Mapping[Any, Any], json: bool, fields: list[tuple[str, Shape]], defaults: Mapping[str, Any], title: str
-) -> dict[str, Any]:
+def _unknown(value: Mapping[Any, Any], known: frozenset[str], title: str) -> list[FieldError]:
     errors: list[FieldError] = []
-    result: dict[str, Any] = {}
-    for name, shape in fields:
-        if name in value:
-            try:
-                result[name] = shape(value[name], json)
-            except Faults as faults:
-                errors += _below(name, faults.errors)
-        elif name in defaults:
-            result[name] = copy.deepcopy(defaults[name])
-        else:
-            errors += _below(name, [FieldError("", "nothing", _wanted(shape, json))])
-    known = {name for name, _ in fields}
     for name, item in value.items():
         if len(errors) >= MAX_FAULTS:
             break
         if name not in known:
             errors += _below(name, refuse(item, f"no such field in {title}").errors)
-    if errors:
-        raise Faults(errors[:MAX_FAULTS])
-    return result
+    return errors
 
 
 def _wanted(shape: Shape, json: bool) -> str:
@@ -125,10 +122,7 @@ def _array(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
     def array(value: Any, json: bool) -> list[Any]:
         if not isinstance(value, list | tuple):
             raise refuse(value, "array")
-        try:
-            return [shape(item, json) for item in value]
-        except Faults:
-            raise _faults_of_items(shape, enumerate(value), json) from None
+        return [item for _, item in _checked(enumerate(value), shape, json)]
 
     return array
 
@@ -139,35 +133,40 @@ def _map(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
     def mapping(value: Any, json: bool) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise refuse(value, "object")
-        try:
-            return {string(key, json): shape(item, json) for key, item in value.items()}
-        except Faults:
-            raise _faults_of_entries(shape, value, json) from None
+        # Keys first, and alone: a value under a key that can't be written is of no interest.
+        _check_keys(value)
+        return dict(_checked(value.items(), shape, json))
 
     return mapping
 
 
-def _faults_of_entries(shape: Shape, value: Mapping[Any, Any], json: bool) -> Faults:
+def _check_keys(value: Mapping[Any, Any]) -> None:
     errors: list[FieldError] = []
     for key in value:
         try:
-            string(key, json)
+            string(key, False)
         except Faults:
             errors += _below(key, [FieldError("", f"the key {describe(key)}", "a UTF-8 string as the key")])
-    # Keys first, and alone: a value under a key that can't be written is of no interest.
-    return Faults(errors[:MAX_FAULTS]) if errors else _faults_of_items(shape, value.items(), json)
-
-
-def _faults_of_items(shape: Shape, items: Iterable[tuple[Any, Any]], json: bool) -> Faults:
-    errors: list[FieldError] = []
-    for step, item in items:
-        try:
-            shape(item, json)
-        except Faults as faults:
-            errors += _below(step, faults.errors)
         if len(errors) >= MAX_FAULTS:
             break
-    return Faults(errors[:MAX_FAULTS])
+    if errors:
+        raise Faults(errors[:MAX_FAULTS])
+
+
+def _checked(items: Iterable[tuple[Any, Any]], shape: Shape, json: bool) -> list[tuple[Any, Any]]:
+    """The items of an array or a map with their values checked, or the faults of all of them."""
+    errors: list[FieldError] = []
+    checked: list[tuple[Any, Any]] = []
+    for step, item in items:
+        try:
+            checked.append((step, shape(item, json)))
+        except Faults as faults:
+            errors += _below(step, faults.errors)
+            if len(errors) >= MAX_FAULTS:
+                break
+    if errors:
+        raise Faults(errors[:MAX_FAULTS])
+    return checked
 
 
 def _below(step: object, errors: Sequence[FieldError]) -> list[FieldError]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from atlas_contracts.binary import Refused, compile_writer
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import MAX_FAULTS, compile_shape
 from fastavro.schema import parse_schema
@@ -78,3 +79,35 @@ def test_a_value_that_is_no_object_is_one_fault() -> None:
 def test_the_number_of_faults_is_bounded() -> None:
     shape = shape_of({"type": "array", "items": "int"})
     assert len(faults(shape, {"f": ["x"] * 1000})) == MAX_FAULTS
+
+
+class Counted(dict[str, Any]):
+    """An object that counts how often its fields are looked at."""
+
+    looks = 0
+
+    def __getitem__(self, name: str) -> Any:
+        Counted.looks += 1
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize("kind", ["nullable", "union", "array", "map"])
+@pytest.mark.parametrize("write", [compile_writer, None])
+def test_a_fault_at_the_end_of_a_value_that_nests_costs_no_more_than_the_value(kind: str, write: Any) -> None:
+    below: Any = {
+        "nullable": ["null", "t.N"],
+        "union": ["null", "int", "t.N"],
+        "array": {"type": "array", "items": "t.N"},
+        "map": {"type": "map", "values": "t.N"},
+    }[kind]
+    fields = [{"name": "x", "type": "int"}, {"name": "n", "type": below}]
+    parsed = parse_schema({"type": "record", "name": "t.N", "fields": fields})
+    check = compile_shape(parsed, {}) if write is None else write(parsed, json=True)
+    depth, last = 60, {"nullable": None, "union": None, "array": [], "map": {}}[kind]
+    value: Any = Counted(x="no number", n=last)
+    for _ in range(depth - 1):
+        value = Counted(x=1, n={"array": [value], "map": {"k": value}}.get(kind, value))
+    Counted.looks = 0
+    with pytest.raises((Faults, Refused)):
+        check(value, True) if write is None else check(value)
+    assert Counted.looks <= 2 * depth
