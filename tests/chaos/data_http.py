@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import json
 import random
 import uuid
@@ -231,8 +232,9 @@ class HostileClient:
     async def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and problem or answer; 0 when there was none."""
         url = self._mesh.url("gateway") + path
+        data = io.BytesIO(body) if body else None  # aiohttp warns of a large body in bytes
         try:
-            async with self._session.request(method, URL(url, encoded=True), headers=headers, data=body) as response:
+            async with self._session.request(method, URL(url, encoded=True), headers=headers, data=data) as response:
                 found = await response.json(content_type=None)
                 return response.status, found if isinstance(found, dict) else {"results": found}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
