@@ -39,6 +39,9 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
         Endpoint("GET", "/dead-letters/users/users.events/0@{offset}"),
         Endpoint("POST", "/dead-letters/retry", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
         Endpoint("POST", "/dead-letters/drop", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
+        Endpoint("POST", "/dead-letters/skip", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
+        Endpoint("GET", "/projections/{name}/owner"),
+        Endpoint("POST", "/projections/{name}/left-out", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
     ),
     "archiver": (),
     "health-aggregator": (Endpoint("GET", "/health/mesh", ("service",)), Endpoint("GET", "/lag", ("group", "topic"))),
@@ -52,6 +55,7 @@ BODIES = (b"", b"\x00", b"[", b"null", b"[]", b"1", b"{}", b'{"ids": [' + b"1," 
           b'{"ids": [' + b'"x",' * 100_000 + b'"x"]}',
           *(b'{"ids": [' + value + b"]}" for value in VALUES), *(b'{"ids": ' + value + b"}" for value in VALUES),
           *(b'{"topic": ' + value + b"}" for value in VALUES), *(b'{"projection": ' + value + b"}" for value in VALUES),
+          *(b'{"ids": ["users/users.events/0@1"], "reason": ' + value + b"}" for value in VALUES),
           *(b'{"all": ' + value + b"}" for value in VALUES if value != b"true"))  # fmt: skip
 
 
