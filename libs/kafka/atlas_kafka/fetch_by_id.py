@@ -139,6 +139,8 @@ class FetchById:
         self.failing: dict[TopicPartition, str] = {}
         self.answered: dict[TopicPartition, float] = {}
         self.damages = Damages()
+        # Nothing is fetched of these; whoever gives the set changes it.
+        self.paused: Collection[TopicPartition] = ()
         fetcher._records = Buffer(fetcher._records)
         fetcher._records.damages = self.damages
         self.begun_at = time.monotonic()
@@ -151,6 +153,10 @@ class FetchById:
         self.begun_at = time.monotonic()
         self.damages.waiting.clear()
         self._fetcher._records.clear()
+
+    def drop(self, place: TopicPartition) -> None:
+        """Forget what was fetched of the partition and not taken."""
+        self._fetcher._records.pop(place, None)
 
     def buffered(self, place: TopicPartition) -> bool:
         """Whether records of the partition wait to be taken."""
@@ -198,7 +204,11 @@ class FetchById:
             # All of it begins again in a moment, at the places that are right then.
             await asyncio.sleep(NOTHING_TO_FETCH_S)
             return _Answer([])
-        asked = _FetchRequest(request, ids, self.damages.waiting)
+        without: Collection[TopicPartition] = self.damages.waiting
+        if self.paused:
+            without = {*without, *self.paused}
+            self.answered.update(dict.fromkeys(self.paused, time.monotonic()))  # silence about these is meant
+        asked = _FetchRequest(request, ids, without)
         if not asked._topics:
             await asyncio.sleep(NOTHING_TO_FETCH_S)
             return _Answer([])

@@ -1,6 +1,6 @@
 """What the Kafka side of a service counts; exposed by its /metrics."""
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 RECORDS_IN = Counter("atlas_kafka_records_in", "Records taken from a topic and made durable", ["topic", "group"])
 RECORDS_OUT = Counter("atlas_kafka_records_out", "Records acknowledged by the broker", ["topic"])
@@ -22,4 +22,9 @@ TOPICS_CHANGED = Counter(
 )
 BATCHES_SKIPPED = Counter(
     "atlas_kafka_batches_skipped", "Damaged batches that were stepped over, unread", ["topic", "group"]
+)
+PAUSED = Gauge(
+    "atlas_kafka_paused_partitions",
+    "1 for a partition that is not read, or only read again on trial, for a fault of its own",
+    ["topic", "partition", "group"],
 )

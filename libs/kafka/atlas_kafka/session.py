@@ -15,6 +15,7 @@ from atlas_kafka.fetch_by_id import FetchById
 from atlas_kafka.groups import held_partitions
 from atlas_kafka.metrics import BATCHES_SKIPPED, REBALANCES, RECORDS_IN, RECORDS_LOST, TOPICS_CHANGED
 from atlas_kafka.partitions_now import PartitionNow, changed, committed_to, partitions_now
+from atlas_kafka.paused import Paused
 from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
 from atlas_kafka.topic_ids import TopicNow, topics_now
 
@@ -31,11 +32,21 @@ COMMIT_EVERY_S = 0.25
 class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer's assignment over time: keeps handling and rebalancing out of each other's way."""
 
-    def __init__(self, config: ConsumerConfig, sink: Sink, consumer: AIOKafkaConsumer, fetching: FetchById) -> None:
+    def __init__(
+        self,
+        config: ConsumerConfig,
+        sink: Sink,
+        consumer: AIOKafkaConsumer,
+        fetching: FetchById,
+        paused: Paused | None = None,
+    ) -> None:
         self._config = config
         self._sink = sink
         self._consumer = consumer
         self._fetching = fetching
+        self._paused = paused
+        if paused is not None:
+            fetching.paused = paused.places
         # The ids of the topics that the sink holds records of.
         self._reading: dict[str, str] = {}
         # Held while the sink works: a rebalance waits for the batch in flight, partitions are not taken from under it.
@@ -87,17 +98,13 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 durable = await self._sink.start_offsets(there)
                 others = {partition: now for partition, now in there.items() if partition not in durable}
                 begins = {**durable, **await committed_to(self._consumer, others)}
-                begins = {
-                    partition: self._within(partition, begins[partition], now) for partition, now in there.items()
-                }
+                begins = {partition: self._begin(partition, begins[partition], now) for partition, now in there.items()}
                 if self._consumer.assignment() != assignment:
                     # Between a revocation and the new assignment the old one still shows; it has just been replaced.
                     self.rewind_due = True
                     return
                 for partition, begin in begins.items():  # 3
-                    self._consumer.seek(partition, begin)
-                    self._given[partition] = self._durable[partition] = begin
-                    self._committed.pop(partition, None)
+                    self._seek(partition, begin)
                 self._reading = {partition.topic: now.topic_id for partition, now in there.items()}
                 self._fetching.begin(self._reading)
             except BaseException:
@@ -185,6 +192,32 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition in [tp for tp in known if tp.topic in gone]:
                 del known[partition]
 
+    def _begin(self, partition: TopicPartition, offset: int, now: PartitionNow) -> int:
+        """As `_within`; where partitions can be paused, one whose position is past its end is no matter of others."""
+        try:
+            return self._within(partition, offset, now)
+        except PositionBeyondEnd as error:
+            if self._paused is None:
+                raise
+            self._paused.pause(partition, offset, error)
+            return now.end
+
+    def _seek(self, partition: TopicPartition, begin: int) -> None:
+        if self._paused is not None and not self._paused.waits(partition):
+            self._paused.go_on(partition)
+        self._consumer.seek(partition, begin)
+        self._given[partition] = self._durable[partition] = begin
+        self._committed.pop(partition, None)
+
+    async def _go_on(self, paused: Paused) -> None:
+        """Read on where the sink says that partitions which were paused can be taken again."""
+        resumed = paused.take_resumed()
+        for partition, now in (await partitions_now(self._consumer, resumed) if resumed else {}).items():
+            if partition not in self._consumer.assignment():
+                continue
+            self._fetching.drop(partition)
+            self._seek(partition, self._begin(partition, resumed[partition], now))
+
     def _within(self, partition: TopicPartition, offset: int, now: PartitionNow) -> int:
         first, end = now.first, now.end
         if offset > end:
@@ -218,6 +251,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
                 self._given[partition] = batch[-1].offset + 1
             self._durable.update(durable)
+            if self._paused is not None and self._paused.places:
+                await self._go_on(self._paused)
             if not records or time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
                 await self._commit(durable)
             self.caught_breath = True
@@ -245,7 +280,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._durable.update(durable)
         offsets: dict[TopicPartition, tuple[int, str]] = {}
         for partition, offset in self._durable.items():
-            if partition not in held or partition.topic not in self._reading:
+            if partition not in held or partition.topic not in self._reading or partition in self._fetching.paused:
                 continue  # of a topic that is gone aiokafka would try to commit again and again
             # Where everything given is durable, transaction markers and aborted records that follow are behind us too:
             # without this a group that has read all of a transactional topic would seem to lag for ever.

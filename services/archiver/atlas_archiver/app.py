@@ -10,11 +10,13 @@ from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_contracts.registry import Registry
 from atlas_kafka.fates import Fate, fate_of, retrying
 from atlas_kafka.loop import ConsumerConfig, consume
+from atlas_kafka.paused import Paused
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.probes import Check, Health, serve_probes
 
+from atlas_archiver.partition import Limits, Writing
 from atlas_archiver.settings import ArchiverSettings
-from atlas_archiver.sink import ArchiveSink, Limits
+from atlas_archiver.sink import ArchiveSink
 from atlas_archiver.topics import KafkaTopicFacts, open_topic_facts
 
 # A poll's worth: of full batches it is bounded by the bytes of a fetch, of single records by this.
@@ -41,22 +43,15 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                     return  # stopped before there was anything to work with
                 raise
             health.add("object_store", _store_check(store))
+            paused = Paused(settings.service)
+            health.add("partitions", _paused_check(paused))
             health.note("start", None)
             sink = ArchiveSink(
                 store,
                 facts,
-                _schema_text(registry),
-                Limits(
-                    segment_bytes=settings.archiver_segment_max_bytes,
-                    segment_age_s=settings.archiver_segment_max_age_s,
-                    held_bytes=settings.archiver_held_max_bytes,
-                ),
-                writer=settings.instance,
-                options=Options(
-                    codec=settings.archiver_codec,
-                    check_values=settings.archiver_check_values,
-                    workers=resources.enter_context(ThreadPoolExecutor(1, "compress")),
-                ),
+                _writing(settings, registry, resources),
+                _limits(settings),
+                paused,
             )
             config = ConsumerConfig(
                 brokers=settings.kafka_brokers,
@@ -67,7 +62,24 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 max_records=MAX_BATCHES,
                 max_partition_fetch_bytes=FETCH_BYTES,
             )
-            await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
+            await consume(config, sink, stop, lambda reason: health.note("consumer", reason), paused)
+
+
+def _limits(settings: ArchiverSettings) -> Limits:
+    return Limits(
+        segment_bytes=settings.archiver_segment_max_bytes,
+        segment_age_s=settings.archiver_segment_max_age_s,
+        held_bytes=settings.archiver_held_max_bytes,
+    )
+
+
+def _writing(settings: ArchiverSettings, registry: Registry, resources: AsyncExitStack) -> Writing:
+    options = Options(
+        codec=settings.archiver_codec,
+        check_values=settings.archiver_check_values,
+        workers=resources.enter_context(ThreadPoolExecutor(1, "compress")),
+    )
+    return Writing(settings.instance, _schema_text(registry), options)
 
 
 async def _connect(
@@ -101,6 +113,13 @@ def _store_check(store: S3Store) -> Check:
         async for _ in store.list("topics/", limit=1):
             break
         return None
+
+    return check
+
+
+def _paused_check(paused: Paused) -> Check:
+    async def check() -> str | None:
+        return paused.reason()
 
     return check
 

@@ -5,75 +5,43 @@ The archive is the truth about what is archived; the group's offsets only follow
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from aiokafka import TopicPartition
 from atlas_archive.batches import Batch
 from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.segments import Options, SchemaText, Segment, Stored, store_segment
 from atlas_archive.store import ObjectStore
 from atlas_kafka.fates import Fate, Transient, describe, fate_of
+from atlas_kafka.paused import Paused
 
 from atlas_archiver import metrics
+from atlas_archiver.partition import CanNotBeSpliced, Limits, Partition, Writing, is_its_own, place_in, turns
+from atlas_archiver.storing import name_gone, store_one
 from atlas_archiver.topics import TopicFacts
 
 log = structlog.get_logger(__name__)
 
 Records = Mapping[TopicPartition, Sequence[Batch]]
 
-RECORDS_A_TURN = 250
 # Leaves time to leave the group within the ten seconds that a stopping process has.
 RELEASE_TIMEOUT_S = 6.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When segments are closed: sizes in bytes as held in memory, age in seconds since the first record."""
-
-    segment_bytes: int
-    segment_age_s: float
-    held_bytes: int
-
-
-@dataclass(slots=True)
-class _Partition:
-    """One assigned partition: where its archive ends, and what is on the way there."""
-
-    path: PartitionPath
-    next_offset: int
-    log_start: int
-    segment: Segment | None = None
-    opened_at: float = 0.0
-    storing: asyncio.Task[Stored] | None = None
-    storing_bytes: int = 0
-
-    @property
-    def open_bytes(self) -> int:
-        return self.segment.size if self.segment is not None else 0
-
-
 class ArchiveSink:
-    """Sink of `atlas_kafka.loop.consume`. At most one segment a partition is on its way, so manifests come in order."""
+    """Sink of `atlas_kafka.loop.consume`. At most one segment a partition is on its way, so manifests come in order.
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        facts: TopicFacts,
-        schema_text: SchemaText,
-        limits: Limits,
-        *,
-        writer: str,
-        options: Options | None = None,
-    ) -> None:
+    A partition that can't be archived for a fault of its own is `paused`, with its place and the reason: what is held
+    of it is dropped, and it is tried again from its archive's end. No other partition notices.
+    """
+
+    def __init__(self, store: ObjectStore, facts: TopicFacts, writing: Writing, limits: Limits, paused: Paused) -> None:
         self._store = store
         self._facts = facts
-        self._schema_text = schema_text
+        self._writing = writing
         self._limits = limits
-        self._writer = writer
-        self._options = options
-        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._paused = paused
+        self._partitions: dict[TopicPartition, Partition] = {}
         # Durable, but the loop has not been told: of a segment whose answer came in the middle of something else.
         self._untold: dict[TopicPartition, int] = {}
 
@@ -83,33 +51,37 @@ class ArchiveSink:
         1. Drop what is held: none of it is committed, and it will be read again. What can't be read again, since
            retention has removed it meanwhile, is stored first.
         2. Ask which incarnation each topic is, so that a topic made anew gets an archive of its own.
-        3. The end of the last segment is where the next begins.
+        3. The end of the last segment is where the next begins. A partition whose end can't be told is paused, and
+           not among the answers.
         """
         log_starts = await self._facts.log_starts(partitions)
         await self._save({tp for tp in partitions if self._is_going(tp, log_starts[tp])})  # 1
         await self._drop(list(self._partitions))
         incarnations = await self._facts.incarnations({tp.topic for tp in partitions})  # 2
-        paths = {tp: PartitionPath(tp.topic, incarnations[tp.topic], tp.partition) for tp in partitions}
-        ends = await asyncio.gather(*(last_manifest(self._store, path) for path in paths.values()))  # 3
-        for (tp, path), last in zip(paths.items(), ends, strict=True):
-            next_offset = last.next_offset if last is not None else 0
-            self._partitions[tp] = _Partition(path, next_offset, log_starts[tp])
-            self._name_gone(tp, next_offset, log_starts[tp])
-            self._tell(tp, next_offset)
-        return {tp: self._partitions[tp].next_offset for tp in partitions}
+        self._paused.keep(partitions)
+        await self._open([tp for tp in partitions if not self._paused.waits(tp)], incarnations, log_starts)  # 3
+        return {tp: partition.next_offset for tp, partition in self._partitions.items()}
 
     async def handle(self, records: Records) -> Mapping[TopicPartition, int]:
         """Take records and answer what has become durable; with no records, only the clock is looked at.
 
+        0. Try again what is paused, when it is time; what was fetched of it is passed over, for it comes again.
         1. Splice the records into the open segments.
         2. Hear from the segments on their way: the durable offsets are those of manifests that stand.
         3. Close the segments that are large or old enough and send them off, without waiting for the store; also the
            largest, as soon as half of what may be held is in open ones, so that the other half can go up meanwhile.
            Wait only when a partition's segment before is not there yet, or too much is held.
         """
+        if self._paused.places:  # 0
+            await self._try_again()
+            records = {tp: batches for tp, batches in records.items() if tp not in self._paused.places}
         for tp, batches in records.items():  # 1
-            for some in _turns(batches):
-                self._add(self._partitions[tp], some)
+            for some in turns(batches):
+                try:
+                    self._add(self._partitions[tp], some)
+                except CanNotBeSpliced as error:
+                    await self._pause(tp, error)
+                    break
                 # Splicing holds the loop: the next answer of the brokers, which takes many turns to read, and uploads
                 # get theirs.
                 await asyncio.sleep(0)
@@ -131,9 +103,11 @@ class ArchiveSink:
         held = [tp for tp in partitions if tp in self._partitions]
         outcomes = await asyncio.gather(*(self._flush(tp) for tp in held), return_exceptions=True)
         await self._drop(held)
-        for tp, outcome in zip(held, outcomes, strict=True):
+        self._paused.forget(partitions)
+        for tp in partitions:
             metrics.NEXT_OFFSET.remove(tp.topic, tp.partition)
             metrics.GONE.remove(tp.topic, tp.partition)
+        for tp, outcome in zip(held, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 if fate_of(outcome) is not Fate.TRANSIENT:
                     raise outcome
@@ -153,36 +127,67 @@ class ArchiveSink:
                     "what the topic no longer holds was not archived", partition=str(tp), error=describe(outcome)
                 )
 
-    def _name_gone(self, tp: TopicPartition, next_offset: int, log_start: int) -> None:
-        gone = max(0, log_start - next_offset)
-        metrics.GONE.labels(tp.topic, tp.partition).set(gone)
-        if gone:
-            log.error(
-                "offsets were gone from the topic before they were archived",
-                topic=tp.topic,
-                partition=tp.partition,
-                first_offset=next_offset,
-                last_offset=log_start - 1,
-                way_out="atlas archive accept, if that is meant",
-            )
-
-    def _add(self, partition: _Partition, batches: Sequence[Batch]) -> None:
+    def _add(self, partition: Partition, batches: Sequence[Batch]) -> None:
         start = batches[0].start_offset
         if partition.segment is None:
             if start < partition.next_offset:
                 raise Transient(f"{partition.path.topic}: offsets went back to {start}")
-            partition.segment = Segment(
-                partition.path, partition.next_offset, partition.log_start, self._schema_text, self._options
-            )
+            partition.segment = self._writing.segment(partition)
             partition.opened_at = time.monotonic()
         elif start < partition.segment.next_offset:
             raise Transient(f"{partition.path.topic}: offsets went back to {start}")
         try:
             partition.segment.add(batches)
-        except Exception:  # it ends the process: whoever looks for the reason needs the place
-            place = {"topic": partition.path.topic, "partition": partition.path.partition}
-            log.error("can't be archived", **place, first_offset=start, last_offset=batches[-1].offset)
+        except MemoryError:
             raise
+        except Exception as error:
+            # Whatever its type: nothing is asked of anybody here, so it is about these records.
+            raise CanNotBeSpliced(start, error) from error
+
+    async def _open(
+        self,
+        partitions: Collection[TopicPartition],
+        incarnations: Mapping[str, str],
+        log_starts: Mapping[TopicPartition, int],
+    ) -> None:
+        """Find where the archive of each ends, and go on from there."""
+        paths = {tp: PartitionPath(tp.topic, incarnations[tp.topic], tp.partition) for tp in partitions}
+        ends = await asyncio.gather(
+            *(last_manifest(self._store, path) for path in paths.values()), return_exceptions=True
+        )
+        for (tp, path), last in zip(paths.items(), ends, strict=True):
+            if isinstance(last, BaseException):
+                await self._pause(tp, last)
+                continue
+            next_offset = last.next_offset if last is not None else 0
+            self._partitions[tp] = Partition(path, next_offset, log_starts[tp])
+            name_gone(tp, next_offset, log_starts[tp])
+            self._tell(tp, next_offset)
+
+    async def _pause(self, tp: TopicPartition, error: BaseException, at: int | None = None) -> None:
+        """Let go of this partition alone; raises the error if it is not the partition's own.
+
+        With `at` (of a segment that could not be stored), or of records, it may fail there again, and is over when they
+        are archived.
+        """
+        if not is_its_own(error):
+            raise error
+        place = at if at is not None else place_in(error)
+        log.error("can't be archived", topic=tp.topic, partition=tp.partition, offset=place, exc_info=error)
+        await self._drop([tp])
+        again = at is not None or isinstance(error, CanNotBeSpliced)
+        self._paused.pause(tp, place, error, until_passed=again)
+
+    async def _try_again(self) -> None:
+        due = self._paused.due()
+        if not due:
+            return
+        log_starts = await self._facts.log_starts(due)
+        incarnations = await self._facts.incarnations({tp.topic for tp in due})
+        await self._open(due, incarnations, log_starts)
+        for tp in due:
+            if tp in self._partitions:
+                self._paused.resume(tp, self._partitions[tp].next_offset)
 
     def _due(self) -> list[TopicPartition]:
         now = time.monotonic()
@@ -205,35 +210,26 @@ class ArchiveSink:
         partition = self._partitions[tp]
         await self._hear([tp])
         segment = partition.segment
-        if segment is None:
+        if segment is None or tp not in self._partitions:
             return
         partition.segment = None
         partition.next_offset = segment.next_offset
-        partition.storing_bytes = segment.size
-        partition.storing = asyncio.create_task(self._store_one(segment), name=f"store {tp}")
-
-    async def _store_one(self, segment: Segment) -> Stored:
-        async def confirm() -> None:
-            # The records were fetched after the incarnation was first asked for and before it is asked for now: if it
-            # is the same, none of them can be of another one.
-            now = await self._facts.incarnations([segment.path.topic])
-            if now[segment.path.topic] != segment.path.incarnation:
-                raise Transient(f"{segment.path.topic} was deleted and made again")
-
-        with metrics.STORE_SECONDS.time():
-            stored = await store_segment(self._store, segment, self._writer, confirm)
-        if not stored.won:
-            metrics.CONFLICTS.labels(segment.path.topic).inc()
-            log.warning("another writer was first", key=stored.manifest.key, writer=stored.manifest.writer)
-        return stored
+        partition.storing_bytes, partition.storing_from = segment.size, segment.start_offset
+        partition.storing = asyncio.create_task(
+            store_one(self._store, self._facts, segment, self._writing.writer), name=f"store {tp}"
+        )
 
     async def _hear(self, partitions: Collection[TopicPartition]) -> None:
         """Wait for the segments on their way from these partitions. Raises Transient for one that lost."""
         for tp in partitions:
-            partition = self._partitions[tp]
-            if partition.storing is None:
+            partition = self._partitions.get(tp)
+            if partition is None or partition.storing is None:
                 continue
-            stored = await partition.storing
+            try:
+                stored = await partition.storing
+            except Exception as error:  # noqa: BLE001 - of any fate: what is not the partition's own is raised again
+                await self._pause(tp, error, partition.storing_from)
+                continue
             manifest = stored.manifest
             if not stored.won:
                 # It stays in `storing`, as one that failed does, so that whoever asks is told again: what is open
@@ -251,8 +247,9 @@ class ArchiveSink:
         if self._partitions[largest].segment is not None:
             await self._send_off(largest)
         storing = {p.storing: tp for tp, p in self._partitions.items() if p.storing is not None}
-        done, _ = await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
-        await self._hear([storing[task] for task in done])
+        if storing:  # none if the largest was paused
+            done, _ = await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
+            await self._hear([storing[task] for task in done])
 
     async def _flush(self, tp: TopicPartition) -> None:
         async with asyncio.timeout(RELEASE_TIMEOUT_S):
@@ -268,6 +265,7 @@ class ArchiveSink:
 
     def _tell(self, tp: TopicPartition, next_offset: int) -> None:
         metrics.NEXT_OFFSET.labels(tp.topic, tp.partition).set(next_offset)
+        self._paused.passed(tp, max(next_offset, self._partitions[tp].log_start))
         if next_offset > 0:
             self._untold[tp] = next_offset
 
@@ -282,13 +280,3 @@ class ArchiveSink:
         metrics.HELD_BYTES.set(self._held())
         opened = [p.opened_at for p in self._partitions.values() if p.segment is not None]
         metrics.OLDEST_HELD.set(time.monotonic() - min(opened) if opened else 0.0)
-
-
-def _turns(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
-    """The batches in portions of RECORDS_A_TURN or a little more."""
-    begin = records = 0
-    for end, batch in enumerate(batches, start=1):
-        records += batch.records
-        if records >= RECORDS_A_TURN or end == len(batches):
-            yield batches[begin:end]
-            begin, records = end, 0

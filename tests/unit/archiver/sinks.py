@@ -9,7 +9,9 @@ from atlas_archive.batches import pack
 from atlas_archive.history import histories, read_history
 from atlas_archive.records import Record
 from atlas_archive.store import MemoryStore
-from atlas_archiver.sink import ArchiveSink, Limits
+from atlas_archiver.partition import Limits, Writing
+from atlas_archiver.sink import ArchiveSink
+from atlas_kafka.paused import Paused
 from atlas_local.waiting import wait_until
 
 TP0, TP1 = TopicPartition("t", 0), TopicPartition("t", 1)
@@ -67,9 +69,12 @@ def sink(
     age_s: float = 100.0,
     held: int = 10**7,
     writer: str = "w",
+    paused: Paused | None = None,
 ) -> ArchiveSink:
     limits = Limits(segment_bytes=segment_bytes, segment_age_s=age_s, held_bytes=held)
-    return ArchiveSink(store, facts or FakeFacts(), lambda _: None, limits, writer=writer)
+    return ArchiveSink(
+        store, facts or FakeFacts(), Writing(writer, lambda _: None), limits, paused or Paused("archiver")
+    )
 
 
 async def archived(store: MemoryStore, incarnation: str = "id-1") -> dict[int, list[Record]]:

@@ -1,18 +1,44 @@
 """The archiver's sink over a store in memory: when segments are closed, and what happens when a step fails."""
 
 import asyncio
+import string
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from aiokafka.errors import InvalidTopicError
 from atlas_archive.batches import pack
 from atlas_archive.listing import partitions
+from atlas_archive.manifests import PartitionPath
 from atlas_archive.verify import verify
 from atlas_archiver import metrics
+from atlas_archiver.sink import ArchiveSink
 from atlas_kafka.fates import Transient
+from atlas_kafka.paused import Paused
 from atlas_local.waiting import wait_until
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.unit.archiver.sinks import TP0, TP1, FakeFacts, SlowStore, archived, batch, durable, records, sink
+
+PATH = PartitionPath("t", "id-1", 0)
+DAMAGED = [replace(pack(records(3, 9)), packed=b"\xff" * 20)]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def paused_sink(store: SlowStore, **options: Any) -> tuple[ArchiveSink, Paused, Clock]:
+    clock = Clock()
+    paused = Paused("archiver", clock)
+    return sink(store, paused=paused, **options), paused, clock
 
 
 async def test_a_segment_is_closed_by_size() -> None:
@@ -233,16 +259,6 @@ async def test_offsets_that_go_back_begin_again() -> None:
         await archiver.handle({TP0: batch(4, 6)})
 
 
-async def test_a_crash_over_a_place_names_it() -> None:
-    archiver = sink(SlowStore())
-    await archiver.start_offsets([TP0])
-    damaged = [replace(pack(records(3, 9)), packed=b"\xff" * 20)]
-    with capture_logs() as logs, pytest.raises(ValueError, match="no record with number 0"):
-        await archiver.handle({TP0: damaged})
-    (entry,) = [each for each in logs if each["event"] == "can't be archived"]
-    assert (entry["topic"], entry["partition"], entry["first_offset"], entry["last_offset"]) == ("t", 0, 3, 8)
-
-
 async def test_what_was_gone_before_archiving_is_said() -> None:
     store, facts = SlowStore(), FakeFacts()
     facts.starts[TP0] = 700
@@ -268,3 +284,136 @@ async def test_what_can_not_be_read_again_is_stored_before_it_is_dropped() -> No
     assert await archived(store) == {0: [*records(0, 5), *records(9, 12)]}
     (report,) = await verify(store)
     assert "offsets 5 to 8 were gone" in report.problems[0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    name=st.sampled_from([f"{7:020d}.json", "rubbish", "99999999999999999999999.json", "x/y.json"])
+    | st.text(string.printable, min_size=1, max_size=40),
+    data=st.binary(max_size=60) | st.sampled_from([b"", b"{}", b"[]", b"null", b'{"version": 1}', b'{"objects": 5']),
+)
+async def test_whatever_lies_among_the_manifests_stops_its_own_partition_alone(name: str, data: bytes) -> None:
+    store = SlowStore()
+    store.objects[PATH.manifests + name] = data
+    archiver, paused, clock = paused_sink(store, segment_bytes=10)
+    assert await archiver.start_offsets([TP0, TP1]) == {TP1: 0}
+    await archiver.handle({TP0: batch(0, 9), TP1: batch(0, 9)})  # a fetch may have been on its way
+    await durable(archiver, TP1, 9)
+    assert paused.places == {TP0}
+    assert str(paused.reason()).startswith("t/0 is paused at offset ")
+    assert "BadManifest" in str(paused.reason())
+    del store.objects[PATH.manifests + name]
+    assert TP0 not in await archiver.handle({})
+    assert paused.take_resumed() == {}  # it is not time yet
+    clock.now += 1
+    await archiver.handle({})
+    assert paused.take_resumed() == {TP0: 0}
+    paused.go_on(TP0)
+    assert paused.reason() is None
+    await archiver.handle({TP0: batch(0, 9)})
+    await durable(archiver, TP0, 9)
+    assert await archived(store) == {0: records(0, 9), 1: records(0, 9)}
+
+
+async def test_records_that_can_not_be_spliced_pause_their_partition() -> None:
+    archiver, paused, clock = paused_sink(SlowStore(), segment_bytes=10)
+    await archiver.start_offsets([TP0, TP1])
+    with capture_logs() as logs:
+        await archiver.handle({TP0: DAMAGED, TP1: batch(0, 9)})
+    await durable(archiver, TP1, 9)
+    (entry,) = [each for each in logs if each["event"].startswith("partition paused")]
+    assert (entry["topic"], entry["partition"], entry["offset"]) == ("t", 0, 3)
+    assert "no record with number 0" in entry["reason"]
+    for attempt in (1, 2, 3):  # each is later than the one before
+        assert "t/0 is paused at offset 3 (CanNotBeSpliced: " in str(paused.reason())
+        assert f"tried {attempt} times" in str(paused.reason())
+        clock.now += 2.0 ** (attempt - 1)
+        await archiver.handle({})
+        assert paused.take_resumed() == {TP0: 0}
+        paused.go_on(TP0)
+        assert paused.reason() is not None  # read, but not past it yet
+        await archiver.handle({TP0: DAMAGED})
+        assert paused.places == {TP0}
+    clock.now += 8
+    await archiver.handle({})
+    paused.go_on(TP0)
+    await archiver.handle({TP0: batch(3, 9)})
+    await durable(archiver, TP0, 9)
+    assert paused.reason() is None
+
+
+async def test_a_segment_that_can_not_be_stored_pauses_its_partition() -> None:
+    store = SlowStore()
+    archiver, paused, clock = paused_sink(store, segment_bytes=10)
+    await archiver.start_offsets([TP0, TP1])
+    store.objects[PATH.manifest(0)] = b"rubbish"  # put there while it runs
+    await archiver.handle({TP0: batch(0, 9), TP1: batch(0, 9)})
+    await durable(archiver, TP1, 9)
+    await wait_until("the partition to be paused", lambda: _handled(archiver, paused), 3)
+    assert "t/0 is paused at offset 0 (BadManifest: " in str(paused.reason())
+    del store.objects[PATH.manifest(0)]
+    clock.now += 1
+    await archiver.handle({})
+    assert paused.take_resumed() == {TP0: 0}
+    paused.go_on(TP0)
+    await archiver.handle({TP0: batch(0, 9)})
+    await durable(archiver, TP0, 9)
+    assert paused.reason() is None
+    (report,) = await verify(store)
+    assert (report.problems, report.notes) == ([], [])
+
+
+async def _handled(archiver: ArchiveSink, paused: Paused) -> bool:
+    await archiver.handle({})
+    return bool(paused.places)
+
+
+async def test_no_memory_too_much_is_waited_for_when_the_only_one_is_paused() -> None:
+    store = SlowStore()
+    archiver, paused, _ = paused_sink(store, held=2000)
+    await archiver.start_offsets([TP0])
+    store.objects[PATH.manifest(0)] = b"rubbish"
+    await archiver.handle({TP0: batch(0, 99, 60)})
+    await archiver.handle({TP0: batch(99, 300, 60)})
+    assert paused.places == {TP0}
+    assert await archiver.release([TP0]) == {}
+    assert paused.reason() is None
+
+
+@pytest.mark.parametrize("error", [ClientError({"Error": {"Code": "AccessDenied"}}, "Get"), InvalidTopicError("x")])
+async def test_what_is_no_partitions_fault_is_raised(error: Exception) -> None:
+    store = SlowStore()
+
+    async def refused(_key: str) -> bytes:
+        raise error
+
+    store.objects[PATH.manifest(0)] = b"x"
+    store.get = refused  # type: ignore[method-assign, assignment]
+    archiver, paused, _ = paused_sink(store)
+    with pytest.raises(type(error)):
+        await archiver.start_offsets([TP0, TP1])
+    assert paused.places == set()
+
+
+async def test_a_store_that_is_away_pauses_nothing() -> None:
+    store = SlowStore()
+    archiver, paused, _ = paused_sink(store, segment_bytes=10)
+    await archiver.start_offsets([TP0])
+    store.down = True
+    await archiver.handle({TP0: batch(0, 9)})
+    with pytest.raises(ConnectionError):
+        await wait_until("the failure to be heard of", lambda: archiver.handle({}), 3)
+    assert paused.places == set()
+
+
+async def test_a_new_assignment_does_not_try_before_it_is_time() -> None:
+    store, facts = SlowStore(), FakeFacts()
+    store.objects[PATH.manifest(0)] = b"rubbish"
+    archiver, paused, clock = paused_sink(store, facts=facts)
+    assert await archiver.start_offsets([TP0, TP1]) == {TP1: 0}
+    del store.objects[PATH.manifest(0)]
+    assert await archiver.start_offsets([TP0, TP1]) == {TP1: 0}
+    clock.now += 1
+    assert await archiver.start_offsets([TP0, TP1]) == {TP0: 0, TP1: 0}
+    assert await archiver.start_offsets([TP1]) == {TP1: 0}
+    assert paused.reason() is None  # somebody else's now
