@@ -29,7 +29,6 @@ from atlas_kafka.fetch_by_id import FetchById, fetch_by_id
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import RETRIES
-from atlas_kafka.paused import Paused
 from atlas_kafka.rawbatches import give_batches
 from atlas_kafka.session import LOOK_EVERY_S, Session
 from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
@@ -46,13 +45,7 @@ _PASSING = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, Unknow
 OnState = Callable[[str | None], None]
 
 
-async def consume(
-    config: ConsumerConfig,
-    sink: Sink,
-    stop: asyncio.Event,
-    on_state: OnState = lambda _: None,
-    paused: Paused | None = None,
-) -> None:
+async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_state: OnState = lambda _: None) -> None:
     """Feed `sink` until `stop` is set. Every committed record reaches it at least once, in order a partition.
 
     1. Rewind: after an assignment or a fault, seek to what the sink says is durable.
@@ -63,13 +56,11 @@ async def consume(
     Of a topic that was deleted and made again nothing is taken for the old one's: records are fetched by the topic's
     id, and 1 follows within seconds. While a topic is missing, the others are read, and `on_state` hears of it.
 
-    Of the partitions that are `paused` nothing is read; the sink pauses them and has them resumed.
-
     A transient error backs off and begins again at 1; Rewind does so at once. Any other is raised, after the group was
     left.
     """
     async with _consumer(config, stop) as (consumer, fetching):
-        session, blocked = Session(config, sink, consumer, fetching, paused), BlockedWatch()
+        session, blocked = Session(config, sink, consumer, fetching), BlockedWatch()
         consumer.subscribe(topics=list(config.topics), listener=session)
         watching = asyncio.create_task(_watch(session, on_state))
         attempt = 0

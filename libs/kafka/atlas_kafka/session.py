@@ -32,21 +32,14 @@ COMMIT_EVERY_S = 0.25
 class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer's assignment over time: keeps handling and rebalancing out of each other's way."""
 
-    def __init__(
-        self,
-        config: ConsumerConfig,
-        sink: Sink,
-        consumer: AIOKafkaConsumer,
-        fetching: FetchById,
-        paused: Paused | None = None,
-    ) -> None:
+    def __init__(self, config: ConsumerConfig, sink: Sink, consumer: AIOKafkaConsumer, fetching: FetchById) -> None:
         self._config = config
         self._sink = sink
         self._consumer = consumer
         self._fetching = fetching
-        self._paused = paused
-        if paused is not None:
-            fetching.paused = paused.places
+        self._paused = config.paused
+        if config.paused is not None:
+            fetching.paused = config.paused.places
         # The ids of the topics that the sink holds records of.
         self._reading: dict[str, str] = {}
         # Held while the sink works: a rebalance waits for the batch in flight, partitions are not taken from under it.

@@ -8,6 +8,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from atlas_kafka.fates import Transient
 from atlas_kafka.partitions_now import PartitionNow
+from atlas_kafka.paused import Paused
 
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 Offsets = Mapping[TopicPartition, int]
@@ -56,3 +57,5 @@ class ConsumerConfig:
     co_partitioned: bool = False
     # The sink gets LightRecord instead of records.
     light: bool = False
+    # Nothing is read of these partitions: the sink pauses them, and has them resumed.
+    paused: Paused | None = None

@@ -61,8 +61,9 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 raw=True,
                 max_records=MAX_BATCHES,
                 max_partition_fetch_bytes=FETCH_BYTES,
+                paused=paused,
             )
-            await consume(config, sink, stop, lambda reason: health.note("consumer", reason), paused)
+            await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
 
 
 def _limits(settings: ArchiverSettings) -> Limits:
