@@ -1,12 +1,13 @@
 """`atlas transactions` on a real broker, with no service beside it."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Callable
 
 import pytest
 import typer
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from atlas_cli.commands.transactions import register
 from atlas_cli.output import CommandError
 from atlas_kafka.transactional import open_transactional_producer
@@ -32,8 +33,6 @@ def run(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
 
 
 async def _in_thread(call: Callable[..., str], *arguments: str, **options: str) -> str:
-    import asyncio
-
     return await asyncio.to_thread(call, *arguments, **options)
 
 
@@ -60,6 +59,23 @@ async def test_open_transactions_are_shown_and_aborted(
             await _in_thread(run, "abort", "--yes", "--hanging", f"{topic}/0")
         assert f"the transaction of {mine} is aborted" in await _in_thread(run, "abort", "--yes", mine)
         assert mine not in await _in_thread(run, "ls")
+
+
+async def test_a_topic_that_is_written_to_meanwhile_holds_nobody_back(
+    servers: Servers, make_topic: MakeTopic, run: Callable[..., str]
+) -> None:
+    topic = await make_topic(partitions=1)
+    async with AIOKafkaProducer(bootstrap_servers=servers.kafka_brokers) as producer:
+
+        async def write() -> None:
+            while True:
+                await producer.send_and_wait(topic, b"x")
+
+        writing = asyncio.create_task(write())
+        try:
+            assert topic not in await _in_thread(run, "ls", "--json")
+        finally:
+            writing.cancel()
 
 
 @pytest.mark.parametrize("arguments", [(), ("id", "--hanging", "t/1"), ("--hanging", "t"), ("--hanging", "t/x")])

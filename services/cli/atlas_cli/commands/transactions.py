@@ -88,9 +88,10 @@ async def _held() -> "dict[TopicPartition, tuple[int, OpenTransaction | None]]":
     ):
         # Kafka's own __consumer_offsets has open transactions too, and no reader that one could help.
         topics = sorted(name for name in await reader.topics() if not name.startswith("__"))
-        ranges = await topic_ranges(reader, topics)
-        high = await uncommitted.end_offsets(list(ranges)) if ranges else {}
-        held = {each: high[each] - end for each, (_, end) in ranges.items() if high[each] > end}
+        # High watermarks first: the other way round, what was written in between would look held back.
+        high = await topic_ranges(uncommitted, topics)
+        stable = await topic_ranges(reader, topics)
+        held = {each: high[each][1] - end for each, (_, end) in stable.items() if each in high and high[each][1] > end}
         found = await open_transactions(reader._client, list(held))
     return {each: (count, found.get(each)) for each, count in sorted(held.items())}
 
