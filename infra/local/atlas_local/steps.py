@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from itertools import dropwhile
 from pathlib import Path
 
 from atlas_local.component import StartFailed
@@ -58,6 +59,14 @@ async def drop_database(admin_dsn: str, name: str) -> None:
         await admin.close()
 
 
+def _reason(output: str) -> str:
+    """What comes after the frames of the last traceback: the error itself; all of it where there is none."""
+    lines = output.splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    rest = lines[frames[-1] + 1 :] if frames else lines
+    return "\n".join(dropwhile(lambda line: line.startswith("    "), rest) if frames else rest).strip()
+
+
 async def migrate(dsn: str, env: Mapping[str, str] | None = None) -> str:
     """Apply the migrations that are missing and name the newest; raises StartFailed with what Alembic said."""
     process = await asyncio.create_subprocess_exec(
@@ -70,7 +79,7 @@ async def migrate(dsn: str, env: Mapping[str, str] | None = None) -> str:
     output, _ = await process.communicate()
     text = output.decode(errors="replace").strip()
     if process.returncode != 0:
-        raise StartFailed(f"the migrations failed: {text[-2000:]}")
+        raise StartFailed(f"the migrations failed: {_reason(text)[-2000:]}")
     import asyncpg
 
     connection = await asyncpg.connect(dsn)
