@@ -13,8 +13,16 @@ class NotReady(Exception):
     """It does not answer as it should yet; the message says what was missing."""
 
 
+class NotWell(NotReady):
+    """It runs and says itself that it is not ready: to start it again would change nothing."""
+
+
 class StartFailed(Exception):
     """It ended before it was ready, or was not ready in time; the message has its last log lines."""
+
+
+class StillNotWell(StartFailed):
+    """Its time to become ready is over; it runs, and says what it lacks."""
 
 
 class Component(Protocol):
@@ -47,10 +55,13 @@ class Component(Protocol):
 
 
 async def wait_ready(component: Component, process: Process, log: Path) -> None:
-    """Return once the component answers. Raises StartFailed when its process ends or its time is over."""
+    """Return once the component answers.
+
+    Raises StartFailed when its process ends or its time is over; StillNotWell where it answers what it lacks.
+    """
     deadline = time.monotonic() + component.ready_s
     exited = asyncio.ensure_future(process.wait())
-    missing = "not asked yet"
+    missing, failed = "not asked yet", StartFailed
     try:
         while time.monotonic() < deadline:
             if exited.done():
@@ -60,10 +71,11 @@ async def wait_ready(component: Component, process: Process, log: Path) -> None:
                     return await component.ping()
             except (NotReady, OSError, TimeoutError) as error:
                 missing = str(error) or type(error).__name__
+                failed = StillNotWell if isinstance(error, NotWell) else StartFailed
             await asyncio.wait([exited], timeout=0.1)
     finally:
         exited.cancel()
-    raise StartFailed(_explain(f"{component.name} is not ready after {component.ready_s:.0f} s: {missing}", log))
+    raise failed(_explain(f"{component.name} is not ready after {component.ready_s:.0f} s: {missing}", log))
 
 
 def _explain(what: str, log: Path) -> str:
@@ -88,6 +100,7 @@ class Runner:
         self.component = component
         self.log = log
         self.process: Process | None = None
+        self._ready = False
         self.on_spawn: Callable[[], None] = lambda: None
 
     @property
@@ -96,20 +109,26 @@ class Runner:
         return self.process is not None and self.process.exit_code is None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready, on the same port and data as before; nothing when it runs.
+        """Start it and wait until it is ready, on the same port and data as before; nothing when it is.
 
-        Raises StartFailed.
+        Raises StartFailed. After StillNotWell it runs on, and to start it again is to wait again.
         """
-        if self.running:
+        if self.running and self._ready:
             return
-        await _to_its_end(self.component.prepare())
-        self.process = Process.spawn(self.component.command(), self.log)
-        self.on_spawn()
+        if not self.running:
+            self._ready = False
+            await _to_its_end(self.component.prepare())
+            self.process = Process.spawn(self.component.command(), self.log)
+            self.on_spawn()
+        assert self.process is not None
         try:
             await wait_ready(self.component, self.process, self.log)
+        except StillNotWell:
+            raise
         except BaseException:
             self.process.kill()
             raise
+        self._ready = True
 
     async def stop(self) -> None:
         """Stop it in an orderly way."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
-from atlas_local.component import NotReady
+from atlas_local.component import NotReady, NotWell
 from atlas_local.ports import Ports
 from atlas_local.processes import Command
 from atlas_local.topology import Part
@@ -44,12 +44,13 @@ class Service:
 
 
 async def ask(url: str) -> None:
-    """GET, and nothing but 200 will do; raises NotReady with the beginning of the answer."""
+    """GET, and nothing but 200 will do; raises NotReady with the beginning of the answer, NotWell for a 503."""
     timeout = aiohttp.ClientTimeout(total=3)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
             text = await response.text(errors="replace")
             if response.status != 200:
-                raise NotReady(f"{url} answers {response.status}: {text.strip()[:500]}")
+                kind = NotWell if response.status == 503 else NotReady
+                raise kind(f"{url} answers {response.status}: {text.strip()[:500]}")
     except aiohttp.ClientConnectionError as error:
         raise NotReady(f"{url}: {error}") from error

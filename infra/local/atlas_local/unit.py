@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from atlas_local.component import Component, NotReady, Runner, StartFailed
+from atlas_local.component import Component, NotReady, Runner, StartFailed, StillNotWell
 from atlas_local.topology import Part
 
 _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.5, 30.0
@@ -137,9 +137,14 @@ class Unit:
             await self.until_wanted()
             self.set(State.STARTING)
             try:
-                if first:
+                if first and not self.runner.running:
                     before_start()
                 await self._unless_poked(self.runner.start())
+            except StillNotWell as error:
+                # Whatever of it is well goes on: a projection that is refused must not stop the others every minute.
+                self._failures += 1
+                self.trouble = str(error)
+                continue
             except StartFailed as error:
                 self._note_exit()
                 await self._back_off(str(error))

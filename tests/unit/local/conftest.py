@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from atlas_local.component import NotReady
+from atlas_local.component import NotReady, NotWell
 from atlas_local.home import Home
 from atlas_local.processes import Command
 from atlas_local.topology import Part
@@ -28,6 +28,7 @@ class Standin:
     port_names: tuple[str, ...] = ()
     url: str = "http://127.0.0.1:1"
     prepared: int = 0
+    unwell: bool = False
     order: list[str] = field(default_factory=list)
 
     @property
@@ -46,6 +47,8 @@ class Standin:
         return Command(argv=[sys.executable, "-S", "-c", self.code, str(self.flag)], stop_signal=signal.SIGTERM)
 
     async def ping(self) -> None:
+        if self.unwell:
+            raise NotWell("one of its parts is refused")
         if not self.flag.exists():
             raise NotReady("no file yet")
 

@@ -56,6 +56,30 @@ async def test_a_crash_is_shown_and_followed_by_a_restart(supervised):
     assert unit.runner.process.pid != first
 
 
+async def test_what_runs_and_says_that_it_is_not_well_is_not_killed(supervised):
+    unit, component = supervised
+    component.ready_s, component.unwell = 0.2, True
+    unit.ask(True)
+    await wait_until("a failure", lambda: unit.as_dict()["failures"] >= 2)
+    shown, process = unit.as_dict(), unit.runner.process.pid
+    assert (shown["state"], shown["restarts"], shown["pid"]) == (State.STARTING, 0, process)
+    assert "one of its parts is refused" in shown["trouble"]
+    component.unwell = False
+    await settle(unit, State.READY)
+    assert (unit.runner.process.pid, component.prepared, unit.as_dict()["trouble"]) == (process, 1, "")
+
+
+async def test_what_is_not_well_is_still_started_again_when_it_ends(supervised):
+    unit, component = supervised
+    component.ready_s, component.unwell = 0.2, True
+    unit.ask(True)
+    await wait_until("a failure", lambda: unit.as_dict()["failures"] >= 1)
+    first, component.unwell = unit.runner.process.pid, False
+    unit.runner.process.kill()
+    await settle(unit, State.READY)
+    assert unit.runner.process.pid != first
+
+
 async def test_waits_double_while_it_keeps_crashing(supervised):
     unit, component = supervised
     component.code = "raise SystemExit(3)"
