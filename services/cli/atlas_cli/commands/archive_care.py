@@ -1,4 +1,4 @@
-"""atlas archive compact | export | expire | accept | hold | release | holds"""
+"""atlas archive compact | export | expire | accept | set-aside | hold | release | holds"""
 
 import asyncio
 import time
@@ -29,6 +29,7 @@ def add_to(group: typer.Typer) -> None:
     group.command("export")(export)
     group.command("expire")(expire)
     group.command("accept")(accept)
+    group.command("set-aside")(set_object_aside)
     group.command("hold")(hold)
     group.command("release")(release)
     group.command("holds")(list_holds)
@@ -101,6 +102,28 @@ def accept(
         return {"gaps": [f"{gap.start_offset} - {gap.next_offset - 1}" for gap in stated]}
 
     _print(asyncio.run(_each(topic, one)), as_json, "Accepted as missing")
+
+
+def set_object_aside(
+    key: Annotated[str, typer.Argument(help="The object's key, as verify or the archiver's readiness names it.")],
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also a manifest that reads, and is wrong.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it is.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Move an object away that is at a manifest's place and is none; its bytes stay, under set-aside/.
+
+    The archiver then goes on from the segment before it, with what the topic still has.
+    """
+    from atlas_archive.set_aside import NotInTheWay, look_at, set_aside
+    from atlas_archive.store import MissingObject
+
+    act = look_at if dry_run else set_aside
+    try:
+        found = asyncio.run(_with_store(lambda store: act(store, key, anyway=anyway)))
+    except (NotInTheWay, MissingObject) as error:
+        raise CommandError(str(error)) from None
+    text = f"{found.key}: {found.reason}; {found.bytes} bytes, which begin with {found.begins_with}"
+    _say(asdict(found), as_json, f"{text}; {'would go' if dry_run else 'now'} to {found.moves_to}")
 
 
 def hold(
