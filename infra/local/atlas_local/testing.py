@@ -27,6 +27,7 @@ from atlas_local.daemon import spawn_isolated
 from atlas_local.home import ROOT, Home
 from atlas_local.serverset import Servers, ServerSet, sweep
 from atlas_local.steps import ALEMBIC_INI
+from atlas_local.waiting import wait_until
 
 __all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires", "running_mesh"]
 
@@ -149,6 +150,13 @@ async def make_topic(servers: Servers) -> AsyncIterator[MakeTopic]:
         for _name, code, message in response.topic_errors:
             assert code == 0, f"topic {topic} was not created: {message}"
         made.append(topic)
+
+        # The controller has answered; the broker hears of it a moment later.
+        async def known() -> bool:
+            (found,) = await admin.describe_topics([topic])
+            return bool(found["error_code"] == 0)
+
+        await wait_until(f"the broker to know {topic}", known, 10)
         return topic
 
     yield make

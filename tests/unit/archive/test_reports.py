@@ -24,4 +24,5 @@ def test_a_report_is_the_json_that_verify_prints() -> None:
         "behind": 0,
         "problems": ["x"],
         "notes": [],
+        "complete_from": {},
     }
