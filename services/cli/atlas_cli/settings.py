@@ -4,7 +4,6 @@ import os
 from functools import cache
 from pathlib import Path
 
-from atlas_local.home import ROOT, Home
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
 from pydantic import ValidationError
@@ -32,11 +31,11 @@ def load_settings(start: Path | None = None) -> CliSettings:
 
     A running mesh writes `.atlas/mesh.env` at the top of its checkout. The one in ATLAS_HOME counts; without that, the
     nearest one above `start`; elsewhere, that of the checkout that this command is installed from, so the command works
-    from any folder. CommandError when a setting is not valid; one that does not exist is said on standard error.
+    from any folder. An image has no embedded mesh, so there only what is above `start` is looked at.
+    CommandError when a setting is not valid; one that does not exist is said on standard error.
     """
     start = (start or Path.cwd()).resolve()
-    root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml") or ROOT
-    mesh_env = Home.find().env_file if os.environ.get("ATLAS_HOME") else root / MESH_ENV
+    root, mesh_env = _places(start)
     try:
         settings = CliSettings(_env_file=(root / ".env", mesh_env))  # the later file wins
     except ValidationError as error:
@@ -48,6 +47,18 @@ def load_settings(start: Path | None = None) -> CliSettings:
         raise CommandError(f"settings: {root / '.env'} or {mesh_env} can't be read: {error}") from None
     _say_unknown((root / ".env", mesh_env))
     return settings.model_copy(update={"schemas_dir": (root / settings.schemas_dir).resolve()})
+
+
+def _places(start: Path) -> tuple[Path, Path]:
+    """The top of the checkout, and the settings that a running mesh has written or would write."""
+    root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml")
+    try:
+        from atlas_local.home import ROOT, Home
+    except ModuleNotFoundError:  # the image leaves infra/local out; its addresses come from the environment
+        root = root or start
+        return root, root / MESH_ENV
+    root = root or ROOT
+    return root, Home.find().env_file if os.environ.get("ATLAS_HOME") else root / MESH_ENV
 
 
 @cache

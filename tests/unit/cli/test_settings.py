@@ -1,5 +1,6 @@
 """Where the CLI looks for the mesh."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,15 @@ def test_the_home_that_is_named_counts_from_anywhere(
     for start in (checkout / "deep", tmp_path):
         settings = load_settings(start)
         assert (settings.gateway_url, str(settings.schemas_dir)) == ("http://other", "/other/schemas")
+
+
+def test_without_the_embedded_mesh_the_addresses_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the image, which leaves infra/local out."""
+    for name in ("atlas_local", "atlas_local.home"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import of None raises ModuleNotFoundError
+    monkeypatch.setenv("ATLAS_GATEWAY_URL", "http://gateway:8080")
+    monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "other"))
+    settings = load_settings(tmp_path)
+    assert (settings.gateway_url, settings.schemas_dir) == ("http://gateway:8080", tmp_path / "schemas")
