@@ -34,11 +34,13 @@ async def serve(supervisor: Supervisor, stop: asyncio.Event) -> AsyncIterator[No
     """Take requests while the body runs; only the owner of the home can reach the socket."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, ValueError):  # ValueError: a line without end
-            while line := await reader.readline():
-                writer.write(json.dumps(await _reply(supervisor, stop, line)).encode() + b"\n")
-                await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, ValueError):  # ValueError: a line without end
+                while line := await reader.readline():
+                    writer.write(json.dumps(await _reply(supervisor, stop, line)).encode() + b"\n")
+                    await writer.drain()
+        finally:  # also when the supervisor ends while a client is still connected
+            writer.close()
 
     path = supervisor.home.socket
     path.unlink(missing_ok=True)

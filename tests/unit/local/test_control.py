@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import socket
 import stat
 
 import pytest
@@ -89,6 +90,19 @@ async def test_a_request_without_end_closes_its_connection_alone(served):
     assert (await request(home, "status"))["supervisor"]["pid"]
 
 
+def test_a_client_that_stays_is_let_go_when_the_supervisor_ends(standins):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+
+        async def one_life() -> None:
+            async with serve(Supervisor(standins, ()), asyncio.Event()):
+                client.connect(str(standins.home.socket))
+                await request(standins.home, "status")  # answered after the client was taken
+
+        asyncio.run(one_life())
+        assert client.recv(1) == b""
+
+
 @pytest.mark.parametrize(
     "answer", [b"garbage\n", b"[]\n", b"null\n", b"7\n", b"\xff\xfe\n", b"[" * 50_000 + b"\n", b"x" * 2_000_000]
 )
@@ -108,8 +122,14 @@ async def test_something_else_behind_the_socket_is_told(tmp_path, answer):
 
 
 async def test_silence_behind_the_socket_is_told_after_the_time(tmp_path):
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()  # until the client has given up
+        finally:  # or the test has ended
+            writer.close()
+
     home = Home(tmp_path)
-    async with await asyncio.start_unix_server(lambda _reader, _writer: None, str(home.socket)):
+    async with await asyncio.start_unix_server(hear, str(home.socket)):
         with pytest.raises(NoAnswer, match=r"does not answer for 0\.2 s"):
             await request(home, "status", timeout_s=0.2)
 
