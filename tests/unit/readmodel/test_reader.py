@@ -18,7 +18,7 @@ class Swallowing(Reader):
     async def _shows(self, token: Token, projection: str | None) -> bool:
         self.looks += 1
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0.2)
+            await asyncio.Event().wait()
         return False
 
 
