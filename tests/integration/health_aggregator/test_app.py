@@ -188,7 +188,8 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
         records += [Outgoing(beats, None, value, []) for value in made_up + kept_alive + made_up + kept_alive]
         for result in await send_all(producer, records):
             assert not isinstance(result, Exception), result
-        await asked.wait_for(dies, "DOWN")
+        # Some four thousand records are read before its silence shows: on a busy machine that takes a while.
+        await asked.wait_for(dies, "DOWN", 60)
         assert (await asked.service(real))["state"] == "UP"
         status, mesh = await asked.get("/health/mesh")
         assert status == 200
@@ -306,7 +307,17 @@ async def test_an_error_of_ours_over_a_heartbeat_is_counted_and_the_service_goes
         beating_service(settings, f"{name}-good"),
     ):
         await asked.wait_for(f"{name}-good", "UP")
-        assert 'set_aside_total{reason="failed"}' in (await asked.get("/metrics"))[1]
+
+        async def counted() -> bool:
+            return 'set_aside_total{reason="failed"}' in (await asked.get("/metrics"))[1]
+
+        await wait_until("the beat that failed is counted", counted)  # whose beat comes first is not said
+        before = (await asked.service(f"{name}-good"))["instances"][0]["last_beat_at"]
+
+        async def goes_on() -> bool:
+            return bool((await asked.service(f"{name}-good"))["instances"][0]["last_beat_at"] > before)
+
+        await wait_until("the next beat after it", goes_on)
 
 
 async def test_stopping_while_kafka_is_away_is_quick(make_settings: MakeSettings) -> None:
