@@ -171,6 +171,8 @@ def _build(settings: HealthAggregatorSettings) -> faust.App:
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_max_fetch_size=FETCH_BYTES,
         stream_buffer_maxsize=BUFFERED_RECORDS,
+        # A stop waits for no beat in flight: what is not acknowledged is read again, and the wait has hung in a commit.
+        stream_wait_empty=False,
         key_serializer="raw",
         value_serializer="raw",
         store="memory://",
