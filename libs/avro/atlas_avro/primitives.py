@@ -1,0 +1,128 @@
+"""The entries of Avro's primitive types.
+
+`type(value) is int` on purpose: to isinstance a bool is an int, and would be written as 0 or 1.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from atlas_avro.meaning import Meaning, Parquet
+
+
+def same(value: Any) -> Any:
+    """The value itself."""
+    return value
+
+
+def null(value: Any) -> None:
+    """Null alone."""
+    if value is not None:
+        raise ValueError
+
+
+def boolean(value: Any) -> bool:
+    """True or false, no number in their place."""
+    if value is True or value is False:
+        return bool(value)
+    raise ValueError
+
+
+def whole(bits: int) -> Callable[[Any], int]:
+    """A check for a whole number of so many bits."""
+    least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def check(value: Any) -> int:
+        if type(value) is int and least <= value <= most:
+            return value
+        raise ValueError
+
+    return check
+
+
+def double(value: Any) -> float:
+    """A number; a whole one becomes a float."""
+    if type(value) is int or isinstance(value, float):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise ValueError
+
+
+def json_double(value: Any) -> float:
+    """A number of JSON, which has no NaN and no infinity; one that was read exactly among them."""
+    number = double(float(value) if isinstance(value, Decimal) else value)
+    if math.isfinite(number):
+        return number
+    raise ValueError
+
+
+def _single(check: Callable[[Any], float]) -> Callable[[Any], float]:
+    def single(value: Any) -> float:
+        number = check(value)
+        try:
+            struct.pack("<f", number)
+        except OverflowError:
+            raise ValueError from None
+        return number
+
+    return single
+
+
+def string(value: Any) -> str:
+    """Text that UTF-8 can hold: no lone surrogate."""
+    if isinstance(value, str):
+        # isascii() reads one flag of the string; only other text needs the search.
+        if not value.isascii():
+            value.encode()  # UnicodeEncodeError is a ValueError
+        return value
+    raise ValueError
+
+
+def octets(value: Any) -> bytes:
+    """Bytes, and nothing like them."""
+    if type(value) is bytes:
+        return value
+    raise ValueError
+
+
+def json_octets(value: Any) -> bytes:
+    """Bytes from text of code points 0 to 255, as in Avro's JSON encoding."""
+    if isinstance(value, str):
+        return value.encode("latin-1")  # UnicodeEncodeError is a ValueError
+    raise ValueError
+
+
+def octets_text(value: bytes) -> str:
+    """Bytes as text of code points 0 to 255."""
+    return value.decode("latin-1")
+
+
+_int32, _int64 = whole(32), whole(64)
+_INT, _LONG = "int (32-bit whole number)", "long (64-bit whole number)"
+_FLOAT = "float (at most 3.4028235e38)"
+OCTETS_JSON = "bytes, as text of code points 0 to 255"
+PRIMITIVES: Mapping[str, Meaning] = {
+    meaning.name: meaning
+    for meaning in (
+        Meaning("null", "None", "text", Parquet("null"), {"type": "null"}, "null", "null", null, null, same),
+        Meaning("boolean", "bool", "boolean", Parquet("boolean"), {"type": "boolean"}, "true or false",
+                "true or false", boolean, boolean, same),
+        Meaning("int", "int", "integer", Parquet("int32"), {"type": "integer", "format": "int32"}, _INT, _INT,
+                _int32, _int32, same),
+        Meaning("long", "int", "bigint", Parquet("int64"), {"type": "integer", "format": "int64"}, _LONG, _LONG,
+                _int64, _int64, same),
+        Meaning("float", "float", "real", Parquet("float"), {"type": "number", "format": "float"}, _FLOAT, _FLOAT,
+                _single(double), _single(json_double), same),
+        Meaning("double", "float", "double precision", Parquet("double"), {"type": "number", "format": "double"},
+                "double", "double", double, json_double, same),
+        Meaning("string", "str", "text", Parquet("string"), {"type": "string"}, "string (UTF-8)", "string (UTF-8)",
+                string, string, same),
+        Meaning("bytes", "bytes", "bytea", Parquet("binary"),
+                {"type": "string", "description": "Bytes, each as the code point of its number."}, "bytes",
+                OCTETS_JSON, octets, json_octets, octets_text),
+    )
+}  # fmt: skip
