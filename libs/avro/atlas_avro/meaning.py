@@ -4,6 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+# A value of JSON by its look; also what branches of a union are told apart by.
+Look = Literal["null", "boolean", "number", "string"]
+TEXT: tuple[Look, ...] = ("string",)
+NUMBER: tuple[Look, ...] = ("number",)
+TEXT_OR_NUMBER: tuple[Look, ...] = ("string", "number")
+
 
 @dataclass(frozen=True, slots=True)
 class Parquet:
@@ -27,12 +33,15 @@ class Meaning:
     `check`: what code may hand over → base. `parse`: JSON → base. Both raise ValueError, with words or without.
     `value`: base → Python; None where they are the same. It raises ValueError for bytes that mean nothing.
     `render`: Python → JSON; it never fails: what has no text (a foreign producer's year 10,000) stays as it is.
+    `held`: the type of the Python value. `looks`: what a JSON value that `parse` takes can look like.
     `expected`, `expected_json`: what a refusal says was expected. `column`: the PostgreSQL type to declare.
     `exact`: a JSON number must come to `parse` as int or Decimal, for a float has lost digits.
     """
 
     name: str
     python: str
+    held: type
+    looks: tuple[Look, ...]
     column: str
     parquet: Parquet
     openapi: Mapping[str, Any]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from atlas_avro.meaning import Meaning, Parquet
+from atlas_avro.meaning import NUMBER, TEXT, Meaning, Parquet
 
 
 def same(value: Any) -> Any:
@@ -77,7 +77,10 @@ def string(value: Any) -> str:
     if isinstance(value, str):
         # isascii() reads one flag of the string; only other text needs the search.
         if not value.isascii():
-            value.encode()  # UnicodeEncodeError is a ValueError
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError("half of a surrogate pair, which UTF-8 can't hold") from None
         return value
     raise ValueError
 
@@ -92,7 +95,10 @@ def octets(value: Any) -> bytes:
 def json_octets(value: Any) -> bytes:
     """Bytes from text of code points 0 to 255, as in Avro's JSON encoding."""
     if isinstance(value, str):
-        return value.encode("latin-1")  # UnicodeEncodeError is a ValueError
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError("a character beyond code point 255") from None
     raise ValueError
 
 
@@ -108,20 +114,21 @@ OCTETS_JSON = "bytes, as text of code points 0 to 255"
 PRIMITIVES: Mapping[str, Meaning] = {
     meaning.name: meaning
     for meaning in (
-        Meaning("null", "None", "text", Parquet("null"), {"type": "null"}, "null", "null", null, null, same),
-        Meaning("boolean", "bool", "boolean", Parquet("boolean"), {"type": "boolean"}, "true or false",
-                "true or false", boolean, boolean, same),
-        Meaning("int", "int", "integer", Parquet("int32"), {"type": "integer", "format": "int32"}, _INT, _INT,
-                _int32, _int32, same),
-        Meaning("long", "int", "bigint", Parquet("int64"), {"type": "integer", "format": "int64"}, _LONG, _LONG,
-                _int64, _int64, same),
-        Meaning("float", "float", "real", Parquet("float"), {"type": "number", "format": "float"}, _FLOAT, _FLOAT,
-                _single(double), _single(json_double), same),
-        Meaning("double", "float", "double precision", Parquet("double"), {"type": "number", "format": "double"},
-                "double", "double", double, json_double, same),
-        Meaning("string", "str", "text", Parquet("string"), {"type": "string"}, "string (UTF-8)", "string (UTF-8)",
+        Meaning("null", "None", type(None), ("null",), "text", Parquet("null"), {"type": "null"}, "null", "null",
+                null, null, same),
+        Meaning("boolean", "bool", bool, ("boolean",), "boolean", Parquet("boolean"), {"type": "boolean"},
+                "true or false", "true or false", boolean, boolean, same),
+        Meaning("int", "int", int, NUMBER, "integer", Parquet("int32"), {"type": "integer", "format": "int32"},
+                _INT, _INT, _int32, _int32, same),
+        Meaning("long", "int", int, NUMBER, "bigint", Parquet("int64"), {"type": "integer", "format": "int64"},
+                _LONG, _LONG, _int64, _int64, same),
+        Meaning("float", "float", float, NUMBER, "real", Parquet("float"), {"type": "number", "format": "float"},
+                _FLOAT, _FLOAT, _single(double), _single(json_double), same),
+        Meaning("double", "float", float, NUMBER, "double precision", Parquet("double"),
+                {"type": "number", "format": "double"}, "double", "double", double, json_double, same),
+        Meaning("string", "str", str, TEXT, "text", Parquet("string"), {"type": "string"}, "string", "string",
                 string, string, same),
-        Meaning("bytes", "bytes", "bytea", Parquet("binary"),
+        Meaning("bytes", "bytes", bytes, TEXT, "bytea", Parquet("binary"),
                 {"type": "string", "description": "Bytes, each as the code point of its number."}, "bytes",
                 OCTETS_JSON, octets, json_octets, octets_text),
     )

@@ -8,15 +8,15 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from atlas_avro import decimals, durations, times
+from atlas_avro import decimals, durations
 from atlas_avro.durations import Duration
-from atlas_avro.meaning import Meaning, Parquet
-from atlas_avro.primitives import OCTETS_JSON, PRIMITIVES, json_octets, octets, octets_text
+from atlas_avro.meaning import TEXT, TEXT_OR_NUMBER, Meaning, Parquet
+from atlas_avro.primitives import OCTETS_JSON, PRIMITIVES, json_octets, octets, octets_text, same
+from atlas_avro.temporal import UNITS, date_meaning, local_timestamp_meaning, time_meaning, timestamp_meaning
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # Digits that Parquet's readers, Spark and Polars among them, have a decimal for.
@@ -43,9 +43,11 @@ def logical(definition: Any) -> str | None:
     """
     if not isinstance(definition, Mapping):
         return None
-    name = definition.get("logicalType")
+    name, base = definition.get("logicalType"), definition.get("type")
     found = LOGICAL.get(name) if isinstance(name, str) else None
-    return name if found and definition.get("type") in found.bases and found.fault(definition) is None else None
+    if found is None or not isinstance(base, str) or base not in found.bases or found.fault(definition) is not None:
+        return None
+    return str(name)
 
 
 def meaning(definition: Any) -> Meaning | None:
@@ -60,9 +62,20 @@ def meaning(definition: Any) -> Meaning | None:
     if name is not None:
         return LOGICAL[name].make(definition)
     kind = definition.get("type")
-    if kind == "fixed":
-        return _fixed(int(definition["size"]))
-    return meaning(kind) if isinstance(kind, str | Mapping) else None
+    return base(definition) if kind == "fixed" else meaning(kind)
+
+
+def base(definition: Any) -> Meaning:
+    """What the values of a primitive type or a fixed are, whatever logical type stands on it."""
+    if isinstance(definition, str):
+        return PRIMITIVES[definition]
+    return _fixed(int(definition["size"])) if definition["type"] == "fixed" else base(definition["type"])
+
+
+def value_of(definition: Any) -> Callable[[Any], Any] | None:
+    """What makes the Python value of a definition's base, where its own logical type gives it another; or None."""
+    name = logical(definition)
+    return None if name is None else LOGICAL[name].make(definition).value
 
 
 def fault(definition: Mapping[str, Any]) -> str | None:
@@ -71,7 +84,7 @@ def fault(definition: Mapping[str, Any]) -> str | None:
     found = LOGICAL.get(name) if isinstance(name, str) else None
     if found is None:
         return None
-    if definition.get("type") not in found.bases:
+    if not isinstance(definition.get("type"), str) or definition["type"] not in found.bases:
         return f"a {name} is {' or '.join(sorted(found.bases))}, not {definition.get('type')!r}"
     return found.fault(definition)
 
@@ -87,7 +100,7 @@ def _fixed(size: int) -> Meaning:
         return data
 
     return Meaning(
-        "fixed", "bytes", "bytea", Parquet("binary"),
+        "fixed", "bytes", bytes, TEXT, "bytea", Parquet("binary"),
         {"type": "string", "minLength": size, "maxLength": size, "description": "Bytes, each as a code point."},
         f"exactly {size} bytes", f"exactly {size} {OCTETS_JSON}",
         lambda given: sized(octets(given)), lambda given: sized(json_octets(given)), octets_text,
@@ -121,7 +134,7 @@ def _decimal(definition: Mapping[str, Any]) -> Meaning:
 
     wanted = f"decimal of {precision} digits, {scale} of them behind the point"
     return Meaning(
-        "decimal", "decimal.Decimal", f"numeric({precision}, {scale})",
+        "decimal", "decimal.Decimal", Decimal, TEXT_OR_NUMBER, f"numeric({precision}, {scale})",
         Parquet("decimal", precision, scale) if precision <= _PARQUET_DIGITS_MAX else Parquet("string"),
         {"type": "string", "format": "decimal", "pattern": _decimal_pattern(precision, scale)},
         f"{wanted} (Decimal or int)", f"{wanted}, as text or a number",
@@ -133,108 +146,6 @@ def _decimal(definition: Mapping[str, Any]) -> Meaning:
 def _decimal_pattern(precision: int, scale: int) -> str:
     front = f"\\d{{1,{max(precision - scale, 1)}}}"
     return f"^-?{front}(\\.\\d{{1,{scale}}})?$" if scale else f"^-?{front}$"
-
-
-def _count(
-    least: int, most: int, parse_text: Callable[[str], int], of_python: Callable[[Any], int | None]
-) -> tuple[Callable[[Any], int], Callable[[Any], int]]:
-    """The check and the parse of a type that is a whole number with a text; `of_python`: None for no value of it."""
-
-    def check(given: Any) -> int:
-        number = given if type(given) is int else of_python(given)
-        if number is None or not least <= number <= most:
-            raise ValueError
-        return number
-
-    def parse(given: Any) -> int:
-        if isinstance(given, str):
-            return parse_text(given)
-        if type(given) is int and least <= given <= most:
-            return given
-        raise ValueError
-
-    return check, parse
-
-
-def _render(text: Callable[[int], str]) -> Callable[[int], str | int]:
-    def render(count: int) -> str | int:
-        try:
-            return text(count)
-        except ValueError:
-            return count
-
-    return render
-
-
-def _date(_definition: Mapping[str, Any]) -> Meaning:
-    def of_python(given: Any) -> int | None:
-        return times.parse_date(given.isoformat()) if type(given) is date else None
-
-    check, parse = _count(times.LEAST_DAY, times.MOST_DAY, times.parse_date, of_python)
-    return Meaning(
-        "date", "int (days since 1970-01-01)", "date", Parquet("date"), {"type": "string", "format": "date"},
-        "date of the years 1 to 9999 (days since 1970-01-01, or a date)",
-        "date of the years 1 to 9999 (2024-02-29, or days since 1970-01-01)",
-        check, parse, _render(times.date_text),
-    )  # fmt: skip
-
-
-def _time(digits: int, unit: str, _definition: Mapping[str, Any]) -> Meaning:
-    def of_python(given: Any) -> int | None:
-        if type(given) is not time or given.tzinfo is not None:
-            return None
-        return times.parse_time(given.isoformat(), digits)
-
-    check, parse = _count(0, times.DAY_S * 10**digits - 1, lambda text: times.parse_time(text, digits), of_python)
-    return Meaning(
-        f"time-{unit}", f"int ({unit} since midnight)", "time", Parquet("time", digits),
-        {"type": "string", "format": "time", "description": "Without an offset."},
-        f"time of a day ({unit} since midnight, or a time without a zone)",
-        f"time of a day (10:15:00.250, at most {digits} digits behind the point, or {unit} since midnight)",
-        check, parse, _render(partial(times.time_text, digits=digits)),
-    )  # fmt: skip
-
-
-def _timestamp(digits: int, unit: str, _definition: Mapping[str, Any]) -> Meaning:
-    def of_python(given: Any) -> int | None:
-        if not isinstance(given, datetime) or given.tzinfo is None:
-            return None
-        return times.parse_instant(given.astimezone(UTC).isoformat(), digits)
-
-    check, parse = _count(*times.instants(digits), lambda text: times.parse_instant(text, digits), of_python)
-    wanted = f"timestamp of the years {_years(digits)}"
-    return Meaning(
-        f"timestamp-{unit}", f"int (epoch {unit})", "timestamptz" if digits <= 6 else "bigint",
-        Parquet("timestamp", digits), {"type": "string", "format": "date-time"},
-        f"{wanted} (epoch {_named(unit)}, or a datetime with a zone)",
-        f"{wanted} (RFC 3339 with an offset, at most {digits} digits behind the point, or epoch {_named(unit)})",
-        check, parse, _render(partial(times.instant_text, digits=digits)),
-    )  # fmt: skip
-
-
-def _local(digits: int, unit: str, _definition: Mapping[str, Any]) -> Meaning:
-    def of_python(given: Any) -> int | None:
-        if not isinstance(given, datetime) or given.tzinfo is not None:
-            return None
-        return times.parse_local(given.isoformat(), digits)
-
-    check, parse = _count(*times.instants(digits), lambda text: times.parse_local(text, digits), of_python)
-    wanted, counted = f"date and time of the years {_years(digits)}", f"{_named(unit)} since 1970-01-01T00:00"
-    return Meaning(
-        f"local-timestamp-{unit}", f"int ({unit} since 1970-01-01T00:00)", "timestamp" if digits <= 6 else "bigint",
-        Parquet("local-timestamp", digits), {"type": "string", "description": "ISO 8601 date and time, no offset."},
-        f"{wanted} ({counted}, or a datetime without a zone)",
-        f"{wanted} (2024-02-29T10:15:00 without an offset, at most {digits} digits behind the point, or {counted})",
-        check, parse, _render(partial(times.local_text, digits=digits)),
-    )  # fmt: skip
-
-
-def _years(digits: int) -> str:
-    return "1677 to 2262" if digits > 6 else "1 to 9999"
-
-
-def _named(unit: str) -> str:
-    return {"millis": "milliseconds", "micros": "microseconds", "nanos": "nanoseconds"}[unit]
 
 
 def _uuid(definition: Mapping[str, Any]) -> Meaning:
@@ -249,8 +160,8 @@ def _uuid(definition: Mapping[str, Any]) -> Meaning:
 
     wanted = "UUID, as 8-4-4-4-12 hexadecimal digits"
     return Meaning(
-        "uuid", "str", "uuid", Parquet("string"), {"type": "string", "format": "uuid"}, wanted, wanted, check, check,
-        lambda given: given, value=None if definition["type"] == "string" else value,
+        "uuid", "str", str, TEXT, "uuid", Parquet("string"), {"type": "string", "format": "uuid"}, wanted, wanted,
+        check, check, same, value=None if definition["type"] == "string" else value,
     )  # fmt: skip
 
 
@@ -270,7 +181,8 @@ def _duration(_definition: Mapping[str, Any]) -> Meaning:
         return check(durations.parse(given) if isinstance(given, str) else given)
 
     return Meaning(
-        "duration", "atlas_avro.durations.Duration (months, days, milliseconds)", "interval", Parquet("duration"),
+        "duration", "atlas_avro.durations.Duration (months, days, milliseconds)", Duration, TEXT, "interval",
+        Parquet("duration"),
         {"type": "string", "format": "duration"}, "Duration (months, days, milliseconds, each of 32 bits)",
         "duration (ISO 8601, as P1M2DT3.004S)", check, parse, durations.text, value=durations.from_bytes,
     )  # fmt: skip
@@ -286,14 +198,13 @@ def _on(base: str, make: Callable[[Mapping[str, Any]], Meaning]) -> Logical:
     return Logical(frozenset({base}), _sound, make)
 
 
-_UNITS = {3: "millis", 6: "micros", 9: "nanos"}
 LOGICAL: Mapping[str, Logical] = {
     "decimal": Logical(frozenset({"bytes", "fixed"}), _decimal_fault, _decimal),
     "uuid": Logical(frozenset({"string", "fixed"}), _uuid_fault, _uuid),
-    "date": _on("int", _date),
-    "time-millis": _on("int", partial(_time, 3, "millis")),
-    "time-micros": _on("long", partial(_time, 6, "micros")),
-    **{f"timestamp-{unit}": _on("long", partial(_timestamp, digits, unit)) for digits, unit in _UNITS.items()},
-    **{f"local-timestamp-{unit}": _on("long", partial(_local, digits, unit)) for digits, unit in _UNITS.items()},
+    "date": _on("int", date_meaning),
+    "time-millis": _on("int", partial(time_meaning, 3)),
+    "time-micros": _on("long", partial(time_meaning, 6)),
+    **{f"timestamp-{unit}": _on("long", partial(timestamp_meaning, n)) for n, unit in UNITS.items()},
+    **{f"local-timestamp-{unit}": _on("long", partial(local_timestamp_meaning, n)) for n, unit in UNITS.items()},
     "duration": Logical(frozenset({"fixed"}), _duration_fault, _duration),
 }

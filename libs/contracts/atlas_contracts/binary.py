@@ -3,15 +3,19 @@
 fastavro takes a bool for an int, cuts a float to an int and guesses the branch of a union, and a check before it costs
 as much again as the writing. These closures do both at once, at twice the rate of the two: they write what is plainly
 right and refuse the rest, and the caller asks the schema's shape what is wrong, or for the value with its defaults.
-Tests hold the bytes equal to fastavro's. Reading stays with fastavro, resolution of old schemas included.
+Tests hold the bytes equal to fastavro's.
 """
 
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from atlas_contracts.timestamps import LEAST_MS, MOST_MS, parse_rfc3339
+from atlas_avro.meaning import Meaning
+from atlas_avro.primitives import json_double, same
+from atlas_avro.table import base
+from atlas_avro.walk import fold
 
 Writer = Callable[[Any], bytes]
 
@@ -29,7 +33,7 @@ def compile_writer(definition: Any, *, json: bool) -> Writer:
     A writer raises Refused, KeyError or UnicodeEncodeError for each value that the shape refuses and for some that it
     would mend; given what the shape returned (and `json=False`), it never does.
     """
-    return _Compiler(json).compile(definition)
+    return fold(definition, _Maker(json))
 
 
 def zigzag(number: int) -> bytes:
@@ -103,80 +107,71 @@ def _double(value: Any) -> bytes:
     raise Refused
 
 
-def _float(value: Any) -> bytes:
-    if type(value) is float:
-        try:
-            return _FLOAT.pack(value)
-        except OverflowError:
-            pass
-    raise Refused
-
-
 def _json_double(value: Any) -> bytes:
     if type(value) is float and math.isfinite(value):
         return _DOUBLE.pack(value)
+    if isinstance(value, Decimal):
+        return _exact_double(value)
     raise Refused
 
 
-def _never(value: Any) -> bytes:
-    raise Refused
+def _converted(convert: Callable[[Any], Any], encode: Callable[[Any], bytes]) -> Writer:
+    """The writer of values that `convert` makes the base of, or refuses; `encode` writes any of those."""
 
-
-def _timestamp(value: Any) -> bytes:
-    if type(value) is int and LEAST_MS <= value <= MOST_MS:
-        return zigzag(value)
-    raise Refused
-
-
-def _json_timestamp(value: Any) -> bytes:
-    if isinstance(value, str):
+    def converted(value: Any) -> bytes:
         try:
-            return zigzag(parse_rfc3339(value))
+            made = convert(value)
         except ValueError:
             raise Refused from None
-    return _timestamp(value)
+        return encode(made)
+
+    return converted
 
 
-_SIMPLE: dict[str, Writer] = {
+_exact_double = _converted(json_double, _DOUBLE.pack)
+# What checks while it writes. The rest is converted by the table of types.
+_PLAIN: dict[str, Writer] = {
     "null": _null,
     "boolean": _boolean,
     "int": _int,
     "long": _long,
-    "float": _float,
     "double": _double,
     "string": _string,
     "bytes": _bytes,
 }
-# Bytes and floats are rare in JSON: the shape translates them.
-_JSON = _SIMPLE | {"double": _json_double, "float": _never, "bytes": _never}
+_JSON = _PLAIN | {"double": _json_double}
+del _JSON["bytes"]
+_ENCODE: dict[str, Callable[[Any], bytes]] = {
+    "int": zigzag,
+    "long": zigzag,
+    "float": _FLOAT.pack,
+    "string": _string,
+    "bytes": _bytes,
+    "fixed": same,
+}
 
 
-class _Compiler:
-    """Holds the named types that a definition refers to by name."""
-
+class _Maker:
     def __init__(self, json: bool) -> None:
         self._json = json
-        self._scalars = _JSON if json else _SIMPLE
-        self._writers: dict[str, Writer] = {}
 
-    def compile(self, definition: Any) -> Writer:
-        if isinstance(definition, list):
-            return self._union(definition)
-        if isinstance(definition, str):
-            return self._scalars.get(definition) or self._writers[definition]
-        kind = definition["type"]
-        if kind == "long" and definition.get("logicalType") == "timestamp-millis":
-            return _json_timestamp if self._json else _timestamp
-        makers: dict[str, Callable[[Any], Writer]] = {
-            "record": self._record,
-            "enum": self._enum,
-            "fixed": self._fixed,
-            "array": self._array,
-            "map": self._map,
-        }
-        return makers[kind](definition) if isinstance(kind, str) and kind in makers else self.compile(kind)
+    def leaf(self, definition: Any, meaning: Meaning) -> Writer:
+        plain = (_JSON if self._json else _PLAIN).get(meaning.name)
+        if plain is not None:
+            return plain
+        return _converted(meaning.parse if self._json else meaning.check, _ENCODE[base(definition).name])
 
-    def _record(self, definition: Mapping[str, Any]) -> Writer:
+    def enum(self, definition: Mapping[str, Any]) -> Writer:
+        known = {symbol: zigzag(index) for index, symbol in enumerate(definition["symbols"])}
+
+        def enum(value: Any) -> bytes:
+            if isinstance(value, str):
+                return known[value]
+            raise Refused
+
+        return enum
+
+    def record(self, definition: Mapping[str, Any]) -> tuple[Writer, Callable[[Sequence[Writer]], None]]:
         fields: list[tuple[str, Writer]] = []
         count = len(definition["fields"])
 
@@ -185,60 +180,34 @@ class _Compiler:
                 return b"".join([write(value[name]) for name, write in fields])
             raise Refused
 
-        self._writers[definition["name"]] = record  # before the fields: a record may hold itself
-        fields += [(field["name"], self.compile(field["type"])) for field in definition["fields"]]
-        return record
+        def fill(writers: Sequence[Writer]) -> None:
+            fields.extend(zip((field["name"] for field in definition["fields"]), writers, strict=True))
 
-    def _enum(self, definition: Mapping[str, Any]) -> Writer:
-        known = {symbol: zigzag(index) for index, symbol in enumerate(definition["symbols"])}
+        return record, fill
 
-        def enum(value: Any) -> bytes:
-            if isinstance(value, str):
-                return known[value]
-            raise Refused
-
-        self._writers[definition["name"]] = enum
-        return enum
-
-    def _fixed(self, definition: Mapping[str, Any]) -> Writer:
-        size, from_json = definition["size"], self._json
-
-        def fixed(value: Any) -> bytes:
-            if type(value) is bytes and len(value) == size and not from_json:
-                return value
-            raise Refused
-
-        self._writers[definition["name"]] = fixed
-        return fixed
-
-    def _array(self, definition: Mapping[str, Any]) -> Writer:
-        item = self.compile(definition["items"])
-
+    def array(self, _definition: Mapping[str, Any], items: Writer) -> Writer:
         def array(value: Any) -> bytes:
             if not isinstance(value, list):
                 raise Refused
             # One block and the end, or the end alone.
-            return b"".join([_length(len(value)), *map(item, value), b"\x00"]) if value else b"\x00"
+            return b"".join([_length(len(value)), *map(items, value), b"\x00"]) if value else b"\x00"
 
         return array
 
-    def _map(self, definition: Mapping[str, Any]) -> Writer:
-        held = self.compile(definition["values"])
-
+    def map(self, _definition: Mapping[str, Any], values: Writer) -> Writer:
         def mapping(value: Any) -> bytes:
             if type(value) is not dict:
                 raise Refused
-            parts = [part for key, item in value.items() for part in (_string(key), held(item))]
+            parts = [part for key, item in value.items() for part in (_string(key), values(item))]
             return b"".join([_length(len(value)), *parts, b"\x00"]) if value else b"\x00"
 
         return mapping
 
-    def _union(self, branches: Sequence[Any]) -> Writer:
-        writers = [self.compile(branch) for branch in branches]
+    def union(self, branches: Sequence[Any], made: Sequence[Writer]) -> Writer:
         if len(branches) == 2 and branches[0] == "null":
-            inner = writers[1]
+            inner = made[1]
             return lambda value: b"\x00" if value is None else b"\x02" + inner(value)
-        numbered = [(zigzag(index), write) for index, write in enumerate(writers)]
+        numbered = [(zigzag(index), write) for index, write in enumerate(made)]
 
         def union(value: Any) -> bytes:
             # No two branches look alike, so the first that takes the value is the one that the shape would choose.

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from atlas_avro.table import value_of
+
 from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, holds_itself, may_be_empty, needs_limits
 from atlas_contracts.resolution import named_types
 from atlas_contracts.varints import int_varint, refuse_depth, refuse_end, varint
@@ -41,8 +43,8 @@ _INT = [*_LONG[:-1], "else: n, i = int_varint(b, i)"]
 def compile_reader(parsed: Any) -> Reader:
     """A function (data, start) → the value in data[start:], which must be exactly one of the schema.
 
-    `parsed` is a definition that fastavro has parsed, logical types taken off. The function raises one of BROKEN for
-    other bytes.
+    `parsed` is a definition that fastavro has parsed. Of its logical types those count whose Python value is another
+    than their base's. The function raises one of BROKEN for other bytes.
     """
     return ReaderCompiler(parsed).compiled()
 
@@ -97,7 +99,20 @@ class ReaderCompiler:
     def _called(self, function: str) -> str:
         return f"{function}(b, i, d + {self._around}, z)" if self._limited else f"{function}(b, i)"
 
-    def _read(self, schema: Any) -> Read:  # noqa: PLR0911 - one a kind of schema
+    def _read(self, schema: Any) -> Read:
+        return self._made(schema, self._base(schema))
+
+    def _made(self, schema: Any, read: Read) -> Read:
+        """What was read of a base as the value of its logical type, where that is another."""
+        made = value_of(schema)
+        if made is None:
+            return read
+        lines, value = read
+        name, result = f"value_{len(self.scope)}", self._variable()
+        self.scope[name] = made
+        return [*lines, f"{result} = {name}({value})"], result
+
+    def _base(self, schema: Any) -> Read:  # noqa: PLR0911 - one a kind of schema
         if isinstance(schema, list):
             return self._union(len(schema), lambda index: self._nested(schema[index]))
         if isinstance(schema, str):

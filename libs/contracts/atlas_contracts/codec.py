@@ -3,14 +3,14 @@
 0x00 | schema id, 4 bytes, big-endian | Avro body
 """
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from fastavro.schema import parse_schema
+from atlas_avro.table import meaning
+from atlas_avro.walk import parts
 
 from atlas_contracts.binary import Refused, Writer, compile_writer
 from atlas_contracts.binary_reader import BROKEN, Reader, compile_reader
@@ -39,6 +39,7 @@ class _Compiled:
     render: Render
     # Where values could break a limit that their size does not set: reads what was written, and refuses it.
     check: Reader | None
+    exact: bool
 
     def mended(self, event_type: str, obj: Any, *, from_json: bool) -> bytes:
         """The framed bytes of a value that is not plainly right: with its defaults. Raises InvalidEvent."""
@@ -134,13 +135,22 @@ class Codec:
     def from_json(self, event_type: str, obj: Any) -> dict[str, Any]:
         """The value in a parsed JSON document, checked strictly and with defaults filled in.
 
-        A timestamp may be RFC 3339 text or epoch milliseconds. Raises InvalidEvent with every fault (unknown field,
-        missing field, wrong type, out of range), UnknownSchema for an unknown type.
+        Dates and times may be ISO 8601 text or numbers, decimals text or numbers: see docs/types.md, and `exact`.
+        Raises InvalidEvent with every fault (unknown field, missing field, wrong type, out of range), UnknownSchema for
+        an unknown type.
         """
         return _checked(event_type, self._compiled(event_type).shape, obj, from_json=True)
 
+    def exact(self, event_type: str) -> bool:
+        """Whether the JSON of this type has to be read by `exact_json.parse`.
+
+        A decimal anywhere in it takes a JSON number only as it was written, not by way of a float. UnknownSchema for an
+        unknown type.
+        """
+        return self._compiled(event_type).exact
+
     def to_json(self, event: Event) -> dict[str, Any]:
-        """The value as JSON can hold it: timestamps as RFC 3339 with milliseconds and Z, bytes as text."""
+        """The value as JSON can hold it: dates, times and decimals as text, bytes as text of code points."""
         return self._compiled(event.type).render(event.value)  # type: ignore[no-any-return]
 
     def _compiled(self, event_type: str) -> _Compiled:
@@ -156,15 +166,15 @@ def frame_prefix(schema: Schema) -> bytes:
 
 
 def _compile(schema: Schema) -> _Compiled:
-    # Not `schema.parsed`: the logical types say which numbers are timestamps.
-    definition = parse_schema(json.loads(schema.text))
+    definition = schema.parsed
     return _Compiled(
         prefix=frame_prefix(schema),
         shape=compile_shape(definition, {}),
         write=compile_writer(definition, json=False),
         write_json=compile_writer(definition, json=True),
         render=compile_render(definition, {}),
-        check=compile_reader(schema.parsed) if needs_limits(schema.parsed) else None,
+        exact=any(found.exact for part in parts(definition) if (found := meaning(part)) is not None),
+        check=compile_reader(definition) if needs_limits(definition) else None,
     )
 
 

@@ -7,6 +7,7 @@ An encoded value comes as text of one character a byte (Latin-1), because the en
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
 Column = Sequence[str]
 Convert = Callable[[Column], Iterable[object]]
@@ -107,6 +108,11 @@ def booleans(column: Column) -> Iterable[bool]:
 def symbols(names: Mapping[str, str]) -> Convert:
     """For an enum; `names` by their encoding."""
     return lambda column: map(names.__getitem__, column)
+
+
+def made(convert: Convert, value: Callable[[Any], object]) -> Convert:
+    """For a logical type whose value is made of its base's. Raises ValueError."""
+    return lambda column: list(map(value, convert(column)))
 
 
 def optional(convert: Convert) -> Convert:

@@ -1,9 +1,12 @@
-"""Decoded values as JSON can hold them: timestamps as RFC 3339 text, bytes as text of code points 0 to 255."""
+"""Decoded values as JSON can hold them, by the table of types: dates, times and decimals as text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from atlas_contracts.timestamps import rfc3339
+from atlas_avro.meaning import Meaning
+from atlas_avro.primitives import same
+from atlas_avro.table import meaning
+from atlas_avro.walk import fold
 
 Render = Callable[[Any], Any]
 
@@ -11,90 +14,62 @@ Render = Callable[[Any], Any]
 def compile_render(definition: Any, names: dict[str, Render]) -> Render:
     """The function from a decoded value to JSON's form of it, for a definition that fastavro has parsed.
 
-    A timestamp beyond the years 1 to 9999 stays a number: RFC 3339 has no text for it.
+    `names` holds the named types met so far and takes those of this definition. What has no text (a timestamp beyond
+    the years 1 to 9999) stays a number.
     """
-    if isinstance(definition, list):
-        return _union(definition, names)
-    if isinstance(definition, str):
-        return _text if definition == "bytes" else names.get(definition, _same)
-    kind = definition["type"]
-    if kind == "long" and definition.get("logicalType") == "timestamp-millis":
-        return _timestamp
-    maker = _MAKERS.get(kind) if isinstance(kind, str) else None
-    return maker(definition, names) if maker else compile_render(kind, names)
+    return fold(definition, _Maker(), names)
 
 
-def _same(value: Any) -> Any:
-    return value
+class _Maker:
+    """A part that needs no rendering is `same`, and is left as it is."""
 
+    def __init__(self) -> None:
+        self._held: dict[str, type] = {}
 
-def _text(value: bytes) -> str:
-    return value.decode("latin-1")
+    def leaf(self, definition: Any, meaning: Meaning) -> Render:
+        if isinstance(definition, Mapping) and "name" in definition:
+            self._held[definition["name"]] = meaning.held
+        return meaning.render
 
+    def enum(self, _definition: Mapping[str, Any]) -> Render:
+        return same
 
-def _timestamp(value: int) -> str | int:
-    try:
-        return rfc3339(value)
-    except ValueError:
-        return value
+    def record(self, definition: Mapping[str, Any]) -> tuple[Render, Callable[[Sequence[Render]], None]]:
+        changed: list[tuple[str, Render]] = []
 
+        def record(value: Any) -> dict[str, Any]:
+            result = dict(value)
+            for name, render in changed:
+                result[name] = render(result[name])
+            return result
 
-def _record(definition: Mapping[str, Any], names: dict[str, Render]) -> Render:
-    changed: list[tuple[str, Render]] = []
+        def fill(renders: Sequence[Render]) -> None:
+            named = zip(definition["fields"], renders, strict=True)
+            changed.extend((field["name"], render) for field, render in named if render is not same)
 
-    def record(value: Any) -> dict[str, Any]:
-        result = dict(value)
-        for name, render in changed:
-            result[name] = render(result[name])
-        return result
+        return record, fill
 
-    names[definition["name"]] = record
-    for field in definition["fields"]:
-        render = compile_render(field["type"], names)
-        if render is not _same:
-            changed.append((field["name"], render))
-    return record
+    def array(self, _definition: Mapping[str, Any], items: Render) -> Render:
+        return same if items is same else lambda value: [items(part) for part in value]
 
+    def map(self, _definition: Mapping[str, Any], values: Render) -> Render:
+        return same if values is same else lambda value: {key: values(part) for key, part in value.items()}
 
-def _fixed(definition: Mapping[str, Any], names: dict[str, Render]) -> Render:
-    names[definition["name"]] = _text
-    return _text
+    def union(self, branches: Sequence[Any], made: Sequence[Render]) -> Render:
+        """By the Python type of the value: `atlas schemas check` allows one branch for each kind of JSON value."""
+        by_type: dict[type, Render] = {}
+        for branch, render in zip(branches, made, strict=True):
+            if render is not same:
+                by_type.setdefault(self._type(branch), render)
+        if not by_type:
+            return same
+        return lambda value: by_type.get(type(value), same)(value)
 
-
-def _array(definition: Mapping[str, Any], names: dict[str, Render]) -> Render:
-    item = compile_render(definition["items"], names)
-    return _same if item is _same else lambda value: [item(part) for part in value]
-
-
-def _map(definition: Mapping[str, Any], names: dict[str, Render]) -> Render:
-    held = compile_render(definition["values"], names)
-    return _same if held is _same else lambda value: {key: held(part) for key, part in value.items()}
-
-
-def _union(branches: list[Any], names: dict[str, Render]) -> Render:
-    """By the Python type of the value: `atlas schemas check` allows one branch for each kind of JSON value."""
-    by_type: dict[type, Render] = {}
-    for branch in branches:
-        render = compile_render(branch, names)
-        if render is not _same:
-            for python in _python_types(render, branch):
-                by_type.setdefault(python, render)
-    if not by_type:
-        return _same
-    return lambda value: by_type.get(type(value), _same)(value)
-
-
-def _python_types(render: Render, branch: Any) -> tuple[type, ...]:
-    if render is _text:
-        return (bytes,)
-    if render is _timestamp:
-        return (int,)
-    return (list,) if isinstance(branch, dict) and branch["type"] == "array" else (dict,)
-
-
-_MAKERS: dict[str, Callable[[Mapping[str, Any], dict[str, Render]], Render]] = {
-    "record": _record,
-    "fixed": _fixed,
-    "array": _array,
-    "map": _map,
-}
+    def _type(self, branch: Any) -> type:
+        """The Python type of a branch's values; what is rendered and no leaf is a list, an object or a record."""
+        if isinstance(branch, str) and branch in self._held:
+            return self._held[branch]
+        found = meaning(branch)
+        if found is not None:
+            return found.held
+        return list if isinstance(branch, Mapping) and branch["type"] == "array" else dict

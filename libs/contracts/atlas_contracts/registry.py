@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from atlas_avro.walk import without_logical_types
 from fastavro.schema import parse_schema
 
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
@@ -18,8 +19,8 @@ from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION
 class Schema:
     """One version of one event type.
 
-    `text` is the definition as compact JSON, with documentation and logical types. `parsed` is what fastavro codes
-    with: names resolved, logical types taken off, so that a timestamp is an int.
+    `text` is the definition as compact JSON, with all that it says. `parsed` is what events are coded by: names
+    resolved, without the logical types that mean nothing where they stand.
     """
 
     id: int
@@ -128,19 +129,6 @@ def _config(retention_ms: int) -> dict[str, str]:
     return {"message.timestamp.type": "LogAppendTime", "retention.ms": str(retention_ms)}
 
 
-def without_logical_types(definition: Any) -> Any:
-    """The same definition with every logical type taken off."""
-    if isinstance(definition, dict):
-        return {
-            key: part if key == "default" else without_logical_types(part)
-            for key, part in definition.items()
-            if key != "logicalType"
-        }
-    if isinstance(definition, list):
-        return [without_logical_types(part) for part in definition]
-    return definition
-
-
 def _schema(file: SchemaFile, schema_id: int) -> Schema:
-    parsed = parse_schema(without_logical_types(json.loads(file.text)))
+    parsed = parse_schema(without_logical_types(json.loads(file.text), but_known=True))
     return Schema(schema_id, file.type, file.version, file.path, file.text, parsed)  # type: ignore[arg-type]

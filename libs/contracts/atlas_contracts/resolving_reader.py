@@ -8,6 +8,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from atlas_avro.walk import without_logical_types
+
 from atlas_contracts.binary_reader import Read, Reader, ReaderCompiler
 from atlas_contracts.resolution import NAMED, PROMOTIONS, branch_for, defined, fields, kind_of, named_types, same_name
 from atlas_contracts.shapes import compile_shape
@@ -20,16 +22,24 @@ _PROMOTED = {"long": "{}", "float": "single({})", "double": "float({})", "bytes"
 def compile_resolving_reader(writer: Any, reader: Any) -> Reader:
     """A function as compile_reader's, for bytes written with `writer`; what it reads is a value of `reader`.
 
-    Both are definitions that fastavro has parsed, logical types taken off. Where the two don't go together, the
-    function raises ValueError for the values that show it.
+    Both are definitions that fastavro has parsed; the logical types that count are the reader's. Where the two don't go
+    together, the function raises ValueError for the values that show it.
     """
-    return _ResolvingCompiler(writer, reader).compiled()
+    return _ResolvingCompiler(without_logical_types(writer), reader).compiled()
 
 
 def _single(number: float) -> float:
     """The nearest number of 32 bits: what a float read by Avro holds."""
     (rounded,) = _FLOAT.unpack(_FLOAT.pack(number))
     return float(rounded)
+
+
+def _unwrapped(definition: Any, names: Mapping[str, Any]) -> Any:
+    """As `defined`, but a primitive type with a logical one stays with it."""
+    if isinstance(definition, str):
+        return names.get(definition, definition)
+    kind = definition["type"]
+    return definition if isinstance(kind, str) and kind not in names else _unwrapped(kind, names)
 
 
 class _ResolvingCompiler(ReaderCompiler):
@@ -55,8 +65,10 @@ class _ResolvingCompiler(ReaderCompiler):
             branch = branch_for(wanted, written, self._reader_named)
             return self._never("no branch reads it") if branch is None else self._pair(writer, branch)
         if kind_of(written) != kind_of(wanted):
-            return self._promoted(written, kind_of(wanted))
-        return self._pair_alike(writer, written, wanted)
+            read = self._promoted(written, kind_of(wanted))
+        else:
+            read = self._pair_alike(writer, written, wanted)
+        return self._made(_unwrapped(reader, self._reader_named), read)
 
     def _pair_alike(self, writer: Any, written: Any, wanted: Any) -> Read:
         """Two of one kind; `writer` is how the writer's schema refers to its own."""
@@ -122,7 +134,7 @@ class _ResolvingCompiler(ReaderCompiler):
 
     def _default(self, field: Mapping[str, Any]) -> str:
         name = f"default_{len(self.scope)}"
-        self.scope[name] = compile_shape(field["type"], self._shapes)(field["default"], True)
+        self.scope[name] = compile_shape(field["type"], self._shapes)(field["default"], "default")
         return f"copy({name})" if isinstance(self.scope[name], dict | list) else name
 
     def _pair_enum(self, written: Mapping[str, Any], wanted: Mapping[str, Any]) -> Read:

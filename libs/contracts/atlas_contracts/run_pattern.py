@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from atlas_avro.table import value_of
+
 from atlas_contracts import columns
 from atlas_contracts.columns import Convert
 
@@ -117,6 +119,11 @@ class _Writer:
 
     def _scalar(self, schema: Any) -> tuple[str, Convert]:
         """The source of what is never empty and makes one column, and what converts it."""
+        source, convert = self._base(schema)
+        value = value_of(schema)
+        return source, convert if value is None else columns.made(convert, value)
+
+    def _base(self, schema: Any) -> tuple[str, Convert]:
         if isinstance(schema, str):
             if schema in self._named:
                 return self._scalar(self._named[schema])

@@ -20,7 +20,7 @@ _STRETCH_FROM = 12
 
 
 class RunReader:
-    """Reads framed values that all begin with `prefix`, of a definition that fastavro has parsed, logical types off.
+    """Reads framed values that all begin with `prefix`, of a definition that fastavro has parsed.
 
     `irregular`: it is known that no value of this schema can be read in a run.
     """
@@ -102,6 +102,6 @@ class _Taker:
             return [None] * len(found)
         try:
             converted = [convert(column) for convert, column in zip(self._converts, columns, strict=True)]
-        except UnicodeDecodeError:
+        except ValueError:  # text that is no UTF-8, bytes that mean nothing
             return [None] * len(found)
         return self._build(converted, len(found))

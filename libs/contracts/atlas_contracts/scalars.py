@@ -1,27 +1,26 @@
-"""The checks of Avro's scalar types, and what a refusal says.
+"""The checks of single values, by the table of types, and what a refusal says."""
 
-A check takes a value and whether it came from JSON, and gives back the value to be encoded or raises Faults. In JSON,
-bytes are text of code points 0 to 255 (as in Avro's JSON encoding) and a timestamp may be RFC 3339 text.
-"""
-
-import math
-import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 import orjson
+from atlas_avro.meaning import Meaning
+from atlas_avro.table import base
 
 from atlas_contracts.errors import FieldError
-from atlas_contracts.timestamps import LEAST_MS, MOST_MS, parse_rfc3339
 
-Shape = Callable[[Any, bool], Any]
+# Whether a value came from JSON. A default of a schema did, and has the form of its base: bytes as text of code points
+# also where they are a decimal.
+Form = bool | Literal["default"]
+Shape = Callable[[Any, Form], Any]
 
-_INT_RANGE = range(-(2**31), 2**31)
-_LONG_RANGE = range(-(2**63), 2**63)
+_INT_BITS_SHOWN = 256
+_AS_IT_IS = orjson.OPT_PASSTHROUGH_DATETIME  # or a date would be shown as if it were text
 _KINDS: tuple[tuple[Any, str], ...] = (
     (bool, "boolean"),
     (int, "integer"),
-    (float, "number"),
+    (float | Decimal, "number"),
     (str, "string"),
     (bytes, "bytes"),
     (Mapping, "object"),
@@ -37,9 +36,10 @@ class Faults(Exception):
         self.errors = errors
 
 
-def refuse(value: object, expected: str) -> Faults:
+def refuse(value: object, expected: str, reason: str = "") -> Faults:
     """The one fault of a value that is wrong as a whole."""
-    return Faults([FieldError("", describe(value), expected)])
+    found = describe(value)
+    return Faults([FieldError("", f"{found}: {reason}" if reason else found, expected)])
 
 
 def describe(value: object) -> str:
@@ -49,108 +49,32 @@ def describe(value: object) -> str:
     kind = next((name for types, name in _KINDS if isinstance(value, types)), type(value).__name__)
     if isinstance(value, Mapping | list | tuple):
         return f"an {kind} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > _INT_BITS_SHOWN:  # Python refuses to write out a huge one
+        return f"an integer of {value.bit_length()} bits"
     try:
         # Cut first: the value may be a megabyte of text.
-        text = orjson.dumps(value[:41] if isinstance(value, str) else value).decode()
+        shown = orjson.dumps(value[:41] if isinstance(value, str) else value, option=_AS_IT_IS).decode()
     except (TypeError, ValueError):
-        text = repr(value[:41] if isinstance(value, str | bytes) else value)
-    return f"{text if len(text) <= 42 else text[:41] + '…'} ({kind})"
+        cut = value[:41] if isinstance(value, str | bytes) else value
+        shown = str(cut) if isinstance(cut, Decimal) else repr(cut)
+    return f"{shown if len(shown) <= 42 else shown[:41] + '…'} ({kind})"
 
 
-def null(value: Any, json: bool) -> None:
-    """Null alone."""
-    if value is not None:
-        raise refuse(value, "null")
+def scalar(definition: Any, meaning: Meaning) -> Shape:
+    """The check of a type that holds no other: gives the Python value back, or raises Faults."""
+    to_python = meaning.value
+    of_default = base(definition).parse
 
-
-def boolean(value: Any, json: bool) -> bool:
-    """True or false, no number in their place."""
-    if value is True or value is False:
-        return value
-    raise refuse(value, "true or false")
-
-
-# `type(value) is int` on purpose: to isinstance a bool is an int, and fastavro would write it as 0 or 1.
-def int32(value: Any, json: bool) -> int:
-    """A whole number of 32 bits."""
-    if type(value) is int and value in _INT_RANGE:
-        return value
-    raise refuse(value, "int (32-bit whole number)")
-
-
-def int64(value: Any, json: bool) -> int:
-    """A whole number of 64 bits."""
-    if type(value) is int and value in _LONG_RANGE:
-        return value
-    raise refuse(value, "long (64-bit whole number)")
-
-
-def double(value: Any, json: bool) -> float:
-    """A number; a whole one becomes a float. JSON has no NaN and no infinity."""
-    try:
-        if type(value) is int or (isinstance(value, float) and not (json and not math.isfinite(value))):
-            return float(value)
-    except OverflowError:
-        pass
-    raise refuse(value, "double")
-
-
-def float32(value: Any, json: bool) -> float:
-    """A number that a 32-bit float can hold, digits lost or not."""
-    try:
-        number = double(value, json)
-        struct.pack("<f", number)
-    except (Faults, OverflowError):
-        raise refuse(value, "float (at most 3.4028235e38)") from None
-    return number
-
-
-def string(value: Any, json: bool) -> str:
-    """Text that UTF-8 can hold: no lone surrogate."""
-    if isinstance(value, str):
-        # isascii() reads one flag of the string; only other text needs the search.
-        if value.isascii():
-            return value
+    def check(value: Any, json: Form) -> Any:
         try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise refuse(value, "string (UTF-8)") from None
-        return value
-    raise refuse(value, "string")
+            if json == "default":
+                made = of_default(value)
+                made = made if to_python is None else to_python(made)
+                meaning.check(made)  # so that what it is put into can be written
+                return made
+            made = meaning.parse(value) if json else meaning.check(value)
+            return made if to_python is None else to_python(made)
+        except ValueError as error:
+            raise refuse(value, meaning.expected_json if json else meaning.expected, str(error)) from None
 
-
-def octets(value: Any, json: bool) -> bytes:
-    """Bytes; from JSON, text of code points 0 to 255."""
-    if json:
-        try:
-            return value.encode("latin-1")  # type: ignore[no-any-return]
-        except (AttributeError, UnicodeEncodeError):
-            raise refuse(value, "bytes, as text of code points 0 to 255") from None
-    if type(value) is bytes:
-        return value
-    raise refuse(value, "bytes")
-
-
-def timestamp_millis(value: Any, json: bool) -> int:
-    """Epoch milliseconds of the years 1 to 9999; from JSON, RFC 3339 text as well."""
-    if type(value) is int and LEAST_MS <= value <= MOST_MS:
-        return value
-    if json and isinstance(value, str):
-        try:
-            return parse_rfc3339(value)
-        except ValueError:
-            pass
-    forms = "RFC 3339 with an offset, or epoch milliseconds" if json else "epoch milliseconds"
-    raise refuse(value, f"timestamp of the years 1 to 9999 ({forms})")
-
-
-SCALARS: dict[str, Shape] = {
-    "null": null,
-    "boolean": boolean,
-    "int": int32,
-    "long": int64,
-    "float": float32,
-    "double": double,
-    "string": string,
-    "bytes": octets,
-}
+    return check

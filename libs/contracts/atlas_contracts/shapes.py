@@ -9,8 +9,12 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from atlas_avro.meaning import Meaning
+from atlas_avro.primitives import string
+from atlas_avro.walk import fold
+
 from atlas_contracts.errors import FieldError
-from atlas_contracts.scalars import SCALARS, Faults, Shape, describe, null, octets, refuse, string, timestamp_millis
+from atlas_contracts.scalars import Faults, Form, Shape, describe, refuse, scalar
 
 MAX_FAULTS = 100
 
@@ -22,50 +26,80 @@ def compile_shape(definition: Any, names: dict[str, Shape]) -> Shape:
 
     `names` holds the named types met so far and takes those of this definition.
     """
-    if isinstance(definition, list):
-        return _union([compile_shape(branch, names) for branch in definition])
-    if isinstance(definition, str):
-        return SCALARS.get(definition) or names[definition]
-    kind = definition["type"]
-    if kind == "long" and definition.get("logicalType") == "timestamp-millis":
-        return timestamp_millis
-    maker = _MAKERS.get(kind) if isinstance(kind, str) else None
-    return maker(definition, names) if maker else compile_shape(kind, names)
+    return fold(definition, _Maker(), names)
 
 
-def _record(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
-    fields: list[tuple[str, Shape]] = []
-    defaults: dict[str, Any] = {}
-    title = definition["name"]
-    known = frozenset(field["name"] for field in definition["fields"])
+class _Maker:
+    def leaf(self, definition: Any, meaning: Meaning) -> Shape:
+        return scalar(definition, meaning)
 
-    def record(value: Any, json: bool) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise refuse(value, f"object ({title})")
-        errors: list[FieldError] = []
-        result: dict[str, Any] = {}
-        for name, shape in fields:
-            if name in value:
-                try:
-                    result[name] = shape(value[name], json)
-                except Faults as faults:
-                    errors += _below(name, faults.errors)
-            elif name in defaults:
-                result[name] = copy.deepcopy(defaults[name])
-            else:
-                errors += _below(name, [FieldError("", "nothing", _wanted(shape, json))])
-        if not known.issuperset(value):
-            errors += _unknown(value, known, title)
-        if errors:
-            raise Faults(errors[:MAX_FAULTS])
-        return result
+    def enum(self, definition: Mapping[str, Any]) -> Shape:
+        known: dict[str, str] = {symbol: symbol for symbol in definition["symbols"]}
+        expected = "one of " + ", ".join(known)
 
-    names[title] = record  # before the fields: a record may hold itself
-    fields += [(field["name"], compile_shape(field["type"], names)) for field in definition["fields"]]
-    for field, (name, shape) in zip(definition["fields"], fields, strict=True):
-        if "default" in field:
-            defaults[name] = shape(field["default"], True)
-    return record
+        def enum(value: Any, json: Form) -> str:
+            if isinstance(value, str) and value in known:
+                return known[value]
+            raise refuse(value, expected)
+
+        return enum
+
+    def record(self, definition: Mapping[str, Any]) -> tuple[Shape, Callable[[Sequence[Shape]], None]]:
+        fields: list[tuple[str, Shape]] = []
+        defaults: dict[str, Any] = {}
+        title = definition["name"]
+        known = frozenset(field["name"] for field in definition["fields"])
+
+        def record(value: Any, json: Form) -> dict[str, Any]:
+            if not isinstance(value, Mapping):
+                raise refuse(value, f"object ({title})")
+            errors: list[FieldError] = []
+            result: dict[str, Any] = {}
+            for name, shape in fields:
+                if name in value:
+                    try:
+                        result[name] = shape(value[name], json)
+                    except Faults as faults:
+                        errors += _below(name, faults.errors)
+                elif name in defaults:
+                    result[name] = copy.deepcopy(defaults[name])
+                else:
+                    errors += _below(name, [FieldError("", "nothing", _wanted(shape, json))])
+            if not known.issuperset(value):
+                errors += _unknown(value, known, title)
+            if errors:
+                raise Faults(errors[:MAX_FAULTS])
+            return result
+
+        def fill(shapes: Sequence[Shape]) -> None:
+            for field, shape in zip(definition["fields"], shapes, strict=True):
+                fields.append((field["name"], shape))
+            for field, shape in zip(definition["fields"], shapes, strict=True):
+                if "default" in field:
+                    defaults[field["name"]] = shape(field["default"], "default")
+
+        return record, fill
+
+    def array(self, _definition: Mapping[str, Any], items: Shape) -> Shape:
+        def array(value: Any, json: Form) -> list[Any]:
+            if not isinstance(value, list | tuple):
+                raise refuse(value, "array")
+            return [item for _, item in _checked(enumerate(value), items, json)]
+
+        return array
+
+    def map(self, _definition: Mapping[str, Any], values: Shape) -> Shape:
+        def mapping(value: Any, json: Form) -> dict[str, Any]:
+            if not isinstance(value, Mapping):
+                raise refuse(value, "object")
+            # Keys first, and alone: a value under a key that can't be written is of no interest.
+            _check_keys(value)
+            return dict(_checked(value.items(), values, json))
+
+        return mapping
+
+    def union(self, branches: Sequence[Any], made: Sequence[Shape]) -> Shape:
+        return _union(branches, made)
 
 
 def _unknown(value: Mapping[Any, Any], known: frozenset[str], title: str) -> list[FieldError]:
@@ -78,7 +112,7 @@ def _unknown(value: Mapping[Any, Any], known: frozenset[str], title: str) -> lis
     return errors
 
 
-def _wanted(shape: Shape, json: bool) -> str:
+def _wanted(shape: Shape, json: Form) -> str:
     """What a shape expects, in its own words."""
     try:
         shape(_MISSING, json)
@@ -87,65 +121,12 @@ def _wanted(shape: Shape, json: bool) -> str:
     raise AssertionError("a shape takes anything")
 
 
-def _enum(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
-    known: dict[str, str] = {symbol: symbol for symbol in definition["symbols"]}
-    expected = "one of " + ", ".join(known)
-
-    def enum(value: Any, json: bool) -> str:
-        if isinstance(value, str) and value in known:
-            return known[value]
-        raise refuse(value, expected)
-
-    names[definition["name"]] = enum
-    return enum
-
-
-def _fixed(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
-    size = definition["size"]
-
-    def fixed(value: Any, json: bool) -> bytes:
-        try:
-            raw = octets(value, json)
-        except Faults as faults:
-            raise refuse(value, f"{size} of {faults.errors[0].expected}") from None
-        if len(raw) != size:
-            raise refuse(value, f"exactly {size} bytes")
-        return raw
-
-    names[definition["name"]] = fixed
-    return fixed
-
-
-def _array(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
-    shape = compile_shape(definition["items"], names)
-
-    def array(value: Any, json: bool) -> list[Any]:
-        if not isinstance(value, list | tuple):
-            raise refuse(value, "array")
-        return [item for _, item in _checked(enumerate(value), shape, json)]
-
-    return array
-
-
-def _map(definition: Mapping[str, Any], names: dict[str, Shape]) -> Shape:
-    shape = compile_shape(definition["values"], names)
-
-    def mapping(value: Any, json: bool) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise refuse(value, "object")
-        # Keys first, and alone: a value under a key that can't be written is of no interest.
-        _check_keys(value)
-        return dict(_checked(value.items(), shape, json))
-
-    return mapping
-
-
 def _check_keys(value: Mapping[Any, Any]) -> None:
     errors: list[FieldError] = []
     for key in value:
         try:
-            string(key, False)
-        except Faults:
+            string(key)
+        except ValueError:
             errors += _below(key, [FieldError("", f"the key {describe(key)}", "a UTF-8 string as the key")])
         if len(errors) >= MAX_FAULTS:
             break
@@ -153,7 +134,7 @@ def _check_keys(value: Mapping[Any, Any]) -> None:
         raise Faults(errors[:MAX_FAULTS])
 
 
-def _checked(items: Iterable[tuple[Any, Any]], shape: Shape, json: bool) -> list[tuple[Any, Any]]:
+def _checked(items: Iterable[tuple[Any, Any]], shape: Shape, json: Form) -> list[tuple[Any, Any]]:
     """The items of an array or a map with their values checked, or the faults of all of them."""
     errors: list[FieldError] = []
     checked: list[tuple[Any, Any]] = []
@@ -175,11 +156,11 @@ def _below(step: object, errors: Sequence[FieldError]) -> list[FieldError]:
     return [FieldError(pointer + error.path, error.found, error.expected) for error in errors]
 
 
-def _union(branches: Sequence[Shape]) -> Shape:
-    if len(branches) == 2 and branches[0] is null:
+def _union(definitions: Sequence[Any], branches: Sequence[Shape]) -> Shape:
+    if len(branches) == 2 and definitions[0] == "null":
         inner = branches[1]
 
-        def optional(value: Any, json: bool) -> Any:
+        def optional(value: Any, json: Form) -> Any:
             if value is None:
                 return None
             try:
@@ -189,7 +170,7 @@ def _union(branches: Sequence[Shape]) -> Shape:
 
         return optional
 
-    def union(value: Any, json: bool) -> Any:
+    def union(value: Any, json: Form) -> Any:
         refused = []
         for branch in branches:
             try:
@@ -206,13 +187,7 @@ def _of_branches(value: object, refused: Sequence[Faults], others: Sequence[str]
     inside = [faults for faults in refused if any(error.path for error in faults.errors)]
     if len(inside) == 1:
         return inside[0]
-    return refuse(value, " or ".join([*(faults.errors[0].expected for faults in refused), *others]))
-
-
-_MAKERS: dict[str, Callable[[Mapping[str, Any], dict[str, Shape]], Shape]] = {
-    "record": _record,
-    "enum": _enum,
-    "fixed": _fixed,
-    "array": _array,
-    "map": _map,
-}
+    expected = " or ".join([*(faults.errors[0].expected for faults in refused), *others])
+    # The words of the one branch that has some.
+    found = {faults.errors[0].found for faults in refused} - {describe(value)}
+    return Faults([FieldError("", found.pop() if len(found) == 1 else describe(value), expected)])

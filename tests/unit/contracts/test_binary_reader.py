@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from atlas_avro.walk import without_logical_types
 from atlas_contracts.binary_reader import BROKEN, compile_reader
-from atlas_contracts.registry import without_logical_types
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 from hypothesis import given, settings

@@ -118,8 +118,9 @@ def test_every_fault_is_named_with_its_path(codec: Codec) -> None:
         "/distance_miles": ("2147483648 (integer)", "int (32-bit whole number)"),
         "/tail_number": ("5 (integer)", "string or null"),
         "/scheduled_departure": (
-            '"yesterday" (string)',
-            "timestamp of the years 1 to 9999 (RFC 3339 with an offset, or epoch milliseconds)",
+            '"yesterday" (string): not RFC 3339 with an offset',
+            "timestamp of the years 1 to 9999"
+            " (RFC 3339 with an offset, at most 3 digits behind the point, or epoch milliseconds)",
         ),
         "/origin": ("nothing", "string"),
         "/wings": ("2 (integer)", f"no such field in {DEPARTED}"),

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atlas_avro.walk import without_logical_types
 from atlas_contracts.checks import add
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
 from atlas_contracts.folder import LOCK
-from atlas_contracts.registry import Registry, without_logical_types
+from atlas_contracts.registry import Registry
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
@@ -53,10 +54,15 @@ def test_versions_stand_in_order(folder: Path, new_version: Callable[..., Any]) 
     assert registry.latest("shop.OrderPlaced").id == 2
 
 
-def test_text_keeps_logical_types_and_parsed_has_none(folder: Path) -> None:
+def test_parsed_keeps_the_logical_types_that_mean_something(folder: Path, new_version: Callable[..., Any]) -> None:
+    new_version(
+        extra={"type": {"type": "string", "logicalType": "colour"}, "default": "red"},
+        odd={"type": {"type": "string", "logicalType": "date"}, "default": ""},
+    )
+    add(folder, "shop/order_placed.v2.avsc")
     schema = Registry.load(folder).latest("shop.OrderPlaced")
-    assert "timestamp-millis" in schema.text
-    assert "logicalType" not in json.dumps(schema.parsed)
+    assert all(name in schema.text for name in ("timestamp-millis", "colour", '"date"'))
+    assert json.dumps(schema.parsed["fields"]).count("logicalType") == 1
 
 
 def test_a_default_is_no_place_to_look_for_logical_types() -> None:

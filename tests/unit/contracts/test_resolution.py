@@ -8,11 +8,11 @@ import struct
 from typing import Any
 
 import pytest
+from atlas_avro.walk import without_logical_types
 from atlas_contracts.binary import zigzag
 from atlas_contracts.binary_reader import BROKEN
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.forms import form_faults
-from atlas_contracts.registry import without_logical_types
 from atlas_contracts.resolution import branch_for, fields, named_types
 from atlas_contracts.resolving_reader import compile_resolving_reader
 from atlas_contracts.shapes import compile_shape

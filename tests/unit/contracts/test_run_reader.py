@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from atlas_avro.walk import without_logical_types
 from atlas_contracts.binary_reader import BROKEN, compile_reader
 from atlas_contracts.columns import VALUES_MAX
-from atlas_contracts.registry import without_logical_types
 from atlas_contracts.run_reader import RUN_FROM, RunReader
 from fastavro import schemaless_writer
 from fastavro.schema import parse_schema

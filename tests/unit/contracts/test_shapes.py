@@ -61,8 +61,10 @@ def test_an_enum_names_its_symbols() -> None:
 def test_fixed_wants_its_size() -> None:
     shape = shape_of({"type": "fixed", "name": "t.F", "size": 2})
     assert shape({"f": "\u00ff\x00"}, True) == {"f": b"\xff\x00"}
-    assert faults(shape, {"f": "abc"}) == [("/f", '"abc" (string)', "exactly 2 bytes")]
-    assert faults(shape, {"f": "ab"}, json=False) == [("/f", '"ab" (string)', "2 of bytes")]
+    assert faults(shape, {"f": "abc"}) == [
+        ("/f", '"abc" (string): 3 bytes', "exactly 2 bytes, as text of code points 0 to 255")
+    ]
+    assert faults(shape, {"f": "ab"}, json=False) == [("/f", '"ab" (string)', "exactly 2 bytes")]
 
 
 def test_a_default_is_fresh_each_time() -> None:
