@@ -79,15 +79,17 @@ def time_meaning(digits: int, _definition: Mapping[str, Any]) -> Meaning:
 
 
 def timestamp_meaning(digits: int, _definition: Mapping[str, Any]) -> Meaning:
+    text = times.instant_parser(digits)
+
     def of_python(given: Any) -> int | None:
         if not isinstance(given, datetime) or given.utcoffset() is None:
             return None
         try:
-            return times.parse_instant(given.astimezone(UTC).isoformat(), digits)
+            return text(given.astimezone(UTC).isoformat())
         except OverflowError:  # its offset leads out of Python's years
             return None
 
-    check, parse = _count(*times.instants(digits), partial(times.parse_instant, digits=digits), of_python)
+    check, parse = _count(*times.instants(digits), text, of_python)
     wanted, unit = f"timestamp of the years {_years(digits)}", _NAMED[digits]
     return Meaning(
         f"timestamp-{UNITS[digits]}", f"int (epoch {unit})", int, TEXT_OR_NUMBER,
@@ -100,12 +102,14 @@ def timestamp_meaning(digits: int, _definition: Mapping[str, Any]) -> Meaning:
 
 
 def local_timestamp_meaning(digits: int, _definition: Mapping[str, Any]) -> Meaning:
+    text = times.local_parser(digits)
+
     def of_python(given: Any) -> int | None:
         if not isinstance(given, datetime) or given.utcoffset() is not None:
             return None
-        return times.parse_local(given.replace(tzinfo=None).isoformat(), digits)
+        return text(given.replace(tzinfo=None).isoformat())
 
-    check, parse = _count(*times.instants(digits), partial(times.parse_local, digits=digits), of_python)
+    check, parse = _count(*times.instants(digits), text, of_python)
     wanted, counted = f"date and time of the years {_years(digits)}", f"{_NAMED[digits]} since 1970-01-01T00:00"
     return Meaning(
         f"local-timestamp-{UNITS[digits]}", f"int ({counted})", int, TEXT_OR_NUMBER,

@@ -5,7 +5,8 @@ a second's point that the type has: 3, 6 or 9. Finer text is refused, never cut;
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
 
 DAY_S = 86_400
 # Years 1 to 9999: what RFC 3339, PostgreSQL, Python and Parquet's readers all have a date for.
@@ -13,19 +14,23 @@ LEAST_DAY = -719_162
 MOST_DAY = 2_932_896
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of no zone on purpose
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d+))?", re.ASCII)
-_LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?", re.ASCII)
-_INSTANT = re.compile(_LOCAL.pattern + r"([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.(\d+))?", re.ASCII)
+_INSTANT = re.compile(_LOCAL.pattern + r"(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _FRACTION_MAX = 64
+_A_SECOND = {digits: 10**digits for digits in (3, 6, 9)}
+_INSTANTS = {
+    digits: (max(LEAST_DAY * DAY_S * count, -(2**63)), min((MOST_DAY + 1) * DAY_S * count - 1, 2**63 - 1))
+    for digits, count in _A_SECOND.items()
+}
 
 
 def instants(digits: int) -> tuple[int, int]:
     """The least and the most count of a timestamp: of the years 1 to 9999, and of 64 bits."""
-    a_second: int = 10**digits
-    least, most = LEAST_DAY * DAY_S * a_second, (MOST_DAY + 1) * DAY_S * a_second - 1
-    return max(least, -(2**63)), min(most, 2**63 - 1)
+    return _INSTANTS[digits]
 
 
 def parse_date(text: str) -> int:
@@ -52,45 +57,37 @@ def parse_time(text: str, digits: int) -> int:
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError("not a time as 10:15:00.250")
-    moment = datetime.fromisoformat("1970-01-01T" + match[1] + "Z")
-    return _count(moment, match[2], digits)
+    moment = time.fromisoformat(match[1])
+    seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
+    return seconds * _A_SECOND[digits] + _fraction(match[2] or "", digits)
 
 
 def time_text(count: int, digits: int) -> str:
     """The count since midnight as `10:15:00.250`. Raises ValueError beyond a day."""
-    seconds, fraction = divmod(count, 10**digits)
+    seconds, fraction = divmod(count, _A_SECOND[digits])
     if not 0 <= seconds < DAY_S:
         raise ValueError(f"{count} is outside of a day")
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction:0{digits}d}"
 
 
-def parse_instant(text: str, digits: int) -> int:
-    """`2024-01-01T05:30:00+05:30` as the count since the epoch. Raises ValueError, also without an offset."""
-    match = _INSTANT.fullmatch(text)
-    if match is None:
-        raise ValueError("not RFC 3339 with an offset")
-    day, time, fraction, zone = match.groups()
-    return _count(datetime.fromisoformat(f"{day}T{time}{zone.upper()}"), fraction, digits)
+def instant_parser(digits: int) -> Callable[[str], int]:
+    """Makes of `2024-01-01T05:30:00+05:30` the count since the epoch. Raises ValueError, also without an offset."""
+    return _parser(_INSTANT, _EPOCH, digits, "not RFC 3339 with an offset")
 
 
-def parse_local(text: str, digits: int) -> int:
-    """`2024-01-01T05:30:00` of no zone as the count since 1970-01-01T00:00. Raises ValueError, also with an offset."""
-    match = _LOCAL.fullmatch(text)
-    if match is None:
-        raise ValueError("not a date and a time without an offset")
-    day, time, fraction = match.groups()
-    return _count(datetime.fromisoformat(f"{day}T{time}Z"), fraction, digits)
+def local_parser(digits: int) -> Callable[[str], int]:
+    """Makes of `2024-01-01T05:30:00`, of no zone, the count since 1970-01-01T00:00. ValueError, also with an offset."""
+    return _parser(_LOCAL, _LOCAL_EPOCH, digits, "not a date and a time without an offset")
 
 
 def local_text(count: int, digits: int) -> str:
     """A count since 1970-01-01T00:00 as `2024-01-01T05:30:00.000`. Raises ValueError beyond the years 1 to 9999."""
-    seconds, fraction = divmod(count, 10**digits)
+    seconds, fraction = divmod(count, _A_SECOND[digits])
     try:
         # isoformat pads years before 1000, strftime("%Y") does not.
-        text = (_EPOCH + timedelta(0, seconds)).replace(tzinfo=None).isoformat(timespec="seconds")
+        return f"{(_LOCAL_EPOCH + timedelta(0, seconds)).isoformat()}.{str(fraction).zfill(digits)}"
     except OverflowError as error:
         raise ValueError(f"{count} is outside the years 1 to 9999") from error
-    return f"{text}.{fraction:0{digits}d}"
 
 
 def instant_text(count: int, digits: int) -> str:
@@ -102,8 +99,8 @@ def as_datetime(count: int, digits: int) -> datetime:
     """A count since the epoch as Python's datetime, in UTC. Raises ValueError beyond the years 1 to 9999, and for a
     count that is finer than a microsecond.
     """
-    seconds, fraction = divmod(count, 10**digits)
-    micros, finer = divmod(fraction * 10**6, 10**digits)
+    seconds, fraction = divmod(count, _A_SECOND[digits])
+    micros, finer = divmod(fraction * 10**6, _A_SECOND[digits])
     if finer:
         raise ValueError(f"{count} is finer than a microsecond")
     try:
@@ -112,18 +109,29 @@ def as_datetime(count: int, digits: int) -> datetime:
         raise ValueError(f"{count} is outside the years 1 to 9999") from error
 
 
-def _count(moment: datetime, fraction: str | None, digits: int) -> int:
-    delta = moment - _EPOCH
-    count: int = (delta.days * DAY_S + delta.seconds) * 10**digits + _fraction(fraction, digits)
-    least, most = instants(digits)
-    if not least <= count <= most:  # an offset can lead out of the years that the text shows
-        raise ValueError("outside the years of the type, in UTC")
-    return count
+def _parser(pattern: re.Pattern[str], epoch: datetime, digits: int, otherwise: str) -> Callable[[str], int]:
+    a_second = _A_SECOND[digits]
+    least, most = _INSTANTS[digits]
+
+    def parse(text: str) -> int:
+        match = pattern.fullmatch(text)
+        if match is None:
+            raise ValueError(otherwise)
+        since = datetime.fromisoformat(text.upper()) - epoch
+        seconds = since.days * DAY_S + since.seconds
+        start, end = match.span(1)
+        if end - start <= digits <= 6:
+            count = seconds * a_second + since.microseconds * a_second // 10**6
+        else:  # Python cuts what it has no digits for
+            count = seconds * a_second + _fraction(text[start:end], digits)
+        if least <= count <= most:
+            return count
+        raise ValueError("outside the years of the type, in UTC")  # where an offset can lead
+
+    return parse
 
 
-def _fraction(text: str | None, digits: int) -> int:
-    if text is None:
-        return 0
+def _fraction(text: str, digits: int) -> int:
     if len(text) > _FRACTION_MAX or text[digits:].strip("0"):
         raise ValueError(f"more than {digits} digits of a second")
     return int(text[:digits].ljust(digits, "0"))
