@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,20 +50,23 @@ def read_lock(path: Path = LOCK) -> tuple[Jar, ...]:
     return tuple(Jar(group, artifact, version, sha256) for (group, artifact, version), sha256 in pairs)
 
 
-def cache_directory() -> Path:
+def cache_directory(name: str = f"kafka-{KAFKA_VERSION}") -> Path:
     """Where the jars are kept: ATLAS_CACHE, else the user's cache directory."""
     chosen = os.environ.get("ATLAS_CACHE")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "atlas"
-    return base / f"kafka-{KAFKA_VERSION}"
+    return base / name
 
 
 def ensure_jars(directory: Path | None = None) -> Path:
-    """A directory that holds every jar of the lock, fetching what is missing; raises JarsMissing.
+    """A directory that holds every jar of Kafka's lock, fetching what is missing; raises JarsMissing."""
+    return ensure(read_lock(), ENDPOINTS, directory or cache_directory())
 
-    Two processes may do this at once: each jar is moved into its place whole.
+
+def ensure(jars: Sequence[Jar], endpoints: Sequence[str], target: Path) -> Path:
+    """The directory `target` with every one of `jars`, which are `endpoints` and what they depend on.
+
+    Two processes may do this at once: each jar is moved into its place whole. Raises JarsMissing.
     """
-    target = directory or cache_directory()
-    jars = read_lock()
     # Names only: hashing 54 MB at each start would cost more than it could find.
     missing = [jar for jar in jars if not (target / jar.file_name).is_file()]
     if not missing:
@@ -75,8 +79,10 @@ def ensure_jars(directory: Path | None = None) -> Path:
             # jgo knows no mirrors; a machine that can only reach one has it in Maven's own settings.
             maven = shutil.which("mvn")
             if maven is None:
-                raise JarsMissing(f"Kafka's jars could not be fetched from Maven Central: {error}") from error
-            _fetch_with_maven(maven, missing, Path(scratch), target)
+                raise JarsMissing(f"the jars could not be fetched from Maven Central: {error}") from error
+            _copy_with_maven(maven, endpoints, Path(scratch))
+            for jar in missing:
+                _place(jar, Path(scratch) / jar.file_name, target)
     return target
 
 
@@ -98,14 +104,14 @@ def _fetch_with_jgo(jars: list[Jar], scratch: Path, target: Path) -> None:
         list(pool.map(fetch, jars))
 
 
-def _fetch_with_maven(maven: str, jars: list[Jar], scratch: Path, target: Path) -> None:
+def _copy_with_maven(maven: str, endpoints: Sequence[str], scratch: Path) -> None:
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
-        for group, artifact, version in (endpoint.split(":") for endpoint in ENDPOINTS)
+        for group, artifact, version in (endpoint.split(":") for endpoint in endpoints)
     )
     (scratch / "pom.xml").write_text(
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
-        "<groupId>atlas</groupId><artifactId>kafka</artifactId><version>1</version>"
+        "<groupId>atlas</groupId><artifactId>jars</artifactId><version>1</version>"
         f"<dependencies>{dependencies}</dependencies></project>"
     )
     done = subprocess.run(
@@ -116,9 +122,7 @@ def _fetch_with_maven(maven: str, jars: list[Jar], scratch: Path, target: Path) 
         check=False,
     )
     if done.returncode != 0:
-        raise JarsMissing(f"Kafka's jars could not be fetched by Maven: {done.stdout.strip()[-1000:]}")
-    for jar in jars:
-        _place(jar, scratch / jar.file_name, target)
+        raise JarsMissing(f"the jars could not be fetched by Maven: {done.stdout.strip()[-1000:]}")
 
 
 def _place(jar: Jar, found: Path, target: Path) -> None:
@@ -132,15 +136,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_lock(path: Path = LOCK) -> int:
+def write_lock(path: Path = LOCK, endpoints: Sequence[str] = ENDPOINTS, header: str = _HEADER) -> int:
     """Resolve the dependencies anew and write the lock; gives the number of jars."""
     import jgo
 
     lines = []
-    for artifact in jgo.resolve("+".join(ENDPOINTS)):
+    for artifact in jgo.resolve("+".join(endpoints)):
         coordinates = f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}"
         lines.append(f"{coordinates} {_sha256(artifact.resolve())}\n")
-    path.write_text(_HEADER + "".join(sorted(lines)))
+    path.write_text(header + "".join(sorted(lines)))
     return len(lines)
 
 
