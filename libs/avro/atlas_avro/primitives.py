@@ -11,6 +11,8 @@ from typing import Any
 
 from atlas_avro.meaning import NUMBER, TEXT, Meaning, Parquet
 
+_SINGLE = struct.Struct("<f")
+
 
 def same(value: Any) -> Any:
     """The value itself."""
@@ -62,12 +64,11 @@ def json_double(value: Any) -> float:
 
 def _single(check: Callable[[Any], float]) -> Callable[[Any], float]:
     def single(value: Any) -> float:
-        number = check(value)
         try:
-            struct.pack("<f", number)
+            (number,) = _SINGLE.unpack(_SINGLE.pack(check(value)))
         except OverflowError:
             raise ValueError from None
-        return number
+        return float(number)  # the nearest of 32 bits: what is read again
 
     return single
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fastavro.schema import parse_schema
+from atlas_avro.names import parse
 
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.errors import BrokenSchemas
@@ -106,13 +106,12 @@ def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_faul
 
 
 def _form_faults(file: SchemaFile) -> Iterator[str]:
-    definition = parse_schema(dict(file.definition))
+    names: dict[str, Any] = {}
+    definition = parse(file.definition, names)
     try:
         compile_shape(definition, {})
     except Faults as faults:
         yield from (f"{file.path}: a default does not fit its type: {error}" for error in faults.errors)
-    names: dict[str, Any] = {}
-    parse_schema(dict(file.definition), names)
     for path, union in _unions(definition, ""):
         looks = [look for branch in union for look in _looks_of(branch, names)]
         twice = sorted({look for look in looks if looks.count(look) > 1})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastavro.schema import parse_schema
+from atlas_avro.names import parse
 
 from atlas_contracts import resolution
 from atlas_contracts.resolution import NAMED, PROMOTIONS, branch_for, defined, kind_of, same_name
@@ -29,8 +29,10 @@ class Incompatibility:
 
 def incompatibilities(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> list[Incompatibility]:
     """Why values written with `writer` can't all be read with `reader` (both as in the .avsc); empty when they can."""
-    comparison = _Comparison(_named(reader), _named(writer))
-    return list(comparison.compare(parse_schema(dict(reader)), parse_schema(dict(writer)), ""))
+    reader_names: dict[str, Any] = {}
+    writer_names: dict[str, Any] = {}
+    parsed = parse(reader, reader_names), parse(writer, writer_names)
+    return list(_Comparison(reader_names, writer_names).compare(*parsed, ""))
 
 
 class _Comparison:
@@ -98,21 +100,18 @@ class _Comparison:
 
     def _compare_fields(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
         found = resolution.fields(reader, writer)
-        for written in writer["fields"]:
-            if (field := found.of_written.get(written["name"])) is not None:
+        for field in reader["fields"]:
+            # Also of those that another field reads by its alias: not every reader of Avro heeds aliases.
+            named = found.named[field["name"]]
+            if len(named) > 1:
+                reason = "two fields of older events have its name and its alias"
+                yield Incompatibility(f"{path}/{field['name']}", reason)
+            for written in named[:1]:
                 yield from self.compare(field["type"], written["type"], f"{path}/{field['name']}")
-        for field in found.doubled:
-            yield Incompatibility(f"{path}/{field['name']}", "two fields of older events have its name and its alias")
         for field in found.new:
             if "default" not in field:
                 reason = "the field is new and has no default, so older events have no value for it"
                 yield Incompatibility(f"{path}/{field['name']}", reason)
-
-
-def _named(definition: Mapping[str, Any]) -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    parse_schema(dict(definition), names)
-    return names
 
 
 def _meaning(definition: Any) -> str:

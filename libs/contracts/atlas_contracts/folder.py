@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastavro.schema import SchemaParseException, parse_schema
+from atlas_avro.names import NotASchema, parse
 
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.forms import form_faults
@@ -56,8 +56,8 @@ def read_schema(directory: Path, path: str) -> SchemaFile:
     if faults := form_faults(definition):
         raise BrokenSchemas([f"{path}: {fault}" for fault in faults])
     try:
-        name = parse_schema(definition)["name"]  # type: ignore[call-overload, index]
-    except (SchemaParseException, LookupError, TypeError, ValueError, AttributeError) as error:
+        name = parse(definition)["name"]
+    except NotASchema as error:
         raise BrokenSchemas([f"{path}: not an Avro schema: {error}"]) from error
     wanted = f"{match['context']}/{_snake(name.rpartition('.')[2])}"
     if name.rpartition(".")[0] != match["context"] or path.rpartition(".v")[0] != wanted:

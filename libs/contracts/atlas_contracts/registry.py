@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from atlas_avro.names import parse
 from atlas_avro.walk import without_logical_types
-from fastavro.schema import parse_schema
 
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
 from atlas_contracts.folder import LOCK, TOPICS, SchemaFile, read_lock, read_schema, schema_paths
@@ -130,5 +130,5 @@ def _config(retention_ms: int) -> dict[str, str]:
 
 
 def _schema(file: SchemaFile, schema_id: int) -> Schema:
-    parsed = parse_schema(without_logical_types(json.loads(file.text), but_known=True))
-    return Schema(schema_id, file.type, file.version, file.path, file.text, parsed)  # type: ignore[arg-type]
+    parsed = parse(without_logical_types(json.loads(file.text), but_known=True))
+    return Schema(schema_id, file.type, file.version, file.path, file.text, parsed)

@@ -1,8 +1,9 @@
 """Which part of a new schema reads which part of an old one: Avro's rules of resolution, without the reading.
 
 The check of versions and the reader of old events both ask here, so that what the check accepts is what can be read.
-Where Avro's own library leaves a choice, the same one is made: a writer's field goes to the reader's field that names
-it as an alias before the one of its name, a value goes to the branch of its type before one that it is promoted to.
+Where the specification leaves a choice, Avro's own library makes it: a writer's field goes to the reader's field that
+names it as an alias before the one of its name; a value goes to the branch of its type before one that it is promoted
+to. But a type goes to the branch of its whole name, if there is one, whatever aliases the others have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,17 +23,19 @@ PROMOTIONS: Mapping[str, frozenset[str]] = {
 class Fields:
     """The fields of two records. `of_written`: the reader's field for each of the writer's that is not passed over.
 
-    `new`: fields of the reader that no old record has. `doubled`: fields of the reader that two of the writer's go to.
+    `new`: fields of the reader that no old record has. `named`: for each field of the reader, by its name, the writer's
+    that have its name or are an alias of it.
     """
 
     of_written: Mapping[str, Mapping[str, Any]]
     new: Sequence[Mapping[str, Any]]
-    doubled: Sequence[Mapping[str, Any]]
+    named: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def kind_of(definition: Any) -> str:
-    """The type's name of a definition that is no union and no reference."""
-    return definition if isinstance(definition, str) else str(definition["type"])
+    """The type's name of a definition that is no union and no reference; an error is a record."""
+    kind = definition if isinstance(definition, str) else str(definition["type"])
+    return "record" if kind == "error" else kind
 
 
 def named_types(definition: Any) -> dict[str, Any]:
@@ -60,9 +63,17 @@ def defined(definition: Any, names: Mapping[str, Any]) -> Any:
     return definition
 
 
+def aliases(definition: Mapping[str, Any]) -> list[str]:
+    """The names that a named type once had, as full names."""
+    namespace = definition["name"].rpartition(".")[0]
+    return [
+        alias if "." in alias or not namespace else f"{namespace}.{alias}" for alias in definition.get("aliases", ())
+    ]
+
+
 def same_name(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> bool:
     """Whether two named types are one: by the name without its namespace, or by an alias of the reader's."""
-    return _simple(reader["name"]) == _simple(writer["name"]) or writer["name"] in _aliases(reader)
+    return _simple(reader["name"]) == _simple(writer["name"]) or writer["name"] in aliases(reader)
 
 
 def fields(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> Fields:
@@ -78,7 +89,10 @@ def fields(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> Fields:
     return Fields(
         of_written,
         new=[field for field in reader["fields"] if field["name"] not in taken],
-        doubled=[field for field in reader["fields"] if taken.count(field["name"]) > 1],
+        named={
+            field["name"]: [written for written in writer["fields"] if written["name"] in _names(field)]
+            for field in reader["fields"]
+        },
     )
 
 
@@ -89,18 +103,22 @@ def branch_for(branches: Sequence[Any], writer: Any, names: Mapping[str, Any]) -
     alike = [(branch, definition) for branch, definition in known if kind_of(definition) == kind]
     if kind in NAMED:
         alike = [(branch, definition) for branch, definition in alike if same_name(definition, writer)]
-        alike.sort(key=lambda found: found[1]["name"] != writer["name"])  # stable: the whole name goes before its end
+        alike.sort(key=lambda found: _nearness(found[1], writer))
     if alike:
         return alike[0][0]
     return next((branch for branch, definition in known if kind_of(definition) in PROMOTIONS.get(kind, ())), None)
 
 
+def _names(field: Mapping[str, Any]) -> tuple[str, ...]:
+    return (field["name"], *field.get("aliases", ()))
+
+
+def _nearness(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> int:
+    """How near two types of one name are: by the whole name, by an alias, by the name's end."""
+    if reader["name"] == writer["name"]:
+        return 0
+    return 1 if writer["name"] in aliases(reader) else 2
+
+
 def _simple(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _aliases(definition: Mapping[str, Any]) -> list[str]:
-    namespace = definition["name"].rpartition(".")[0]
-    return [
-        alias if "." in alias or not namespace else f"{namespace}.{alias}" for alias in definition.get("aliases", ())
-    ]

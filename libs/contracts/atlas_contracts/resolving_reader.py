@@ -30,6 +30,10 @@ def compile_resolving_reader(writer: Any, reader: Any) -> Reader:
 
 def _single(number: float) -> float:
     """The nearest number of 32 bits: what a float read by Avro holds."""
+    if isinstance(number, int) and (lost := number.bit_length() - 53) > 0:
+        # Not by way of the nearest double, which may lie halfway between two floats: what is lost leaves an odd bit.
+        kept = number >> lost
+        number = (kept | (kept << lost != number)) << lost
     (rounded,) = _FLOAT.unpack(_FLOAT.pack(number))
     return float(rounded)
 

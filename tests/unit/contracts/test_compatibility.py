@@ -167,6 +167,25 @@ def test_a_renamed_field_needs_an_alias() -> None:
     assert [found.path for found in incompatibilities(record(field("int", "b")), was)] == ["/b"]
 
 
+def test_a_name_that_two_old_fields_claim_is_refused() -> None:
+    """By name and by alias; also where each of the two has a field of its own to go to, as some readers would not."""
+    was = record(field("int", "a"), field("int", "b"))
+    now = record(field("int", "b", aliases=["a"]), field("int", "c", aliases=["b"]))
+    assert [str(found) for found in incompatibilities(now, was)] == [
+        "/b: two fields of older events have its name and its alias"
+    ]
+
+
+def test_a_field_that_another_one_claims_by_alias_must_fit_all_the_same() -> None:
+    was = record(field("int", "a"))
+    now = record(field("string", "a", default=""), field("int", "b", aliases=["a"]))
+    assert [found.path for found in incompatibilities(now, was)] == ["/a"]
+
+
+def test_a_default_may_be_a_number_without_a_point() -> None:
+    assert incompatibilities(record(field("int"), field("double", "g", default=-2)), record(field("int"))) == []
+
+
 def test_numbers_of_another_meaning_are_refused() -> None:
     millis, micros = ({"type": "long", "logicalType": f"timestamp-{unit}"} for unit in ("millis", "micros"))
     assert [str(found) for found in incompatibilities(record(field(micros)), record(field(millis)))] == [

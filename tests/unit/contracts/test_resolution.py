@@ -277,3 +277,32 @@ def test_a_decimal_keeps_scale_and_precision(scale: int, precision: int) -> None
     (found,) = incompatibilities(now, was)
     assert "decimal" in found.reason
     assert found.path == "/a"
+
+
+@pytest.mark.parametrize("number", [(1 << 60) + (1 << 36) + 1, -(1 << 60) - (1 << 36) - 1, 2**63 - 1, -(2**63), 3])
+def test_a_long_becomes_a_float_without_a_stop_at_double(number: int) -> None:
+    """The nearest of 24 bits, which the nearest of 53 bits may be halfway from."""
+    read = compile_resolving_reader(record(field("a", "long")), record(field("a", "float")))
+    found = read(zigzag(number), 0)["a"]
+    assert abs(int(found) - number) * 2 <= 2 ** max(number.bit_length() - 24, 0)
+    assert struct.unpack("<f", struct.pack("<f", found)) == (found,)
+
+
+def test_a_default_of_a_float_is_what_a_float_holds() -> None:
+    now = record(field("a", "float", default=0.1))
+    assert compile_resolving_reader(record(), now)(b"", 0) == {"a": struct.unpack("<f", struct.pack("<f", 0.1))[0]}
+
+
+def test_a_branch_of_the_whole_name_goes_before_one_of_its_alias() -> None:
+    kept = {"type": "record", "name": "t.A", "fields": [field("x", "int")]}
+    other = {"type": "record", "name": "t.B", "aliases": ["t.A"], "fields": []}
+    assert compile_resolving_reader(record(field("u", [kept])), record(field("u", [other, kept])))(b"\x00\x02", 0) == {
+        "u": {"x": 1}
+    }
+
+
+def test_an_error_is_a_record() -> None:
+    inner = {"name": "t.A", "fields": [field("x", "int")]}
+    was, now = record(field("u", {"type": "error", **inner})), record(field("u", {"type": "record", **inner}))
+    assert incompatibilities(now, was) == []
+    assert compile_resolving_reader(was, now)(b"\x02", 0) == {"u": {"x": 1}}

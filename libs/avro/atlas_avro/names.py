@@ -1,0 +1,85 @@
+"""A schema as it stands in an .avsc with every name in full, which is how the rest of the house reads schemas.
+
+By the specification a name without dots is in the namespace around it; as Avro's Java library does, a name that is not
+known there is looked for without a namespace as well.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from atlas_avro.primitives import PRIMITIVES
+
+NAMED = ("record", "error", "enum", "fixed")
+
+
+class NotASchema(ValueError):
+    """A definition that refers to a type that is not there, defines one twice, or is no type at all."""
+
+
+def parse(definition: Any, names: dict[str, Any] | None = None) -> Any:
+    """A copy with full names and aliases: a named type where it is met first, its name afterwards.
+
+    `names` holds types that are known already, by full name, and takes those of this definition. Raises NotASchema.
+    What else the specification asks for is not looked at.
+    """
+    return _type(definition, "", {} if names is None else names)
+
+
+def full_name(name: str, namespace: str) -> str:
+    """The name in full, seen from a namespace."""
+    return f"{namespace}.{name}" if namespace and "." not in name else name
+
+
+def _type(definition: Any, namespace: str, names: dict[str, Any]) -> Any:
+    if isinstance(definition, str):
+        return _reference(definition, namespace, names)
+    if isinstance(definition, list):
+        return [_type(branch, namespace, names) for branch in definition]
+    if not isinstance(definition, Mapping) or "type" not in definition:
+        raise NotASchema(f"{definition!r} is no type: expected a name, an object with `type` or a list")
+    kind, made = definition["type"], dict(definition)
+    if kind in NAMED:
+        return _named(made, namespace, names)
+    if kind in ("array", "map"):
+        part = "items" if kind == "array" else "values"
+        if part not in made:
+            raise NotASchema(f"no `{part}` in an object of type {kind}")
+        made[part] = _type(made[part], namespace, names)
+    else:
+        made["type"] = _type(kind, namespace, names)
+    return made
+
+
+def _reference(name: str, namespace: str, names: Mapping[str, Any]) -> str:
+    if name in PRIMITIVES:
+        return name
+    known = full_name(name, namespace)
+    if known not in names:
+        known = name
+    if known not in names:
+        raise NotASchema(f"no type is named {full_name(name, namespace)}")
+    return known
+
+
+def _named(made: dict[str, Any], namespace: str, names: dict[str, Any]) -> dict[str, Any]:
+    name = made.get("name")
+    if not isinstance(name, str) or not name:
+        raise NotASchema(f"an object of type {made['type']} without a name")
+    own = made.pop("namespace", None)
+    full = full_name(name, namespace if own is None else str(own))
+    if full in names:
+        raise NotASchema(f"{full} is defined twice")
+    made["name"] = full
+    names[full] = made  # before the fields: a record may hold itself
+    inside = full.rpartition(".")[0]
+    if "aliases" in made:
+        made["aliases"] = [full_name(str(alias), inside) for alias in made["aliases"]]
+    if "fields" in made:
+        made["fields"] = [_field(field, inside, names) for field in made["fields"]]
+    return made
+
+
+def _field(field: Any, namespace: str, names: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(field, Mapping) or "type" not in field or not isinstance(field.get("name"), str):
+        raise NotASchema(f"{field!r} is no field: expected an object with `name` and `type`")
+    return {**field, "type": _type(field["type"], namespace, names)}

@@ -1,0 +1,90 @@
+import copy
+from typing import Any
+
+import fastavro
+import pytest
+from atlas_avro.names import NotASchema, parse
+
+
+def record(name: str, *fields: Any, **attributes: Any) -> dict[str, Any]:
+    made = [{"name": f"f{number}", "type": kind} for number, kind in enumerate(fields)]
+    return {"type": "record", "name": name, "fields": made, **attributes}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        record("t.R", "int", ["null", "R"], {"type": "array", "items": "t.R"}),
+        record("R", {"type": "enum", "name": "E", "symbols": ["A"]}, {"type": "map", "values": "E"}, namespace="t.u"),
+        record("R", {"type": "fixed", "name": "u.F", "size": 2}, "u.F", namespace="t"),
+        record("t.R", record("In", record("Deep", "In", "t.R"), namespace="u.v"), "u.v.Deep") | {"doc": "x"},
+        record("a.b.R", {"type": "long", "logicalType": "timestamp-millis"}, {"type": "array", "items": "R"}),
+    ],
+)
+def test_names_are_those_of_fastavro(definition: Any) -> None:
+    before = copy.deepcopy(definition)
+    names: dict[str, Any] = {}
+    expected: dict[str, Any] = {}
+    fastavro.parse_schema(copy.deepcopy(definition), expected)
+    assert names_in(parse(definition, names)) == names_in(fastavro.parse_schema(definition, {}))
+    assert set(names) == set(expected)
+    assert definition == before
+
+
+def names_in(definition: Any) -> Any:
+    """What a definition is, without what fastavro adds to it."""
+    if isinstance(definition, list):
+        return [names_in(part) for part in definition]
+    if isinstance(definition, dict):
+        return {key: names_in(part) for key, part in definition.items() if not key.startswith("__")}
+    return definition
+
+
+def test_a_name_that_is_not_known_around_it_is_looked_for_without_a_namespace() -> None:
+    outer = record("R", record("t.In", {"type": "fixed", "name": "F", "namespace": "", "size": 1}, "F", "R"))
+    inner = parse(outer)["fields"][0]["type"]
+    assert [field["type"] for field in inner["fields"]][1:] == ["F", "R"]
+
+
+def test_aliases_are_in_the_namespace_of_what_they_name() -> None:
+    assert parse(record("t.R", aliases=["Old", "u.Old"]))["aliases"] == ["t.Old", "u.Old"]
+
+
+def test_a_type_within_a_type_is_one() -> None:
+    """Avro's Java library takes it, fastavro does not."""
+    assert parse(record("t.R", {"type": {"type": "array", "items": "R"}}))["fields"][0]["type"] == {
+        "type": {"type": "array", "items": "t.R"}
+    }
+
+
+def test_types_of_other_schemas_may_be_known() -> None:
+    names = {"t.Money": {}}
+    assert parse(record("t.R", "Money"), names)["fields"][0]["type"] == "t.Money"
+    assert set(names) == {"t.Money", "t.R"}
+
+
+def test_a_default_is_nobodys_type() -> None:
+    """A number without a point is a default of a double too; and what looks like a type in a default is none."""
+    made = record("t.R", "double")
+    made["fields"][0]["default"] = -2
+    assert parse(made)["fields"][0]["default"] == -2
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        ("nope", "no type is named nope"),
+        (record("t.R", "Nope"), r"no type is named t\.Nope"),
+        (record("t.R", record("R")), r"t\.R is defined twice"),
+        (3, "3 is no type"),
+        ({}, "is no type"),
+        ({"type": "array"}, "no `items`"),
+        ({"type": "map"}, "no `values`"),
+        ({"type": "enum", "symbols": ["A"]}, "an object of type enum without a name"),
+        ({"type": "record", "name": "R", "fields": [{"name": "x"}]}, "is no field"),
+        ({"type": "record", "name": "R", "fields": [3]}, "is no field"),
+    ],
+)
+def test_what_is_no_schema_says_why(definition: Any, reason: str) -> None:
+    with pytest.raises(NotASchema, match=reason):
+        parse(definition)
