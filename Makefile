@@ -81,7 +81,7 @@ fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff format $(CODE)
 
 type: $(DEV) ## Check the types
-	$(BIN)/mypy $(PACKAGES) tests/bench tests/chaos
+	$(BIN)/mypy $(PACKAGES) tests/bench tests/chaos tests/conformance
 
 check: lint test-unit ## What to run before a commit
 
@@ -110,6 +110,7 @@ lock: $(DEV) ## Resolve the requirements anew into the hashed locks
 			--override overrides.txt $$name.in --output-file $$name.txt || exit 1; \
 	done
 	$(BIN)/python -m atlas_local.jars
+	$(BIN)/python -m tests.conformance.avro_java
 
 batch: $(LOCAL) ## Install what `atlas batch --engine spark` needs beside a Java: 480 MB
 	$(INSTALL) --no-deps --require-hashes -r requirements-batch.txt
