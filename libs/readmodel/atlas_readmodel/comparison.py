@@ -25,7 +25,9 @@ async def compare(connection: Any, model: ReadModel, older: int, newer: int) -> 
 
     Means something only where both have handled the same records: see `generations.hold`.
     """
-    columns = ", ".join(model.table.all_columns)
+    # Intervals as text: to PostgreSQL a month is equal to 30 days.
+    types = model.table.column_types
+    columns = ", ".join(f"{name}::text" if types[name].bare == "interval" else name for name in types)
     key = ", ".join(model.table.primary_key)
     old = f"SELECT {columns} FROM {model.relation(older)}"
     new = f"SELECT {columns} FROM {model.relation(newer)}"

@@ -1,10 +1,10 @@
 """The SQL of one generation's table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from atlas_readmodel.table import ReadModel
+from atlas_readmodel.table import ReadModel, Table
 
 
 class Statements:
@@ -14,7 +14,8 @@ class Statements:
         table, name = model.table, model.relation(generation)
         key = table.primary_key
         self.columns = tuple(table.all_columns)
-        self.values_of = itemgetter(*self.columns)
+        self.values_of = _values_getter(table)
+        self.row_of = _row_maker(table)
         names = ", ".join(self.columns)
         rest = [column for column in self.columns if column not in key]
         conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in rest)
@@ -35,6 +36,37 @@ class Statements:
 
 def _arrays(types: Sequence[str]) -> str:
     return f"unnest({', '.join(f'${number}::{sql}[]' for number, sql in enumerate(types, start=1))})"
+
+
+def _values_getter(table: Table) -> Callable[[Mapping[str, Any]], Any]:
+    """A function from a row to its values as the driver takes them."""
+    values_of = itemgetter(*table.column_types)
+    puts = [(at, column.put) for at, column in enumerate(table.column_types.values()) if column.put is not None]
+    if not puts:
+        return values_of
+
+    def converted(row: Mapping[str, Any]) -> list[Any]:
+        values = list(values_of(row))
+        for at, put in puts:
+            if values[at] is not None:
+                values[at] = put(values[at])
+        return values
+
+    return converted
+
+
+def _row_maker(table: Table) -> Callable[[Any], dict[str, Any]]:
+    """A function from a row as the driver gives it to the row as it is held."""
+    forms = [(name, column.found) for name, column in table.column_types.items() if column.found is not None]
+
+    def made(record: Any) -> dict[str, Any]:
+        row = dict(record)
+        for name, found in forms:
+            if row[name] is not None:
+                row[name] = found(row[name])
+        return row
+
+    return made
 
 
 def tuple_getter(columns: tuple[str, ...]) -> Any:

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 
 from atlas_readmodel.documents import DocumentModel
 from atlas_readmodel.documents_store import DocumentsStore
+from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.postgres_store import PostgresStore
 from atlas_readmodel.store import Store
 from atlas_readmodel.table import ReadModel
@@ -53,7 +54,9 @@ class Stores:
 @asynccontextmanager
 async def open_stores(dsn: str, redis_url: str, namespace: str, *, max_size: int) -> AsyncIterator[Stores]:
     """Stores on connections of their own, made when used: neither server need be up yet."""
-    pool = asyncpg.create_pool(dsn, min_size=0, max_size=max_size, command_timeout=COMMAND_TIMEOUT_S, timeout=5)
+    pool = asyncpg.create_pool(
+        dsn, min_size=0, max_size=max_size, command_timeout=COMMAND_TIMEOUT_S, timeout=5, init=set_codecs
+    )
     async with open_redis(redis_url) as redis:
         await pool
         try:

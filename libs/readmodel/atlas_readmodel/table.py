@@ -4,11 +4,13 @@ Generation 3 of the projection `users` is the table readmodel.users_g3; readers 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from atlas_readmodel.column_types import ColumnType, RowCheck, column_type
+from atlas_readmodel.column_types import ColumnType, column_type
+from atlas_readmodel.row_check import RowCheck, row_taker
 
 SCHEMA = "readmodel"
 OFFSET_COLUMN = "_offset"
@@ -49,7 +51,8 @@ class Table:
                 raise ValueError(f"column {name}: {error}") from None
             if name in self.key and not column.in_key:
                 raise ValueError(
-                    f"column {name}: a row can't be found by {column.sql}: text, integers, boolean, bytea can"
+                    f"column {name}: a row can't be found by {column.sql}: text, integers, boolean, bytea, uuid, date, "
+                    "time, timestamp, timestamptz and inet can"
                 )
 
     @cached_property
@@ -77,6 +80,11 @@ class Table:
     def has_arrays(self) -> bool:
         """Whether a column holds lists."""
         return any(column.array for column in self.column_types.values())
+
+    @cached_property
+    def taker(self) -> Callable[[Any], Any] | None:
+        """See row_taker: of rows as a handler makes them."""
+        return row_taker({name: self.column_types[name] for name in self.columns})
 
     def check(self, *besides: str) -> RowCheck:
         """Of rows as a handler makes them: without the columns that the projector adds, those `besides` among them."""

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from atlas_contracts.events import Meta
 from atlas_kafka.fates import is_over_content
-from atlas_readmodel.column_types import shown
 from atlas_readmodel.documents import Documents, dump, field_of
+from atlas_readmodel.row_check import shown
 
 from atlas_projector.change import Change
 from atlas_projector.decoding import Decoded

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from atlas_contracts.events import Meta
 from atlas_readmodel.parking import Place
@@ -69,11 +70,12 @@ class _Folder:
         self._row_before = row_before
         self._waiting = waiting
         self._per_partition = projection.table.per_partition
+        self._take = projection.take
         self.folded = Folded()
 
     def plain(self, changes: Iterable[Change]) -> None:
         folded, row_before, blocked = self.folded, self._row_before, self._waiting.blocked
-        rows, per_partition = folded.rows, self._per_partition
+        rows, per_partition, take = folded.rows, self._per_partition, self._take
         applied = 0
         for key, handler, value, meta in changes:
             if blocked and self._is_behind(meta):
@@ -82,6 +84,8 @@ class _Folder:
             try:
                 after = handler(row, value, meta)
                 if after is not row and after is not None:
+                    if take is not None:
+                        after = taken(take, after)
                     after[OFFSET_COLUMN] = meta.offset
                     if per_partition:
                         after[PARTITION_COLUMN] = meta.partition
@@ -143,6 +147,8 @@ class _Folder:
             if after is not None:
                 if after is row:
                     after = dict(after)
+                elif self._take is not None:
+                    after = taken(self._take, after)
                 after[OFFSET_COLUMN] = meta.offset
                 after[column] = version
         except Exception as error:  # noqa: BLE001 - becomes its fate
@@ -180,6 +186,14 @@ class _Folder:
         """Note what a handler can't take, and why."""
         self.folded.rejected.append((meta, why_not(error)))
         self._waiting.block(meta)
+
+
+def taken(take: Callable[[Any], Any], row: Any) -> Any:
+    """The row as it is held. Raises Rejected with column and value where it can't be."""
+    try:
+        return take(row)
+    except ValueError as error:
+        raise Rejected(str(error)) from None
 
 
 def why_not(error: Exception) -> str:

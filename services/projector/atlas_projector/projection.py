@@ -81,6 +81,11 @@ class Projection:
         return not self.table.per_partition
 
     @property
+    def take(self) -> Callable[[Any], Any] | None:
+        """From a row as a handler makes it to the row as it is held, or ValueError; None where these are the same."""
+        return None if isinstance(self.table, Documents) else self.table.taker
+
+    @property
     def model(self) -> ReadModel | DocumentModel:
         """The read model as the place that keeps it knows it."""
         if isinstance(self.table, Documents):

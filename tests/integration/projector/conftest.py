@@ -29,6 +29,7 @@ from atlas_projector.workers import Setup
 from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import Parked, State
+from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores, open_redis
 
@@ -204,7 +205,7 @@ async def rig(servers: Servers, database: str, make_topic: MakeTopic) -> AsyncIt
     await make_topic(f"{topic}.dlq", partitions=1)
     codec = Codec(Registry.load(SCHEMAS))
     async with (
-        asyncpg.create_pool(database, min_size=1, max_size=16, command_timeout=30) as pool,
+        asyncpg.create_pool(database, min_size=1, max_size=16, command_timeout=30, init=set_codecs) as pool,
         open_cache(servers.redis_url, namespace=topic) as cache,
         open_producer(servers.kafka_brokers, "test-rig") as producer,
         open_redis(servers.redis_url) as redis,

@@ -9,6 +9,7 @@ import pytest
 from atlas_local.testing import Servers
 from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.documents import DocumentModel
+from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores, open_stores
 from atlas_readmodel.table import ReadModel
@@ -18,7 +19,7 @@ from tests.integration.readmodel.things import MODELS
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
-    async with asyncpg.create_pool(database, min_size=1, max_size=10, command_timeout=20) as opened:
+    async with asyncpg.create_pool(database, min_size=1, max_size=10, command_timeout=20, init=set_codecs) as opened:
         yield opened
 
 

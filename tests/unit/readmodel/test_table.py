@@ -55,7 +55,9 @@ def test_a_type_whose_values_are_not_known_is_refused_when_it_is_declared(declar
         Table(columns={"id": "text", "size": declared}, key=("id",))
 
 
-@pytest.mark.parametrize("declared", ["text[]", "jsonb", "numeric(4,2)", "uuid", "double precision", "timestamptz"])
+@pytest.mark.parametrize(
+    "declared", ["text[]", "jsonb", "numeric(4,2)", "double precision", "real", "interval", "uuid[]"]
+)
 def test_a_key_is_of_a_type_that_is_equal_on_both_sides(declared: str) -> None:
     with pytest.raises(ValueError, match="column id: a row can't be found by"):
         Table(columns={"id": declared}, key=("id",))
