@@ -222,13 +222,11 @@ def take_inet(value: Any) -> str:
 
 def take_json(value: Any) -> Any:
     """An object or a list (or a number, true, false), as Python has it or as JSON text; held as Python has it."""
-    if isinstance(value, str):
-        value = _parsed(value)
-        if value is None or isinstance(value, str):
-            raise ValueError("JSON text of a text or of null; a text column holds these")
-        return _checked(value)
     try:
-        return _checked(plain(value))
+        found = _parsed(value) if isinstance(value, str) else plain(value)
+        if found is None or isinstance(found, str):
+            raise ValueError("a text, or null, by itself is for a text column; expected an object or a list")
+        return _checked(found)
     except (TypeError, RecursionError) as error:
         raise ValueError(f"no JSON: {error}") from None
 
