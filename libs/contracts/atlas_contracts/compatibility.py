@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atlas_avro.meaning import Meaning
 from atlas_avro.names import parse
+from atlas_avro.table import logical, meaning
 
 from atlas_contracts import resolution
 from atlas_contracts.resolution import NAMED, PROMOTIONS, branch_for, defined, kind_of, same_name
-
-# Attributes of a logical type that change what its bytes mean.
-_MEANING = ("logicalType", "scale", "precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,7 @@ class _Comparison:
     def compare(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
         was, now = _meaning(writer), _meaning(reader)
         reader, writer = defined(reader, self._reader_names), defined(writer, self._writer_names)
-        was, now = was or _meaning(writer), now or _meaning(reader)
-        if was and now and was != now:
-            yield Incompatibility(path, f"the logical type was {was} and is now {now}: other values for the same bytes")
+        yield from _other_values(path, was or _meaning(writer), now or _meaning(reader))
         if isinstance(writer, list):
             for branch in writer:
                 yield from self._compare_written_branch(reader, branch, path)
@@ -114,11 +111,19 @@ class _Comparison:
                 yield Incompatibility(f"{path}/{field['name']}", reason)
 
 
-def _meaning(definition: Any) -> str:
-    """The logical type with what belongs to it; empty where there is none."""
-    if not isinstance(definition, Mapping) or "logicalType" not in definition:
-        return ""
-    return " ".join(str(definition[name]) for name in _MEANING if name in definition)
+def _meaning(definition: Any) -> Meaning | None:
+    return None if logical(definition) is None else meaning(definition)
+
+
+def _other_values(path: str, was: Meaning | None, now: Meaning | None) -> Iterator[Incompatibility]:
+    """Two logical types must be one. It may be put on a base or taken off: what a base held is read as it is."""
+    if was is None or now is None:
+        return
+    if was.name != now.name:
+        reason = f"the logical type was {was.name} and is now {now.name}: other values for the same bytes"
+        yield Incompatibility(path, reason)
+    elif was.column != now.column:  # the column of a decimal has its precision and scale
+        yield Incompatibility(path, f"the {was.name} was {was.column} and is now {now.column}: Avro asks for the same")
 
 
 def _title(definition: Any) -> str:

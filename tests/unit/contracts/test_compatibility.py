@@ -193,6 +193,43 @@ def test_numbers_of_another_meaning_are_refused() -> None:
     ]
 
 
+def decimal(precision: int, scale: int, size: int | None = None) -> dict[str, Any]:
+    base = {"type": "bytes"} if size is None else {"type": "fixed", "name": "t.D", "size": size}
+    return {**base, "logicalType": "decimal", "precision": precision, "scale": scale}
+
+
+def logical(base: str, name: str) -> dict[str, Any]:
+    return {"type": base, "logicalType": name}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "reason"),
+    [
+        (decimal(6, 2), decimal(6, 3), "the decimal was numeric(6, 2) and is now numeric(6, 3)"),
+        (decimal(6, 2), decimal(7, 2), "the decimal was numeric(6, 2) and is now numeric(7, 2)"),
+        (decimal(6, 2, 8), decimal(6, 1, 8), "the decimal was numeric(6, 2)"),
+        (decimal(6, 2), decimal(6, 2, 8), "bytes was written, and t.D can't read it"),
+        (logical("int", "date"), logical("int", "time-millis"), "the logical type was date and is now time-millis"),
+        (logical("int", "date"), logical("long", "timestamp-millis"), "the logical type was date"),
+        (logical("long", "timestamp-millis"), logical("long", "local-timestamp-millis"), "the logical type was"),
+        (decimal(6, 2), decimal(6, 2), None),
+        ("string", logical("string", "uuid"), None),
+        (logical("string", "uuid"), "string", None),
+        ("bytes", decimal(6, 2), None),
+        (decimal(6, 2), "bytes", None),
+        ("int", logical("long", "timestamp-millis"), None),
+        (logical("string", "colour"), logical("string", "hue"), None),
+        (logical("string", "date"), logical("string", "uuid"), None),
+        ({**decimal(6, 2), "precision": 0}, decimal(6, 2), None),
+    ],
+    ids=str,
+)
+def test_two_logical_types_must_be_one(was: Any, now: Any, reason: str | None) -> None:
+    found = incompatibilities(record(field(now)), record(field(was)))
+    assert [each.path for each in found] == ([] if reason is None else ["/f"])
+    assert reason is None or found[0].reason.startswith(reason)
+
+
 def test_every_reason_is_given_at_once() -> None:
     was = record(field("int", "a"), field("string", "b"))
     now = record(field("string", "a"), field("int", "b"), field("int", "c"))
