@@ -95,16 +95,28 @@ def instant_text(count: int, digits: int) -> str:
     return local_text(count, digits) + "Z"
 
 
+def as_time(count: int, digits: int) -> time:
+    """The count since midnight as Python's time. Raises ValueError beyond a day."""
+    if not 0 <= count < DAY_S * _A_SECOND[digits]:
+        raise ValueError(f"{count} is outside of a day")
+    return as_local(count, digits).time()
+
+
 def as_datetime(count: int, digits: int) -> datetime:
     """A count since the epoch as Python's datetime, in UTC. Raises ValueError beyond the years 1 to 9999, and for a
     count that is finer than a microsecond.
     """
+    return as_local(count, digits).replace(tzinfo=UTC)
+
+
+def as_local(count: int, digits: int) -> datetime:
+    """A count since 1970-01-01T00:00 as Python's datetime without a zone; ValueError as for as_datetime."""
     seconds, fraction = divmod(count, _A_SECOND[digits])
     micros, finer = divmod(fraction * 10**6, _A_SECOND[digits])
     if finer:
         raise ValueError(f"{count} is finer than a microsecond")
     try:
-        return _EPOCH + timedelta(0, seconds, micros)
+        return _LOCAL_EPOCH + timedelta(0, seconds, micros)
     except OverflowError as error:
         raise ValueError(f"{count} is outside the years 1 to 9999") from error
 
