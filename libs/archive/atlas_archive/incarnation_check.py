@@ -21,14 +21,14 @@ from atlas_archive.records import Incoming, Record
 from atlas_archive.reports import LiveTopic, Progress, TopicReader, TopicReport
 from atlas_archive.store import MissingObject, ObjectStore
 
+# The winner of a place removes the losers' files right after its manifest stands, which may be this very moment.
+LOOKS = 50
+
+_LOOK_S = 0.1
 _PARALLEL = 4  # segments held in memory at once
 _COUNTED = 10_000
-_READ_BEFORE = (
-    "manifest",
-    "compacted",
-    "floor",
-    "known-gaps",
-)  # what is there of them and was not read has been put since
+# What is there of them and was not read has been put since.
+_READ_BEFORE = ("manifest", "compacted", "floor", "known-gaps")
 _PROBLEMS_NAMED = 20  # of one segment: a topic that differs in a million places is told in twenty lines
 
 
@@ -234,6 +234,7 @@ class IncarnationCheck:
         """Name the objects that no manifest names. Past a partition's end they are a segment in the making."""
         all_of = [manifest for chain in found.values() for manifest in (*chain.written, *chain.compacted)]
         known = {item.key for manifest in all_of for item in manifest.objects}
+        strays: list[str] = []
         async for item in self._store.list(self._root):
             kind = item.key.removeprefix(self._root).split("/", 1)[0]
             if item.key in known or kind in _READ_BEFORE:
@@ -244,7 +245,17 @@ class IncarnationCheck:
             if place is not None and place[1] >= ends.get(place[0], 0):
                 self._report.notes.append(f"{item.key}: of a segment that is not committed")
                 continue
-            self._problem(f"{item.key}: extra, no manifest names it")
+            strays.append(item.key)
+        for _ in range(LOOKS):
+            strays = [key for key in strays if await self._is_there(key)]
+            if not strays:
+                break
+            await asyncio.sleep(_LOOK_S)
+        for key in strays:
+            self._problem(f"{key}: extra, no manifest names it")
+
+    async def _is_there(self, key: str) -> bool:
+        return any([item.key == key async for item in self._store.list(key, limit=1)])
 
 
 def _place(relative: str) -> tuple[int, int] | None:

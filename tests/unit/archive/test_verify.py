@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from atlas_archive import incarnation_check
 from atlas_archive.batches import pack
 from atlas_archive.gaps import state_known
 from atlas_archive.layout import framing
@@ -14,7 +15,7 @@ from atlas_archive.manifests import Manifest, PartitionPath
 from atlas_archive.records import Record
 from atlas_archive.reports import LiveTopic, TopicReport
 from atlas_archive.segments import Segment, store_segment
-from atlas_archive.store import MemoryStore
+from atlas_archive.store import Listed, MemoryStore
 from atlas_archive.verify import verify
 
 SCHEMA = json.dumps({"type": "record", "name": "t.Event", "fields": [{"name": "n", "type": "int"}]})
@@ -190,6 +191,25 @@ async def test_an_extra_object(store: MemoryStore, key: str) -> None:
     await archive(store)
     store.objects[key] = b"x"
     assert await problems(store) == [f"{key}: extra, no manifest names it"]
+
+
+async def test_a_losers_file_that_its_winner_is_about_to_remove_is_no_problem(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incarnation_check, "LOOKS", 50)
+    await archive(store)
+    key = "topics/flights/id-1/data/date=1970-01-01/partition=0/00000000000000000000-0000-raw.avro"
+    store.objects[key] = b"x"
+    listed, looks = MemoryStore.list, []
+
+    def swept_after_the_second_look(self: MemoryStore, prefix: str, **options: Any) -> AsyncIterator[Listed]:
+        looks.append(prefix)
+        if looks.count(key) == 2:
+            self.objects.pop(key)
+        return listed(self, prefix, **options)
+
+    monkeypatch.setattr(MemoryStore, "list", swept_after_the_second_look)
+    assert await problems(store) == []
 
 
 async def test_a_segment_in_the_making_is_only_noted(store: MemoryStore) -> None:
