@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas_avro.names import parse
+from atlas_avro.table import meaning
 
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.errors import BrokenSchemas
@@ -27,22 +28,9 @@ from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from atlas_contracts.topics import Topic, read_topics
 
-# What a value looks like in JSON, by Avro type: two branches of a union that look alike can't be told apart.
-_LOOKS = {
-    "null": {"null"},
-    "boolean": {"boolean"},
-    "int": {"number"},
-    "long": {"number"},
-    "float": {"number"},
-    "double": {"number"},
-    "string": {"string"},
-    "bytes": {"string"},
-    "fixed": {"string"},
-    "enum": {"string"},
-    "array": {"array"},
-    "map": {"object"},
-    "record": {"object"},
-}
+# What a value of a type looks like in JSON that the table of types has no entry for. Two branches of a union that look
+# alike can't be told apart.
+_LOOKS = {"enum": "string", "array": "array", "map": "object", "record": "object", "error": "object"}
 _KEY_TYPES = {"string", "int", "long"}
 
 
@@ -132,11 +120,12 @@ def _unions(definition: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _looks_of(branch: Any, names: Mapping[str, Any]) -> set[str]:
-    if isinstance(branch, str):
-        return _LOOKS[branch] if branch in _LOOKS else _looks_of(names[branch], names)
-    if branch.get("logicalType") == "timestamp-millis":
-        return {"number", "string"}
-    return _looks_of(branch["type"], names)
+    if isinstance(branch, str) and branch in names:
+        return _looks_of(names[branch], names)
+    if (found := meaning(branch)) is not None:
+        return set(found.looks)
+    kind = branch["type"]
+    return {_LOOKS[kind]} if isinstance(kind, str) and kind in _LOOKS else _looks_of(kind, names)
 
 
 def _version_faults(versions: Sequence[SchemaFile]) -> Iterator[str]:

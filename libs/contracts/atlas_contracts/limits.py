@@ -7,18 +7,18 @@ a small record end a process. What is encoded keeps these limits, and what is de
 from collections.abc import Mapping
 from typing import Any
 
+from atlas_contracts.resolution import NAMED, named_types
+
 # Arrays, maps and records around a value. Readers and renderers take up to four frames for each, of the 1,000 that
 # Python allows by default, and JSON writers stop at 254.
 NESTING_MAX = 200
 # Items of arrays that take no byte (null, a record without fields), in one value. Each is 8 bytes of memory.
 EMPTY_ITEMS_MAX = 65_536
 
-_NAMED = ("record", "error", "enum", "fixed")
-
 
 def needs_limits(parsed: Any) -> bool:
     """Whether values of a definition that fastavro has parsed could break a limit and still be small."""
-    return holds_itself(parsed) or _has_empty_items(parsed, {})
+    return holds_itself(parsed) or _has_empty_items(parsed, named_types(parsed))
 
 
 def holds_itself(parsed: Any, within: frozenset[str] = frozenset()) -> bool:
@@ -33,7 +33,7 @@ def holds_itself(parsed: Any, within: frozenset[str] = frozenset()) -> bool:
         return any(holds_itself(field["type"], inside) for field in parsed["fields"])
     if kind in ("array", "map"):
         return holds_itself(parsed["items" if kind == "array" else "values"], within)
-    return kind not in _NAMED and holds_itself(kind, within)
+    return kind not in NAMED and holds_itself(kind, within)
 
 
 def may_be_empty(parsed: Any, named: Mapping[str, Any]) -> bool:
@@ -55,14 +55,13 @@ def _empty(parsed: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
     return kind not in ("array", "map", "enum") and may_be_empty(kind, named)
 
 
-def _has_empty_items(parsed: Any, named: dict[str, Any]) -> bool:
+def _has_empty_items(parsed: Any, named: Mapping[str, Any]) -> bool:
     if isinstance(parsed, list):
         return any(_has_empty_items(branch, named) for branch in parsed)
     if isinstance(parsed, str):
         return False
     kind = parsed["type"]
-    if kind in _NAMED:
-        named[parsed["name"]] = parsed
+    if kind in NAMED:
         return any(_has_empty_items(field["type"], named) for field in parsed.get("fields", ()))
     if kind == "array":
         return may_be_empty(parsed["items"], named) or _has_empty_items(parsed["items"], named)

@@ -195,6 +195,21 @@ def test_a_union_of_many_branches(branches: int) -> None:
             False,
             False,
         ),
+        (
+            {
+                "type": "array",
+                "items": {
+                    "type": "record",
+                    "name": "t.Twice",
+                    "fields": [
+                        {"name": "a", "type": {"type": "record", "name": "t.E", "fields": []}},
+                        {"name": "b", "type": "t.E"},
+                    ],
+                },
+            },
+            False,
+            True,
+        ),
     ],
 )
 def test_which_schemas_need_limits(schema: Any, itself: bool, limits: bool) -> None:
