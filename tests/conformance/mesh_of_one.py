@@ -20,6 +20,12 @@ def codec_of(directory: Path, definition: Any) -> Codec:
     return Codec(Registry.load(directory))
 
 
+def frame(codec: Codec) -> bytes:
+    """What stands before the field."""
+    (prefix,) = codec.newest
+    return prefix + b"\x02" + KEY.encode()
+
+
 def write_folder(directory: Path, definition: Any) -> None:
     """The folder itself."""
     (directory / "t").mkdir()

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from atlas_contracts.codec import Codec
-from atlas_contracts.events import Event
 
 from tests.conformance.avro_java import AvroJava
-from tests.conformance.mesh_of_one import BEFORE, EVENT, KEY, codec_of
+from tests.conformance.mesh_of_one import BEFORE, EVENT, KEY, codec_of, frame
 
 NINES = "9" * 28 + "." + "9" * 10
 DAYS = ("0001-01-01", "1582-10-15", "1900-02-28", "1969-12-31", "1970-01-01", "2000-02-29", "2024-02-29", "9999-12-31")
@@ -67,14 +66,7 @@ def encoded(codec: Codec, value: Any) -> bytes:
 
 
 def rendered(codec: Codec, body: bytes) -> Any:
-    framed = codec.encode_json(EVENT, {"k": KEY, "f": None})[:BEFORE] if not body else frame(codec) + body
-    event: Event = codec.decode(framed)
-    return codec.to_json(event)["f"]
-
-
-def frame(codec: Codec) -> bytes:
-    (prefix,) = codec.newest
-    return prefix + b"\x02x"
+    return codec.to_json(codec.decode(frame(codec) + body))["f"]
 
 
 @pytest.mark.parametrize(("definition", "texts"), CASES, ids=[title(definition) for definition, _ in CASES])
