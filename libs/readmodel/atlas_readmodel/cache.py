@@ -27,6 +27,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from atlas_readmodel.json_rows import dumps
+
 CACHE = Counter("atlas_readmodel_cache", "Uses of the read-model cache", ["projection", "outcome"])
 
 # A value lives this long unread or unchanged. It bounds what a lost floor can do, and the memory.
@@ -106,12 +108,12 @@ class Cache:
         return cast(dict[str, Any], orjson.loads(rest[rest.index(b":") + 1 :]))
 
     async def put(self, projection: str, key: str, row: Mapping[str, Any], *, epoch: int, offset: int) -> bool:
-        """Keep a row read from PostgreSQL together with its projection's `epoch`; `offset` is the row's own.
+        """Keep a row in JSON's forms, read with its projection's `epoch` from PostgreSQL; `offset` is the row's own.
 
         False if the row is known to be another one by now, or Redis is away.
         """
         keys = [self._row_key(projection, key), self._epoch_key(projection)]
-        call = self._put(keys=keys, args=[epoch, offset, orjson.dumps(row), VALUE_TTL_S])
+        call = self._put(keys=keys, args=[epoch, offset, dumps(row), VALUE_TTL_S])
         return bool(await self._guarded(projection, call))
 
     async def lay_floors(self, projection: str, offsets: Mapping[str, int]) -> bool:

@@ -9,8 +9,12 @@ as they come from a handler; see atlas_readmodel.column_values.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, time
 from functools import partial
 from typing import Any
+
+from atlas_avro import durations, times
+from atlas_avro.primitives import json_octets, whole
 
 from atlas_readmodel import column_values as values
 from atlas_readmodel.column_values import Take
@@ -36,8 +40,9 @@ _CONSTRAINTS = {"not", "null", "default", "check", "collate", "constraint", "uni
 class ColumnType:
     """A column as it is declared. `sql`: its type without constraints; `bare`: without a size too.
 
-    `take`: from what a handler hands over to what a row holds, or ValueError. `put`: from that to what the driver
-    takes; `found`: from what the driver gives to what a row holds. Each is None where both are the same.
+    `take`: from what a handler hands over to what a row holds, or ValueError; `put`: from that to what the driver
+    takes; `found`: from what the driver gives to what a row holds; `of_json`: from JSON to what may be handed over.
+    Each is None where both are the same.
     """
 
     sql: str
@@ -49,6 +54,14 @@ class ColumnType:
     take: Take | None = None
     put: Take | None = None
     found: Take | None = None
+    of_json: Take | None = None
+
+    def parse(self, value: Any) -> Any:
+        """What a row holds of a value that is not null, from the form that json_rows gives it. Raises ValueError."""
+        given = value if self.of_json is None else self.of_json(value)
+        if (reason := "null" if given is None else self.check(given)) is not None:
+            raise ValueError(reason)
+        return given if self.take is None else self.take(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,7 @@ class _Kind:
     take: Take | None = None
     put: Take | None = None
     found: Take | None = None
+    of_json: Take | None = None
     in_key: bool = False
 
 
@@ -89,6 +103,7 @@ def column_type(declared: str) -> ColumnType:
         take=kind.take,
         put=kind.put,
         found=kind.found,
+        of_json=kind.of_json,
     )
 
 
@@ -225,21 +240,21 @@ def _numeric(precision: int | None = None, scale: int = 0) -> _Kind:
         1 <= precision <= _NUMERIC_PRECISION_MAX and abs(scale) <= _NUMERIC_PRECISION_MAX
     ):
         raise ValueError(f"a precision of 1 to {_NUMERIC_PRECISION_MAX}, and a scale of as many, were expected")
-    return _Kind(take=values.numeric(precision, scale), found=values.found_numeric)
+    return _Kind(take=values.numeric(precision, scale), found=values.found_numeric, of_json=values.numeric_of_json)
 
 
-def _timed(take: Callable[[int], Take], in_key: bool, digits: int = _TIME_DIGITS_MAX) -> _Kind:
+def _timed(take: Callable[[int], Take], of_json: Take, in_key: bool, digits: int = _TIME_DIGITS_MAX) -> _Kind:
     if not 0 <= digits <= _TIME_DIGITS_MAX:
         raise ValueError(f"0 to {_TIME_DIGITS_MAX} digits of a second were expected")
-    return _Kind(take=take(digits), in_key=in_key)
+    return _Kind(take=take(digits), of_json=of_json, in_key=in_key)
 
 
 def _plain(kind: _Kind) -> tuple[int, Callable[..., _Kind]]:
     return 0, lambda: kind
 
 
-_SMALL, _INT, _BIG = (_plain(_Kind(_integer(bits), in_key=True)) for bits in (16, 32, 64))
-_REAL, _DOUBLE = (_plain(_Kind(take=take)) for take in (values.take_real, values.take_double))
+_SMALL, _INT, _BIG = (_plain(_Kind(_integer(bits), of_json=whole(bits), in_key=True)) for bits in (16, 32, 64))
+_REAL, _DOUBLE = (_plain(_Kind(take=take, of_json=float)) for take in (values.take_real, values.take_double))
 _BOOLEAN = _plain(_Kind(_boolean, in_key=True))
 # How many numbers a size may have, and what it makes.
 _KINDS: Mapping[str, tuple[int, Callable[..., _Kind]]] = {
@@ -262,12 +277,12 @@ _KINDS: Mapping[str, tuple[int, Callable[..., _Kind]]] = {
     "decimal": (2, _numeric),
     "boolean": _BOOLEAN,
     "bool": _BOOLEAN,
-    "bytea": _plain(_Kind(_bytes, in_key=True)),
+    "bytea": _plain(_Kind(_bytes, of_json=json_octets, in_key=True)),
     "uuid": _plain(_Kind(take=values.take_uuid, found=str, in_key=True)),
-    "date": _plain(_Kind(take=values.take_date, in_key=True)),
-    "time": (1, partial(_timed, values.take_time, True)),
-    "timestamp": (1, partial(_timed, values.take_local, True)),
-    "timestamptz": (1, partial(_timed, values.take_instant, True)),
-    "interval": (1, partial(_timed, values.take_interval, False)),
+    "date": _plain(_Kind(take=values.take_date, of_json=times.parse_date, in_key=True)),
+    "time": (1, partial(_timed, values.take_time, time.fromisoformat, True)),
+    "timestamp": (1, partial(_timed, values.take_local, datetime.fromisoformat, True)),
+    "timestamptz": (1, partial(_timed, values.take_instant, datetime.fromisoformat, True)),
+    "interval": (1, partial(_timed, values.take_interval, durations.parse, False)),
     "inet": _plain(_Kind(take=values.take_inet, found=str, in_key=True)),
 }

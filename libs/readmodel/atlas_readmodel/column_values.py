@@ -117,6 +117,11 @@ def _whole(number: Decimal) -> Decimal:
     return number if int(number.as_tuple().exponent) <= 0 else _EXACT.quantize(number, Decimal(1))
 
 
+def numeric_of_json(value: Any) -> Any:
+    """What numeric takes, of text: NaN and the infinities too."""
+    return Decimal(value) if value in ("NaN", "Infinity", "-Infinity") else value
+
+
 def found_numeric(value: Decimal) -> Decimal:
     """As the row holds it: the driver makes 1E+4 of 10000."""
     return value if not value.is_finite() else _whole(value)

@@ -38,7 +38,7 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def dumps(value: Any) -> bytes:
     """JSON of what `plain` gave. Raises TypeError where anything else is within."""
-    return orjson.dumps(value, default=_refuse, option=_ODD_TYPES)
+    return orjson.dumps(value, option=_ODD_TYPES)
 
 
 def _form_of(kind: type) -> Callable[[Any], Any]:
@@ -47,10 +47,6 @@ def _form_of(kind: type) -> Callable[[Any], Any]:
         if issubclass(kind, known):
             return form
     raise TypeError(f"JSON has no form of {kind.__name__}")
-
-
-def _refuse(value: Any) -> Any:
-    raise TypeError(f"JSON has no form of {type(value).__name__}")
 
 
 def _float(value: float) -> float | str:

@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 
+from atlas_readmodel.column_types import column_type
+from atlas_readmodel.json_rows import dumps, plain
+
 
 class InvalidCursor(ValueError):
     """The cursor is not one that a page of this query gave."""
@@ -35,17 +38,23 @@ def paged(rows: list[dict[str, Any]], limit: int, order: Sequence[str]) -> Page:
 
 
 def encode_cursor(values: list[Any]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(values)).rstrip(b"=").decode()
+    """Where a page ends: the values of the columns that order the list."""
+    return base64.urlsafe_b64encode(dumps([plain(value) for value in values])).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str, texts: int = 1) -> list[Any]:
-    """The whole number, within 64 bits, and as many texts that PostgreSQL can hold. Raises InvalidCursor."""
+def decode_cursor(cursor: str, types: Sequence[str]) -> list[Any]:
+    """One value of each of these SQL types, as a row holds it: of the columns that order the list.
+
+    Raises InvalidCursor for what no page of it gave.
+    """
     try:
-        value = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError) as error:
+        found = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(found, list) or len(found) != len(types):
+            raise ValueError(f"not {len(types)} values")
+        values = [column_type(sql).parse(value) for value, sql in zip(found, types, strict=True)]
+        # Each value has one form: anything else, a true for a one, was made up.
+        if dumps([plain(value) for value in values]) != dumps(found):
+            raise ValueError("not as it was given")
+    except (binascii.Error, ValueError, TypeError) as error:
         raise InvalidCursor("not a cursor of this query") from error
-    match value:
-        case [int(sort), *keys] if type(sort) is int and abs(sort) < 2**63 and len(keys) == texts:
-            if all(isinstance(key, str) and "\x00" not in key for key in keys):
-                return [sort, *keys]
-    raise InvalidCursor("not a cursor of this query")
+    return values

@@ -7,7 +7,10 @@ date; and it makes days of an interval's months. Set these on each connection th
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import orjson
 from atlas_avro.durations import Duration
+
+from atlas_readmodel.json_rows import dumps, plain
 
 _DAY_0 = date(2000, 1, 1).toordinal()
 _UNIX_DAY_0 = date(1970, 1, 1).toordinal()
@@ -25,6 +28,19 @@ async def set_codecs(connection: Any) -> None:
     async with connection.transaction():
         for name, encode, decode in _CODECS:
             await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=decode, format="tuple")
+
+
+async def set_reading_codecs(connection: Any) -> None:
+    """The same, and JSON as Python has it: for connections that no rows are copied on."""
+    await set_codecs(connection)
+    async with connection.transaction():
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads)
+
+
+def _encode_json(value: Any) -> str:
+    """Text is JSON text."""
+    return value if isinstance(value, str) else dumps(plain(value)).decode()
 
 
 def _encode_date(value: Any) -> tuple[int]:

@@ -12,6 +12,7 @@ import asyncpg
 
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.json_rows import plain_row
 from atlas_readmodel.pages import Page, decode_cursor, paged, where
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
 
@@ -22,7 +23,8 @@ WAIT_MAX_S = 0.05
 # A view may be replaced once between any two attempts; twice in a row within one query does not happen.
 ATTEMPTS = 3
 
-# The read models whose rows carry their entity's version, and the column that finds a row: a token can wait for those.
+# The read models whose rows carry their entity's version, and the column that finds a row, with its type unless that is
+# text (`booking_id uuid`): a token can wait for those.
 VERSIONED = {
     "users": "user_id",
 }
@@ -47,7 +49,8 @@ class NotBuilt(Exception):
 
 
 class Reader:
-    """Queries over the read models. Rows are dicts with the columns of the view, times in epoch milliseconds.
+    """Queries over the read models. Rows are dicts of the view's columns, on connections with `set_reading_codecs`; one
+    that may come from the cache has JSON's forms of its values (atlas_readmodel.json_rows).
 
     Every method raises NotBuilt while its read model does not exist, and asyncpg's error (for documents Redis') when
     the server that has it is away.
@@ -108,8 +111,7 @@ class Reader:
     async def routes(self, origin: str | None = None, destination: str | None = None) -> list[dict[str, Any]]:
         """Delay statistics by route, the busiest first."""
         wanted = {"origin": origin, "destination": destination}
-        filters = [(f"{column} = ${{n}}", value) for column, value in wanted.items() if value]
-        clause, values = where(filters)
+        clause, values = where([(f"{column} = ${{n}}", value) for column, value in wanted.items() if value])
         return await self._rows(
             "routes",
             f"SELECT origin, destination, {STATISTICS_COLUMNS} FROM readmodel.routes {clause}"
@@ -119,10 +121,8 @@ class Reader:
 
     async def carriers(self) -> list[dict[str, Any]]:
         """Delay statistics by carrier, the busiest first."""
-        return await self._rows(
-            "carriers",
-            f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers ORDER BY flights DESC, carrier",
-        )
+        sql = f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers ORDER BY flights DESC, carrier"
+        return await self._rows("carriers", sql)
 
     async def busiest(
         self, projection: str, keys: Sequence[str], wanted: Mapping[str, str | None], limit: int, cursor: str | None
@@ -134,7 +134,7 @@ class Reader:
         clause, values = where([(f"{column} = ${{n}}", value) for column, value in wanted.items() if value])
         listed = ", ".join(keys)
         if cursor is not None:
-            values += (sort_and_keys := decode_cursor(cursor, len(keys)))
+            values += (sort_and_keys := decode_cursor(cursor, ("bigint", *("text" for _ in keys))))
             first = len(values) - len(sort_and_keys) + 1
             numbers = ", ".join(f"${number}" for number in range(first + 1, len(values) + 1))
             after = f"(flights < ${first} OR (flights = ${first} AND ({listed}) > ({numbers})))"
@@ -183,16 +183,17 @@ class Reader:
         try:
             if key is None:
                 raise NotBuilt(entity.projection)
-            sql = f"SELECT version FROM readmodel.{entity.projection} WHERE {key} = $1"
+            column, _, kind = key.partition(" ")
+            sql = f"SELECT version FROM readmodel.{entity.projection} WHERE {column} = $1::text::{kind or 'text'}"
             rows = await self._rows(entity.projection, sql, entity.key)
+        except asyncpg.DataError:
+            raise ValueError(f"the rows of {entity.projection} have no such key") from None
         except NotBuilt:
             # No table: it may be one of documents, whose rows say themselves whether they have a version.
-            documents = (
-                None if self._documents is None else await self._documents.rows(entity.projection, (entity.key,))
-            )
-            if documents is None and key is None:
-                raise unknown from None
+            documents = await self._documents.rows(entity.projection, (entity.key,)) if self._documents else None
             if documents is None:
+                if key is None:
+                    raise unknown from None
                 raise
             rows = documents
         if any(type(row.get("version")) is not int for row in rows):
@@ -253,8 +254,8 @@ class Reader:
         )
         if not rows:
             return None
-        row = rows[0]
-        offset, epoch = row.pop("_offset"), row.pop("_epoch")
+        offset, epoch = rows[0].pop("_offset"), rows[0].pop("_epoch")
+        row = plain_row(rows[0])
         if self._cache is not None:
             await self._cache.put(projection, key, row, epoch=epoch, offset=offset)
         return row
@@ -273,7 +274,7 @@ class Reader:
         if cursor is not None:
             after = f"({sort}, {key}) < (${len(values) + 1}, ${len(values) + 2})"
             clause = f"{clause} AND {after}" if clause else f"WHERE {after}"
-            values += decode_cursor(cursor)
+            values += decode_cursor(cursor, ("bigint", "text"))
         values.append(limit + 1)
         rows = await self._rows(
             projection,

@@ -15,6 +15,7 @@ from atlas_kafka.producer import open_producer
 from atlas_outbox.waker import open_waker
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.stores import open_redis
 from atlas_runtime import http_server
@@ -47,7 +48,12 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     async with (
         open_pool(state_dsn, "state", max_size=settings.postgres_pool_max, timeout_s=timeout_s, stop=stop) as state,
         open_pool(
-            readmodel_dsn, "readmodel", max_size=settings.readmodel_pool_max, timeout_s=timeout_s, stop=stop
+            readmodel_dsn,
+            "readmodel",
+            max_size=settings.readmodel_pool_max,
+            timeout_s=timeout_s,
+            stop=stop,
+            init=set_reading_codecs,
         ) as readmodel,
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
         open_posts(state, settings, stop) as posts,

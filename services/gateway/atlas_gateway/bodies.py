@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from atlas_gateway.rows import Time
+
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # The address form of HTML's <input type=email>, with a dot required: what mail systems accept in practice.
@@ -85,8 +87,8 @@ class User(BaseModel):
     country: str | None
     status: Literal["active", "deactivated"]
     version: int
-    registered_at: str = Field(json_schema_extra={"format": "date-time"})
-    updated_at: str = Field(json_schema_extra={"format": "date-time"})
+    registered_at: Time
+    updated_at: Time
 
 
 class Flight(BaseModel):
@@ -98,7 +100,7 @@ class Flight(BaseModel):
     tail_number: str | None
     origin: str
     destination: str
-    scheduled_departure: str = Field(json_schema_extra={"format": "date-time"})
+    scheduled_departure: Time
     status: Literal["departed", "cancelled"]
     departure_delay_minutes: int | None
     arrival_delay_minutes: int | None
@@ -113,7 +115,7 @@ class BoardFlight(BaseModel):
     carrier: str
     flight_number: int
     destination: str
-    scheduled_departure: str = Field(json_schema_extra={"format": "date-time"})
+    scheduled_departure: Time
     status: Literal["departed", "cancelled"]
     departure_delay_minutes: int | None
 

@@ -1,9 +1,9 @@
 """PostgreSQL for the gateway: pools whose every wait is bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
@@ -13,6 +13,8 @@ from atlas_runtime.metrics import observe_pool
 from atlas_runtime.pooler import is_pooled
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+Init = Callable[[Any], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger()
 
@@ -24,12 +26,13 @@ _CLIENT_GRACE_S = 1.0
 
 @asynccontextmanager
 async def open_pool(
-    dsn: str, name: str, *, max_size: int, timeout_s: float, stop: asyncio.Event
+    dsn: str, name: str, *, max_size: int, timeout_s: float, stop: asyncio.Event, init: Init | None = None
 ) -> AsyncIterator[Pool]:
     """A pool of up to `max_size` connections; waits, backing off, for a server that is not up yet, until `stop`.
 
     A statement, and a wait for a lock, ends with an error after `timeout_s`. Where the DSN leads to a pooler, which is
-    found out here, nothing is kept in the session, at the cost of each statement's preparation.
+    found out here, nothing is kept in the session, at the cost of each statement's preparation. `init` is awaited with
+    each connection that is made.
     """
     milliseconds = str(int(timeout_s * 1000))
     bounds = {
@@ -49,6 +52,7 @@ async def open_pool(
             max_size=max_size,
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=timeout_s + _CLIENT_GRACE_S,
+            init=init,
             server_settings=application if pooled else application | bounds,
             **(options(bounds) if pooled else {}),
         )

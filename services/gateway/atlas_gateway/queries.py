@@ -2,13 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-import orjson
 from aiohttp import hdrs, web
-from atlas_contracts.timestamps import rfc3339
+from atlas_readmodel.json_rows import dumps
 from atlas_readmodel.pages import InvalidCursor, Page
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,11 +16,11 @@ from atlas_gateway.consistency import wait
 from atlas_gateway.problems import NOT_FOUND, Problem, field_error, invalid, of_validation
 from atlas_gateway.resources import RESOURCES
 from atlas_gateway.routes import JSON, Part, Route, answer, path_parameter, query
+from atlas_gateway.rows import shown
 
 Q = TypeVar("Q", bound=BaseModel)
 
 _ID = re.compile(r"[A-Za-z0-9._~:+-]{1,128}")
-_TIMES = ("registered_at", "updated_at", "scheduled_departure")
 
 Airport = Annotated[str, Field(pattern="^[A-Z0-9]{3,4}$", description="FAA code of an airport, like JFK")]
 Search = Annotated[
@@ -93,14 +91,15 @@ async def get_user(request: web.Request) -> web.Response:
     row = await request.app[RESOURCES].reader.user(user_id, cached=not fresh)
     if row is None:
         raise Problem(NOT_FOUND, f"There is no user {user_id}.")
-    return _entity(request, row, etag=f'"{row["version"]}"')
+    return _entity(request, shown(row, bodies.User), etag=f'"{row["version"]}"')
 
 
 async def list_users(request: web.Request) -> web.Response:
     """Users, the latest registered first, page by page."""
     asked = _asked(request, UserQuery)
     await wait(request, "users")
-    return await _page(request.app[RESOURCES].reader.users(asked.search, asked.status, asked.limit, asked.cursor))
+    pending = request.app[RESOURCES].reader.users(asked.search, asked.status, asked.limit, asked.cursor)
+    return await _page(pending, bodies.User)
 
 
 async def get_flight(request: web.Request) -> web.Response:
@@ -110,7 +109,7 @@ async def get_flight(request: web.Request) -> web.Response:
     row = await request.app[RESOURCES].reader.flight(flight_id, cached=not fresh)
     if row is None:
         raise Problem(NOT_FOUND, f"There is no flight {flight_id}.")
-    return _entity(request, row)
+    return _entity(request, shown(row, bodies.Flight))
 
 
 async def list_flights(request: web.Request) -> web.Response:
@@ -118,7 +117,8 @@ async def list_flights(request: web.Request) -> web.Response:
     asked = _asked(request, FlightQuery)
     await wait(request, "flights")
     reader = request.app[RESOURCES].reader
-    return await _page(reader.flights(asked.origin, asked.destination, asked.carrier, asked.limit, asked.cursor))
+    pending = reader.flights(asked.origin, asked.destination, asked.carrier, asked.limit, asked.cursor)
+    return await _page(pending, bodies.Flight)
 
 
 async def list_routes(request: web.Request) -> web.Response:
@@ -127,7 +127,8 @@ async def list_routes(request: web.Request) -> web.Response:
     await wait(request, "routes")
     wanted = {"origin": asked.origin, "destination": asked.destination}
     reader = request.app[RESOURCES].reader
-    return await _page(reader.busiest("routes", ("origin", "destination"), wanted, asked.limit, asked.cursor))
+    pending = reader.busiest("routes", ("origin", "destination"), wanted, asked.limit, asked.cursor)
+    return await _page(pending, bodies.Route)
 
 
 async def get_route(request: web.Request) -> web.Response:
@@ -137,7 +138,7 @@ async def get_route(request: web.Request) -> web.Response:
     rows = await request.app[RESOURCES].reader.routes(origin, destination)
     if not rows:
         raise Problem(NOT_FOUND, f"There is no flight from {origin} to {destination}.")
-    return _entity(request, rows[0])
+    return _entity(request, shown(rows[0], bodies.Route))
 
 
 async def get_departures(request: web.Request) -> web.Response:
@@ -150,14 +151,16 @@ async def get_departures(request: web.Request) -> web.Response:
         raise Problem(NOT_FOUND, f"No flight has left {airport}.")
     flights = [flight for board in boards for flight in board["flights"]]
     flights.sort(key=lambda flight: (flight["scheduled_departure"], flight["flight_id"]), reverse=True)
-    return _entity(request, {"airport": airport, "items": [_shown(flight) for flight in flights[: asked.limit]]})
+    items = [shown(flight, bodies.BoardFlight) for flight in flights[: asked.limit]]
+    return _entity(request, {"airport": airport, "items": items})
 
 
 async def list_carriers(request: web.Request) -> web.Response:
     """Delay statistics by carrier, the busiest first, page by page."""
     asked = _asked(request, PageQuery)
     await wait(request, "carriers")
-    return await _page(request.app[RESOURCES].reader.busiest("carriers", ("carrier",), {}, asked.limit, asked.cursor))
+    pending = request.app[RESOURCES].reader.busiest("carriers", ("carrier",), {}, asked.limit, asked.cursor)
+    return await _page(pending, bodies.Carrier)
 
 
 async def get_carrier(request: web.Request) -> web.Response:
@@ -167,7 +170,7 @@ async def get_carrier(request: web.Request) -> web.Response:
     row = await request.app[RESOURCES].reader.carrier(code)
     if row is None:
         raise Problem(NOT_FOUND, f"There is no flight of the carrier {code}.")
-    return _entity(request, row)
+    return _entity(request, shown(row, bodies.Carrier))
 
 
 def _asked(request: web.Request, model: type[Q]) -> Q:
@@ -188,8 +191,8 @@ def _id(request: web.Request, name: str, what: str) -> str:
     return value
 
 
-def _entity(request: web.Request, row: Mapping[str, Any], etag: str | None = None) -> web.Response:
-    body = _dumps(row)
+def _entity(request: web.Request, shown_row: Mapping[str, Any], etag: str | None = None) -> web.Response:
+    body = dumps(shown_row)
     tag = etag or f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
     known = {part.strip().removeprefix("W/") for part in request.headers.get(hdrs.IF_NONE_MATCH, "").split(",")}
@@ -198,31 +201,13 @@ def _entity(request: web.Request, row: Mapping[str, Any], etag: str | None = Non
     return web.Response(body=body, content_type=JSON, headers=headers)
 
 
-async def _page(pending: Any) -> web.Response:
+async def _page(pending: Awaitable[Page], model: type[BaseModel]) -> web.Response:
     try:
-        page: Page = await pending
+        page = await pending
     except InvalidCursor:
         raise invalid([field_error("/cursor", "no cursor of this list", "next_cursor of the page before")]) from None
-    return _json({"items": page.items, "next_cursor": page.next_cursor})
-
-
-def _json(value: Mapping[str, Any]) -> web.Response:
-    value = {**value, "items": [_shown(item) for item in value["items"]]}
-    return web.Response(body=orjson.dumps(value), content_type=JSON, headers={hdrs.CACHE_CONTROL: "no-cache"})
-
-
-def _dumps(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(_shown(row))
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row as JSON shows it: times as RFC 3339."""
-    shown = dict(row)
-    for name in _TIMES:
-        if name in shown:
-            with suppress(ValueError):  # a time that no calendar has stays the number it is
-                shown[name] = rfc3339(shown[name])
-    return shown
+    body = dumps({"items": [shown(row, model) for row in page.items], "next_cursor": page.next_cursor})
+    return web.Response(body=body, content_type=JSON, headers={hdrs.CACHE_CONTROL: "no-cache"})
 
 
 def _parameters(model: type[BaseModel]) -> tuple[Part, ...]:

@@ -11,10 +11,8 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 from aiohttp import hdrs, web
 from atlas_contracts.headers import new_id
-from atlas_contracts.timestamps import rfc3339
 from atlas_readmodel.token import Token
 from atlas_runtime.metrics import timed_query
 
@@ -26,6 +24,7 @@ from atlas_gateway.incoming import read_command
 from atlas_gateway.problems import DEACTIVATED, EMAIL_TAKEN, NOT_FOUND, STALE_VERSION, VERSION_REQUIRED, Problem
 from atlas_gateway.resources import RESOURCES, Resources
 from atlas_gateway.routes import Route, answer, header, json_body, path_parameter
+from atlas_gateway.rows import document
 
 TOKEN = "Atlas-Token"
 
@@ -169,12 +168,12 @@ def _answer(status: int, row: Row, headers: Mapping[str, str] | None = None) -> 
         **_profile(row),
         "status": row["status"],
         "version": row["version"],
-        "registered_at": rfc3339(row["registered_at"]),
-        "updated_at": rfc3339(row["updated_at"]),
+        "registered_at": row["registered_at"],
+        "updated_at": row["updated_at"],
     }
     token = str(Token.of_entity("users", user_id, row["version"]))
     standing = {hdrs.CONTENT_TYPE: "application/json", hdrs.ETAG: f'"{row["version"]}"', TOKEN: token}
-    return Answer(status, orjson.dumps(user), {**standing, **(headers or {})})
+    return Answer(status, document(user, User), {**standing, **(headers or {})})
 
 
 def _user_id(request: web.Request) -> UUID:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from atlas_readmodel.cache import Cache
+from atlas_readmodel.json_rows import plain
 from atlas_readmodel.store import Store
 from atlas_readmodel.table import OFFSET_COLUMN
 
@@ -28,7 +29,7 @@ class Floors:
         """Bar older rows of these keys from the cache; before the transaction that writes them commits."""
         if not self._projection.cached:
             return
-        offsets = {str(key[0]): last_offset if row is None else row[OFFSET_COLUMN] for key, row in rows.items()}
+        offsets = {str(plain(key[0])): last_offset if row is None else row[OFFSET_COLUMN] for key, row in rows.items()}
         if not await self._cache.lay_floors(self._projection.name, offsets):
             self.missed = True
         else:
