@@ -18,6 +18,7 @@ of their own, in whose schema names are `bytes`; both types are laid out alike, 
 import json
 from typing import Any
 
+from atlas_avro.names import parse as with_full_names
 from fastavro import parse_schema
 
 MAGIC = b"Obj\x01"
@@ -37,10 +38,19 @@ def framing(schema_id: int) -> bytes:
 def parse(text: str) -> Any:
     """The parsed schema: every name full. Raises BadSchema."""
     try:
-        # without a registry of its own fastavro would keep names from one call to the next
-        return parse_schema(json.loads(text), named_schemas={})
+        # Names by the specification, and no defaults: fastavro refuses some of each that are right, and of defaults
+        # nothing is read here. Without a registry of its own it would keep names from one call to the next.
+        return parse_schema(_without_defaults(with_full_names(json.loads(text))), named_schemas={})
     except Exception as error:
         raise BadSchema(f"not an Avro schema: {error!r}") from error
+
+
+def _without_defaults(definition: Any) -> Any:
+    if isinstance(definition, list):
+        return [_without_defaults(part) for part in definition]
+    if isinstance(definition, dict):
+        return {key: _without_defaults(part) for key, part in definition.items() if key != "default"}
+    return definition
 
 
 def raw_schema(names: str = "string") -> dict[str, Any]:

@@ -45,8 +45,10 @@ def _type(definition: Any, namespace: str, names: dict[str, Any]) -> Any:
         if part not in made:
             raise NotASchema(f"no `{part}` in an object of type {kind}")
         made[part] = _type(made[part], namespace, names)
+    elif isinstance(kind, str):
+        made["type"] = _reference(kind, namespace, names)
     else:
-        made["type"] = _type(kind, namespace, names)
+        raise NotASchema(f"the `type` of an object is {kind!r}: expected a name (of a union, the list itself)")
     return made
 
 

@@ -13,6 +13,7 @@ PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "by
 # The largest value of a fixed; a record on Kafka is smaller.
 FIXED_MAX = 1024 * 1024
 
+_NAMED = ("record", "error", "enum", "fixed")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = "letters, digits and _, not a digit first"
 
@@ -37,7 +38,7 @@ def _faults(definition: Any, path: str, depth: int) -> Iterator[str]:
 def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterator[str]:
     here = path or "the schema"
     kind = definition.get("type")
-    if kind in ("record", "error", "enum", "fixed"):
+    if kind in _NAMED:
         yield from _name_faults(definition, here)
     if kind in ("record", "error"):
         yield from _fields_faults(definition.get("fields"), path, depth)
@@ -80,7 +81,7 @@ def _branch_kind(branch: Any) -> str:
     """What a union may hold once: an unnamed type, or a type of one name."""
     if not isinstance(branch, Mapping):
         return str(branch)
-    if "name" in branch:
+    if branch.get("type") in _NAMED and "name" in branch:
         namespace = branch.get("namespace")
         return f"{namespace}.{branch['name']}" if namespace and "." not in str(branch["name"]) else str(branch["name"])
     return _branch_kind(branch.get("type")) if isinstance(branch.get("type"), str | Mapping) else "?"

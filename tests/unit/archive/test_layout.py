@@ -38,3 +38,14 @@ def test_parsing_keeps_nothing_from_one_call_to_the_next() -> None:
 def test_what_is_no_schema_is_said_to_be_none(text: str) -> None:
     with pytest.raises(BadSchema, match="not an Avro schema"):
         parse(text)
+
+
+def test_what_avros_java_library_takes_and_fastavro_does_not_is_a_schema() -> None:
+    fixed = {"type": "fixed", "name": "F", "namespace": "", "size": 1}
+    fields = [
+        {"name": "a", "type": "double", "default": -2},
+        {"name": "b", "type": fixed},
+        {"name": "c", "type": "F"},
+    ]
+    parsed = parse(json.dumps({"type": "record", "name": "t.R", "fields": fields}))
+    assert [field["name"] for field in parsed["fields"]] == ["a", "b", "c"]

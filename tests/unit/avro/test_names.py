@@ -50,13 +50,6 @@ def test_aliases_are_in_the_namespace_of_what_they_name() -> None:
     assert parse(record("t.R", aliases=["Old", "u.Old"]))["aliases"] == ["t.Old", "u.Old"]
 
 
-def test_a_type_within_a_type_is_one() -> None:
-    """Avro's Java library takes it, fastavro does not."""
-    assert parse(record("t.R", {"type": {"type": "array", "items": "R"}}))["fields"][0]["type"] == {
-        "type": {"type": "array", "items": "t.R"}
-    }
-
-
 def test_types_of_other_schemas_may_be_known() -> None:
     names = {"t.Money": {}}
     assert parse(record("t.R", "Money"), names)["fields"][0]["type"] == "t.Money"
@@ -80,6 +73,8 @@ def test_a_default_is_nobodys_type() -> None:
         ({}, "is no type"),
         ({"type": "array"}, "no `items`"),
         ({"type": "map"}, "no `values`"),
+        (record("t.R", {"type": {"type": "array", "items": "R"}}), "expected a name"),
+        (record("t.R", {"type": ["null", "int"]}), "expected a name"),
         ({"type": "enum", "symbols": ["A"]}, "an object of type enum without a name"),
         ({"type": "record", "name": "R", "fields": [{"name": "x"}]}, "is no field"),
         ({"type": "record", "name": "R", "fields": [3]}, "is no field"),

@@ -34,6 +34,7 @@ FORBIDDEN: list[tuple[Any, str]] = [
     (record({"type": "array", "items": []}), "/f/items: a union without branches"),
     (record(["null", ["int"]]), "/f: a union right inside a union"),
     (record(["int", "int"]), "/f: int is twice in the union"),
+    (record(["int", {"type": "int", "name": "no.Name"}]), "/f: int is twice in the union"),
     (record([{"type": "array", "items": "int"}, {"type": "array", "items": "string"}]), "/f: array is twice"),
     (record([fixed(1), fixed(2)]), r"/f: t\.F is twice"),
     (record([{"type": "string", "logicalType": "uuid"}, "string"]), "/f: string is twice"),
