@@ -28,7 +28,7 @@ _LOOK_S = 0.1
 _PARALLEL = 4  # segments held in memory at once
 _COUNTED = 10_000
 # What is there of them and was not read has been put since.
-_READ_BEFORE = ("manifest", "compacted", "floor", "known-gaps")
+_READ_BEFORE = ("manifest", "compacted", "floor", "known-gaps", "ends")
 _PROBLEMS_NAMED = 20  # of one segment: a topic that differs in a million places is told in twenty lines
 
 
@@ -74,6 +74,10 @@ class IncarnationCheck:
         await self._find_strays(
             found, {partition: segments[-1].next_offset for partition, segments in counting.items()}
         )
+        if self._live is None:
+            await self._name_what_was_not_read(
+                {partition: each[-1].next_offset for partition, each in counting.items()}
+            )
         for partition, (first, end) in (self._live.bounds if self._live else {}).items():
             covered = counting[partition][-1].next_offset if partition in counting else 0
             self._name_what_is_going(partition, covered if partition in counting else None, first)

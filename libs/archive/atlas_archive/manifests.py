@@ -7,6 +7,7 @@
                                                                           and reservations (retention.py)
     topics/<topic>/<incarnation>/floor/partition=0/<offset>.json          what lies before is given up (retention.py)
     topics/<topic>/<incarnation>/known-gaps/partition=0/<start>-<next>.json   that these are missing, and why (gaps.py)
+    topics/<topic>/<incarnation>/ends/partition=0/<read to>-<end>.json        how far it was read when deleted (ends.py)
     holds/<topic>/<name>.json                                             forbids giving anything up
 
 `incarnation` is Kafka's id of the topic, new each time a topic of that name is made. `<start>`: an offset in 20 digits.

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,27 +101,25 @@ class Stored:
     won: bool
 
 
-async def store_segment(
-    store: ObjectStore, segment: Segment, writer: str, confirm: Callable[[], Awaitable[None]]
-) -> Stored:
-    """Make a segment with records durable, once, whoever else tries.
+async def store_segment(store: ObjectStore, segment: Segment, writer: str) -> Stored:
+    """Make a segment with records durable, once, whoever else tries. Can be called again after an error.
 
     1. Look whether its place is taken, as it is for a writer that was paused while another went on.
     2. Store the schemas its files refer to, then its files, under names of its own.
-    3. `confirm()`: raise if the topic is no longer the incarnation that the records were read from.
-    4. Put the manifest on the condition that its key is free: from here on the segment counts.
-    5. Take it back if a compacted segment stands for it: its place was taken, and compaction has removed the manifest
+    3. Put the manifest on the condition that its key is free: from here on the segment counts.
+    4. Take it back if a compacted segment stands for it: its place was taken, and compaction has removed the manifest
        that was there. Below the floor it was taken too, or has been given up since: then sweeping removes it, when the
        floor has stood for long enough. Neither is so of the partition's last: its place was free, and the floor has
        passed it since, as it does where all that there is has been given up.
-    6. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
-       crashed before 4 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
+    5. Remove the files of this place that the manifest does not name: our own if we lost, and what writers that
+       crashed before 3 left. Safe only now: as long as the place is free, such a file may belong to a slow writer
        that is about to win.
     After an error the archive says whether the segment counts (`last_manifest`).
     """
     path = segment.path
     try:
-        return Stored(await get_manifest(store, path.manifest(segment.start_offset)), won=False)  # 1
+        taken = await get_manifest(store, path.manifest(segment.start_offset))  # 1
+        return Stored(taken, won=taken.segment == segment.id)
     except MissingObject:
         pass
     objects = []
@@ -131,13 +129,12 @@ async def store_segment(
         key = f"{path.data(segment.start_offset, segment.first_timestamp)}{segment.id}-{file.kind}.avro"
         await store.put(key, file.chunks)
         objects.append(_data_object(key, file))
-    await confirm()  # 3
     ours = _manifest(segment, tuple(objects), writer)
-    winner = await commit(store, ours)  # 4
+    winner = await commit(store, ours)  # 3
     won = winner.segment == segment.id
-    if won and (last := await _passed_by(store, ours)) is not None:  # 5
+    if won and (last := await _passed_by(store, ours)) is not None:  # 4
         return Stored(last, won=False)
-    await _sweep(store, segment, winner)  # 6
+    await _sweep(store, segment, winner)  # 5
     return Stored(winner, won=won)
 
 

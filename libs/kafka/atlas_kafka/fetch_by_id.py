@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult
 from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.fetch import FetchRequest
@@ -157,6 +157,16 @@ class FetchById:
     def drop(self, place: TopicPartition) -> None:
         """Forget what was fetched of the partition and not taken."""
         self._fetcher._records.pop(place, None)
+
+    def take(self, place: TopicPartition) -> list[Any]:
+        """What was fetched of the partition and not taken, up to a batch that can't be read."""
+        result = self._fetcher._records.pop(place, None)
+        return result.getall() if isinstance(result, FetchResult) else []
+
+    def reach(self, place: TopicPartition) -> tuple[int, int]:
+        """Up to where an assigned partition was taken, and where it ends by the last answer about it; 0: not known."""
+        state = self._fetcher._subscriptions.subscription.assignment.state_value(place)
+        return state.position if state.has_valid_position else 0, state.highwater or 0
 
     def buffered(self, place: TopicPartition) -> bool:
         """Whether records of the partition wait to be taken."""

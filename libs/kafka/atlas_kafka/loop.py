@@ -29,6 +29,7 @@ from atlas_kafka.fetch_by_id import FetchById, fetch_by_id
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.metrics import RETRIES
+from atlas_kafka.positions import step_over_damage
 from atlas_kafka.rawbatches import give_batches
 from atlas_kafka.session import LOOK_EVERY_S, Session
 from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
@@ -74,7 +75,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                     )
                     await session.handle(records)  # 3, 4
                     if fetching.damages.waiting:
-                        await session.step_over_damage()
+                        await step_over_damage(consumer, fetching, config.group)
                 except Rewind:
                     session.rewind_due = True
                 except Exception as error:

@@ -3,19 +3,21 @@
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.attention import PATIENCE_S, Facts, trouble
-from atlas_kafka.damage import ATTEMPTS, RETRY_EVERY_S
-from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_kafka.endings import InHand
+from atlas_kafka.fates import Fate, Transient, describe, fate_of
 from atlas_kafka.fetch_by_id import FetchById
 from atlas_kafka.groups import held_partitions
-from atlas_kafka.metrics import BATCHES_SKIPPED, REBALANCES, RECORDS_IN, RECORDS_LOST, TOPICS_CHANGED
+from atlas_kafka.metrics import REBALANCES, RECORDS_IN, TOPICS_CHANGED
 from atlas_kafka.partitions_now import PartitionNow, changed, committed_to, partitions_now
 from atlas_kafka.paused import Paused
+from atlas_kafka.positions import within
 from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
 from atlas_kafka.topic_ids import TopicNow, topics_now
 
@@ -23,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 # How often to look whether the topics are still the ones that are read.
 LOOK_EVERY_S = 2.0
+# Of what a rebalance waits for, and of the ten seconds that a stopping process has.
+LET_GO_TIMEOUT_S = 7.0
 # A commit only tells lag tools where we are: it must not hold up the next batch while a coordinator is away.
 COMMIT_TIMEOUT_S = 2.0
 # Between two commits while records come: lag tools look no closer, and each is a write of the broker's.
@@ -40,8 +44,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._paused = config.paused
         if config.paused is not None:
             fetching.paused = config.paused.places
-        # The ids of the topics that the sink holds records of.
+        # The ids of the topics that the sink holds records of, and where their partitions ended when they were begun.
         self._reading: dict[str, str] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._in_hand = InHand(fetching)
         # Held while the sink works: a rebalance waits for the batch in flight, partitions are not taken from under it.
         self._busy = asyncio.Lock()
         # Next offsets, by partition: given to the sink, durable in it, committed to the group.
@@ -59,8 +65,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         if not revoked:
             return
         async with self._busy:
+            await self._let_go_in_time()
             await self._release(revoked)
-            self.rewind_due = True
+            self.rewind_due, self._in_hand.whole = True, False
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         # Only noted here: aiokafka logs and swallows what a listener raises, and a sink that can't answer yet must be
@@ -74,20 +81,22 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
     async def rewind(self) -> None:
         """Seek every assigned partition to where the sink, or else the group, says that it is durable.
 
-        1. Fetch nothing meanwhile. What is held of topics that are gone or were made anew can't be read again: the sink
-           makes it durable now.
+        1. What is held or was fetched of topics that are gone or were made anew can't be read again: the sink gets it
+           and makes it durable now. Nothing is fetched meanwhile.
         2. Ask where to begin, for the partitions that exist, each with the id of its topic.
         3. Seek; from now on records of these ids are fetched, and no others.
         """
         async with self._busy:
             self.rewind_due = False
             try:
-                self._fetching.begin({})  # 1
-                await self._let_go_of_what_is_gone()
+                await self._let_go_of_what_is_gone()  # 1
+                self._fetching.begin({})
+                self._in_hand.whole = False
                 assignment = self._consumer.assignment()
                 there = await partitions_now(self._consumer, assignment)  # 2
                 if not assignment:
                     return
+                self._refuse_change(there)
                 durable = await self._sink.start_offsets(there)
                 others = {partition: now for partition, now in there.items() if partition not in durable}
                 begins = {**durable, **await committed_to(self._consumer, others)}
@@ -99,7 +108,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 for partition, begin in begins.items():  # 3
                     self._seek(partition, begin)
                 self._reading = {partition.topic: now.topic_id for partition, now in there.items()}
+                self._ends = {partition: now.end for partition, now in there.items()}
                 self._fetching.begin(self._reading)
+                self._in_hand.whole = True
             except BaseException:
                 self.rewind_due = True
                 raise
@@ -112,34 +123,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         if changed(topics, ids) or unread:
             self.rewind_due = True
         self.trouble = trouble(await self._facts(topics), time.monotonic())
+        if self._config.ended is not None:
+            await self._note_ends()
 
-    async def step_over_damage(self) -> None:
-        """Have batches that could not be read tried again after a while, and step over those tried often enough.
-
-        What is stepped over is counted and logged with its place. It stays on the topic for as long as that keeps it.
-        """
-        now, damages = time.monotonic(), self._fetching.damages
-        for place, damage in list(damages.waiting.items()):
-            if damage.attempts < ATTEMPTS:
-                damage.retry_at = damage.retry_at or now + RETRY_EVERY_S
-                if now >= damage.retry_at:
-                    damage.retry_at = 0.0
-                    damages.again(place)
-                continue
-            end = await self._fetching.end_of_batch(place, damage.at)
-            damages.again(place)
-            if self._consumer.assignment().issuperset([place]):
-                self._consumer.seek(place, end)
-            BATCHES_SKIPPED.labels(place.topic, self._config.group).inc()
-            log.error(
-                "stepped over a damaged batch",
-                group=self._config.group,
-                topic=place.topic,
-                partition=place.partition,
-                first_offset=damage.at,
-                next_offset=end,
-                error=damage.reason,
-            )
+    async def _note_ends(self) -> None:
+        """While records wait to be taken nothing is fetched, so that no answer says where the partitions end."""
+        with suppress(Transient):
+            for partition, now in (await partitions_now(self._consumer, self._consumer.assignment())).items():
+                if self._reading.get(partition.topic) == now.topic_id:
+                    self._ends[partition] = now.end
 
     async def _topics(self) -> Mapping[str, TopicNow]:
         topics = await topics_now(self._consumer._client, self._config.topics)
@@ -177,18 +169,45 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         if not gone:
             return
         log.warning("topics were deleted or made anew", group=self._config.group, topics=gone)
+        places = [tp for tp in self._consumer.assignment() if tp.topic in gone and tp in self._given]
+        while self._in_hand.whole and (records := self._in_hand.take(places)):
+            await self._give(records)
+        if self._config.ended is not None:
+            await self._config.ended(
+                {
+                    tp: self._in_hand.ended(tp, self._reading[tp.topic], self._given[tp], self._ends.get(tp, 0))
+                    for tp in places
+                }
+            )
         for topic in gone:
             TOPICS_CHANGED.labels(topic, self._config.group).inc()
             del self._reading[topic]
-        await self._release([tp for tp in self._consumer.assignment() if tp.topic in gone])
+        await self._release(places)
         for known in (self._given, self._durable, self._committed):
             for partition in [tp for tp in known if tp.topic in gone]:
                 del known[partition]
 
-    def _begin(self, partition: TopicPartition, offset: int, now: PartitionNow) -> int:
-        """As `_within`; where partitions can be paused, one whose position is past its end is no matter of others."""
+    async def _let_go_in_time(self) -> None:
+        """Before partitions are released: of a topic that is gone nobody can go on."""
         try:
-            return self._within(partition, offset, now)
+            async with asyncio.timeout(LET_GO_TIMEOUT_S):
+                await self._let_go_of_what_is_gone()
+        except Exception as error:
+            if fate_of(error) is not Fate.TRANSIENT:
+                raise
+            log.warning("could not let go of what is gone", group=self._config.group, error=describe(error))
+
+    def _refuse_change(self, there: Mapping[TopicPartition, PartitionNow]) -> None:
+        """Raises Transient when a topic has changed since `_let_go_of_what_is_gone`, which is to come first."""
+        ids = {partition.topic: now.topic_id for partition, now in there.items()}
+        held = {partition.topic for partition in self._consumer.assignment()} & self._reading.keys()
+        if any(ids.get(topic) != self._reading[topic] for topic in held):
+            raise Transient(f"topics change: {', '.join(sorted(held))}")
+
+    def _begin(self, partition: TopicPartition, offset: int, now: PartitionNow) -> int:
+        """As `within`; where partitions can be paused, one whose position is past its end is no matter of others."""
+        try:
+            return within(self._config.group, partition, offset, now)
         except PositionBeyondEnd as error:
             if self._paused is None:
                 raise
@@ -211,39 +230,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             self._fetching.drop(partition)
             self._seek(partition, self._begin(partition, resumed[partition], now))
 
-    def _within(self, partition: TopicPartition, offset: int, now: PartitionNow) -> int:
-        first, end = now.first, now.end
-        if offset > end:
-            raise PositionBeyondEnd(
-                f"{self._config.group} is at offset {offset} of {partition.topic}/{partition.partition}, which ends at"
-                f" {end}: the brokers have lost records that were read; restore them, or begin anew with that topic"
-            )
-        if offset >= first:
-            return offset
-        if offset > 0:
-            RECORDS_LOST.labels(partition.topic, self._config.group).inc(first - offset)
-            log.error(
-                "retention deleted unread records",
-                group=self._config.group,
-                topic=partition.topic,
-                partition=partition.partition,
-                expected_offset=offset,
-                first_offset=first,
-            )
-        return first
-
     async def handle(self, records: Records) -> None:
         """Hand the records to the sink, then commit what it made durable."""
+        self._in_hand.records = dict(records)
         async with self._busy:
-            if self.rewind_due:
+            records, self._in_hand.records = self._in_hand.records, {}
+            if self.rewind_due and not self._in_hand.whole:
                 self.caught_breath = False
                 return
-            durable = await self._sink.handle(records)
-            for partition, batch in records.items():
-                records_in = sum(part.records for part in batch) if self._config.raw else len(batch)
-                RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
-                self._given[partition] = batch[-1].offset + 1
-            self._durable.update(durable)
+            durable = await self._give(records)
             if self._paused is not None and self._paused.places:
                 await self._go_on(self._paused)
             if not records or time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
@@ -253,9 +248,21 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                 # What was fetched before has been handled: now begin again at what is there.
                 self.rewind_due = True
 
+    async def _give(self, records: Records) -> Offsets:
+        whole, self._in_hand.whole = self._in_hand.whole, False
+        durable = await self._sink.handle(records)
+        for partition, batch in records.items():
+            records_in = sum(part.records for part in batch) if self._config.raw else len(batch)
+            RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
+            self._given[partition] = batch[-1].offset + 1
+        self._durable.update(durable)
+        self._in_hand.whole = whole
+        return durable
+
     async def close(self) -> None:
         """Let go of everything: what the sink can still make durable is committed."""
         async with self._busy:
+            await self._let_go_in_time()
             await self._release(self._consumer.assignment())
 
     async def _release(self, partitions: Collection[TopicPartition]) -> None:

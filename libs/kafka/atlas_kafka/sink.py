@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from atlas_kafka.endings import OnEnded
 from atlas_kafka.fates import Transient
 from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.paused import Paused
@@ -59,3 +60,5 @@ class ConsumerConfig:
     light: bool = False
     # Nothing is read of these partitions: the sink pauses them, and has them resumed.
     paused: Paused | None = None
+    # Told of the partitions of a topic that was deleted, after all that was fetched of it has been handled.
+    ended: OnEnded | None = None

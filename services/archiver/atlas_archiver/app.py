@@ -62,6 +62,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 max_records=MAX_BATCHES,
                 max_partition_fetch_bytes=FETCH_BYTES,
                 paused=paused,
+                ended=sink.ended,
             )
             await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
 

@@ -1,16 +1,18 @@
 """One partition on its way into the archive, and whether an error is that partition's own."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from atlas_archive.batches import Batch
 from atlas_archive.manifests import BadManifest, PartitionPath, offset_of
 from atlas_archive.segments import Options, SchemaText, Segment, Stored
 from atlas_archive.store import MissingObject
-from atlas_kafka.fates import Fate, fate_of
+from atlas_kafka.fates import Fate, Transient, fate_of
 
 RECORDS_A_TURN = 250
 
@@ -20,7 +22,10 @@ _STORE_PACKAGES = ("botocore", "aiobotocore", "aiohttp")
 
 @dataclass(slots=True)
 class Partition:
-    """One assigned partition: where its archive ends, and what is on the way there."""
+    """One assigned partition: where its archive ends, and what is on the way there.
+
+    `sending` is the closed segment that `storing` is about; `storing_bytes` its size then.
+    """
 
     path: PartitionPath
     next_offset: int
@@ -28,12 +33,16 @@ class Partition:
     segment: Segment | None = None
     opened_at: float = 0.0
     storing: asyncio.Task[Stored] | None = None
+    sending: Segment | None = None
     storing_bytes: int = 0
-    storing_from: int = 0
 
     @property
     def open_bytes(self) -> int:
         return self.segment.size if self.segment is not None else 0
+
+    def is_going(self, log_start: int) -> bool:
+        """Whether what is held of it can't be read again where the log begins there."""
+        return self.segment is not None and log_start > self.segment.start_offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,29 @@ class Limits:
     segment_bytes: int
     segment_age_s: float
     held_bytes: int
+
+
+def due(partitions: Mapping[TopicPartition, Partition], limits: Limits) -> list[TopicPartition]:
+    """Those whose open segment is large or old enough."""
+    now = time.monotonic()
+    return [
+        tp
+        for tp, p in partitions.items()
+        if p.segment is not None and (p.open_bytes >= limits.segment_bytes or now - p.opened_at >= limits.segment_age_s)
+    ]
+
+
+def early(partitions: Mapping[TopicPartition, Partition], limits: Limits) -> TopicPartition | None:
+    """The largest open segment whose partition has none on its way, if too much is in open ones."""
+    if sum(p.open_bytes for p in partitions.values()) <= limits.held_bytes / 2:
+        return None
+    free = {tp: p.open_bytes for tp, p in partitions.items() if p.open_bytes and p.storing is None}
+    return max(free, key=free.__getitem__, default=None)
+
+
+def held_bytes(partitions: Mapping[TopicPartition, Partition]) -> int:
+    """Of open segments and those on their way."""
+    return sum(p.open_bytes + p.storing_bytes for p in partitions.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +96,10 @@ class CanNotBeSpliced(Exception):
     def __init__(self, offset: int, error: Exception) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
         self.offset = offset
+
+
+class Overtaken(Transient):
+    """Another writer has archived the place of a segment."""
 
 
 def is_its_own(error: BaseException) -> bool:

@@ -10,14 +10,29 @@ from collections.abc import Collection, Mapping, Sequence
 import structlog
 from aiokafka import TopicPartition
 from atlas_archive.batches import Batch
-from atlas_archive.manifests import PartitionPath, last_manifest
+from atlas_archive.manifests import BadManifest, PartitionPath, last_manifest
+from atlas_archive.segments import Segment
 from atlas_archive.store import ObjectStore
+from atlas_kafka.endings import Ended
 from atlas_kafka.fates import Fate, Transient, describe, fate_of
+from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.paused import Paused
 
 from atlas_archiver import metrics
-from atlas_archiver.partition import CanNotBeSpliced, Limits, Partition, Writing, is_its_own, place_in, turns
-from atlas_archiver.storing import name_gone, store_one
+from atlas_archiver.partition import (
+    CanNotBeSpliced,
+    Limits,
+    Overtaken,
+    Partition,
+    Writing,
+    due,
+    early,
+    held_bytes,
+    is_its_own,
+    place_in,
+    turns,
+)
+from atlas_archiver.storing import name_end, name_gone, store_one
 from atlas_archiver.topics import TopicFacts
 
 log = structlog.get_logger(__name__)
@@ -42,24 +57,26 @@ class ArchiveSink:
         self._limits = limits
         self._paused = paused
         self._partitions: dict[TopicPartition, Partition] = {}
+        # The topics' ids that records are fetched by: what comes is of these incarnations, whatever is there by now.
+        self._ids: dict[TopicPartition, str] = {}
         # Durable, but the loop has not been told: of a segment whose answer came in the middle of something else.
         self._untold: dict[TopicPartition, int] = {}
 
-    async def start_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def start_offsets(self, partitions: Mapping[TopicPartition, PartitionNow]) -> Mapping[TopicPartition, int]:
         """Where the archive of each partition's present incarnation ends; 0 where there is none.
 
         1. Drop what is held: none of it is committed, and it will be read again. What can't be read again, since
            retention has removed it meanwhile, is stored first.
-        2. Ask which incarnation each topic is, so that a topic made anew gets an archive of its own.
+        2. Each id of a topic is an incarnation, with an archive of its own.
         3. The end of the last segment is where the next begins. A partition whose end can't be told is paused, and
            not among the answers.
         """
-        log_starts = await self._facts.log_starts(partitions)
-        await self._save({tp for tp in partitions if self._is_going(tp, log_starts[tp])})  # 1
+        log_starts = {tp: now.first for tp, now in partitions.items()}
+        await self._save({tp for tp, p in self._partitions.items() if p.is_going(log_starts.get(tp, 0))})  # 1
         await self._drop(list(self._partitions))
-        incarnations = await self._facts.incarnations({tp.topic for tp in partitions})  # 2
+        self._ids = {tp: now.topic_id for tp, now in partitions.items()}  # 2
         self._paused.keep(partitions)
-        await self._open([tp for tp in partitions if not self._paused.waits(tp)], incarnations, log_starts)  # 3
+        await self._open([tp for tp in partitions if not self._paused.waits(tp)], log_starts)  # 3
         return {tp: partition.next_offset for tp, partition in self._partitions.items()}
 
     async def handle(self, records: Records) -> Mapping[TopicPartition, int]:
@@ -86,11 +103,11 @@ class ArchiveSink:
                 # get theirs.
                 await asyncio.sleep(0)
         await self._hear([tp for tp, p in self._partitions.items() if p.storing is not None and p.storing.done()])  # 2
-        for tp in self._due():  # 3
+        for tp in due(self._partitions, self._limits):  # 3
             await self._send_off(tp)
-        while (early := self._early()) is not None:
-            await self._send_off(early)
-        while self._held() > self._limits.held_bytes:
+        while (largest := early(self._partitions, self._limits)) is not None:
+            await self._send_off(largest)
+        while held_bytes(self._partitions) > self._limits.held_bytes:
             await self._make_room()
         self._observe()
         return self._told()
@@ -115,9 +132,30 @@ class ArchiveSink:
         self._observe()
         return self._told()
 
-    def _is_going(self, tp: TopicPartition, log_start: int) -> bool:
-        segment = self._partitions[tp].segment if tp in self._partitions else None
-        return segment is not None and log_start > segment.start_offset
+    async def ended(self, partitions: Mapping[TopicPartition, Ended]) -> None:
+        """Their topics were deleted: archive what is held of them, and state in the archive how far that reaches.
+
+        While the store does not take it, what is held stays, to be asked for again: nobody else has it.
+        """
+        for tp in partitions:
+            self._send_again(tp)
+        held = [tp for tp in partitions if tp in self._partitions]
+        for outcome in await asyncio.gather(*(self._flush(tp) for tp in held), return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Overtaken):
+                raise outcome
+        for tp, ended in partitions.items():
+            try:
+                await name_end(self._store, tp, ended, self._writing.writer)
+            except BadManifest as error:  # verify names it
+                log.error("it can't be said how far a deleted topic is archived", partition=str(tp), exc_info=error)
+        await self._drop(held)
+
+    def _send_again(self, tp: TopicPartition) -> None:
+        partition = self._partitions.get(tp)
+        if partition is None or partition.sending is None or partition.storing is None or not partition.storing.done():
+            return
+        if partition.storing.exception() is not None:
+            self._store_in_background(tp, partition.sending)
 
     async def _save(self, partitions: Collection[TopicPartition]) -> None:
         outcomes = await asyncio.gather(*(self._flush(tp) for tp in partitions), return_exceptions=True)
@@ -147,11 +185,10 @@ class ArchiveSink:
     async def _open(
         self,
         partitions: Collection[TopicPartition],
-        incarnations: Mapping[str, str],
         log_starts: Mapping[TopicPartition, int],
     ) -> None:
         """Find where the archive of each ends, and go on from there."""
-        paths = {tp: PartitionPath(tp.topic, incarnations[tp.topic], tp.partition) for tp in partitions}
+        paths = {tp: PartitionPath(tp.topic, self._ids[tp], tp.partition) for tp in partitions}
         ends = await asyncio.gather(
             *(last_manifest(self._store, path) for path in paths.values()), return_exceptions=True
         )
@@ -179,31 +216,15 @@ class ArchiveSink:
         self._paused.pause(tp, place, error, until_passed=again)
 
     async def _try_again(self) -> None:
-        due = self._paused.due()
-        if not due:
+        again = self._paused.due()
+        if not again:
             return
-        log_starts = await self._facts.log_starts(due)
-        incarnations = await self._facts.incarnations({tp.topic for tp in due})
-        await self._open(due, incarnations, log_starts)
-        for tp in due:
+        ids = await self._facts.incarnations({tp.topic for tp in again})
+        again = [tp for tp in again if ids.get(tp.topic) == self._ids[tp]]  # else all begins again in a moment
+        await self._open(again, await self._facts.log_starts(again))
+        for tp in again:
             if tp in self._partitions:
                 self._paused.resume(tp, self._partitions[tp].next_offset)
-
-    def _due(self) -> list[TopicPartition]:
-        now = time.monotonic()
-        return [
-            tp
-            for tp, p in self._partitions.items()
-            if p.segment is not None
-            and (p.open_bytes >= self._limits.segment_bytes or now - p.opened_at >= self._limits.segment_age_s)
-        ]
-
-    def _early(self) -> TopicPartition | None:
-        """The largest open segment whose partition has none on its way, if too much is in open ones."""
-        if sum(p.open_bytes for p in self._partitions.values()) <= self._limits.held_bytes / 2:
-            return None
-        free = {tp: p.open_bytes for tp, p in self._partitions.items() if p.open_bytes and p.storing is None}
-        return max(free, key=free.__getitem__, default=None)
 
     async def _send_off(self, tp: TopicPartition) -> None:
         """Close the open segment and start to store it, after the one before it is stored."""
@@ -214,10 +235,12 @@ class ArchiveSink:
             return
         partition.segment = None
         partition.next_offset = segment.next_offset
-        partition.storing_bytes, partition.storing_from = segment.size, segment.start_offset
-        partition.storing = asyncio.create_task(
-            store_one(self._store, self._facts, segment, self._writing.writer), name=f"store {tp}"
-        )
+        partition.sending, partition.storing_bytes = segment, segment.size
+        self._store_in_background(tp, segment)
+
+    def _store_in_background(self, tp: TopicPartition, segment: Segment) -> None:
+        storing = store_one(self._store, segment, self._writing.writer)
+        self._partitions[tp].storing = asyncio.create_task(storing, name=f"store {tp}")
 
     async def _hear(self, partitions: Collection[TopicPartition]) -> None:
         """Wait for the segments on their way from these partitions. Raises Transient for one that lost."""
@@ -228,14 +251,14 @@ class ArchiveSink:
             try:
                 stored = await partition.storing
             except Exception as error:  # noqa: BLE001 - of any fate: what is not the partition's own is raised again
-                await self._pause(tp, error, partition.storing_from)
+                await self._pause(tp, error, partition.sending.start_offset if partition.sending else None)
                 continue
             manifest = stored.manifest
             if not stored.won:
                 # It stays in `storing`, as one that failed does, so that whoever asks is told again: what is open
                 # begins where the lost one would have ended, and would be a second chain beside the winner's.
-                raise Transient(f"{manifest.key} is {manifest.writer}'s: going on from {manifest.next_offset}")
-            partition.storing, partition.storing_bytes = None, 0
+                raise Overtaken(f"{manifest.key} is {manifest.writer}'s: going on from {manifest.next_offset}")
+            partition.storing, partition.sending, partition.storing_bytes = None, None, 0
             metrics.RECORDS.labels(tp.topic).inc(manifest.records)
             metrics.BYTES.labels(tp.topic).inc(manifest.size)
             metrics.SEGMENTS.labels(tp.topic).inc()
@@ -273,10 +296,7 @@ class ArchiveSink:
         told, self._untold = self._untold, {}
         return told
 
-    def _held(self) -> int:
-        return sum(p.open_bytes + p.storing_bytes for p in self._partitions.values())
-
     def _observe(self) -> None:
-        metrics.HELD_BYTES.set(self._held())
+        metrics.HELD_BYTES.set(held_bytes(self._partitions))
         opened = [p.opened_at for p in self._partitions.values() if p.segment is not None]
         metrics.OLDEST_HELD.set(time.monotonic() - min(opened) if opened else 0.0)

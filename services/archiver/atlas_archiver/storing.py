@@ -1,29 +1,26 @@
-"""Storing one segment, and saying what is known of it: where it lost, and what was gone before it."""
+"""Storing one segment, and saying what is known of it: where it lost, and what was gone before it or never came."""
+
+from datetime import UTC, datetime
 
 import structlog
 from aiokafka import TopicPartition
+from atlas_archive.ends import End, Hole, state_end
+from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.segments import Segment, Stored, store_segment
 from atlas_archive.store import ObjectStore
-from atlas_kafka.fates import Transient
+from atlas_kafka.endings import Ended
 
 from atlas_archiver import metrics
-from atlas_archiver.topics import TopicFacts
 
 log = structlog.get_logger(__name__)
 
+_WAY_OUT = "atlas archive accept, if that is meant"
 
-async def store_one(store: ObjectStore, facts: TopicFacts, segment: Segment, writer: str) -> Stored:
-    """Store a segment of the topic that is there now. Raises Transient when it was made again meanwhile."""
 
-    async def confirm() -> None:
-        # The records were fetched after the incarnation was first asked for and before it is asked for now: if it is
-        # the same, none of them can be of another one.
-        now = await facts.incarnations([segment.path.topic])
-        if now[segment.path.topic] != segment.path.incarnation:
-            raise Transient(f"{segment.path.topic} was deleted and made again")
-
+async def store_one(store: ObjectStore, segment: Segment, writer: str) -> Stored:
+    """Store a segment, whatever has become of its topic: its records were fetched by the topic's id."""
     with metrics.STORE_SECONDS.time():
-        stored = await store_segment(store, segment, writer, confirm)
+        stored = await store_segment(store, segment, writer)
     if not stored.won:
         metrics.CONFLICTS.labels(segment.path.topic).inc()
         log.warning("another writer was first", key=stored.manifest.key, writer=stored.manifest.writer)
@@ -41,5 +38,33 @@ def name_gone(tp: TopicPartition, next_offset: int, log_start: int) -> None:
             partition=tp.partition,
             first_offset=next_offset,
             last_offset=log_start - 1,
-            way_out="atlas archive accept, if that is meant",
+            way_out=_WAY_OUT,
         )
+
+
+async def name_end(store: ObjectStore, tp: TopicPartition, ended: Ended, writer: str) -> Hole | None:
+    """State in the archive how far a deleted topic's partition was read, and say what is missing, if anything is.
+
+    Raises what the store raises, and BadManifest.
+    """
+    path = PartitionPath(tp.topic, ended.topic_id, tp.partition)
+    last = await last_manifest(store, path)
+    archived = last.next_offset if last is not None else 0
+    reached = max(archived, ended.read_to) if archived >= ended.given else archived
+    if ended.end == 0:
+        return None  # it never had a record
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    await state_end(store, path, End(tp.partition, reached, max(reached, ended.end), writer, now))
+    if reached >= ended.end:
+        return None
+    metrics.LOST_WITH_TOPIC.labels(tp.topic).inc(ended.end - reached)
+    log.error(
+        "a topic was deleted before these offsets were archived",
+        topic=tp.topic,
+        topic_id=ended.topic_id,
+        partition=tp.partition,
+        first_offset=reached,
+        last_offset=ended.end - 1,
+        way_out=_WAY_OUT,
+    )
+    return Hole(tp.partition, reached, ended.end)

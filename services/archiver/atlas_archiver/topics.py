@@ -6,7 +6,6 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from atlas_kafka.fates import Transient
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 from atlas_kafka.topic_ids import topic_ids
@@ -16,7 +15,7 @@ class TopicFacts(Protocol):
     """Asked of the brokers each time; any method may raise a KafkaError."""
 
     async def incarnations(self, topics: Collection[str]) -> Mapping[str, str]:
-        """Kafka's id of each topic. Raises Transient when one does not exist (yet, or any more)."""
+        """Kafka's id of each topic that exists."""
 
     async def log_starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The first offset that each partition still has."""
@@ -30,11 +29,7 @@ class KafkaTopicFacts:
         self._consumer = consumer
 
     async def incarnations(self, topics: Collection[str]) -> Mapping[str, str]:
-        found = await topic_ids(self._client, sorted(set(topics)))
-        missing = sorted(set(topics) - found.keys())
-        if missing:
-            raise Transient(f"no topic {', '.join(missing)}")
-        return found
+        return await topic_ids(self._client, sorted(set(topics)))
 
     async def log_starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         starts: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(list(partitions))

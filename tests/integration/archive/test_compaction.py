@@ -64,14 +64,10 @@ async def store(address: S3Address) -> AsyncIterator[S3Store]:
         yield opened
 
 
-async def nothing() -> None:
-    return
-
-
 async def store_one(store: S3Store, start: int, records: list[Record]) -> int:
     segment = Segment(PATH, start, 0, lambda _: None, Options(codec="null"))
     segment.add([pack(records)])
-    return (await store_segment(store, segment, "w", nothing)).manifest.next_offset
+    return (await store_segment(store, segment, "w")).manifest.next_offset
 
 
 async def test_memory_is_bounded_whatever_is_made(store: S3Store, address: S3Address) -> None:

@@ -18,6 +18,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import open_admin
 from atlas_kafka.groups import committed_offsets
+from atlas_kafka.metrics import RECORDS_IN
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_kafka.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
@@ -174,10 +175,7 @@ async def test_a_zombie_that_wakes_up_changes_nothing(
     zombie = Segment(PartitionPath(topic, row.incarnation, 0), 0, 0, lambda _: None)
     zombie.add([pack([Record(i, 1, b"k", (), b"%d" % i) for i in range(70)])])
 
-    async def still_the_same() -> None:
-        return
-
-    stored = await store_segment(store, zombie, "zombie", still_the_same)
+    stored = await store_segment(store, zombie, "zombie")
     assert not stored.won
     report = await prove(servers, store, topic)
     assert (report.records, report.notes) == (50, [])
@@ -220,7 +218,42 @@ async def test_a_topic_deleted_and_made_again(
     assert len({row.incarnation for row in await summaries(store, topic)}) == 2
     async with open_topic_reader(servers.kafka_brokers) as reader:
         (report,) = await verify(store, only=[topic], reader=reader)
-    assert (report.problems, report.records, report.compared_with_topic) == ([], 140, 40)
+    assert (report.records, report.compared_with_topic) == (140, 40)
+    assert all("deleted while no archiver read it" in problem for problem in report.problems)
+    assert report.problems
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_topic_deleted_before_its_segments_are_closed_is_archived_whole(
+    servers: Servers, archivers: Any, store: S3Store, registry: Registry, make_topic: MakeTopic, again: bool
+) -> None:
+    """Whatever is there by then."""
+    topic = await make_topic(config=KEEP)
+    await produce(servers, mixed(registry, topic, 50))
+    counted = RECORDS_IN.labels(topic, f"archiver-{topic}")
+    async with archivers.run(topic, archiver_segment_max_age_s=600.0):
+        await wait_until("the first records to be taken", lambda: counted._value.get() == 50, 30)
+        await produce(servers, mixed(registry, topic, 200, start=50))
+        await wait_until("the others to be taken", lambda: counted._value.get() == 250, 30)
+        async with open_admin(servers.kafka_brokers) as admin:
+            await admin.delete_topics([topic])
+
+            async def gone() -> bool:
+                return topic not in await admin.list_topics()
+
+            await wait_until("the topic to be gone", gone)
+        if again:
+            await make_topic(topic, config=KEEP)
+        await until_archived(store, topic, 250)
+        stated = f"topics/{topic}/{(await summaries(store, topic))[0].incarnation}/ends/"
+
+        async def said() -> bool:
+            return len([key async for key in store.list(stated)]) >= len(await summaries(store, topic))
+
+        await wait_until("its end to be stated", said, 30)
+    async with open_topic_reader(servers.kafka_brokers) as reader:
+        (report,) = await verify(store, only=[topic], reader=reader)
+    assert (report.problems, report.records) == ([], 250)
 
 
 async def test_damage_is_found_and_named(

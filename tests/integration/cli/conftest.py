@@ -64,7 +64,7 @@ def store_segments(address: S3Address) -> StoreSegments:
             for start in range(0, len(records), size):
                 segment = Segment(path, records[start].offset, log_start, lambda _: None)
                 segment.add([pack(records[start : start + size])])
-                stored = await store_segment(opened, segment, "test", _nothing)
+                stored = await store_segment(opened, segment, "test")
                 keys.append(stored.manifest.objects[0].key)
         return keys
 

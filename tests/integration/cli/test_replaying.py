@@ -80,9 +80,6 @@ async def archive(servers: Servers, store: S3Store, topic: str, upto: int, segme
     incarnation = (await topic_ids(client, [topic]))[topic]
     await client.close()
 
-    async def nothing() -> None:
-        return
-
     for partition, records in (await on(servers, topic)).items():
         ours = [Record(r.offset, r.timestamp, r.key, tuple(r.headers), r.value) for r in records[:upto]]
         start = 0
@@ -90,7 +87,7 @@ async def archive(servers: Servers, store: S3Store, topic: str, upto: int, segme
         for part in (ours[at : at + size] for at in range(0, upto, size)):
             segment = Segment(PartitionPath(topic, incarnation, partition), start, 0, lambda _: None)
             segment.add([pack(part)])
-            start = (await store_segment(store, segment, "test", nothing)).manifest.next_offset
+            start = (await store_segment(store, segment, "test")).manifest.next_offset
     return incarnation
 
 

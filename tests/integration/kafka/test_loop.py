@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
+from atlas_kafka import session
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.endings import Ended
 from atlas_kafka.fates import Transient
 from atlas_kafka.fetch_by_id import FetchById
 from atlas_kafka.groups import committed_offsets, group_names, held_partitions, open_reader, topic_ranges
 from atlas_kafka.loop import ConsumerConfig, Offsets, Records, consume
-from atlas_kafka.partitions_now import PartitionNow
+from atlas_kafka.partitions_now import PartitionNow, partitions_now
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_kafka.topic_ids import topic_ids
 from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
@@ -58,6 +60,19 @@ class Memory:
     async def release(self, partitions: Collection[TopicPartition]) -> Offsets:
         self.released.append(set(partitions))
         return {}
+
+
+class SlowMemory(Memory):
+    """Waits for its gate before it takes anything."""
+
+    gate: asyncio.Event | None = None
+    waiting = False
+
+    async def handle(self, records: Records) -> Offsets:
+        if records and self.gate is not None:
+            self.waiting = True
+            await self.gate.wait()
+        return await super().handle(records)
 
 
 def _config(servers: Servers, topic: str, group: str | None = None) -> ConsumerConfig:
@@ -436,3 +451,44 @@ async def test_one_more_than_there_are_partitions_waits_and_is_well(servers: Ser
                 return await held_partitions(admin._client, config.group) == {TopicPartition(topic, 0)}
 
             await wait_until("the partition to be somebody's", held)
+
+
+@pytest.mark.parametrize("fetch_bytes", [1024 * 1024, 20_000])
+async def test_what_was_fetched_of_a_topic_that_is_deleted_is_handled(
+    servers: Servers, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, fetch_bytes: int
+) -> None:
+    """It was acknowledged, and can't be read again; how much of it was never fetched is told."""
+    topic = await make_topic(partitions=1)
+    await _produce(servers, topic, range(5))
+    sink, ends, gate, looks = SlowMemory(), dict[TopicPartition, Ended](), asyncio.Event(), [0]
+
+    async def looked(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> Any:
+        found = await partitions_now(consumer, partitions)
+        looks[0] += 1
+        return found
+
+    async def ended(partitions: Mapping[TopicPartition, Ended]) -> None:
+        ends.update(partitions)
+
+    monkeypatch.setattr(session, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(session, "partitions_now", looked)
+    config = replace(_config(servers, topic), max_partition_fetch_bytes=fetch_bytes, ended=ended)
+    heard: list[str | None] = []
+    async with _running(config, sink, heard):
+        await wait_until("the first records", lambda: len(sink.values) == 5)
+        sink.gate = gate
+        await _produce(servers, topic, range(5, 3005))
+        await wait_until("some of the others to be taken", lambda: sink.waiting)
+        before = looks[0]
+        await wait_until("the end to be noted", lambda: looks[0] > before + 1)
+        async with open_admin(servers.kafka_brokers) as admin:
+            topic_id = (await topic_ids(admin._client, [topic]))[topic]
+            await admin.delete_topics([topic])
+        await wait_until("its end to be noticed", lambda: heard[-1] == f"there is no topic {topic}", 10)
+        gate.set()
+        await wait_until("its end to be told", lambda: bool(ends), 15)
+    (end,) = ends.values()
+    taken = len(sink.values)
+    assert end == Ended(topic_id, taken, taken, 3005)
+    assert taken > 5 + config.max_records  # more than what was being handled when it was deleted
+    assert fetch_bytes > 100_000 or taken < 3005

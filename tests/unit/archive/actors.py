@@ -23,14 +23,10 @@ VALUES = (None, b"raw", framing(1) + b"\x02", framing(2) + b"\x04ab")
 TOPIC = [Record(i * 2, 1000 + i, b"k", (("h", b"%d" % i),), VALUES[i % 4]) for i in range(120)]
 
 
-async def nothing() -> None:
-    return
-
-
 async def store_one(store: MemoryStore, start: int, count: int, codec: str = "deflate") -> Stored:
     segment = Segment(PATH, start, 0, SCHEMAS.get, Options(codec=codec, block_bytes=60))
     segment.add([pack([record for record in TOPIC if record.offset >= start][:count])])
-    return await store_segment(store, segment, "w", nothing)
+    return await store_segment(store, segment, "w")
 
 
 async def read(store: MemoryStore) -> list[Record]:

@@ -16,7 +16,7 @@ from atlas_archive.retention import expire
 from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
 
-from tests.unit.archive.actors import PATH, TOPIC, nothing, problems, read, store_one
+from tests.unit.archive.actors import PATH, TOPIC, problems, read, store_one
 
 
 async def archived(segments: int, size: int = 10) -> MemoryStore:
@@ -227,7 +227,7 @@ async def test_raw_files_with_other_types_of_names_are_not_mixed() -> None:
         some = [Record(start * 10 + i, 0, None, ((names[i % 2], b"1"),), None) for i in range(10)]
         segment = Segment(PATH, start * 10, 0, lambda _: None, Options(codec="deflate"))
         segment.add([pack(some)])
-        await store_segment(store, segment, "w", nothing)
+        await store_segment(store, segment, "w")
         written += [record.headers[0][0] for record in some]
     done = await run(store, target=1500)
     assert done.into == 1

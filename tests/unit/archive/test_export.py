@@ -69,13 +69,10 @@ async def store() -> MemoryStore:
     values = [framed(i) if i % 5 else (None if i % 2 else b"raw") for i in range(40)]
     records = [Record(i, 1_357_030_800_000 + i, b"k%d" % i, (), value) for i, value in enumerate(values)]
 
-    async def nothing() -> None:
-        return
-
     for part in (records[:25], records[25:]):
         segment = Segment(PATH, start, 0, {4: json.dumps(ORDER)}.get)
         segment.add([pack(part)])
-        start = (await store_segment(store, segment, "w", nothing)).manifest.next_offset
+        start = (await store_segment(store, segment, "w")).manifest.next_offset
     return store
 
 
@@ -156,10 +153,7 @@ async def test_a_record_without_columns_stops_nothing(tmp_path: Path, body: byte
     segment = Segment(PATH, 0, 0, {4: json.dumps(ODD)}.get, Options(check_values=False))
     segment.add([pack([Record(i, 2**45 if i == 2 else 5, b"k", (), value) for i, value in enumerate(values)])])
 
-    async def nothing() -> None:
-        return
-
-    await store_segment(store, segment, "w", nothing)
+    await store_segment(store, segment, "w")
     done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path)
     assert (done.records, done.unreadable, done.files) == (4, 1, 2)
     table = polars.read_parquet(tmp_path / "orders" / "type=Odd" / "**" / "*.parquet").sort("_offset")
@@ -178,10 +172,7 @@ async def test_memory_is_bounded_by_bytes_and_names_make_no_way_out(
     segment = Segment(PATH, 0, 0, lambda _: None)
     segment.add([pack([Record(i, -5, None, (), bytes(1000)) for i in range(10)])])
 
-    async def nothing() -> None:
-        return
-
-    await store_segment(store, segment, "w", nothing)
+    await store_segment(store, segment, "w")
     done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path / "out")
     assert (done.records, done.files) == (10, 4)
     file = ArchiveFile(

@@ -21,10 +21,6 @@ SCHEMAS = {1: '"int"', 2: '"string"'}
 VALUES = (None, b"raw", framing(1) + b"\x02", framing(2) + b"\x04ab")
 
 
-async def nothing() -> None:
-    return
-
-
 async def stored(
     records: Sequence[Record], sizes: Sequence[int], store: MemoryStore | None = None, block_bytes: int = 60
 ) -> MemoryStore:
@@ -35,7 +31,7 @@ async def stored(
         size = sizes[min(number, len(sizes) - 1)]
         segment = Segment(PATH, start, 0, SCHEMAS.get, Options(codec="null", block_bytes=block_bytes))
         segment.add([pack(records[at : at + size])])
-        manifest = (await store_segment(store, segment, "w", nothing)).manifest
+        manifest = (await store_segment(store, segment, "w")).manifest
         start, at, number = manifest.next_offset, at + size, number + 1
     return store
 

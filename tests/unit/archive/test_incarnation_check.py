@@ -14,14 +14,10 @@ PATH = PartitionPath("t", "id", 0)
 LIVE = LiveTopic("id", {0: (0, 100)})
 
 
-async def nothing() -> None:
-    return
-
-
 async def add(store: MemoryStore, start: int, stop: int) -> None:
     segment = Segment(PATH, start, 0, lambda _: None)
     segment.add([pack([Record(i, 0, None, (), b"%d" % i) for i in range(start, stop)])])
-    await store_segment(store, segment, "w", nothing)
+    await store_segment(store, segment, "w")
 
 
 class Reader:

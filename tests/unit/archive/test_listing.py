@@ -10,10 +10,6 @@ from atlas_archive.segments import Segment, store_segment
 from atlas_archive.store import MemoryStore
 
 
-async def nothing() -> None:
-    return
-
-
 @pytest.fixture
 async def store() -> MemoryStore:
     """Two segments of t/0, one of t/12, one of u/0."""
@@ -21,7 +17,7 @@ async def store() -> MemoryStore:
     for topic, partition, start, count in (("t", 0, 0, 3), ("t", 0, 3, 4), ("t", 12, 0, 1), ("u", 0, 0, 2)):
         segment = Segment(PartitionPath(topic, "id", partition), start, 0, lambda _: None)
         segment.add([pack([Record(start + i, 100 + start + i, None, (), b"v") for i in range(count)])])
-        await store_segment(store, segment, "w", nothing)
+        await store_segment(store, segment, "w")
     return store
 
 

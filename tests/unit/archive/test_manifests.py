@@ -62,10 +62,6 @@ class SteppedStore(MemoryStore):
         await super().delete(key)
 
 
-async def nothing() -> None:
-    return
-
-
 async def write(store: MemoryStore, topic: Sequence[Record], sizes: Sequence[int], name: str) -> None:
     """Archive as the archiver does: from the archive's end, then from its own, until it loses."""
     start: int | None = None
@@ -79,7 +75,7 @@ async def write(store: MemoryStore, topic: Sequence[Record], sizes: Sequence[int
             continue
         segment = Segment(PATH, start, 0, lambda _: None)
         segment.add([pack(batch)])
-        stored = await store_segment(store, segment, name, nothing)
+        stored = await store_segment(store, segment, name)
         start = stored.manifest.next_offset if stored.won else None
 
 

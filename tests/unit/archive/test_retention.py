@@ -17,10 +17,6 @@ PATH = PartitionPath("t", "id-1", 0)
 TOPIC = [Record(i, 1000 + i, b"k", (), b"v%d" % i) for i in range(50)]
 
 
-async def nothing() -> None:
-    return
-
-
 @pytest.fixture
 async def store() -> MemoryStore:
     """Five segments of ten records, a millisecond apart."""
@@ -28,7 +24,7 @@ async def store() -> MemoryStore:
     for start in range(0, 50, 10):
         segment = Segment(PATH, start, 0, lambda _: None)
         segment.add([pack(TOPIC[start : start + 10])])
-        await store_segment(store, segment, "w", nothing)
+        await store_segment(store, segment, "w")
     return store
 
 
@@ -70,7 +66,7 @@ async def test_everything_may_go_but_where_the_writer_goes_on(store: MemoryStore
     assert await sound(store)
     segment = Segment(PATH, 50, 0, lambda _: None)
     segment.add([pack([Record(50, 2000, None, (), b"new")])])
-    assert (await store_segment(store, segment, "w", nothing)).won
+    assert (await store_segment(store, segment, "w")).won
     assert [record.offset for record in await read(store)] == [50]
     assert await sound(store)
 

@@ -17,10 +17,6 @@ SCHEMA = json.dumps("int")
 RECORDS = [Record(i, 5000 - i, b"k", (), framing(1) + b"\2" if i % 3 else None) for i in range(10, 30)]
 
 
-async def nothing() -> None:
-    return
-
-
 def segment(start: int = 0, records: list[Record] | None = None) -> Segment:
     made = Segment(PATH, start, 0, {1: SCHEMA}.get, Options(codec="deflate"))
     made.add([pack(RECORDS if records is None else records)])
@@ -29,7 +25,7 @@ def segment(start: int = 0, records: list[Record] | None = None) -> Segment:
 
 async def test_what_a_manifest_says_is_so() -> None:
     store = MemoryStore()
-    stored = await store_segment(store, segment(), "me", nothing)
+    stored = await store_segment(store, segment(), "me")
     manifest = stored.manifest
     assert stored.won
     assert await last_manifest(store, PATH) == manifest
@@ -55,22 +51,33 @@ def test_records_must_rise() -> None:
 
 async def test_a_taken_place_is_seen_before_anything_is_stored() -> None:
     store = MemoryStore()
-    await store_segment(store, segment(), "first", nothing)
+    await store_segment(store, segment(), "first")
     before = dict(store.objects)
-    stored = await store_segment(store, segment(), "second", nothing)
+    stored = await store_segment(store, segment(), "second")
     assert (stored.won, stored.manifest.writer) == (False, "first")
     assert store.objects == before
 
 
-async def test_a_topic_that_was_made_anew_gets_no_manifest() -> None:
-    store = MemoryStore()
+class Unheard(MemoryStore):
+    """The answer to the first manifest is lost."""
 
-    async def changed() -> None:
-        raise RuntimeError("another incarnation")
+    lost = False
 
-    with pytest.raises(RuntimeError):
-        await store_segment(store, segment(), "me", changed)
-    assert await last_manifest(store, PATH) is None
+    async def put_if_absent(self, key: str, data: bytes) -> bool:
+        done = await super().put_if_absent(key, data)
+        if "/manifest/" in key and not self.lost:
+            self.lost = True
+            raise ConnectionError("the answer was lost")
+        return done
+
+
+async def test_one_whose_answer_was_lost_is_stored_by_calling_again() -> None:
+    store, ours = Unheard(), segment()
+    with pytest.raises(ConnectionError):
+        await store_segment(store, ours, "me")
+    stored = await store_segment(store, ours, "me")
+    assert stored.won
+    assert await last_manifest(store, PATH) == stored.manifest
 
 
 async def test_the_winner_removes_what_others_left_at_its_place_only() -> None:
@@ -78,6 +85,6 @@ async def test_the_winner_removes_what_others_left_at_its_place_only() -> None:
     left = PATH.data(0, 4990) + "crashed-raw.avro"
     elsewhere = PATH.data(30, 4990) + "still-writing-raw.avro"
     store.objects |= {left: b"x", elsewhere: b"y"}
-    stored = await store_segment(store, segment(), "me", nothing)
+    stored = await store_segment(store, segment(), "me")
     data = {key for key in store.objects if "/data/" in key}
     assert data == {elsewhere, *(item.key for item in stored.manifest.objects)}

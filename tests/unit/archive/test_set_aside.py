@@ -15,14 +15,10 @@ from hypothesis import strategies as st
 PATH = PartitionPath("t", "id-1", 0)
 
 
-async def _confirm() -> None:
-    return None
-
-
 async def _stored(store: MemoryStore) -> Manifest:
     segment = Segment(PATH, 0, 0, lambda _: None)
     segment.add([pack([Record(0, 0, b"k", (), b"v")])])
-    return (await store_segment(store, segment, "w", _confirm)).manifest
+    return (await store_segment(store, segment, "w")).manifest
 
 
 @given(name=st.text("0123456789xyz./ ", min_size=1, max_size=30), data=st.binary(max_size=50))

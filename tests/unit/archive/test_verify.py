@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from atlas_archive import incarnation_check
 from atlas_archive.batches import pack
+from atlas_archive.ends import End, state_end
 from atlas_archive.gaps import state_known
 from atlas_archive.layout import framing
 from atlas_archive.listing import partitions
@@ -54,10 +55,6 @@ class FakeReader:
 LIVE = LiveTopic("id-1", {0: (0, 40), 1: (0, 10), 2: (0, 0)})
 
 
-async def _nothing() -> None:
-    return
-
-
 async def archive(
     store: MemoryStore, topic: str = "flights", incarnation: str = "id-1", log_start: int = 0
 ) -> dict[int, list[Manifest]]:
@@ -67,7 +64,7 @@ async def archive(
         for at in range(0, len(records), 10):
             segment = Segment(PartitionPath(topic, incarnation, partition), start, log_start, texts)
             segment.add([pack(records[at : at + 10])])
-            stored = await store_segment(store, segment, "writer", _nothing)
+            stored = await store_segment(store, segment, "writer")
             start = stored.manifest.next_offset
     return await partitions(store, topic, incarnation)
 
@@ -309,7 +306,10 @@ async def test_a_long_way_behind_is_told_in_offsets(store: MemoryStore) -> None:
 async def test_a_topic_that_is_gone_is_noted(store: MemoryStore) -> None:
     await archive(store)
     (report,) = await verify(store, reader=FakeReader(None))
-    assert (report.problems, report.compared_with_topic) == ([], 0)
+    assert [problem.split(";")[0] for problem in report.problems] == [
+        f"flights/{partition}: the topic was deleted while no archiver read it" for partition in (0, 1)
+    ]
+    assert report.compared_with_topic == 0
     assert report.notes == ["flights: there is no such topic to compare with"]
 
 
@@ -321,6 +321,8 @@ async def test_a_partition_that_is_gone_is_a_problem(store: MemoryStore) -> None
 
 async def test_only_the_live_incarnation_is_compared(store: MemoryStore) -> None:
     await archive(store)
+    for partition, end in ((0, 40), (1, 10)):
+        await state_end(store, PartitionPath("flights", "id-1", partition), End(partition, end, end, "w", ""))
     (report,) = await verify(store, reader=FakeReader(LiveTopic("id-2", {0: (0, 3)}), {0: []}))
     assert (report.problems, report.compared_with_topic) == ([], 0)
     assert "id-2" in report.notes[0]

@@ -11,6 +11,7 @@ from atlas_archive.records import Record
 from atlas_archive.store import MemoryStore
 from atlas_archiver.partition import Limits, Writing
 from atlas_archiver.sink import ArchiveSink
+from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.paused import Paused
 from atlas_local.waiting import wait_until
 
@@ -23,10 +24,13 @@ class FakeFacts:
         self.starts: dict[TopicPartition, int] = {}
 
     async def incarnations(self, topics: Collection[str]) -> Mapping[str, str]:
-        return {topic: self.ids[topic] for topic in topics}
+        return {topic: self.ids[topic] for topic in topics if topic in self.ids}
 
     async def log_starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         return {tp: self.starts.get(tp, 0) for tp in partitions}
+
+    def now(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, PartitionNow]:
+        return {tp: PartitionNow(self.ids[tp.topic], self.starts.get(tp, 0), 10**9, 2) for tp in partitions}
 
 
 class SlowStore(MemoryStore):
@@ -75,6 +79,13 @@ def sink(
     return ArchiveSink(
         store, facts or FakeFacts(), Writing(writer, lambda _: None), limits, paused or Paused("archiver")
     )
+
+
+async def begin(
+    archiver: ArchiveSink, partitions: Collection[TopicPartition], facts: FakeFacts | None = None
+) -> Mapping[TopicPartition, int]:
+    """The assignment of these, as the brokers say that they are."""
+    return await archiver.start_offsets((facts or FakeFacts()).now(partitions))
 
 
 async def archived(store: MemoryStore, incarnation: str = "id-1") -> dict[int, list[Record]]:

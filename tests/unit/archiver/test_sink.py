@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.unit.archiver.sinks import TP0, TP1, FakeFacts, SlowStore, archived, batch, durable, records, sink
+from tests.unit.archiver.sinks import TP0, TP1, FakeFacts, SlowStore, archived, batch, begin, durable, records, sink
 
 PATH = PartitionPath("t", "id-1", 0)
 DAMAGED = [replace(pack(records(3, 9)), packed=b"\xff" * 20)]
@@ -44,7 +44,7 @@ def paused_sink(store: SlowStore, **options: Any) -> tuple[ArchiveSink, Paused, 
 async def test_a_segment_is_closed_by_size() -> None:
     store = SlowStore()
     archiver = sink(store, segment_bytes=1000)
-    assert await archiver.start_offsets([TP0]) == {TP0: 0}
+    assert await begin(archiver, [TP0]) == {TP0: 0}
     assert await archiver.handle({TP0: batch(0, 10)}) == {}
     assert store.objects == {}
     await archiver.handle({TP0: batch(10, 100)})
@@ -55,7 +55,7 @@ async def test_a_segment_is_closed_by_size() -> None:
 async def test_a_segment_is_closed_by_age() -> None:
     store = SlowStore()
     archiver = sink(store, age_s=0.2)
-    await archiver.start_offsets([TP0, TP1])
+    await begin(archiver, [TP0, TP1])
     assert await archiver.handle({TP1: batch(3, 5)}) == {}
     await durable(archiver, TP1, 5)
     assert await archived(store) == {1: records(3, 5)}
@@ -67,7 +67,7 @@ async def test_what_follows_a_lost_segment_is_never_archived(heard: bool) -> Non
     store = SlowStore()
     paused, other = sink(store, segment_bytes=1000), sink(SlowStore(store), writer="other")
     for archiver in (paused, other):
-        await archiver.start_offsets([TP0])
+        await begin(archiver, [TP0])
     store.gate.clear()
     await paused.handle({TP0: batch(0, 100)})  # on its way
     await paused.handle({TP0: batch(100, 110)})  # open
@@ -79,13 +79,13 @@ async def test_what_follows_a_lost_segment_is_never_archived(heard: bool) -> Non
             await durable(paused, TP0, 100)
     assert await paused.release([TP0]) == {}
     assert await archived(store) == {0: records(0, 150)}
-    assert await paused.start_offsets([TP0]) == {TP0: 150}
+    assert await begin(paused, [TP0]) == {TP0: 150}
 
 
 async def test_release_archives_what_is_held() -> None:
     store = SlowStore()
     archiver = sink(store)
-    await archiver.start_offsets([TP0, TP1])
+    await begin(archiver, [TP0, TP1])
     await archiver.handle({TP0: batch(0, 5), TP1: batch(0, 7)})
     assert await archiver.release([TP0]) == {TP0: 5}
     assert await archived(store) == {0: records(0, 5)}
@@ -95,12 +95,12 @@ async def test_release_archives_what_is_held() -> None:
 async def test_a_store_that_is_away_loses_and_doubles_nothing() -> None:
     store = SlowStore()
     archiver = sink(store, segment_bytes=100)
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0])
     store.down = True
     assert await archiver.handle({TP0: batch(0, 100)}) == {}
     with pytest.raises(ConnectionError):
         await wait_until("the failure to be heard of", lambda: archiver.handle({}), 3)
-    assert (await archiver.start_offsets([TP0])) == {TP0: 0}
+    assert (await begin(archiver, [TP0])) == {TP0: 0}
     store.down = False
     await archiver.handle({TP0: batch(0, 60)})
     await durable(archiver, TP0, 60)
@@ -110,17 +110,17 @@ async def test_a_store_that_is_away_loses_and_doubles_nothing() -> None:
 async def test_release_without_a_store_gives_up_quietly() -> None:
     store = SlowStore()
     archiver = sink(store)
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0])
     await archiver.handle({TP0: batch(0, 5)})
     store.down = True
     assert await archiver.release([TP0]) == {}
-    assert await archiver.start_offsets([TP0]) == {TP0: 0}
+    assert await begin(archiver, [TP0]) == {TP0: 0}
 
 
 async def test_memory_is_bounded_while_the_store_is_slow() -> None:
     store = SlowStore()
     archiver = sink(store, held=20_000)
-    await archiver.start_offsets([TP0, TP1])
+    await begin(archiver, [TP0, TP1])
     store.gate.clear()
     handling = asyncio.create_task(archiver.handle({TP0: batch(0, 300, 60), TP1: batch(0, 300, 60)}))
     await wait_until("both uploads to begin", lambda: store.waiting == 2, 3)
@@ -133,7 +133,7 @@ async def test_memory_is_bounded_while_the_store_is_slow() -> None:
 async def test_the_largest_is_stored_before_too_much_is_held() -> None:
     store = SlowStore()
     archiver = sink(store, held=30_000)
-    await archiver.start_offsets([TP0, TP1])
+    await begin(archiver, [TP0, TP1])
     store.gate.clear()
     assert await archiver.handle({TP0: batch(0, 200, 60), TP1: batch(0, 100, 60)}) == {}  # nothing is waited for
     await wait_until("one upload to begin", lambda: store.waiting == 1, 3)
@@ -145,7 +145,7 @@ async def test_the_largest_is_stored_before_too_much_is_held() -> None:
 async def test_a_partition_stores_its_segments_in_order() -> None:
     store = SlowStore()
     archiver = sink(store, segment_bytes=100)
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0])
     store.gate.clear()
     await archiver.handle({TP0: batch(0, 50)})
     second = asyncio.create_task(archiver.handle({TP0: batch(50, 100)}))
@@ -161,13 +161,13 @@ async def test_a_partition_stores_its_segments_in_order() -> None:
 async def test_a_zombie_loses_and_goes_on_from_the_winners_end() -> None:
     store = SlowStore()
     zombie, successor = sink(store, writer="zombie"), sink(store, writer="successor")
-    await zombie.start_offsets([TP0])
+    await begin(zombie, [TP0])
     await zombie.handle({TP0: batch(0, 50)})  # paused here, and taken for dead
-    assert await successor.start_offsets([TP0]) == {TP0: 0}
+    assert await begin(successor, [TP0]) == {TP0: 0}
     await successor.handle({TP0: batch(0, 30)})
     assert await successor.release([TP0]) == {TP0: 30}
     assert await zombie.release([TP0]) == {}
-    assert await zombie.start_offsets([TP0]) == {TP0: 30}
+    assert await begin(zombie, [TP0]) == {TP0: 30}
     await zombie.handle({TP0: batch(30, 50)})
     assert await zombie.release([TP0]) == {TP0: 50}
     assert await archived(store) == {0: records(0, 50)}
@@ -179,17 +179,17 @@ async def test_a_zombie_that_is_uploading_loses_too() -> None:
     slow = SlowStore()
     store = SlowStore(slow)
     zombie, successor = sink(slow, segment_bytes=100), sink(store)
-    await zombie.start_offsets([TP0])
+    await begin(zombie, [TP0])
     slow.gate.clear()
     await zombie.handle({TP0: batch(0, 50)})
     await wait_until("the upload to begin", lambda: slow.waiting == 1, 3)
-    assert await successor.start_offsets([TP0]) == {TP0: 0}
+    assert await begin(successor, [TP0]) == {TP0: 0}
     await successor.handle({TP0: batch(0, 30)})
     assert await successor.release([TP0]) == {TP0: 30}
     slow.gate.set()
     with pytest.raises(Transient, match="going on from 30"):
         await wait_until("the zombie to hear of it", lambda: zombie.handle({}), 3)
-    assert await zombie.start_offsets([TP0]) == {TP0: 30}
+    assert await begin(zombie, [TP0]) == {TP0: 30}
     assert await archived(store) == {0: records(0, 30)}
     (report,) = await verify(store)
     assert (report.problems, report.notes) == ([], [])
@@ -198,11 +198,11 @@ async def test_a_zombie_that_is_uploading_loses_too() -> None:
 async def test_a_restart_goes_on_from_the_archive_and_tells_the_group() -> None:
     store = SlowStore()
     first = sink(store)
-    await first.start_offsets([TP0])
+    await begin(first, [TP0])
     await first.handle({TP0: batch(0, 5)})
     await first.release([TP0])  # the group never heard of it: killed here
     again = sink(store)
-    assert await again.start_offsets([TP0, TP1]) == {TP0: 5, TP1: 0}
+    assert await begin(again, [TP0, TP1]) == {TP0: 5, TP1: 0}
     assert await again.handle({}) == {TP0: 5}
     assert await again.handle({}) == {}
 
@@ -210,7 +210,7 @@ async def test_a_restart_goes_on_from_the_archive_and_tells_the_group() -> None:
 async def test_a_crash_before_the_manifest_leaves_files_that_the_next_removes() -> None:
     store = SlowStore()
     crashing = sink(store)
-    await crashing.start_offsets([TP0])
+    await begin(crashing, [TP0])
     await crashing.handle({TP0: batch(0, 5)})
     taken: list[str] = []
 
@@ -226,7 +226,7 @@ async def test_a_crash_before_the_manifest_leaves_files_that_the_next_removes() 
     (report,) = await verify(store)
     assert len(report.notes) == 1
     again = sink(store)
-    assert await again.start_offsets([TP0]) == {TP0: 0}
+    assert await begin(again, [TP0]) == {TP0: 0}
     await again.handle({TP0: batch(0, 8)})
     await again.release([TP0])
     assert await archived(store) == {0: records(0, 8)}
@@ -237,23 +237,20 @@ async def test_a_crash_before_the_manifest_leaves_files_that_the_next_removes() 
 async def test_a_topic_made_anew_is_never_mixed_with_the_old() -> None:
     store, facts = SlowStore(), FakeFacts()
     archiver = sink(store, facts)
-    await archiver.start_offsets([TP0])
-    await archiver.handle({TP0: batch(0, 5)})
-    await archiver.release([TP0])
-    await archiver.start_offsets([TP0])
-    await archiver.handle({TP0: batch(5, 9)})
-    facts.ids["t"] = "id-2"  # these four may be of either
-    assert await archiver.release([TP0]) == {}
-    assert await archiver.start_offsets([TP0]) == {TP0: 0}
+    await begin(archiver, [TP0], facts)
+    await archiver.handle({TP0: batch(0, 9)})
+    facts.ids["t"] = "id-2"  # what was fetched was fetched by the old id
+    assert await archiver.release([TP0]) == {TP0: 9}
+    assert await begin(archiver, [TP0], facts) == {TP0: 0}
     await archiver.handle({TP0: batch(0, 3)})
     assert await archiver.release([TP0]) == {TP0: 3}
-    assert await archived(store) == {0: records(0, 5)}
+    assert await archived(store) == {0: records(0, 9)}
     assert await archived(store, "id-2") == {0: records(0, 3)}
 
 
 async def test_offsets_that_go_back_begin_again() -> None:
     archiver = sink(SlowStore())
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0])
     await archiver.handle({TP0: batch(0, 5)})
     with pytest.raises(Transient, match="went back"):
         await archiver.handle({TP0: batch(4, 6)})
@@ -263,7 +260,7 @@ async def test_what_was_gone_before_archiving_is_said() -> None:
     store, facts = SlowStore(), FakeFacts()
     facts.starts[TP0] = 700
     archiver = sink(store, facts)
-    assert await archiver.start_offsets([TP0]) == {TP0: 0}
+    assert await begin(archiver, [TP0], facts) == {TP0: 0}
     await archiver.handle({TP0: batch(700, 705)})
     await archiver.release([TP0])
     (report,) = await verify(store)
@@ -274,10 +271,10 @@ async def test_what_was_gone_before_archiving_is_said() -> None:
 async def test_what_can_not_be_read_again_is_stored_before_it_is_dropped() -> None:
     store, facts = SlowStore(), FakeFacts()
     archiver = sink(store, facts)
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0], facts)
     await archiver.handle({TP0: batch(0, 5)})
     facts.starts[TP0] = 9
-    assert await archiver.start_offsets([TP0]) == {TP0: 5}
+    assert await begin(archiver, [TP0], facts) == {TP0: 5}
     assert metrics.GONE.labels("t", 0)._value.get() == 4
     await archiver.handle({TP0: batch(9, 12)})
     assert await archiver.release([TP0]) == {TP0: 12}
@@ -296,7 +293,7 @@ async def test_whatever_lies_among_the_manifests_stops_its_own_partition_alone(n
     store = SlowStore()
     store.objects[PATH.manifests + name] = data
     archiver, paused, clock = paused_sink(store, segment_bytes=10)
-    assert await archiver.start_offsets([TP0, TP1]) == {TP1: 0}
+    assert await begin(archiver, [TP0, TP1]) == {TP1: 0}
     await archiver.handle({TP0: batch(0, 9), TP1: batch(0, 9)})  # a fetch may have been on its way
     await durable(archiver, TP1, 9)
     assert paused.places == {TP0}
@@ -317,7 +314,7 @@ async def test_whatever_lies_among_the_manifests_stops_its_own_partition_alone(n
 
 async def test_records_that_can_not_be_spliced_pause_their_partition() -> None:
     archiver, paused, clock = paused_sink(SlowStore(), segment_bytes=10)
-    await archiver.start_offsets([TP0, TP1])
+    await begin(archiver, [TP0, TP1])
     with capture_logs() as logs:
         await archiver.handle({TP0: DAMAGED, TP1: batch(0, 9)})
         await durable(archiver, TP1, 9)
@@ -347,7 +344,7 @@ async def test_records_that_can_not_be_spliced_pause_their_partition() -> None:
 async def test_a_segment_that_can_not_be_stored_pauses_its_partition() -> None:
     store = SlowStore()
     archiver, paused, clock = paused_sink(store, segment_bytes=10)
-    await archiver.start_offsets([TP0, TP1])
+    await begin(archiver, [TP0, TP1])
     store.objects[PATH.manifest(0)] = b"rubbish"  # put there while it runs
     await archiver.handle({TP0: batch(0, 9), TP1: batch(0, 9)})
     await durable(archiver, TP1, 9)
@@ -378,7 +375,7 @@ async def _handled(archiver: ArchiveSink, paused: Paused) -> bool:
 async def test_no_memory_too_much_is_waited_for_when_the_only_one_is_paused() -> None:
     store = SlowStore()
     archiver, paused, _ = paused_sink(store, held=2000)
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0])
     store.objects[PATH.manifest(0)] = b"rubbish"
     await archiver.handle({TP0: batch(0, 99, 60)})
     await archiver.handle({TP0: batch(99, 300, 60)})
@@ -398,14 +395,14 @@ async def test_what_is_no_partitions_fault_is_raised(error: Exception) -> None:
     store.get = refused  # type: ignore[method-assign, assignment]
     archiver, paused, _ = paused_sink(store)
     with pytest.raises(type(error)):
-        await archiver.start_offsets([TP0, TP1])
+        await begin(archiver, [TP0, TP1])
     assert paused.places == set()
 
 
 async def test_a_store_that_is_away_pauses_nothing() -> None:
     store = SlowStore()
     archiver, paused, _ = paused_sink(store, segment_bytes=10)
-    await archiver.start_offsets([TP0])
+    await begin(archiver, [TP0])
     store.down = True
     await archiver.handle({TP0: batch(0, 9)})
     with pytest.raises(ConnectionError):
@@ -417,10 +414,10 @@ async def test_a_new_assignment_does_not_try_before_it_is_time() -> None:
     store, facts = SlowStore(), FakeFacts()
     store.objects[PATH.manifest(0)] = b"rubbish"
     archiver, paused, clock = paused_sink(store, facts=facts)
-    assert await archiver.start_offsets([TP0, TP1]) == {TP1: 0}
+    assert await begin(archiver, [TP0, TP1], facts) == {TP1: 0}
     del store.objects[PATH.manifest(0)]
-    assert await archiver.start_offsets([TP0, TP1]) == {TP1: 0}
+    assert await begin(archiver, [TP0, TP1], facts) == {TP1: 0}
     clock.now += 1
-    assert await archiver.start_offsets([TP0, TP1]) == {TP0: 0, TP1: 0}
-    assert await archiver.start_offsets([TP1]) == {TP1: 0}
+    assert await begin(archiver, [TP0, TP1], facts) == {TP0: 0, TP1: 0}
+    assert await begin(archiver, [TP1], facts) == {TP1: 0}
     assert paused.reason() is None  # somebody else's now

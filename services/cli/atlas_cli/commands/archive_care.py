@@ -90,18 +90,35 @@ def accept(
     reason: Annotated[str, typer.Option(help="Why these records may be missing.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """State that the offsets which retention removed before they were archived are known: verify then notes them.
+    """State that what is not archived is known: verify then notes it.
 
-    For what is missing now; a later gap is a problem again.
+    For what retention removed before it was archived, and for the end of a topic that was deleted before it was
+    archived. For what is missing now; a later gap is a problem again.
     """
-    from atlas_archive.chains import chain_of
-    from atlas_archive.gaps import state_known
+    rows = asyncio.run(_accept(load_settings(), topic, reason))
+    _print(rows, as_json, "Accepted as missing")
 
-    async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
-        stated = await state_known(store, path, (await chain_of(store, path)).segments, reason)
-        return {"gaps": [f"{gap.start_offset} - {gap.next_offset - 1}" for gap in stated]}
 
-    _print(asyncio.run(_each(topic, one)), as_json, "Accepted as missing")
+async def _accept(settings: CliSettings, topic: str, reason: str) -> list[dict[str, Any]]:
+    from atlas_archive.gaps import accept as state
+    from atlas_archive.manifests import BadManifest
+
+    from atlas_cli.object_store import open_archive
+    from atlas_cli.topic_reader import open_topic_reader
+
+    async with open_topic_reader(settings.kafka_brokers) as reader:
+        live = await reader.describe(topic)
+    async with open_archive(settings) as store:
+        try:
+            stated = await state(store, topic, live.incarnation if live is not None else None, reason)
+        except BadManifest as error:
+            raise CommandError(f"{error}; see `atlas archive verify`") from None
+    if not stated:
+        raise CommandError(f"{topic}: nothing is archived")
+    return [
+        {"incarnation": path.incarnation[:8], "partition": path.partition, "gaps": [gap.told() for gap in gaps]}
+        for path, gaps in stated
+    ]
 
 
 def set_object_aside(
