@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from atlas_archive.chains import Chain, chains
 from atlas_archive.container import CorruptFile, read_file
-from atlas_archive.gaps import KnownGap, complete_from, has_gap, known_gaps
+from atlas_archive.gaps import KnownGap, complete_from, has_gap, known_gaps, name_ends
 from atlas_archive.headers import EXACT
 from atlas_archive.manifests import (
     BadManifest,
@@ -71,13 +71,11 @@ class IncarnationCheck:
                 group.create_task(self._verify_chain(segments, found[partition].floor))
                 if self._live is not None or self._reader is None:
                     self._report.complete_from[partition] = complete_from(segments)
-        await self._find_strays(
-            found, {partition: segments[-1].next_offset for partition, segments in counting.items()}
-        )
+        ends = {partition: segments[-1].next_offset for partition, segments in counting.items()}
+        await self._find_strays(found, ends)
         if self._live is None:
-            await self._name_what_was_not_read(
-                {partition: each[-1].next_offset for partition, each in counting.items()}
-            )
+            offline = self._reader is None
+            await name_ends(self._store, self._report, self._incarnation, ends, self._known, offline=offline)
         for partition, (first, end) in (self._live.bounds if self._live else {}).items():
             covered = counting[partition][-1].next_offset if partition in counting else 0
             self._name_what_is_going(partition, covered if partition in counting else None, first)

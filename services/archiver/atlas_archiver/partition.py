@@ -98,6 +98,14 @@ class CanNotBeSpliced(Exception):
         self.offset = offset
 
 
+class DiedOver(Exception):
+    """Processes died over the batches that begin at `offset`, one after the other: nobody is to look into them."""
+
+    def __init__(self, offset: int, deaths: int) -> None:
+        super().__init__(f"the archiver died {deaths} times over the batch at offset {offset}: it is not looked into")
+        self.offset = offset
+
+
 class Overtaken(Transient):
     """Another writer has archived the place of a segment."""
 
@@ -116,7 +124,7 @@ def is_its_own(error: BaseException) -> bool:
 
 def place_in(error: BaseException) -> int | None:
     """The offset that an error speaks of: that of a batch, or of the manifest that does not read; None: of none."""
-    if isinstance(error, CanNotBeSpliced):
+    if isinstance(error, CanNotBeSpliced | DiedOver):
         return error.offset
     if isinstance(error, BadManifest | MissingObject):
         with suppress(BadManifest):

@@ -202,7 +202,7 @@ async def test_a_losers_file_that_its_winner_is_about_to_remove_is_no_problem(
     def swept_after_the_second_look(self: MemoryStore, prefix: str, **options: Any) -> AsyncIterator[Listed]:
         looks.append(prefix)
         if looks.count(key) == 2:
-            self.objects.pop(key)
+            self.objects.pop(key, None)
         return listed(self, prefix, **options)
 
     monkeypatch.setattr(MemoryStore, "list", swept_after_the_second_look)

@@ -1,4 +1,4 @@
-"""atlas archive compact | export | expire | accept | set-aside | hold | release | holds"""
+"""atlas archive compact | export | expire | accept | set-aside | look-again | hold | release | holds"""
 
 import asyncio
 import time
@@ -30,6 +30,7 @@ def add_to(group: typer.Typer) -> None:
     group.command("expire")(expire)
     group.command("accept")(accept)
     group.command("set-aside")(set_object_aside)
+    group.command("look-again")(look_again)
     group.command("hold")(hold)
     group.command("release")(release)
     group.command("holds")(list_holds)
@@ -141,6 +142,17 @@ def set_object_aside(
         raise CommandError(str(error)) from None
     text = f"{found.key}: {found.reason}; {found.bytes} bytes, which begin with {found.begins_with}"
     _say(asdict(found), as_json, f"{text}; {'would go' if dry_run else 'now'} to {found.moves_to}")
+
+
+def look_again(topic: Topic, as_json: JsonFlag = False) -> None:
+    """Have the archiver look again into records that it died over, as after an upgrade."""
+    from atlas_archive.deaths import forget_deaths
+
+    async def forget(store: "S3Store") -> int:
+        return len([key async for key in forget_deaths(store, topic)])
+
+    notes = asyncio.run(_with_store(forget))
+    _say({"topic": topic, "notes": notes}, as_json, f"{topic}: what the archiver died over is looked into again")
 
 
 def hold(
