@@ -1,17 +1,13 @@
 """Events that need no state: POST /topics/{topic}, straight to Kafka with acks=all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from aiokafka.errors import KafkaError
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Topic
-from atlas_kafka.admin import TopicSpec
-from atlas_kafka.topic_state import TopicState, differences, topic_states
 from atlas_readmodel.token import Token
 from atlas_runtime.traces import traceparent
 from prometheus_client import Counter
@@ -31,8 +27,6 @@ from atlas_gateway.sources import FORMS, document
 from atlas_gateway.topic_access import describe_access, open_topic, open_topics
 
 TOKEN = "Atlas-Token"
-# Whoever lists the topics need not wait for a Kafka that is away.
-STATES_TIMEOUT_S = 2.0
 REFUSED = Counter(
     "atlas_gateway_records_refused_total", "Posted records that did not get to Kafka", ["topic", "reason"]
 )
@@ -127,33 +121,6 @@ async def _again(pieces: list[bytes]) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-async def list_topics(request: web.Request) -> web.Response:
-    """Every topic with its event types and keys; events can be posted to those whose `source` is `any`.
-
-    Partitions and retention are those that there are; `differs` says how they are not as declared, and is null while
-    Kafka does not say.
-    """
-    resources = request.app[RESOURCES]
-    specs = {spec.name: spec for spec in (TopicSpec(*topic) for topic in resources.registry.kafka_topics())}
-    states: Mapping[str, TopicState] | None = None
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STATES_TIMEOUT_S):
-            states = await topic_states(resources.producer.client, list(resources.registry.topics))
-    listed = []
-    for topic in resources.registry.topics.values():
-        state = None if states is None else states.get(topic.name)
-        shown = {
-            "name": topic.name,
-            "source": topic.source.value,
-            "partitions": None if state is None else state.partitions,
-            "retention_ms": None if state is None else int(state.config["retention.ms"]),
-            "events": dict(topic.key),
-            "differs": None if states is None else differences(specs[topic.name], state),
-        }
-        listed.append(shown)
-    return web.Response(body=orjson.dumps({"topics": listed}), content_type=JSON)
-
-
 def routes(registry: Registry) -> tuple[Route, ...]:
     takers = open_topics(registry.topics.values())
     types = [event_type for topic in takers for event_type in topic.events]
@@ -170,10 +137,6 @@ def routes(registry: Registry) -> tuple[Route, ...]:
     token = {TOKEN: "Send it with a query that has to see these records"}
     posted = ref("Posted")
     return (
-        Route(
-            "GET", "/topics", list_topics, "events", "List the topics",
-            responses=answer(200, "The topics", {"type": "object"}),
-        ),
         Route(
             "POST", "/topics/{topic}", post_events, "events", "Put events on a topic",
             parameters=(topic, idempotency.KEY_PARAMETER), body={"required": True, "content": content},

@@ -6,13 +6,16 @@ Confluent's error_code and message.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 from atlas_contracts.registry import Registry, Schema
+from atlas_runtime.paging import LIMIT_MAX
 
 from atlas_gateway.incoming import COMMAND_MAX_BYTES, read
+from atlas_gateway.paging import asked_page, link_to_next, parameters
 from atlas_gateway.problems import FORBIDDEN, Kind, Problem
 from atlas_gateway.resources import RESOURCES
 from atlas_gateway.routes import Part, Route, answer, path_parameter, query
@@ -51,13 +54,13 @@ async def get_schema_types(_request: web.Request) -> web.Response:
 
 
 async def list_subjects(request: web.Request) -> web.Response:
-    """Every subject: the event types."""
-    return _json(list(_registry(request).event_types))
+    """Subjects, the event types, by name and page by page; the header Link leads to the next page."""
+    return _page(request, sorted(_registry(request).event_types))
 
 
 async def list_versions(request: web.Request) -> web.Response:
-    """The versions of a subject."""
-    return _json([schema.version for schema in _versions(request)])
+    """The versions of a subject, page by page; the header Link leads to the next page."""
+    return _page(request, [schema.version for schema in _versions(request)])
 
 
 async def get_version(request: web.Request) -> web.Response:
@@ -200,8 +203,14 @@ def _write_refused() -> Problem:
     )
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type=CONTENT_TYPE)
+def _page(request: web.Request, items: Sequence[Any]) -> web.Response:
+    """A plain array, as Confluent's clients expect it. They ask for no page, so one has as much as a page may."""
+    found, next_cursor = asked_page(request, items, lambda item: (item,), LIMIT_MAX)
+    return _json(found, link_to_next(request, next_cursor))
+
+
+def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type=CONTENT_TYPE, headers=headers)
 
 
 def routes() -> tuple[Route, ...]:
@@ -211,6 +220,7 @@ def routes() -> tuple[Route, ...]:
     schema_id = path_parameter("id", {"type": "integer", "minimum": 1, "maximum": _ID_MAX - 1})
     # Confluent's clients ask for normalised or deleted ones; here there is one form, and nothing is deleted.
     flags = tuple(query(name, "Accepted and without effect", {"type": "boolean"}) for name in ("normalize", "deleted"))
+    pages = parameters(LIMIT_MAX)
     body: Part = {
         "required": True,
         "content": {
@@ -229,8 +239,8 @@ def routes() -> tuple[Route, ...]:
         route("GET", "/schemas/ids/{id}", get_schema, schema_id),
         route("GET", "/schemas/ids/{id}/schema", get_schema_text, schema_id),
         route("GET", "/schemas/ids/{id}/versions", get_schema_versions, schema_id),
-        route("GET", "/subjects", list_subjects),
-        route("GET", "/subjects/{subject}/versions", list_versions, subject),
+        route("GET", "/subjects", list_subjects, *pages),
+        route("GET", "/subjects/{subject}/versions", list_versions, subject, *pages),
         route("GET", "/subjects/{subject}/versions/{version}", get_version, subject, version),
         route("GET", "/subjects/{subject}/versions/{version}/schema", get_version_text, subject, version),
         route("POST", "/subjects/{subject}", look_up_schema, subject, *flags, body=body),

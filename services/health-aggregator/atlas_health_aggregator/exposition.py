@@ -8,34 +8,53 @@ import orjson
 from aiohttp import web
 from atlas_contracts.timestamps import rfc3339
 from atlas_kafka.fates import describe
+from atlas_runtime.http_server import document
+from atlas_runtime.paging import NoPage, page
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from atlas_health_aggregator.lag import LagReader
-from atlas_health_aggregator.lag_rows import LagRow, LagState
+from atlas_health_aggregator.lag_rows import LagRow, LagState, rank
 from atlas_health_aggregator.liveness import Mesh, State
 
 # Fresh enough for whoever waits for a group to catch up; the brokers are asked no more often than this.
 LAG_MAX_AGE_S = 1.0
+# Partitions are blocked by the dozen, if at all, when one producer hangs.
+BLOCKED_MAX = 500
 
 _PARTITION = ["group", "topic", "partition"]
 
 
 def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
-    """GET /health/mesh: every service. GET /lag: every group, at most 1 s old; 503 when the brokers don't answer."""
+    """GET /health/mesh: every service. GET /lag: every group, in pages, at most 1 s old; 503 when no broker answers.
+
+    `group` and `topic` ask for one of them. What blocks partitions is on every page, the first BLOCKED_MAX of it.
+    """
 
     async def health_mesh(_request: web.Request) -> web.Response:
         return _json(200, mesh.view(time.monotonic()))
 
-    async def consumer_lag(_request: web.Request) -> web.Response:
+    async def consumer_lag(request: web.Request) -> web.Response:
         try:
             report = await lag.read(LAG_MAX_AGE_S)
         except Exception as error:  # noqa: BLE001 - it says what it is, and the next one may be answered
             return _json(503, {"error": f"lag can't be read: {describe(error)}"})
-        items = [row.as_json() for row in report.rows]
-        blocked = [each.as_json(report.taken_at) for each in report.blockades]
-        return _json(200, {"taken_at": rfc3339(report.taken_at), "items": items, "blocked": blocked})
+        group, topic = request.query.get("group"), request.query.get("topic")
+        rows = [row for row in report.rows if group in (None, row.group) and topic in (None, row.topic)]
+        try:
+            items, next_cursor = page(request.query, rows, rank)
+        except NoPage as error:
+            return document(422, f"{error}.")
+        blocked = [each for each in report.blockades if topic in (None, each.topic)]
+        answer = {
+            "taken_at": rfc3339(report.taken_at),
+            "items": [row.as_json() for row in items],
+            "next_cursor": next_cursor,
+            "blocked": [each.as_json(report.taken_at) for each in blocked[:BLOCKED_MAX]],
+            "blocked_left_out": max(0, len(blocked) - BLOCKED_MAX),
+        }
+        return _json(200, answer)
 
     return [web.get("/health/mesh", health_mesh), web.get("/lag", consumer_lag)]
 

@@ -169,9 +169,12 @@ def _state(position: Position, lost: int, records: int, at: int) -> LagState:
 
 def worst_first(rows: Sequence[LagRow]) -> list[LagRow]:
     """The rows by state (worst first), then most seconds, then group, topic and partition."""
-    order = list(LagState)
-
-    def rank(row: LagRow) -> tuple[int, float, str, str, int]:
-        return order.index(row.state), -(row.lag_seconds or 0.0), row.group, row.topic, row.partition
-
     return sorted(rows, key=rank)
+
+
+def rank(row: LagRow) -> tuple[int, float, str, str, int]:
+    """A row's place in that order."""
+    return _STATES.index(row.state), -(row.lag_seconds or 0.0), row.group, row.topic, row.partition
+
+
+_STATES = list(LagState)

@@ -135,7 +135,7 @@ async def test_requests_are_counted_by_template(client: ClientSession) -> None:
 
 async def test_the_topics_are_listed(client: ClientSession, prefix: str) -> None:
     async with client.get("/topics") as response:
-        topics = {topic["name"]: topic for topic in (await response.json())["topics"]}
+        topics = {topic["name"]: topic for topic in (await response.json())["items"]}
     users = topics[f"{prefix}users.events"]
     assert users["events"]["users.UserRegistered"] == "user_id"
     # Those that there are, and nothing differs from what is declared.
@@ -148,4 +148,18 @@ async def test_the_topics_are_listed(client: ClientSession, prefix: str) -> None
         "health.heartbeats": "mesh",
         "health.events": "mesh",
     }
+    # In pages, by name.
+    found, cursor = [], ""
+    while True:
+        async with client.get("/topics", params={"limit": "4", **({"cursor": cursor} if cursor else {})}) as response:
+            answer = await response.json()
+        found += [topic["name"] for topic in answer["items"]]
+        assert len(answer["items"]) <= 4
+        if (cursor := answer["next_cursor"]) is None:
+            break
+    assert found == sorted(topics)
+    for wrong in ("limit=0", "limit=501", "limit=x", "cursor=x", "cursor=WzFd"):
+        async with client.get(f"/topics?{wrong}") as response:
+            assert response.status == 422
+            assert (await response.json())["errors"][0]["path"] == f"/{wrong.partition('=')[0]}"
     assert json.dumps(topics)

@@ -9,6 +9,7 @@ from atlas_cli.output import JsonFlag, print_json, print_rows, say
 
 # The aggregator gives up on its brokers after 15 s and says so; the answer is worth waiting for.
 TIMEOUT_S = 20.0
+PAGE_ROWS = 500
 RUNBOOK = "docs/runbooks/a-consumer-is-blocked-by-a-transaction.md"
 LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state")
 
@@ -50,6 +51,7 @@ class _Blocked(TypedDict):
 
 class _Lag(TypedDict):
     items: list[_Row]
+    next_cursor: str | None
     blocked: list[_Blocked]
 
 
@@ -86,25 +88,33 @@ def lag(
     as_json: JsonFlag = False,
 ) -> None:
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too."""
-    answer = _ask("/lag", _Lag)
-    rows = [
-        row
-        for row in answer["items"]
-        if (group is None or row["group"] == group) and (topic is None or row["topic"] == topic)
-    ]
+    rows, blocked = _every_page({"group": group, "topic": topic})
     if not as_json:
         rows = [{column: row[column] for column in LAG_COLUMNS} for row in rows]
     print_rows(rows, as_json=as_json, empty="no group reads or has read anything")
-    for each in answer["blocked"]:
-        if topic in (None, each["topic"]):
-            place = f"{each['topic']}/{each['partition']}"
-            say(f"{place}: {each['text']}, which holds back {each['records']} records; {RUNBOOK}", err=True)
+    for each in blocked:
+        place = f"{each['topic']}/{each['partition']}"
+        say(f"{place}: {each['text']}, which holds back {each['records']} records; {RUNBOOK}", err=True)
 
 
-def _ask(path: str, shape: Any) -> Any:
+def _every_page(wanted: dict[str, str | None]) -> tuple[list[_Row], list[_Blocked]]:
+    """The rows of all pages, once each: between two of them a row may have moved."""
+    query = {name: value for name, value in wanted.items() if value is not None} | {"limit": str(PAGE_ROWS)}
+    rows: dict[tuple[str, str, int], _Row] = {}
+    while True:
+        answer: _Lag = _ask("/lag", _Lag, query)
+        for row in answer["items"]:
+            rows[row["group"], row["topic"], row["partition"]] = row
+        if answer["next_cursor"] is None:
+            return list(rows.values()), answer["blocked"]
+        query["cursor"] = answer["next_cursor"]
+
+
+def _ask(path: str, shape: Any, query: dict[str, str] | None = None) -> Any:
     import asyncio
 
     from atlas_cli.asking import Service
     from atlas_cli.settings import load_settings
 
-    return asyncio.run(Service("health-aggregator", load_settings().health_url, TIMEOUT_S).ask("GET", path, shape))
+    service = Service("health-aggregator", load_settings().health_url, TIMEOUT_S)
+    return asyncio.run(service.ask("GET", path, shape, query=query))

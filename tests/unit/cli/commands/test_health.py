@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from atlas_cli.output import CommandError
@@ -46,15 +47,34 @@ class Answers:
             "/lag": {
                 "taken_at": "x",
                 "items": [ROW, {**ROW, "group": "archiver", "topic": "users.events"}],
+                "next_cursor": None,
                 "blocked": [],
             },
+        }
+
+    def body(self, asked: str) -> Any:
+        """As the aggregator: a page of the rows that are asked for, here one row a page."""
+        path, _, text = asked.partition("?")
+        if path != "/lag" or self.status != 200:
+            return self.bodies[path]
+        query = dict(parse_qsl(text))
+        kept = {name: query[name] for name in ("group", "topic") if name in query}
+        rows = [row for row in self.bodies[path]["items"] if kept.items() <= row.items()]
+        first = int(query.get("cursor", "0"))
+        following = str(first + 1) if len(rows) > first + 1 else None
+        blocked = [each for each in self.bodies[path]["blocked"] if query.get("topic") in (None, each["topic"])]
+        return {
+            **self.bodies[path],
+            "items": rows[first : first + 1],
+            "next_cursor": following,
+            "blocked": blocked,
         }
 
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     current = Answers()
-    with serving(lambda _method, path, _body: (current.status, current.bodies[path])) as url:
+    with serving(lambda _method, path, _body: (current.status, current.body(path))) as url:
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setenv("ATLAS_HEALTH_URL", url)
         yield current
