@@ -46,8 +46,8 @@ async def run(request: web.Request, body: BaseModel, effect: Effect) -> web.Resp
     With an Idempotency-Key the effect happens once, and a repeat gets the same answer.
     """
     resources = request.app[RESOURCES]
-    once = idempotency.of_request(request, canonical(body))
     settings = resources.settings
+    once = idempotency.of_request(request, canonical(body), settings.gateway_caller_header)
     async with asyncio.timeout(settings.gateway_postgres_timeout_s * 2):
         answer = await idempotency.run(resources.pool, once, effect, settings.gateway_idempotency_ttl_s)
     resources.waker.nudge()

@@ -53,7 +53,7 @@ async def post_events(request: web.Request) -> web.Response:
     if idempotency.HEADER in request.headers:
         pieces = [chunk async for chunk in chunks(request, limit)]
         head = request.content_type.encode() + fingerprint(request) + b"\n"
-        once = await idempotency.of_pieces(request, [head, *pieces])
+        once = await idempotency.of_pieces(request, [head, *pieces], resources.settings.gateway_caller_header)
         assert once is not None, "the header is there"
         return await _post_once(resources, once, topic, maker, groups(_again(pieces), limits))
     production = Production(resources.producer, resources.settings.gateway_produce_timeout_s)

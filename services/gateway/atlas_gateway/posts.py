@@ -35,15 +35,15 @@ _AT_ONCE = 3
 _CLIENT_ID = "atlas-gateway-posts"
 
 # Of a transaction that stays open, not of the session: a pooler keeps a session for as long as a transaction is open.
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($2, hashtextextended($1, 0)))"
 _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _CLAIM = """
-INSERT INTO app.idempotency_keys AS held (key, fingerprint, sending, expires_at)
+INSERT INTO app.idempotency_keys AS held (caller, key, fingerprint, sending, expires_at)
 VALUES (
-    $1, $2, $3::jsonb || jsonb_build_object('claimed', extract(epoch FROM clock_timestamp())),
-    now() + make_interval(secs => $4)
+    $1, $2, $3, $4::jsonb || jsonb_build_object('claimed', extract(epoch FROM clock_timestamp())),
+    now() + make_interval(secs => $5)
 )
-ON CONFLICT (key) DO UPDATE SET
+ON CONFLICT (caller, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, sending = excluded.sending, status = NULL, headers = NULL, body = NULL,
     expires_at = excluded.expires_at
 WHERE held.expires_at <= now()
@@ -51,7 +51,7 @@ RETURNING true
 """
 _SENDING = """
 SELECT sending, extract(epoch FROM clock_timestamp())::float8 AS asked
-FROM app.idempotency_keys WHERE key = $1 AND fingerprint = $2 AND status IS NULL
+FROM app.idempotency_keys WHERE caller = $1 AND key = $2 AND fingerprint = $3 AND status IS NULL
 """
 # Between its claim and its lock a post holds nothing; for as long as it may be there nobody takes it up.
 _FRESH_S = 2.0
@@ -90,7 +90,7 @@ class Posts:
         self._ttl_s = settings.gateway_idempotency_ttl_s
         # Less than the request's own, so that its answer can say that nothing was sent.
         self._patience_s = settings.gateway_produce_timeout_s / 2
-        self._running: dict[str, asyncio.Task[Answer]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     def start(self, once: Once, topic: Topic, effect: Effect) -> "asyncio.Task[Answer]":
@@ -99,11 +99,11 @@ class Posts:
         The task goes on when nobody waits for it any more: until its records are on the topic or known not to be, no
         second attempt may send them.
         """
-        if once.key in self._running:
+        if once.owned in self._running:
             raise _in_progress(once)
         task = asyncio.create_task(self._run(once, topic, effect), name=f"post-{once.key}")
-        self._running[once.key] = task
-        task.add_done_callback(lambda done: self._ended(once.key, done))
+        self._running[once.owned] = task
+        task.add_done_callback(lambda done: self._ended(once, done))
         return task
 
     async def _run(self, once: Once, topic: Topic, effect: Effect) -> Answer:
@@ -123,12 +123,12 @@ class Posts:
             mark, begins = uuid.uuid4().hex, await self._ends(topic)
             sending = orjson.dumps({"mark": mark, "begins": begins}).decode()
             with timed_query("posts.claim"):
-                await self._pool.fetchval(_CLAIM, once.key, once.fingerprint, sending, self._ttl_s)  # 1.
+                await self._pool.fetchval(_CLAIM, *once.owned, once.fingerprint, sending, self._ttl_s)  # 1.
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_PATIENT)
-                if not await connection.fetchval(_LOCK, once.key):  # 2.
+                if not await connection.fetchval(_LOCK, *once.owned):  # 2.
                     raise _in_progress(once)
-                claim = await connection.fetchrow(_SENDING, once.key, once.fingerprint)
+                claim = await connection.fetchrow(_SENDING, *once.owned, once.fingerprint)
                 if claim is None:
                     return await idempotency.replay(connection, once)  # 3.
                 held = orjson.loads(claim["sending"])
@@ -189,10 +189,10 @@ class Posts:
                 todo = {place: end for place, end in todo.items() if await _position(reader, place) < end}
         return found
 
-    def _ended(self, key: str, task: "asyncio.Task[Answer]") -> None:
-        del self._running[key]
+    def _ended(self, once: Once, task: "asyncio.Task[Answer]") -> None:
+        del self._running[once.owned]
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Problem):
-            log.warning("a post was not finished", key=key, error=describe(error))
+            log.warning("a post was not finished", key=once.key, error=describe(error))
 
 
 @asynccontextmanager

@@ -30,5 +30,8 @@ class GatewaySettings(ServiceSettings, PostgresSettings, ReadModelSettings):
     gateway_postgres_timeout_s: float = Field(default=3.0, gt=0)
     # How long the answer to an Idempotency-Key is kept.
     gateway_idempotency_ttl_s: float = Field(default=24 * 3600, gt=0)
+    # The header in which a trusted proxy puts the caller's name (and takes off what a caller sent of it): each caller's
+    # Idempotency-Keys are its own then. Empty: all callers are one.
+    gateway_caller_header: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9-]*$")
     # Origins that browsers may call from: exact ones, `http://host:*` for any port, or `*` for all.
     gateway_cors_origins: tuple[str, ...] = ("http://localhost:*", "http://127.0.0.1:*")

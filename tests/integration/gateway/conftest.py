@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,15 +87,15 @@ def processes() -> dict[str, subprocess.Popen[bytes]]:
 
 
 @pytest.fixture(scope="session")
-def launch(
+def start_gateway(
     servers: Servers,
     dsn: str,
     schemas: Path,
     prefix: str,
     processes: dict[str, subprocess.Popen[bytes]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[StartGateway]:
-    """`launch(postgres_dsn=…)` starts a gateway with these settings and gives its address, once it is ready."""
+) -> StartGateway:
+    """Starts a gateway with these settings and gives its address, once it is ready. It is for the fixture to end it."""
 
     def start(**settings: str) -> str:
         port = free_port()
@@ -121,19 +121,46 @@ def launch(
             )
         url = f"http://127.0.0.1:{port}"
         processes[url] = process
-        _wait_until_ready(url, process, log)
+        try:
+            _wait_until_ready(url, process, log)
+        except BaseException:
+            processes.pop(url).kill()
+            process.wait()
+            raise
         return url
 
-    yield start
-    for process in processes.values():
+    return start
+
+
+@pytest.fixture
+def launch(start_gateway: StartGateway, processes: dict[str, subprocess.Popen[bytes]]) -> Iterator[StartGateway]:
+    """`launch(postgres_dsn=…)` starts a gateway with these settings; it ends with the test."""
+    before = set(processes)
+    yield start_gateway
+    end([processes.pop(url) for url in set(processes) - before])
+
+
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Stop gateways, each in order; one that does not stop is killed, and is a fault."""
+    for process in processes:
         process.send_signal(signal.SIGTERM)
-    for process in processes.values():
-        assert process.wait(timeout=15) == 0, "the gateway did not stop cleanly"
+    codes = []
+    for process in processes:
+        try:
+            codes.append(process.wait(timeout=15))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            codes.append(process.wait())
+    assert set(codes) <= {0}, f"a gateway did not stop cleanly: {codes}"
 
 
 @pytest.fixture(scope="session")
-def gateway_url(launch: StartGateway, servers: Servers, prefix: str) -> Iterator[str]:
-    yield launch()
+def gateway_url(
+    start_gateway: StartGateway, processes: dict[str, subprocess.Popen[bytes]], servers: Servers, prefix: str
+) -> Iterator[str]:
+    url = start_gateway()
+    yield url
+    end([processes.pop(url)])
     asyncio.run(_delete_topics(servers.kafka_brokers, prefix))
 
 

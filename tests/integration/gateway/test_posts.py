@@ -203,3 +203,40 @@ async def test_posts_that_find_no_place_are_let_go(
             await wait_until("each post to be answered", answered, 30)
     counted = await _count(brokers, topic)
     assert [counted[event["value"]["flight_id"]] for event, _ in posts] == [1] * len(posts)
+
+
+async def test_a_key_is_each_callers_own(
+    launch: StartGateway, path: str, count_keys: CountKeys, connection: asyncpg.Connection
+) -> None:
+    """For posts and commands alike: nobody reads, changes or blocks what another has under the same key."""
+    url = await asyncio.to_thread(launch, gateway_caller_header="X-Caller")
+    key = _keyed()
+    ada, bob = ({**key, "X-Caller": name} for name in ("ada", "bob"))
+    async with ClientSession(url) as session:
+
+        async def ask(where: str, body: Any, headers: dict[str, str]) -> tuple[int, bool, dict[str, Any]]:
+            async with session.post(where, json=body, headers=headers) as response:
+                return response.status, "Idempotent-Replayed" in response.headers, await response.json()
+
+        events = {"ada": [departed()], "bob": [departed()]}
+        first = await ask(path, events["ada"], ada)
+        assert first[:2] == (200, False)
+        assert (await ask(path, events["bob"], bob))[:2] == (200, False), "another body under the same key"
+        assert (await ask(path, events["ada"], ada))[1:] == (True, first[2])
+        assert (await ask(path, events["ada"], bob))[2]["type"].endswith("idempotency-key-reused"), "bob's own key"
+        assert await count_keys() >= Counter({_ids(each)[0]: 1 for each in events.values()})
+        # Held by one caller's transaction, as a command in progress does.
+        key["Idempotency-Key"] += "-user"
+        body = {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ada"}
+        async with connection.transaction():
+            await connection.execute(
+                "INSERT INTO app.idempotency_keys (caller, key, fingerprint, expires_at)"
+                " VALUES ('ada', $1, '', now() + interval '1 h')",
+                key["Idempotency-Key"],
+            )
+            assert (await ask("/users", body, {**key, "X-Caller": "bob"}))[:2] == (201, False)
+        assert (await ask("/users", body, {**key, "X-Caller": "bob"}))[:2] == (201, True)
+        assert (await ask("/users", body, {**key, "X-Caller": "ada"}))[2]["type"].endswith("reused")
+        nobody = await ask("/users", body, key)
+        assert nobody[0] == 400
+        assert nobody[2]["detail"].startswith("X-Caller: found nothing")

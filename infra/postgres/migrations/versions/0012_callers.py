@@ -1,0 +1,32 @@
+"""Idempotency keys are each caller's own."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+        ALTER TABLE app.idempotency_keys
+        ADD COLUMN caller text NOT NULL DEFAULT '',
+        DROP CONSTRAINT idempotency_keys_pkey,
+        ADD PRIMARY KEY (caller, key)""")
+    op.execute(
+        "COMMENT ON COLUMN app.idempotency_keys.caller IS "
+        "'By the header of ATLAS_GATEWAY_CALLER_HEADER; empty where callers have no names'"
+    )
+
+
+def downgrade() -> None:
+    # A key that several callers have used can be nobody's any more.
+    op.execute("""
+        DELETE FROM app.idempotency_keys AS some USING app.idempotency_keys AS other
+        WHERE some.key = other.key AND some.caller <> other.caller""")
+    op.execute("""
+        ALTER TABLE app.idempotency_keys
+        DROP CONSTRAINT idempotency_keys_pkey,
+        DROP COLUMN caller,
+        ADD PRIMARY KEY (key)""")
