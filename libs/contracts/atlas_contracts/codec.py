@@ -28,6 +28,9 @@ MAGIC = b"\x00"
 PREFIX_BYTES = 5
 
 
+_PLAIN = {"None", "bool", "int", "str"}
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     """All that is known of an event type's newest schema, as functions."""
@@ -40,6 +43,7 @@ class _Compiled:
     # Where values could break a limit that their size does not set: reads what was written, and refuses it.
     check: Reader | None
     exact: bool
+    plain: bool
 
     def mended(self, event_type: str, obj: Any, *, from_json: bool) -> bytes:
         """The framed bytes of a value that is not plainly right: with its defaults. Raises InvalidEvent."""
@@ -149,6 +153,13 @@ class Codec:
         """
         return self._compiled(event_type).exact
 
+    def is_plain(self, event_type: str) -> bool:
+        """Whether a decoded value of this type holds only what JSON has too: no bytes, decimal or duration, and no
+        float, which could be NaN. Of an unknown type there are no values.
+        """
+        compiled = self._types.get(event_type)
+        return compiled is None or compiled.plain
+
     def to_json(self, event: Event) -> dict[str, Any]:
         """The value as JSON can hold it: dates, times and decimals as text, bytes as text of code points."""
         return self._compiled(event.type).render(event.value)  # type: ignore[no-any-return]
@@ -174,6 +185,7 @@ def _compile(schema: Schema) -> _Compiled:
         write_json=compile_writer(definition, json=True),
         render=compile_render(definition, {}),
         exact=any(found.exact for part in parts(definition) if (found := meaning(part)) is not None),
+        plain=all(found.python.split()[0] in _PLAIN for part in parts(definition) if (found := meaning(part))),
         check=compile_reader(definition) if needs_limits(definition) else None,
     )
 

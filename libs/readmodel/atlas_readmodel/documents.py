@@ -6,10 +6,13 @@ find its number in the hash `atlas:{departures}`. The braces keep all of a proje
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from atlas_readmodel.json_rows import dumps, plain
+from atlas_readmodel.row_check import shown as shown_value
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN, check_name
 
 Key = tuple[Any, ...]
@@ -23,7 +26,9 @@ class Documents:
     """The rows of a projection as documents in Redis; what `Table` is for one in PostgreSQL.
 
     `key` names the fields that identify a row. A row has any other fields besides, with values that JSON has: lists and
-    objects too. `per_partition`: as in `Table`; a reader gets one row for each partition and puts them together.
+    objects too. What an event brings of other types becomes text, as atlas_readmodel.json_rows has it; objects of a
+    handler's own (a date, a Decimal) have to be given as text. `per_partition`: as in `Table`; a reader gets one row
+    for each partition and puts them together.
     """
 
     key: tuple[str, ...]
@@ -58,15 +63,33 @@ def root(namespace: str, projection: str) -> str:
 
 
 def field_of(key: Sequence[Any]) -> bytes:
-    """The field under which the row of a key is kept."""
-    return orjson.dumps(list(key))
+    """The field under which the row of a key is kept. Raises TypeError for a key that has more than one form."""
+    for part in key:
+        if isinstance(part, Decimal | float):
+            raise TypeError(f"a document can't be found by {type(part).__name__}: equal ones have several texts")
+    return dumps([plain(part) for part in key])
+
+
+def plain_row(row: Any) -> Any:
+    """A row with each value as JSON has it, which is how it comes back. Raises ValueError with the field."""
+    if not isinstance(row, dict):
+        return row  # which is found out elsewhere
+    try:
+        return {name: plain(value) for name, value in row.items()}
+    except (TypeError, RecursionError):
+        for name, value in row.items():
+            try:
+                plain(value)
+            except (TypeError, RecursionError) as error:
+                raise ValueError(f"field {name}: {error}, found {shown_value(value)}") from None
+        raise
 
 
 def dump(row: dict[str, Any]) -> bytes:
     """A row as it is kept: equal rows are equal bytes. Raises TypeError for a value that JSON does not have, ValueError
     for a row of more than DOCUMENT_MAX_BYTES.
     """
-    document = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    document = dumps(row, sort=True)
     if len(document) > DOCUMENT_MAX_BYTES:
         raise ValueError(f"a document of {len(document):,} bytes, expected at most {DOCUMENT_MAX_BYTES:,}")
     return document

@@ -36,9 +36,9 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if type(value) in _AS_IT_IS else plain(value) for name, value in row.items()}
 
 
-def dumps(value: Any) -> bytes:
-    """JSON of what `plain` gave. Raises TypeError where anything else is within."""
-    return orjson.dumps(value, option=_ODD_TYPES)
+def dumps(value: Any, *, sort: bool = False) -> bytes:
+    """JSON of what `plain` gave, with names in order on wish. Raises TypeError where anything else is within."""
+    return orjson.dumps(value, option=_ODD_TYPES | (orjson.OPT_SORT_KEYS if sort else 0))
 
 
 def _form_of(kind: type) -> Callable[[Any], Any]:

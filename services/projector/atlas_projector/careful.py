@@ -67,7 +67,7 @@ class Checks:
             if (reason := self._unfit(change)) is not None:
                 unfit.setdefault(place_of(change.meta), reason)
             else:
-                changes.append(change._replace(handler=self._checked(change.handler)))
+                changes.append(change._replace(handler=self.checked(change.handler)))
         for change in decoded.changes:
             if (found := unfit.pop(place_of(change.meta), None)) is not None:
                 decoded.poison.append((change.meta, found))
@@ -95,8 +95,10 @@ class Checks:
                 return f"column {name}: a key must not be null"
         return None
 
-    def _checked(self, handler: Handler) -> Handler:
-        def checked(row: Row | None, event: Value, meta: Meta) -> Row | None:
+    def checked(self, handler: Handler) -> Handler:
+        """The handler, which raises Rejected for a row that is known to be refused where it is kept."""
+
+        def look(row: Row | None, event: Value, meta: Meta) -> Row | None:
             after = handler(row, event, meta)
             if after is None or after is row:
                 return after
@@ -105,7 +107,7 @@ class Checks:
                 raise Rejected(reason)
             return after
 
-        return checked
+        return look
 
 
 def _undumpable(row: Any) -> str | None:

@@ -25,17 +25,17 @@ class Change(NamedTuple):
 
 def key_getter(projection: Projection) -> Callable[[Value, Meta], Key]:
     """A function from an event to the key of its row, in the order of `Table.primary_key`."""
-    getter, held = _key_getter(projection), _held(projection)
+    getter, held = _key_getter(projection), key_form(projection)
     return getter if held is None else lambda value, meta: held(getter(value, meta))
 
 
 def keys_getter(projection: Projection) -> Callable[[Sequence[Value], int], Iterable[Key]]:
     """The same for many events of one partition: a function from these and its number."""
-    getter, held = _keys_getter(projection), _held(projection)
+    getter, held = _keys_getter(projection), key_form(projection)
     return getter if held is None else lambda values, partition: map(held, getter(values, partition))
 
 
-def _held(projection: Projection) -> Callable[[Key], Key] | None:
+def key_form(projection: Projection) -> Callable[[Key], Key] | None:
     """A function from a key as an event has it to the one that its row holds; None where these are the same.
 
     What can't be a value of its column stays as it is: what is wrong with it is said where its row is looked for.
@@ -46,10 +46,11 @@ def _held(projection: Projection) -> Callable[[Key], Key] | None:
     if all(column.take is None for column in columns):
         return None
 
-    return lambda key: tuple(map(_as_held, key, columns))
+    return lambda key: tuple(map(as_held, key, columns))
 
 
-def _as_held(value: Any, column: ColumnType) -> Any:
+def as_held(value: Any, column: ColumnType) -> Any:
+    """What a row holds of a value; one that its column can't have stays as it is."""
     if column.take is None or value is None:
         return value
     try:

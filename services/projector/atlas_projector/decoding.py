@@ -13,9 +13,10 @@ from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
 from atlas_contracts.run_reader import RUN_FROM, RunReader
+from atlas_readmodel.table import Table
 
 from atlas_projector.change import Change, key_getter, keys_getter
-from atlas_projector.fold import why_not
+from atlas_projector.fold import plainly, why_not
 from atlas_projector.projection import Handler, Projection, Value
 from atlas_projector.source import Record
 from atlas_projector.waiting import Waiting, place_of
@@ -72,8 +73,13 @@ class Decoder:
         self._codec = codec
         self._key_of = key_getter(projection)
         self._keys_of = keys_getter(projection)
+        # A document holds what JSON has; of an event that has nothing else, neither has its row.
+        self._handlers = {
+            name: handler if isinstance(projection.table, Table) or codec.is_plain(name) else plainly(handler)
+            for name, handler in projection.handlers.items()
+        }
         self._kinds: dict[bytes | None, _Kind] = {
-            prefix: _Kind(projection.handlers.get(newest.type), newest.read, newest.runs)
+            prefix: _Kind(self._handlers.get(newest.type), newest.read, newest.runs)
             for prefix, newest in codec.newest.items()
         }
 
@@ -190,7 +196,7 @@ class Decoder:
             into.poison.append((meta, str(error) or type(error).__name__))
             waiting.block(meta)
             return None
-        handler = self._projection.handlers.get(event.type)
+        handler = self._handlers.get(event.type)
         if handler is None:
             into.passed_over += 1
             return None

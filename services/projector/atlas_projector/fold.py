@@ -6,11 +6,12 @@ from itertools import groupby
 from typing import Any
 
 from atlas_contracts.events import Meta
+from atlas_readmodel.documents import plain_row
 from atlas_readmodel.parking import Place
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
 
 from atlas_projector.change import Change, Key
-from atlas_projector.projection import Projection, Rejected, Row
+from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
 from atlas_projector.waiting import Waiting, place_of
 
 RowBefore = Callable[[Key], Row | None]
@@ -194,6 +195,16 @@ def taken(take: Callable[[Any], Any], row: Any) -> Any:
         return take(row)
     except ValueError as error:
         raise Rejected(str(error)) from None
+
+
+def plainly(handler: Handler) -> Handler:
+    """The same for a document: its row with each value as JSON has it."""
+
+    def plain(row: Row | None, event: Value, meta: Meta) -> Row | None:
+        after = handler(row, event, meta)
+        return after if after is None or after is row else taken(plain_row, after)
+
+    return plain
 
 
 def why_not(error: Exception) -> str:

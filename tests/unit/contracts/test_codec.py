@@ -184,3 +184,35 @@ def test_an_older_event_is_read_in_the_newest_shape(folder: Path, new_version: C
 def _expanded(registry: Registry, event_type: str) -> Any:
     """The definition with named types written out where they are referred to."""
     return parse_schema(json.loads(registry.latest(event_type).text), expand=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain"),
+    [
+        ("string", True),
+        (["null", {"type": "array", "items": "long"}], True),
+        ({"type": "int", "logicalType": "date"}, True),
+        ({"type": "string", "logicalType": "uuid"}, True),
+        ({"type": "enum", "name": "Colour", "symbols": ["RED"]}, True),
+        ({"type": "map", "values": "bytes"}, False),
+        (["null", "double"], False),
+        ({"type": "array", "items": {"type": "bytes", "logicalType": "decimal", "precision": 4}}, False),
+        ({"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"}, False),
+    ],
+)
+def test_what_json_has_too_is_known_by_the_type(
+    folder: Path, release: Callable[[Path, str, dict[str, Any]], int], kind: Any, plain: bool
+) -> None:
+    fields = [{"name": "order_id", "type": "string"}, {"name": "what", "type": kind, "default": None}]
+    if not isinstance(kind, list):
+        del fields[1]["default"]
+    release(
+        folder,
+        "shop/order_told.v1.avsc",
+        {"type": "record", "namespace": "shop", "name": "OrderTold", "fields": fields},
+    )
+    topics = (folder / "topics.yaml").read_text()
+    (folder / "topics.yaml").write_text(topics.replace("[shop.OrderPlaced]", "[shop.OrderPlaced, shop.OrderTold]"))
+    codec = Codec(Registry.load(folder))
+    assert codec.is_plain("shop.OrderTold") is plain
+    assert codec.is_plain("shop.NeverDeclared")
