@@ -206,13 +206,13 @@ def test_what_json_has_too_is_known_by_the_type(
     fields = [{"name": "order_id", "type": "string"}, {"name": "what", "type": kind, "default": None}]
     if not isinstance(kind, list):
         del fields[1]["default"]
+    topics = (folder / "topics.yaml").read_text()
+    (folder / "topics.yaml").write_text(topics.replace("[shop.OrderPlaced]", "[shop.OrderPlaced, shop.OrderTold]"))
     release(
         folder,
         "shop/order_told.v1.avsc",
         {"type": "record", "namespace": "shop", "name": "OrderTold", "fields": fields},
     )
-    topics = (folder / "topics.yaml").read_text()
-    (folder / "topics.yaml").write_text(topics.replace("[shop.OrderPlaced]", "[shop.OrderPlaced, shop.OrderTold]"))
     codec = Codec(Registry.load(folder))
     assert codec.is_plain("shop.OrderTold") is plain
     assert codec.is_plain("shop.NeverDeclared")
