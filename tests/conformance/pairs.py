@@ -155,7 +155,7 @@ class Judge:
             helped = [self._java.ask("resolve", **told, values=[body.hex()]) for told in _told(parsed, wanted)]
             others = [_value(plain, each["values"][0]) for each in helped]
             if got in others:
-                self.tally.differences[f"it reads: {_why(wanted, answer)}"] += 1
+                self.tally.differences[f"it reads: {_why(parsed, wanted, answer)}"] += 1
             elif all(isinstance(other, str) for other in others) and (_has_twins(reader) or _has_twins(writer)):
                 self.tally.differences[f"it can't read: {FULL_NAMES}"] += 1
             else:
@@ -169,18 +169,24 @@ def _value(plain: Reader, answer: Mapping[str, str]) -> Any:
     return answer["error"] if "error" in answer else comparable(plain(bytes.fromhex(answer["hex"]), 0))
 
 
-def _why(reader: Any, answer: Mapping[str, str]) -> str:
+def _why(writer: Any, reader: Any, answer: Mapping[str, str]) -> str:
     """Why Java's reader reads something else than what the specification says, or nothing."""
     if "Invalid default" in answer.get("error", ""):
         return WRITERS_DEFAULT
     if _living_field_aliases(reader):
         return FIELD_ALIAS
-    return LIVING_ALIAS if _living_aliases(reader) else FULL_NAMES
+    return LIVING_ALIAS if _living_aliases(reader, writer) else FULL_NAMES
 
 
-def _living_aliases(reader: Any) -> set[str]:
-    names = named_types(reader)
-    return {alias for definition in names.values() for alias in aliases(definition) if alias in names}
+def _living_aliases(reader: Any, writer: Any) -> set[str]:
+    """Aliases that are names of the reader's own types, or of types of the writer that are something else."""
+    names, old = named_types(reader), named_types(writer)
+    return {
+        alias
+        for name, definition in names.items()
+        for alias in aliases(definition)
+        if alias in names or (alias in old and (name in old or kind_of(old[alias]) != kind_of(definition)))
+    }
 
 
 def _told(writer: Any, reader: Any) -> Iterator[dict[str, str]]:
@@ -191,7 +197,7 @@ def _told(writer: Any, reader: Any) -> Iterator[dict[str, str]]:
     old = json.dumps(_without_defaults(writer))
     yield {"writer": old, "reader": json.dumps(reader)}
     told = copy.deepcopy(reader)
-    names, living = named_types(told), _living_aliases(reader)
+    names, living = named_types(told), _living_aliases(reader, writer)
     claimed = {alias for definition in names.values() for alias in aliases(definition)}
     old_names = {old: kind_of(of) for old, of in named_types(writer).items() if old not in names and old not in claimed}
     for name, definition in names.items():

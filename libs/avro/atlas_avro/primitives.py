@@ -62,6 +62,13 @@ def json_double(value: Any) -> float:
     raise ValueError
 
 
+def number_text(value: float) -> float | str:
+    """A number of JSON; for one that JSON has not, its name: null would say that there is none."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
 def _single(check: Callable[[Any], float]) -> Callable[[Any], float]:
     def single(value: Any) -> float:
         try:
@@ -124,9 +131,9 @@ PRIMITIVES: Mapping[str, Meaning] = {
         Meaning("long", "int", int, NUMBER, "bigint", Parquet("int64"), {"type": "integer", "format": "int64"},
                 _LONG, _LONG, _int64, _int64, same),
         Meaning("float", "float", float, NUMBER, "real", Parquet("float"), {"type": "number", "format": "float"},
-                _FLOAT, _FLOAT, _single(double), _single(json_double), same),
+                _FLOAT, _FLOAT, _single(double), _single(json_double), number_text),
         Meaning("double", "float", float, NUMBER, "double precision", Parquet("double"),
-                {"type": "number", "format": "double"}, "double", "double", double, json_double, same),
+                {"type": "number", "format": "double"}, "double", "double", double, json_double, number_text),
         Meaning("string", "str", str, TEXT, "text", Parquet("string"), {"type": "string"}, "string", "string",
                 string, string, same),
         Meaning("bytes", "bytes", bytes, TEXT, "bytea", Parquet("binary"),

@@ -5,7 +5,6 @@ a zone is RFC 3339 in UTC, a duration is ISO 8601, bytes are text of code points
 `NaN`, `Infinity` and `-Infinity`: JSON has no such numbers, and null would say that there is none.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -16,7 +15,7 @@ from uuid import UUID
 import orjson
 from atlas_avro import decimals, durations
 from atlas_avro.durations import Duration
-from atlas_avro.primitives import octets_text
+from atlas_avro.primitives import number_text, octets_text
 
 _AS_IT_IS = {str, int, bool, type(None)}
 _ODD_TYPES = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -49,12 +48,6 @@ def _form_of(kind: type) -> Callable[[Any], Any]:
     raise TypeError(f"JSON has no form of {kind.__name__}")
 
 
-def _float(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 - NaN alone is not itself
-
-
 def _decimal(value: Decimal) -> str:
     if value.is_finite():
         return decimals.text(value)
@@ -83,7 +76,7 @@ def _dict(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 # Each before what it is a kind of: datetime is a date, Duration a tuple.
 _FORMS: Mapping[type, Callable[[Any], Any]] = {
-    float: _float,
+    float: number_text,
     Decimal: _decimal,
     datetime: _datetime,
     date: date.isoformat,

@@ -42,3 +42,12 @@ def test_a_record_may_hold_itself() -> None:
         "at": "1970-01-01T00:00:00.000Z",
         "next": {"at": "1970-01-01T00:00:00.001Z", "next": None},
     }
+
+
+def test_a_number_that_json_has_not_is_given_out_by_its_name() -> None:
+    """The serializer would write null: that there is none."""
+    definition = {"type": "array", "items": ["null", "double"]}
+    render = compile_render(definition, {})
+    found = render([None, 1.5, float("nan"), float("inf"), float("-inf")])
+    assert found == [None, 1.5, "NaN", "Infinity", "-Infinity"]
+    assert compile_render("float", {})(float("nan")) == "NaN"
