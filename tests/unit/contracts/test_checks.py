@@ -127,6 +127,8 @@ def test_an_event_has_one_topic(folder: Path) -> None:
         (["int", "double"], "number"),
         (["string", "bytes"], "string"),
         (["string", {"type": "long", "logicalType": "timestamp-millis"}], "string"),
+        (["string", {"type": "int", "logicalType": "date"}], "string"),
+        (["int", {"type": "bytes", "logicalType": "decimal", "precision": 4}], "number"),
         (["null", {"type": "map", "values": "int"}, {"type": "record", "name": "shop.X", "fields": []}], "object"),
     ],
 )

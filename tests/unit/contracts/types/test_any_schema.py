@@ -1,0 +1,124 @@
+"""Logical types anywhere in a schema: written, read one by one and in runs, resolved, shown and taken back."""
+
+import json
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
+
+from atlas_avro.names import parse
+from atlas_avro.table import base, meaning
+from atlas_avro.walk import without_logical_types
+from atlas_contracts import exact_json
+from atlas_contracts.binary import compile_writer
+from atlas_contracts.binary_reader import compile_reader
+from atlas_contracts.json_form import compile_render
+from atlas_contracts.resolving_reader import compile_resolving_reader
+from atlas_contracts.run_reader import RunReader
+from atlas_contracts.shapes import compile_shape
+from fastavro import schemaless_writer
+from fastavro.schema import parse_schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.avro.definitions import DEFINITIONS, handed_over, python
+
+LOGICAL: dict[str, list[Any]] = {}
+for each in DEFINITIONS:
+    if isinstance(each, dict):
+        LOGICAL.setdefault(each["type"], []).append(each)
+PREFIX = b"\x00\x00\x00\x00\x01"
+NULL = 0
+
+
+@st.composite
+def with_logical_types(draw: st.DrawFn, definition: Any) -> Any:
+    """The same definition, some of its primitive types and fixed with a logical type."""
+    if isinstance(definition, list):
+        if len(definition) == 2 and definition[NULL] == "null":
+            return ["null", draw(with_logical_types(definition[1]))]
+        return definition
+    if isinstance(definition, dict) and definition["type"] == "record":
+        fields = [{**field, "type": draw(with_logical_types(field["type"]))} for field in definition["fields"]]
+        return {**definition, "fields": fields}
+    for within in ("items", "values"):
+        if isinstance(definition, dict) and within in definition:
+            return {**definition, within: draw(with_logical_types(definition[within]))}
+    kind = definition if isinstance(definition, str) else definition["type"]
+    chosen = draw(st.sampled_from([definition, *LOGICAL.get(kind, [])]))
+    named = {"name": definition["name"]} if isinstance(definition, dict) and "name" in definition else {}
+    return {**chosen, **named} if isinstance(chosen, dict) else chosen
+
+
+@st.composite
+def two_forms(draw: st.DrawFn, definition: Any) -> Any:
+    """A value as Python has it, and as its base."""
+    if isinstance(definition, list):
+        return draw(two_forms(draw(st.sampled_from(definition))))
+    found = meaning(definition)
+    if found is not None:
+        handed = handed_over(definition).filter(lambda value: found.held is not float or abs(value) < 1e300)
+        made = found.check(draw(handed))
+        return python(definition, made), made
+    kind = definition["type"]
+    if kind == "record":
+        pairs = {field["name"]: draw(two_forms(field["type"])) for field in definition["fields"]}
+        return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+    if kind == "enum":
+        return (draw(st.sampled_from(definition["symbols"])),) * 2
+    if kind == "array":
+        many = draw(st.lists(two_forms(definition["items"]), max_size=3))
+        return [pair[0] for pair in many], [pair[1] for pair in many]
+    held = draw(st.dictionaries(st.sampled_from("abc"), two_forms(definition["values"]), max_size=3))
+    return {key: pair[0] for key, pair in held.items()}, {key: pair[1] for key, pair in held.items()}
+
+
+def fastavro_bytes(definition: Any, value: Any) -> bytes:
+    out = BytesIO()
+    schemaless_writer(out, parse_schema(without_logical_types(definition)), value)
+    return out.getvalue()
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_a_value_is_one_thing_everywhere(avro: SimpleNamespace, data: st.DataObject) -> None:
+    definition = parse(data.draw(avro.schemas().flatmap(with_logical_types)))
+    value, base_value = data.draw(two_forms(definition))
+
+    written = compile_writer(definition, json=False)(value)
+
+    assert written == fastavro_bytes(definition, base_value)
+    assert compile_reader(definition)(written, 0) == value
+    assert compile_resolving_reader(definition, definition)(written, 0) == value
+    assert compile_resolving_reader(without_logical_types(definition), definition)(written, 0) == value
+    assert compile_reader(without_logical_types(definition))(written, 0) == base_value
+    text = json.dumps(compile_render(definition, {})(value))
+    shape = compile_shape(definition, {})
+    back = shape(exact_json.parse(text), True)
+    assert back == value
+    assert compile_writer(definition, json=False)(back) == written
+    assert shape(value, False) == value
+
+
+@given(st.data())
+@settings(max_examples=30)
+def test_runs_are_read_as_one_by_one(data: st.DataObject) -> None:
+    kinds = [renamed(data.draw(st.sampled_from(DEFINITIONS)), number) for number in range(3)]
+    fields = [{"name": f"f{number}", "type": kind} for number, kind in enumerate(kinds)]
+    definition = parse({"type": "record", "name": "t.R", "fields": fields})
+    write, read = compile_writer(definition, json=False), compile_reader(definition)
+    some = [PREFIX + write(data.draw(two_forms(definition))[0]) for _ in range(4)]
+    runs = RunReader(PREFIX, definition)
+    framed = some * 130
+    runs.read(framed)
+    for one, alone in zip(runs.read(framed), framed, strict=True):
+        assert one is None or repr(one) == repr(read(alone, len(PREFIX)))
+
+
+def renamed(definition: Any, number: int) -> Any:
+    if isinstance(definition, dict) and "name" in definition:
+        return {**definition, "name": f"t.F{number}"}
+    return definition
+
+
+def test_the_base_of_every_definition_is_a_primitive_or_a_fixed() -> None:
+    assert {base(definition).name for definition in DEFINITIONS} >= set(LOGICAL)
