@@ -1,8 +1,10 @@
 """Object storage: the few operations the archive needs, over S3, and the same in memory for tests."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from aiobotocore.config import AioConfig
@@ -12,6 +14,8 @@ from botocore.exceptions import ClientError
 # Of a multi-part upload, and the largest object that goes up in one request: the least that S3 takes, for a part is in
 # memory twice while it goes up, for each partition that has one on its way.
 PART_BYTES = 5 * 1024 * 1024
+# Past this S3 takes no request: it would be signed at another time than it is.
+SKEW_MAX_S = 900.0
 
 
 class MissingObject(Exception):
@@ -50,6 +54,10 @@ class ObjectStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is no error."""
+
+
+class ClockOff(OSError):
+    """The store refuses requests of this machine for the time that they were signed at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,8 @@ class S3Store:
         try:
             await self._client.head_bucket(Bucket=self._bucket)
         except ClientError as error:
+            if _status(error) == 403:
+                _refuse_skew(error.response)  # the answer to a HEAD has no words for it
             if _status(error) != 404:
                 raise
         else:
@@ -111,6 +121,14 @@ class S3Store:
         except ClientError as error:
             if _status(error) != 409:  # another instance made it meanwhile
                 raise
+
+    async def now(self) -> float:
+        """The store's own time, in seconds since the epoch."""
+        try:
+            answer = await self._client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            answer = error.response  # a refusal tells the time as well
+        return _date(answer)
 
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         if sum(map(len, chunks)) <= PART_BYTES:
@@ -222,6 +240,20 @@ async def _streamed_parts(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             del part[:PART_BYTES]
     if part or not number:
         yield bytes(part)
+
+
+def _date(answer: Mapping[str, Any]) -> float:
+    """Raises KeyError, ValueError for an answer without one."""
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+
+def _refuse_skew(answer: Mapping[str, Any]) -> None:
+    """Raise ClockOff if this machine's clock is why the store refused."""
+    with suppress(KeyError, ValueError):
+        off_s = time.time() - _date(answer)
+        if abs(off_s) > SKEW_MAX_S:
+            way = "ahead of" if off_s > 0 else "behind"
+            raise ClockOff(f"this machine's clock is {abs(off_s):.0f} s {way} the object store's, which refuses it")
 
 
 def _status(error: ClientError) -> int:

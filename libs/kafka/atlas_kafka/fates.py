@@ -101,7 +101,10 @@ _TRANSIENT_TYPES = (
     CoordinatorLoadInProgressError,
     NotCoordinatorError,
 )
-_TRANSIENT_HTTP_STATUS = {429, 500, 502, 503, 504}
+_TRANSIENT_HTTP_STATUS = {429, 500, 502, 503, 504, 507}
+# A store that is full by its quota, and one that refuses requests since this machine's clock is off: both are mended
+# outside, and the same request succeeds then.
+_TRANSIENT_S3_CODES = {"QuotaExceeded", "RequestTimeTooSkewed"}
 
 # SQLSTATE, by its beginning: what a value brings about, in a statement that takes others. 21 a row twice in one upsert,
 # 22 data exceptions, 23 constraints, 44 a view's check option, 54 limits (an index row, depth of a document), P0001 and
@@ -159,7 +162,8 @@ def _is_transient_by_name(error: BaseException) -> bool:
         return "clos" in str(error) or "released" in str(error)
     response = getattr(error, "response", None)
     if type(error).__module__.startswith("botocore") and isinstance(response, dict):
-        return response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _TRANSIENT_HTTP_STATUS
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in _TRANSIENT_HTTP_STATUS or response.get("Error", {}).get("Code") in _TRANSIENT_S3_CODES
     return False
 
 

@@ -11,6 +11,7 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.fates import Fate, fate_of, retrying
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.paused import Paused
+from atlas_runtime.clock import Clock
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.probes import Check, Health, serve_probes
 
@@ -44,6 +45,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 raise
             health.add("object_store", _store_check(store))
             paused = Paused(settings.service)
+            health.add("clock", Clock("the object store", store.now).check)
             health.add("partitions", _paused_check(paused))
             health.note("start", None)
             sink = ArchiveSink(
@@ -53,6 +55,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 _limits(settings),
                 paused,
             )
+            health.add("storing", sink.refused)
             config = ConsumerConfig(
                 brokers=settings.kafka_brokers,
                 group=settings.service,

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from atlas_archive.batches import Batch
 from atlas_archive.segments import Segment
 from atlas_archive.store import ObjectStore
-from atlas_kafka.fates import Transient
+from atlas_kafka.fates import Transient, describe
 from atlas_kafka.paused import Paused
 
 from atlas_archiver import metrics
@@ -41,6 +41,8 @@ class Holding:
         self.partitions: dict[TopicPartition, Partition] = {}
         # Durable, but the loop has not been told: of a segment whose answer came in the middle of something else.
         self._untold: dict[TopicPartition, int] = {}
+        # Why the store did not take what it was last given; it may answer everything else, as when it is full.
+        self.refused: str | None = None
 
     def send_again(self, tp: TopicPartition) -> None:
         """What could not be stored is to be tried once more."""
@@ -108,8 +110,10 @@ class Holding:
             try:
                 stored = await partition.storing
             except Exception as error:  # noqa: BLE001 - of any fate: what is not the partition's own is raised again
+                self.refused = None if is_its_own(error) else describe(error)
                 await self.pause(tp, error, partition.sending.start_offset if partition.sending else None)
                 continue
+            self.refused = None
             manifest = stored.manifest
             if not stored.won:
                 # It stays in `storing`, as one that failed does, so that whoever asks is told again: what is open

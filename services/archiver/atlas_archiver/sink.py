@@ -56,6 +56,10 @@ class ArchiveSink:
         # The topics' ids that records are fetched by: what comes is of these incarnations, whatever is there by now.
         self._ids: dict[TopicPartition, str] = {}
 
+    async def refused(self) -> str | None:
+        """A check for readiness: why the store did not take the last segment, until it takes one."""
+        return self._held.refused
+
     async def start_offsets(self, partitions: Mapping[TopicPartition, PartitionNow]) -> Mapping[TopicPartition, int]:
         """Where the archive of each partition's present incarnation ends; 0 where there is none.
 
@@ -122,6 +126,8 @@ class ArchiveSink:
                 if fate_of(outcome) is not Fate.TRANSIENT:
                     raise outcome
                 log.warning("released with records not archived", partition=str(tp), error=describe(outcome))
+        if not self._held.partitions:
+            self._held.refused = None  # whatever it was about is somebody else's now
         self._held.observe()
         return self._held.told()
 

@@ -107,6 +107,24 @@ async def test_a_store_that_is_away_loses_and_doubles_nothing() -> None:
     assert await archived(store) == {0: records(0, 60)}
 
 
+async def test_a_full_store_is_said_until_it_takes_a_segment() -> None:
+    """It answers everything but a put, and while a segment fills nothing is put."""
+    store = SlowStore()
+    archiver = sink(store, segment_bytes=100)
+    await begin(archiver, [TP0])
+    store.down = True
+    await archiver.handle({TP0: batch(0, 100)})
+    with pytest.raises(ConnectionError):
+        await wait_until("the failure to be heard of", lambda: archiver.handle({}), 3)
+    assert await begin(archiver, [TP0]) == {TP0: 0}
+    await archiver.handle({TP0: batch(0, 2)})
+    assert await archiver.refused() == "ConnectionError: the store is away"
+    store.down = False
+    await archiver.handle({TP0: batch(2, 60)})
+    await durable(archiver, TP0, 60)
+    assert await archiver.refused() is None
+
+
 async def test_release_without_a_store_gives_up_quietly() -> None:
     store = SlowStore()
     archiver = sink(store)

@@ -16,8 +16,8 @@ def _asyncpg(name: str, message: str = "") -> Exception:
     return getattr(asyncpg, name)(message)  # type: ignore[no-any-return]
 
 
-def _s3(status: int) -> ClientError:
-    return ClientError({"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
+def _s3(status: int, code: str = "x") -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,10 @@ def _s3(status: int) -> ClientError:
         (EndpointConnectionError(endpoint_url="x"), Fate.TRANSIENT),
         (_s3(503), Fate.TRANSIENT),
         (_s3(403), Fate.CRASH),
+        (_s3(507, "XMinioStorageFull"), Fate.TRANSIENT),
+        (_s3(403, "QuotaExceeded"), Fate.TRANSIENT),
+        (_s3(403, "RequestTimeTooSkewed"), Fate.TRANSIENT),
+        (_s3(403, "AccessDenied"), Fate.CRASH),
         (ValueError("a bug"), Fate.CRASH),
     ],
 )
