@@ -54,14 +54,19 @@ class Component(Protocol):
         """Return when it answers; raises NotReady, OSError or TimeoutError otherwise."""
 
 
-async def wait_ready(component: Component, process: Process, log: Path) -> None:
-    """Return once the component answers.
+OnMissing = Callable[[str], None]
+# A start that takes longer says what it waits for, also while nobody answers.
+_TOLD_AFTER_S = 5.0
+
+
+async def wait_ready(component: Component, process: Process, log: Path, on_missing: OnMissing) -> None:
+    """Return once the component answers; `on_missing` hears what it lacks, when that is worth telling and has changed.
 
     Raises StartFailed when its process ends or its time is over; StillNotWell where it answers what it lacks.
     """
     deadline = time.monotonic() + component.ready_s
     exited = asyncio.ensure_future(process.wait())
-    missing, failed = "not asked yet", StartFailed
+    missing, failed, told, patient_until = "not asked yet", StartFailed, "", time.monotonic() + _TOLD_AFTER_S
     try:
         while time.monotonic() < deadline:
             if exited.done():
@@ -72,6 +77,10 @@ async def wait_ready(component: Component, process: Process, log: Path) -> None:
             except (NotReady, OSError, TimeoutError) as error:
                 missing = str(error) or type(error).__name__
                 failed = StillNotWell if isinstance(error, NotWell) else StartFailed
+                # At first nobody listens yet, which is how every start is.
+                if missing != told and (failed is StillNotWell or time.monotonic() > patient_until):
+                    on_missing(missing)
+                    told = missing
             await asyncio.wait([exited], timeout=0.1)
     finally:
         exited.cancel()
@@ -102,6 +111,7 @@ class Runner:
         self.process: Process | None = None
         self._ready = False
         self.on_spawn: Callable[[], None] = lambda: None
+        self.on_missing: OnMissing = lambda _what: None
 
     @property
     def running(self) -> bool:
@@ -122,7 +132,7 @@ class Runner:
             self.on_spawn()
         assert self.process is not None
         try:
-            await wait_ready(self.component, self.process, self.log)
+            await wait_ready(self.component, self.process, self.log, self.on_missing)
         except StillNotWell:
             raise
         except BaseException:

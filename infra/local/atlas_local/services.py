@@ -1,5 +1,6 @@
 """A service of the mesh as a child process."""
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from atlas_local.topology import Part
 
 # A service drains for up to ten seconds by itself.
 _STOP_S = 12.0
+_SHOWN = 500
 
 
 class Service:
@@ -50,7 +52,18 @@ async def ask(url: str) -> None:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
             text = await response.text(errors="replace")
             if response.status != 200:
-                kind = NotWell if response.status == 503 else NotReady
-                raise kind(f"{url} answers {response.status}: {text.strip()[:500]}")
+                if response.status == 503:
+                    raise NotWell(f"{url} answers 503: {_reasons(text)}")
+                raise NotReady(f"{url} answers {response.status}: {text.strip()[:_SHOWN]}")
     except aiohttp.ClientConnectionError as error:
         raise NotReady(f"{url}: {error}") from error
+
+
+def _reasons(text: str) -> str:
+    """What a probe gives as reasons, each with its name; the text itself where it is none of a service of the mesh."""
+    try:
+        reasons = json.loads(text)["reasons"]
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    except (ValueError, TypeError, LookupError, AttributeError):
+        told = ""
+    return " ".join((told or text).split())[:_SHOWN]

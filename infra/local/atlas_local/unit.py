@@ -132,6 +132,7 @@ class Unit:
         """
         self.runner = Runner(component, self.log)
         self.runner.on_spawn = self._spawned
+        self.runner.on_missing = self._lacking
         first = True
         while True:
             await self.until_wanted()
@@ -210,6 +211,11 @@ class Unit:
 
     def _spawned(self) -> None:
         self._started_at = time.monotonic()
+        self._on_change()
+
+    def _lacking(self, what: str) -> None:
+        """It is starting, and says what it waits for."""
+        self.detail = what
         self._on_change()
 
     def _note_exit(self) -> None:

@@ -1,7 +1,7 @@
 """Records on their way to Kafka: what is sent, where it came to, and why one did not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiokafka.errors import BrokerResponseError
 from murmurhash2 import murmurhash2
@@ -30,11 +30,12 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where the broker put a record."""
+    """Where the broker put a record; and when, by its own clock (epoch milliseconds), on topics that go by that."""
 
     topic: str
     partition: int
     offset: int
+    appended_ms: int | None = field(default=None, compare=False)
 
 
 class RecordTooLarge(Exception):

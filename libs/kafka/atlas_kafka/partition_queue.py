@@ -104,7 +104,7 @@ class PartitionQueue:
             if batch.nameless >= _NAMELESS_MAX:
                 verdict = Verdict.REFUSED
         if verdict is Verdict.TAKEN:
-            self._taken(batch, answer.offset)
+            self._taken(batch, answer)
         elif verdict in (Verdict.TOO_LARGE, Verdict.REFUSED):
             self._refused(batch, answer, verdict)
         elif verdict is Verdict.DENIED:
@@ -187,11 +187,11 @@ class PartitionQueue:
         builder.set_producer_state(self.identity.id, self.identity.epoch, self._sequence)
         return Batch(entries, bytes(builder.build()))
 
-    def _taken(self, batch: Batch, offset: int) -> None:
+    def _taken(self, batch: Batch, answer: Answer) -> None:
         self._batch, self._withheld_since, self._lost = None, None, 0
         self._sequence = (self._sequence + len(batch.entries)) % _SEQUENCES
-        for place, (call, index) in enumerate(batch.entries, start=offset):
-            call.settle(index, Delivery(self.topic, self.partition, place))
+        for place, (call, index) in enumerate(batch.entries, start=answer.offset):
+            call.settle(index, Delivery(self.topic, self.partition, place, answer.appended_ms))
 
     def _refused(self, batch: Batch, answer: Answer, verdict: Verdict) -> None:
         """The records that the broker names are done with; where it names none, each half is tried by itself."""

@@ -77,13 +77,15 @@ _VERDICTS: Mapping[int, Verdict] = {
 class Answer:
     """A broker's answer to one batch: `offset` of its first record, or `code` and the reason in its own words.
 
-    `faults` are the records that it names, by their place in the batch, each with its reason.
+    `faults` are the records that it names, by their place in the batch, each with its reason. `appended_ms`: the
+    broker's time, where the topic goes by that.
     """
 
     code: int
     offset: int = -1
     message: str | None = None
     faults: Sequence[tuple[int, str]] = ()
+    appended_ms: int | None = None
 
     @property
     def verdict(self) -> Verdict:

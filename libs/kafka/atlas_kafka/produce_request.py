@@ -115,8 +115,12 @@ def answers_of(response: Any) -> dict[tuple[str, int], Answer]:
     """The answer to each batch, by topic and partition, out of the response to either request."""
     return {
         (topic, partition): Answer(
-            code, offset, message, [(index, why or message or "") for index, why, *_tags in faults]
+            code,
+            offset,
+            message,
+            [(index, why or message or "") for index, why, *_tags in faults],
+            appended if appended >= 0 else None,
         )
         for topic, partitions, *_tags in response.topics
-        for partition, code, offset, _appended, _first, faults, message, *_more in partitions
+        for partition, code, offset, appended, _first, faults, message, *_more in partitions
     }

@@ -39,10 +39,15 @@ class Clock:
         except Exception:  # noqa: BLE001 - that the server is away is for its own check to say
             self._asked_at = None
             return self._reason
-        took_s = time.monotonic() - self._asked_at
-        # The answer was made at some moment of the asking.
-        off_s = self._now() - took_s / 2 - theirs
-        wrong = abs(off_s) > OFF_MAX_S + took_s / 2
-        way = "ahead of" if off_s > 0 else "behind"
-        self._reason = f"this machine's clock is {abs(off_s):.0f} s {way} {self._server}'s" if wrong else None
+        self._reason = off(self._server, theirs, self._now(), time.monotonic() - self._asked_at)
         return self._reason
+
+
+def off(server: str, theirs: float, now: float, took_s: float) -> str | None:
+    """How far this machine's time `now` is from `server`'s, whose answer came after `took_s`; None where they agree."""
+    # The answer was made at some moment of the asking.
+    off_s = now - took_s / 2 - theirs
+    if abs(off_s) <= OFF_MAX_S + took_s / 2:
+        return None
+    way = "ahead of" if off_s > 0 else "behind"
+    return f"this machine's clock is {abs(off_s):.0f} s {way} {server}'s"

@@ -16,6 +16,7 @@ from atlas_kafka.fates import Transient, describe, wait_unless
 from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Outgoing, Producer, open_producer, send_one
 
+from atlas_runtime.clock import off
 from atlas_runtime.probes import Health
 from atlas_runtime.settings import ServiceSettings
 
@@ -33,8 +34,9 @@ async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Eve
     """Send a Heartbeat each `heartbeat_interval_s` until `stop`, then one that says STOPPING.
 
     A beat is sent at most once and waited for no longer than an interval: while Kafka is away beats are lost, the
-    service goes on, and so do the beats once it is back. Marks `health` as stopping as soon as `stop` is set, and
-    returns within about 2 s of it.
+    service goes on, and so do the beats once it is back. The broker's time on it is compared with this machine's, and
+    readiness says when they differ: so every service that beats knows when its clock is off. Marks `health` as stopping
+    as soon as `stop` is set, and returns within about 2 s of it.
     """
     registry = Registry.load(settings.schemas_dir)
     beat = _Beat(settings, health, Codec(registry), registry.topic_of(EVENT_TYPE))
@@ -75,9 +77,13 @@ class _Beat:
         )
         key = self.topic.key_of(EVENT_TYPE, value)
         beat = Outgoing(self.topic.name, key, self.codec.encode(EVENT_TYPE, value), headers)
+        began = time.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                await send_one(producer, beat)
+                sent = await send_one(producer, beat)
+            if sent.appended_ms is not None:
+                took_s = time.monotonic() - began
+                self.health.note("kafka_clock", off("Kafka", sent.appended_ms / 1000, time.time(), took_s))
         except _NOT_SENT as error:
             log.warning("heartbeat not sent", state=value["state"], error=describe(error))
 

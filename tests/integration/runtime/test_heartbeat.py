@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,3 +118,34 @@ async def test_a_beat_that_can_not_be_sent_stops_nobody(
     assert not failures
     stop.set()
     await asyncio.wait_for(beating, 3)
+
+
+@pytest.mark.parametrize("hours", [2, -3])
+async def test_a_clock_that_is_off_is_a_reason_in_every_service_that_beats(
+    settings: ServiceSettings, servers: Servers, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """By the broker's time on the beat itself: a service needs no other server for it."""
+    topic = await make_topic(partitions=1, config={"message.timestamp.type": "LogAppendTime"})
+    text = (settings.schemas_dir / "topics.yaml").read_text()
+    own = Registry.load(settings.schemas_dir).topic_of(EVENT_TYPE).name
+    (settings.schemas_dir / "topics.yaml").write_text(text.replace(f"  {own}:\n", f"  {topic}:\n"))
+    health, stop, skew = Health("unit", "1"), asyncio.Event(), [hours * 3600.0]
+    clock = SimpleNamespace(time=lambda: time.time() + skew[0], time_ns=time.time_ns, monotonic=time.monotonic)
+    monkeypatch.setattr("atlas_runtime.heartbeat.time", clock)
+    beating = asyncio.create_task(heartbeat(settings, health, stop))
+
+    async def said() -> bool:
+        return "kafka_clock" in (await health.reasons())
+
+    async def well() -> bool:
+        return not await said()
+
+    await wait_until("the clock is said to be off", said, 10)
+    way = "ahead of" if hours > 0 else "behind"
+    reason = (await health.reasons())["kafka_clock"]
+    assert reason.startswith("this machine's clock is ")
+    assert reason.endswith(f" s {way} Kafka's")
+    skew[0] = 0.0
+    await wait_until("the clock is right again", well, 10)
+    stop.set()
+    await beating

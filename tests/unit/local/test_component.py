@@ -55,3 +55,17 @@ async def test_the_spawned_process_is_told_before_it_is_ready(runner):
     runner.on_spawn = lambda: seen.append((runner.process.pid, runner.component.flag.exists()))
     await runner.start()
     assert seen == [(runner.process.pid, False)]
+
+
+async def test_that_nobody_listens_yet_is_told_only_when_it_takes_long(runner, monkeypatch):
+    told = []
+    runner.on_missing = told.append
+    await runner.start()
+    assert not told, "as every start is"
+    await runner.stop()
+    monkeypatch.setattr("atlas_local.component._TOLD_AFTER_S", 0.0)
+    runner.component.code = "import time; time.sleep(60)"
+    runner.component.ready_s = 0.3
+    with pytest.raises(StartFailed):
+        await runner.start()
+    assert told == ["no file yet"]

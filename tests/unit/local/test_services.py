@@ -34,6 +34,21 @@ async def test_anything_else_is_not_and_the_reasons_are_passed_on():
             await ask(url)
 
 
+async def test_the_reasons_of_a_service_are_told_by_name():
+    body = '{"status": "not_ready", "reasons": {"postgres": "refused\\nagain", "clock": "2 h behind"}}'
+    async with answering("503 Service Unavailable", body) as url:
+        with pytest.raises(NotReady, match=r"answers 503: postgres: refused again; clock: 2 h behind$"):
+            await ask(url)
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"reasons": 1}', '{"reasons": {}}', "<html>"])
+async def test_what_gives_no_reasons_is_shown_as_it_is(body):
+    async with answering("503 Service Unavailable", body) as url:
+        with pytest.raises(NotReady) as refused:
+            await ask(url)
+    assert str(refused.value).endswith(f"answers 503: {body}")
+
+
 async def test_no_server_is_not_ready():
     with pytest.raises(NotReady):
         await ask(f"http://127.0.0.1:{free_port()}/health/ready")

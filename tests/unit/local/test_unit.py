@@ -178,3 +178,15 @@ async def test_a_step_is_tried_until_it_succeeds(tmp_path):
     assert len(tries) == 3
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_one_that_starts_shows_what_it_waits_for(supervised):
+    """Else `atlas up` says nothing for as long as a service answers 503."""
+    unit, component = supervised
+    component.unwell, component.ready_s = True, 30.0
+    unit.ask(True)
+    await wait_until("what it lacks is shown", lambda: unit.detail == "one of its parts is refused", 10)
+    assert unit.as_dict()["state"] == State.STARTING
+    component.unwell = False
+    await settle(unit, State.READY)
+    assert not unit.detail

@@ -88,7 +88,8 @@ def lag(
     as_json: JsonFlag = False,
 ) -> None:
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too."""
-    rows, blocked = _every_page({"group": group, "topic": topic})
+    found, blocked = _every_page({"group": group, "topic": topic})
+    rows: list[dict[str, Any]] = [{**row} for row in found]
     if not as_json:
         rows = [{column: row[column] for column in LAG_COLUMNS} for row in rows]
     print_rows(rows, as_json=as_json, empty="no group reads or has read anything")
