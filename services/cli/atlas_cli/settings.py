@@ -31,7 +31,8 @@ def load_settings(start: Path | None = None) -> CliSettings:
 
     A running mesh writes `.atlas/mesh.env` at the top of its checkout. The one in ATLAS_HOME counts; without that, the
     nearest one above `start`; elsewhere, that of the checkout that this command is installed from, so the command works
-    from any folder. An image has no embedded mesh, so there only what is above `start` is looked at.
+    from any folder, also from one that has `schemas` of something else. An image has no embedded mesh, so there only
+    what is above `start` is looked at.
     CommandError when a setting is not valid; one that does not exist is said on standard error.
     """
     start = (start or Path.cwd()).resolve()
@@ -51,14 +52,16 @@ def load_settings(start: Path | None = None) -> CliSettings:
 
 def _places(start: Path) -> tuple[Path, Path]:
     """The top of the checkout, and the settings that a running mesh has written or would write."""
-    root = find_upward(start, MESH_ENV) or find_upward(start, Path("schemas") / "topics.yaml")
+    mesh = find_upward(start, MESH_ENV)
+    schemas = find_upward(start, Path("schemas") / "topics.yaml")
     try:
-        from atlas_local.home import ROOT, Home
+        from atlas_local import home
     except ModuleNotFoundError:  # the image leaves infra/local out; its addresses come from the environment
-        root = root or start
+        root = mesh or schemas or start
         return root, root / MESH_ENV
-    root = root or ROOT
-    return root, Home.find().env_file if os.environ.get("ATLAS_HOME") else root / MESH_ENV
+    # A folder's own `schemas` say nothing of the mesh that runs: that one has schemas of its own.
+    root = mesh or (home.ROOT if (home.ROOT / MESH_ENV).exists() else schemas or home.ROOT)
+    return root, home.Home.find().env_file if os.environ.get("ATLAS_HOME") else root / MESH_ENV
 
 
 @cache

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -174,9 +175,26 @@ async def test_the_command_prints_one_json_document_a_line(servers: Servers, top
     assert places([json.loads(line) for line in out.splitlines()]) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
 
 
-async def test_ctrl_c_ends_the_command_without_a_traceback(servers: Servers, topic: str) -> None:
-    import signal
+@pytest.mark.parametrize("end", ["--until-end", "Ctrl-C"])
+async def test_a_key_that_nobody_has_says_what_was_looked_through(servers: Servers, topic: str, end: str) -> None:
+    """Case 63: it used to say nothing, and never ended."""
+    process = await asyncio.create_subprocess_exec(
+        *ATLAS, "tail", topic, "--from", "beginning", "--key", "nobody", *([end] if end.startswith("--") else []),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(DEADLINE_S):
+        said = await process.stderr.readline()
+        if end == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        out, rest = await process.communicate()
+    assert said.decode() == f"{topic}: looked through 6 records, to the end; 0 fit\n"
+    assert (process.returncode, out, rest) == (0, b"", b"")
 
+
+async def test_ctrl_c_ends_the_command_without_a_traceback(servers: Servers, topic: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *ATLAS, "tail", topic, "--from", "beginning",
         stdout=asyncio.subprocess.PIPE,

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from atlas_cli.output import CommandError
 from atlas_cli.settings import find_upward, load_settings
-from atlas_local.home import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +15,14 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("ATLAS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def home_of_the_command(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkout that the command is installed from: one where no mesh has run."""
+    folder = tmp_path_factory.mktemp("installed")
+    monkeypatch.setattr("atlas_local.home.ROOT", folder)
+    return folder
 
 
 @pytest.fixture
@@ -95,9 +102,20 @@ def test_a_name_that_is_no_setting_is_said_once(
     ]
 
 
-def test_elsewhere_the_checkout_of_the_command_counts(tmp_path: Path) -> None:
+def test_elsewhere_the_checkout_of_the_command_counts(tmp_path: Path, home_of_the_command: Path) -> None:
     settings = load_settings(tmp_path)
-    assert settings.schemas_dir == ROOT / "schemas"
+    assert settings.schemas_dir == home_of_the_command / "schemas"
+
+
+def test_schemas_of_something_else_are_not_the_meshs(checkout: Path, home_of_the_command: Path) -> None:
+    """Case 46: called from a folder that has `schemas` of its own, while the mesh of the command runs."""
+    assert load_settings(checkout / "deep").schemas_dir == checkout / "schemas"
+    run_mesh(home_of_the_command)
+    settings = load_settings(checkout / "deep")
+    assert settings.gateway_url == "http://127.0.0.1:4711"
+    assert settings.schemas_dir == home_of_the_command / "schemas"
+    run_mesh(checkout)
+    assert load_settings(checkout / "deep").schemas_dir == checkout / "schemas", "a mesh of that folder's own"
 
 
 def test_the_home_that_is_named_counts_from_anywhere(
