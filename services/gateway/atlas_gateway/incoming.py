@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from atlas_runtime.inflating import CODINGS, STEP_BYTES, Inflater, NotCompressed, coding_of
 from pydantic import BaseModel, ValidationError
 
+from atlas_gateway.exact_bodies import as_model
 from atlas_gateway.json_parts import has_more_members
 from atlas_gateway.problems import (
     BROKEN_BODY,
@@ -90,11 +91,14 @@ async def read_command(request: web.Request, model: type[M]) -> M:
     body = await read(request, COMMAND_MAX_BYTES)
     if await has_more_members(body, COMMAND_MEMBERS_MAX):
         raise Problem(TOO_LARGE, f"The body has more than {COMMAND_MEMBERS_MAX} members and containers.")
-    value = parse(body) if body else {}
+    body = body or b"{}"
+    parse(body)  # which says where it breaks, if it does
     try:
-        return model.model_validate(value)
+        return as_model(body, model)
     except ValidationError as error:
         raise invalid(of_validation(error, model), f"The {content_type} body is not valid.") from None
+    except ValueError as error:
+        raise Problem(BROKEN_JSON, f"The body can't be read exactly: {error}.") from None
 
 
 def parse(text: bytes) -> Any:
