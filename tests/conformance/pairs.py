@@ -178,11 +178,11 @@ def _why(writer: Any, reader: Any, answer: Mapping[str, str]) -> str:
     return LIVING_ALIAS if _living_aliases(reader, writer) else FULL_NAMES
 
 
-def _living_aliases(reader: Any, writer: Any) -> set[str]:
-    """Aliases that are names of the reader's own types, or of types of the writer that are something else."""
+def _living_aliases(reader: Any, writer: Any) -> set[tuple[str, str]]:
+    """Types, and aliases of theirs that are names of the reader's own types or of something else of the writer's."""
     names, old = named_types(reader), named_types(writer)
     return {
-        alias
+        (name, alias)
         for name, definition in names.items()
         for alias in aliases(definition)
         if alias in names or (alias in old and (name in old or kind_of(old[alias]) != kind_of(definition)))
@@ -192,7 +192,7 @@ def _living_aliases(reader: Any, writer: Any) -> set[str]:
 def _told(writer: Any, reader: Any) -> Iterator[dict[str, str]]:
     """The schemas said in ways that Java's reader understands: the writer's without defaults; then also the reader's
     told the names that types had in other namespaces, and without the aliases that are names of its own types, then of
-    its fields.
+    its fields, then without those of fields at all: they count for every record of that full name, wherever it was.
     """
     old = json.dumps(_without_defaults(writer))
     yield {"writer": old, "reader": json.dumps(reader)}
@@ -203,12 +203,15 @@ def _told(writer: Any, reader: Any) -> Iterator[dict[str, str]]:
     for name, definition in names.items():
         simple, kind = name.rpartition(".")[2], kind_of(definition)
         also = [old for old, was in old_names.items() if old.rpartition(".")[2] == simple and was == kind]
-        definition["aliases"] = [*(alias for alias in aliases(definition) if alias not in living), *also]
+        definition["aliases"] = [*(alias for alias in aliases(definition) if (name, alias) not in living), *also]
     yield {"writer": old, "reader": json.dumps(told)}
     for record in _records(told):
         others = [field["name"] for field in record["fields"]]
         for field in record["fields"]:
             field["aliases"] = [alias for alias in field.get("aliases", ()) if alias not in others]
+    yield {"writer": old, "reader": json.dumps(told)}
+    for field in (field for record in _records(told) for field in record["fields"]):
+        field["aliases"] = []
     yield {"writer": old, "reader": json.dumps(told)}
 
 
