@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from atlas_avro.durations import Duration
-from atlas_avro.times import as_date, as_datetime
+from atlas_avro.times import as_date, as_datetime, as_local
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
@@ -92,7 +92,7 @@ def sold(row: Row | None, event: Value, _meta: Any) -> Row:
         "total": before["total"] + event["price"],
         "days": [*before["days"], event["day"]],
         "at": as_datetime(event["at"], 6),
-        "local": as_datetime(event["local"], 3).replace(tzinfo=None),
+        "local": as_local(event["local"], 3),
         "single": before["single"] + event["single"],
         "lines": before["lines"] + event["lines"],
         "prices": [*before["prices"], event["price"]],

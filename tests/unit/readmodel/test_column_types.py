@@ -1,6 +1,7 @@
 """What is known of a column's values without PostgreSQL; that it agrees is tested in integration/readmodel."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,24 @@ def test_what_can_not_be_a_column_is_refused_when_it_is_declared(declared: str, 
 )
 def test_only_a_constraint_of_the_column_itself_makes_it_required(declared: str, required: bool) -> None:
     assert column_type(declared).required is required
+
+
+ALIASES = {"character varying", "int", "int2", "int4", "int8", "float4", "float8", "decimal", "bool"}
+
+
+def test_the_page_of_columns_is_this_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "columns.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    in_key = {name: row[4] for row in rows for name in re.findall(r"`([a-z ]+)[^`]*`", row[0])}
+    with pytest.raises(ValueError, match="expected one of") as raised:
+        column_type("nothing")
+    known = str(raised.value).partition("expected one of ")[2].split(", ")
+    assert set(in_key) == set(known) - ALIASES
+    assert {name: "yes" if column_type(name).in_key else "no" for name in in_key} == in_key
+    for alias in ALIASES:
+        column_type(alias)
 
 
 @pytest.mark.parametrize("row", [None, [], "row", 1])
