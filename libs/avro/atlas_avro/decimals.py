@@ -4,7 +4,7 @@ Nothing here goes through a float, nothing is rounded.
 """
 
 import re
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact
 
 # Digits of a decimal that a schema may ask for. Python's conversions take time by the square of them.
 PRECISION_MAX = 1_000
@@ -14,7 +14,7 @@ BYTES_MAX = 512
 _TEXT_MAX = 2 * PRECISION_MAX
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 # Python's own context rounds at 28 digits.
-_EXACT = Context(prec=4 * PRECISION_MAX, Emax=999_999, Emin=-999_999)
+_EXACT = Context(prec=4 * PRECISION_MAX, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
 
 
 def parse(text: str) -> Decimal:
@@ -32,11 +32,14 @@ def unscaled(value: Decimal, precision: int, scale: int) -> int:
         return 0
     if value.adjusted() >= precision - scale:
         raise ValueError(f"more than {precision} digits, {scale} of them behind the point")
-    _, digits, exponent = value.as_tuple()
-    finer = -scale - int(exponent)
-    if finer > 0 and (finer >= len(digits) or any(digits[-finer:])):
-        raise ValueError(f"more than {scale} digits behind the point")
-    return int(_EXACT.scaleb(value, scale))
+    try:
+        shifted = _EXACT.scaleb(value, scale)
+        number = int(shifted)
+        if number == shifted:
+            return number
+    except Inexact:  # thousands of digits
+        pass
+    raise ValueError(f"more than {scale} digits behind the point")
 
 
 def to_bytes(number: int) -> bytes:

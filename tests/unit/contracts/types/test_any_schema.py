@@ -114,6 +114,16 @@ def test_runs_are_read_as_one_by_one(data: st.DataObject) -> None:
         assert one is None or repr(one) == repr(read(alone, len(PREFIX)))
 
 
+def test_bytes_that_mean_nothing_are_left_to_be_read_alone() -> None:
+    wide = {"type": "fixed", "name": "t.W", "size": 1000, "logicalType": "decimal", "precision": 4, "scale": 2}
+    definition = parse({"type": "record", "name": "t.R", "fields": [{"name": "f", "type": wide}]})
+    framed = [PREFIX + bytes(999) + bytes([number % 7]) for number in range(600)]
+    runs = RunReader(PREFIX, definition)
+    assert None not in runs.read(framed)[-80:]
+    framed[300] = PREFIX + b"\x01" * 1000
+    assert runs.read(framed)[300] is None
+
+
 def renamed(definition: Any, number: int) -> Any:
     if isinstance(definition, dict) and "name" in definition:
         return {**definition, "name": f"t.F{number}"}
