@@ -50,7 +50,7 @@ def is_read_as_fastavro_reads_it(random: Random) -> None:
     definition = _parsed_in_event(without_logical_types(_a_type(random)))
     body = _a_body(random, definition, sound=False)
     read = compile_reader(definition)(body, 0)
-    expected = fastavro.schemaless_reader(BytesIO(body), fastavro.parse_schema(_without_defaults(definition)), None)
+    expected = fastavro.schemaless_reader(BytesIO(body), fastavro.parse_schema(as_fastavro_has_it(definition)), None)
     assert comparable(read) == comparable(expected), json.dumps(definition)
 
 
@@ -140,12 +140,12 @@ def _through_json(codec: Codec, decoded: Event) -> Any:
     return exact_json.parse(text) if codec.exact(EVENT) else orjson.loads(text)
 
 
-def _without_defaults(definition: Any) -> Any:
+def as_fastavro_has_it(definition: Any) -> Any:
     """fastavro refuses some defaults that are right; they are no matter to what is read."""
     if isinstance(definition, list):
-        return [_without_defaults(branch) for branch in definition]
+        return [as_fastavro_has_it(branch) for branch in definition]
     if isinstance(definition, dict):
-        return {key: _without_defaults(part) for key, part in definition.items() if key != "default"}
+        return {key: as_fastavro_has_it(part) for key, part in definition.items() if key != "default"}
     return definition
 
 
