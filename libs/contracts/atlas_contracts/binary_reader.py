@@ -114,7 +114,7 @@ class ReaderCompiler:
 
     def _base(self, schema: Any) -> Read:  # noqa: PLR0911 - one a kind of schema
         if isinstance(schema, list):
-            return self._union(len(schema), lambda index: self._nested(schema[index]))
+            return self._union(len(schema), lambda index: self._branch(schema, index, self._nested(schema[index])))
         if isinstance(schema, str):
             if schema in self._named:
                 return self._call(schema)
@@ -177,6 +177,10 @@ class ReaderCompiler:
             lines += [f"{'el' if index else ''}if n == {2 * index}:", *(f" {line}" for line in read)]
             lines.append(f" {value} = {result}")
         return [*lines, "else: raise ValueError('a branch that the union does not have')"], value
+
+    def _branch(self, _union: list[Any], _index: int, read: Read) -> Read:
+        """What was read of one branch of a union, as the value: the same (branch_reader.py says more)."""
+        return read
 
     def _nested(self, schema: Any) -> Read:
         """A value inside a union or a loop: CPython nests few blocks, so what could nest again gets a function."""

@@ -25,7 +25,7 @@ def compile_resolving_reader(writer: Any, reader: Any) -> Reader:
     Both are definitions that fastavro has parsed; the logical types that count are the reader's. Where the two don't go
     together, the function raises ValueError for the values that show it.
     """
-    return _ResolvingCompiler(without_logical_types(writer), reader).compiled()
+    return ResolvingCompiler(without_logical_types(writer), reader).compiled()
 
 
 def _single(number: float) -> float:
@@ -46,7 +46,9 @@ def _unwrapped(definition: Any, names: Mapping[str, Any]) -> Any:
     return definition if isinstance(kind, str) and kind not in names else _unwrapped(kind, names)
 
 
-class _ResolvingCompiler(ReaderCompiler):
+class ResolvingCompiler(ReaderCompiler):
+    """Writes the functions for a pair of schemas."""
+
     def __init__(self, writer: Any, reader: Any) -> None:
         super().__init__(writer)
         self._reader = reader
@@ -67,7 +69,9 @@ class _ResolvingCompiler(ReaderCompiler):
         wanted = defined(reader, self._reader_named)
         if isinstance(wanted, list):
             branch = branch_for(wanted, written, self._reader_named)
-            return self._never("no branch reads it") if branch is None else self._pair(writer, branch)
+            if branch is None:
+                return self._never("no branch reads it")
+            return self._branch(wanted, wanted.index(branch), self._pair(writer, branch))
         if kind_of(written) != kind_of(wanted):
             read = self._promoted(written, kind_of(wanted))
         else:
@@ -138,8 +142,11 @@ class _ResolvingCompiler(ReaderCompiler):
 
     def _default(self, field: Mapping[str, Any]) -> str:
         name = f"default_{len(self.scope)}"
-        self.scope[name] = compile_shape(field["type"], self._shapes)(field["default"], "default")
+        self.scope[name] = self._default_value(field["type"], field["default"])
         return f"copy({name})" if isinstance(self.scope[name], dict | list) else name
+
+    def _default_value(self, definition: Any, default: Any) -> Any:
+        return compile_shape(definition, self._shapes)(default, "default")
 
     def _pair_enum(self, written: Mapping[str, Any], wanted: Mapping[str, Any]) -> Read:
         known, default = wanted["symbols"], wanted.get("default")

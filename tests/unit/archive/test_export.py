@@ -21,7 +21,9 @@ from atlas_archive.records import Record
 from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
 from atlas_archive.varints import long
+from atlas_cli.export_readings import readings_of
 
+READINGS = readings_of(None)
 PATH = PartitionPath("orders", "id-12345678", 1)
 ORDER: Any = {
     "type": "record",
@@ -39,6 +41,7 @@ ORDER: Any = {
         {"name": "blob", "type": "bytes"},
     ],
 }
+EVIL = {"type": "fixed", "name": "../../x", "size": 1}
 AT = datetime.datetime(2013, 1, 1, 10, tzinfo=datetime.UTC)
 
 
@@ -83,7 +86,7 @@ def written(folder: Path) -> list[Path]:
 async def test_a_column_a_field(store: MemoryStore, tmp_path: Path) -> None:
     seen: list[int] = []
     history = (await histories(store, "orders", PATH.incarnation))[1]
-    done: Exported = await export(store, history, tmp_path, lambda progress: seen.append(progress.records))
+    done: Exported = await export(store, history, tmp_path, READINGS, lambda progress: seen.append(progress.records))
     files = written(tmp_path)
     assert (done.files, done.records, done.bytes) == (4, 40, sum(file.stat().st_size for file in files))
     assert seen[-1] == 40
@@ -95,7 +98,7 @@ async def test_a_column_a_field(store: MemoryStore, tmp_path: Path) -> None:
     assert table["_offset"].to_list() == [i for i in range(40) if i % 5]
     row = table.row(0, named=True)
     assert (row["id"], row["count"], row["price"], row["at"], row["day"]) == ("o1", 1, None, AT, AT.date())
-    assert (row["state"], row["tags"], row["either"]) == ("NEW", '["a","b"]', "1")
+    assert (row["state"], row["tags"], row["either"]) == ("NEW", ["a", "b"], {"string": None, "long": 1})
     assert (row["blob"], row["_key"]) == (b"\xff", b"k1")
     assert table.schema["price"] == polars.Float64  # though every price is null
     assert table.schema["at"] == polars.Datetime("ms", "UTC")
@@ -105,9 +108,9 @@ async def test_a_column_a_field(store: MemoryStore, tmp_path: Path) -> None:
 
 async def test_twice_is_the_same(store: MemoryStore, tmp_path: Path) -> None:
     history = (await histories(store, "orders", PATH.incarnation))[1]
-    await export(store, history, tmp_path)
+    await export(store, history, tmp_path, READINGS)
     files = written(tmp_path)
-    await export(store, history, tmp_path)
+    await export(store, history, tmp_path, READINGS)
     assert written(tmp_path) == files
 
 
@@ -136,12 +139,18 @@ def odd(text: str = "t", small: int = 1, at: int = 0, uid: str = UID, price: byt
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (odd(at=253_402_300_800_000) + b"\0", "Error"),  # the year 10000
-        (odd(at=2**62) + b"\0", "Error"),
-        (odd(uid="nope") + b"\0", "badly formed"),
+        (
+            odd(at=253_402_300_800_000) + b"\0",
+            "253402300800000: out of range, expected timestamp of the years 1 to 9999",
+        ),
+        (odd(at=2**62) + b"\0", "out of range"),
+        (odd(uid="nope") + b"\0", "nope: out of range, expected UUID"),
+        (odd(price=b"\x7f" * 9) + b"\0", "more than 9 digits"),
+        (odd(price=b"\x7f" * 900) + b"\0", "more than 512 bytes"),
+        (odd().replace(b"t", b"\xff", 1) + b"\0", "utf-8"),
         (odd(small=2**33) + b"\0", ""),
         (odd()[:-1] + b"\0", ""),
-        ((odd() + b"\2") * 5000 + odd() + b"\0", "recursion"),
+        ((odd() + b"\2") * 5000 + odd() + b"\0", "nested deeper"),
         (b"", ""),
         (odd() + b"\0\0", ""),
     ],
@@ -154,7 +163,7 @@ async def test_a_record_without_columns_stops_nothing(tmp_path: Path, body: byte
     segment.add([pack([Record(i, 2**45 if i == 2 else 5, b"k", (), value) for i, value in enumerate(values)])])
 
     await store_segment(store, segment, "w")
-    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path)
+    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path, READINGS)
     assert (done.records, done.unreadable, done.files) == (4, 1, 2)
     table = polars.read_parquet(tmp_path / "orders" / "type=Odd" / "**" / "*.parquet").sort("_offset")
     assert (table["_offset"].to_list(), table["_offset_"].to_list()) == ([0, 2, 3], [5] * 3)
@@ -173,9 +182,9 @@ async def test_memory_is_bounded_by_bytes_and_names_make_no_way_out(
     segment.add([pack([Record(i, -5, None, (), bytes(1000)) for i in range(10)])])
 
     await store_segment(store, segment, "w")
-    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path / "out")
+    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path / "out", READINGS)
     assert (done.records, done.files) == (10, 4)
-    file = ArchiveFile(
-        "x", 7, {"fields": [{"name": "value", "type": {"name": "../../x"}}]}, {}, CODECS["null"], b"", b"", 0
+    source = exporting._source(
+        ArchiveFile("x", 7, {"fields": [{"name": "value", "type": EVIL}]}, {}, CODECS["null"], b"", b"", 0), READINGS
     )
-    assert exporting._type_name(file) == "schema-7"
+    assert source.kind == "schema-7"

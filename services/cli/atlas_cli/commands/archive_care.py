@@ -191,14 +191,20 @@ def list_holds(
 
 async def export_topic(settings: CliSettings, topic: str, folder: Path, *, quiet: bool) -> list[dict[str, Any]]:
     """Export every partition of the topic's latest state; a row each."""
+    from atlas_archive.export import Exported
     from atlas_archive.export import export as run
     from atlas_archive.history import histories
+
+    from atlas_cli.connect import load_registry
+    from atlas_cli.export_readings import readings_of
+
+    readings = readings_of(load_registry(settings))
 
     async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
         found = (await histories(store, path.topic, path.incarnation)).get(path.partition)
         if found is None:
-            return {"files": 0, "records": 0, "bytes": 0}
-        return asdict(await run(store, found, folder))
+            return asdict(Exported())
+        return asdict(await run(store, found, folder, readings))
 
     try:
         return await _each(topic, one, settings, quiet=quiet)
