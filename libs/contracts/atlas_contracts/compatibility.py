@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas_avro.meaning import Meaning
-from atlas_avro.names import parse
+from atlas_avro.names import NAMED, parse
 from atlas_avro.table import logical, meaning
 
 from atlas_contracts import resolution
-from atlas_contracts.resolution import NAMED, PROMOTIONS, branch_for, defined, kind_of, same_name
+from atlas_contracts.resolution import PROMOTIONS, branch_for, defined, kind_of, same_name
 
 
 @dataclass(frozen=True, slots=True)

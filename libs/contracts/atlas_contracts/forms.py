@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from atlas_avro.names import NAMED
+from atlas_avro.table import fault
+
 from atlas_contracts.limits import NESTING_MAX
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 # The largest value of a fixed; a record on Kafka is smaller.
 FIXED_MAX = 1024 * 1024
 
-_NAMED = ("record", "error", "enum", "fixed")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = "letters, digits and _, not a digit first"
 
@@ -38,7 +40,7 @@ def _faults(definition: Any, path: str, depth: int) -> Iterator[str]:
 def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterator[str]:
     here = path or "the schema"
     kind = definition.get("type")
-    if kind in _NAMED:
+    if kind in NAMED:
         yield from _name_faults(definition, here)
     if kind in ("record", "error"):
         yield from _fields_faults(definition.get("fields"), path, depth)
@@ -58,8 +60,8 @@ def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterat
         yield from _faults(kind, path, depth + 1)
     elif not isinstance(kind, str):
         yield f"{here}: no `type`"
-    if definition.get("logicalType") == "decimal":
-        yield from _decimal_faults(definition, here)
+    if definition.get("logicalType") == "decimal" and (wrong := fault(definition)) is not None:
+        yield f"{here}: {wrong}"
 
 
 def _union_faults(branches: Sequence[Any], path: str, depth: int) -> Iterator[str]:
@@ -81,7 +83,7 @@ def _branch_kind(branch: Any) -> str:
     """What a union may hold once: an unnamed type, or a type of one name."""
     if not isinstance(branch, Mapping):
         return str(branch)
-    if branch.get("type") in _NAMED and "name" in branch:
+    if branch.get("type") in NAMED and "name" in branch:
         namespace = branch.get("namespace")
         return f"{namespace}.{branch['name']}" if namespace and "." not in str(branch["name"]) else str(branch["name"])
     return _branch_kind(branch.get("type")) if isinstance(branch.get("type"), str | Mapping) else "?"
@@ -144,17 +146,3 @@ def _symbols_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
         yield f"{here}: the symbol {symbol} is there twice"
     if "default" in definition and definition["default"] not in symbols:
         yield f"{here}: the default {definition['default']!r} is none of its symbols"
-
-
-def _decimal_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
-    precision, scale = definition.get("precision"), definition.get("scale", 0)
-    if definition.get("type") not in ("bytes", "fixed"):
-        yield f"{here}: a decimal is bytes or a fixed, not {definition.get('type')!r}"
-    elif type(precision) is not int or precision < 1:
-        yield f"{here}: the precision of a decimal is {precision!r}, not a whole number from 1"
-    elif type(scale) is not int or not 0 <= scale <= precision:
-        yield f"{here}: the scale of a decimal is {scale!r}, not a whole number from 0 to its precision, {precision}"
-    elif definition["type"] == "fixed" and type(definition.get("size")) is int:
-        bits = 8 * definition["size"] - 1
-        if bits < 1 or 10**precision - 1 > 2**bits - 1:
-            yield f"{here}: {definition['size']} bytes can't hold a decimal of {precision} digits"

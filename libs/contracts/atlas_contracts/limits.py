@@ -7,7 +7,10 @@ a small record end a process. What is encoded keeps these limits, and what is de
 from collections.abc import Mapping
 from typing import Any
 
-from atlas_contracts.resolution import NAMED, named_types
+from atlas_avro.names import NAMED
+from atlas_avro.walk import parts
+
+from atlas_contracts.resolution import named_types
 
 # Arrays, maps and records around a value. Readers and renderers take up to four frames for each, of the 1,000 that
 # Python allows by default, and JSON writers stop at 254.
@@ -18,7 +21,11 @@ EMPTY_ITEMS_MAX = 65_536
 
 def needs_limits(parsed: Any) -> bool:
     """Whether values of a definition that fastavro has parsed could break a limit and still be small."""
-    return holds_itself(parsed) or _has_empty_items(parsed, named_types(parsed))
+    named = named_types(parsed)
+    return holds_itself(parsed) or any(
+        isinstance(part, Mapping) and part["type"] == "array" and may_be_empty(part["items"], named)
+        for part in parts(parsed)
+    )
 
 
 def holds_itself(parsed: Any, within: frozenset[str] = frozenset()) -> bool:
@@ -53,18 +60,3 @@ def _empty(parsed: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
     if kind == "fixed":
         return int(parsed["size"]) == 0
     return kind not in ("array", "map", "enum") and may_be_empty(kind, named)
-
-
-def _has_empty_items(parsed: Any, named: Mapping[str, Any]) -> bool:
-    if isinstance(parsed, list):
-        return any(_has_empty_items(branch, named) for branch in parsed)
-    if isinstance(parsed, str):
-        return False
-    kind = parsed["type"]
-    if kind in NAMED:
-        return any(_has_empty_items(field["type"], named) for field in parsed.get("fields", ()))
-    if kind == "array":
-        return may_be_empty(parsed["items"], named) or _has_empty_items(parsed["items"], named)
-    if kind == "map":
-        return _has_empty_items(parsed["values"], named)
-    return _has_empty_items(kind, named)

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NAMED = ("record", "error", "enum", "fixed")
+from atlas_avro.names import NAMED
+from atlas_avro.walk import parts
+
 PROMOTIONS: Mapping[str, frozenset[str]] = {
     "int": frozenset({"long", "float", "double"}),
     "long": frozenset({"float", "double"}),
@@ -39,19 +41,8 @@ def kind_of(definition: Any) -> str:
 
 
 def named_types(definition: Any) -> dict[str, Any]:
-    """Every named type of a definition that fastavro has parsed, by its full name."""
-    names: dict[str, Any] = {}
-    if isinstance(definition, list):
-        for branch in definition:
-            names |= named_types(branch)
-    elif isinstance(definition, dict):
-        if definition["type"] in NAMED:
-            names[definition["name"]] = definition
-        for field in definition.get("fields", ()):
-            names |= named_types(field["type"])
-        for part in (definition["type"], definition.get("items"), definition.get("values")):
-            names |= named_types(part)
-    return names
+    """Every named type of a definition with full names, by its own."""
+    return {part["name"]: part for part in parts(definition) if isinstance(part, Mapping) and part["type"] in NAMED}
 
 
 def defined(definition: Any, names: Mapping[str, Any]) -> Any:

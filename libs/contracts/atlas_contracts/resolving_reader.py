@@ -8,10 +8,11 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from atlas_avro.names import NAMED
 from atlas_avro.walk import without_logical_types
 
 from atlas_contracts.binary_reader import Read, Reader, ReaderCompiler
-from atlas_contracts.resolution import NAMED, PROMOTIONS, branch_for, defined, fields, kind_of, named_types, same_name
+from atlas_contracts.resolution import PROMOTIONS, branch_for, defined, fields, kind_of, named_types, same_name
 from atlas_contracts.shapes import compile_shape
 
 _FLOAT = struct.Struct("<f")

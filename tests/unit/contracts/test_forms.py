@@ -74,7 +74,7 @@ FORBIDDEN: list[tuple[Any, str]] = [
     (record(decimal(scale=-1)), "/f: the scale of a decimal is -1"),
     (record(decimal(precision=0)), "/f: the precision of a decimal is 0"),
     (record(decimal(precision="9")), "/f: the precision of a decimal is '9'"),
-    (record({"type": "int", "logicalType": "decimal", "precision": 3}), "/f: a decimal is bytes or a fixed"),
+    (record({"type": "int", "logicalType": "decimal", "precision": 3}), "/f: a decimal is bytes or fixed"),
     (record(fixed(1, logicalType="decimal", precision=3)), "/f: 1 bytes can't hold a decimal of 3 digits"),
 ]
 
