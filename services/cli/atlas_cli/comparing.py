@@ -20,6 +20,17 @@ SETTLED_WITHIN_S = 5.0
 _POLL_S = 0.25
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
 
+# 1.5 and 1.50 are one number, whatever the scale of the columns. (A CASE looks at its second part only where it is so.)
+_TEXT = "CASE WHEN pg_typeof({0}) = 'numeric'::regtype THEN trim_scale({0}::text::numeric)::text ELSE {0}::text END"
+# What the text of a value depends on, the same on both sides.
+SESSION = {
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+
 Key = tuple[str, ...]
 Row = Mapping[str, str | None]
 
@@ -86,7 +97,7 @@ class TableRows:
         self._key = [list(names).index(column) for column in key]
         # One expression orders both sides alike, whatever the types of their columns.
         parts = [f"{_quoted(names[column])}::text" for column in key]
-        shown = ", ".join(f"{_quoted(name)}::text" for name in names.values())
+        shown = ", ".join(_TEXT.format(_quoted(name)) for name in names.values())
         order = ", ".join(f'{part} COLLATE "C"' for part in parts)
         self._select = f"SELECT {shown} FROM {_quoted(relation)}"
         self._ordered = f"{self._select} ORDER BY {order}"

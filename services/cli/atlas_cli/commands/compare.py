@@ -110,14 +110,14 @@ def _sides(settings: "CliSettings", owned: "Owned") -> Any:
     import asyncpg
     from atlas_outbox.pooled import options
 
-    from atlas_cli.comparing import TableRows
+    from atlas_cli.comparing import SESSION, TableRows
 
     @asynccontextmanager
     async def sides() -> Any:
         connections: list[asyncpg.Connection[Any]] = []
         try:
             for dsn in (settings.postgres_dsn, settings.readmodel_dsn):
-                connection = await asyncpg.connect(dsn.get_secret_value(), timeout=5, **options({}))
+                connection = await asyncpg.connect(dsn.get_secret_value(), timeout=5, **options(SESSION))
                 connections.append(connection)
             own = {column: column for column in owned["columns"]}
             yield (
