@@ -25,7 +25,18 @@ from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.http_guard import Guard
 from atlas_runtime.probes import Health, probe_routes
 
-from atlas_gateway import databases, docs, events, idempotency, middleware, openapi, queries, registry, topics, users
+from atlas_gateway import (
+    databases,
+    docs,
+    events,
+    idempotency,
+    middleware,
+    openapi,
+    queries,
+    registry,
+    topics,
+    users,
+)
 from atlas_gateway.databases import Pool, open_pool
 from atlas_gateway.incoming import expect_continue
 from atlas_gateway.posts import open_posts
