@@ -265,3 +265,29 @@ def test_what_a_foreign_producer_wrote_beyond_the_range_is_shown_as_a_number(typ
     event = typed.decode(foreign)
     assert event.value["day"] == 2_932_897
     assert typed.to_json(event)["day"] == 2_932_897
+
+
+@pytest.mark.parametrize(
+    ("posted", "kept"),
+    [
+        ({"price": "12.34", "day": "2024-02-29", "at": "2024-01-01T00:00:00.123456Z"}, ("12.34", 19_782, 123_456)),
+        ('{"price": 12.34, "day": 19782, "at": 1704067200123456}', ("12.34", 19_782, 123_456)),
+        ({"price": "-0.01", "day": "1969-12-31", "at": "2024-01-01T05:30:00+05:30"}, ("-0.01", -1, 0)),
+        ({"price": "12.345"}, "/price"),
+        ({"price": "99999999999.99"}, "/price"),
+        ({"day": "2023-02-29"}, "/day"),
+        ({"at": "2024-01-01T00:00:00.123456789Z"}, "/at"),
+        ({"uid": "nope"}, "/uid"),
+    ],
+)
+def test_what_a_new_user_posts_first(typed: Codec, posted: Any, kept: Any) -> None:
+    """Prices as text or numbers, dates and times as text or counts; what can't be kept whole is refused, not cut."""
+    value = {**SHOWN, **(parse(posted) if isinstance(posted, str) else posted)}
+    if isinstance(kept, str):
+        with pytest.raises(InvalidEvent) as raised:
+            typed.encode_json(ORDER, value)
+        assert [error.path for error in raised.value.errors] == [kept]
+        return
+    price, day, micros = kept
+    read = typed.decode(typed.encode_json(ORDER, value)).value
+    assert (read["price"], read["day"], read["at"]) == (Decimal(price), day, 1_704_067_200_000_000 + micros)
