@@ -1,7 +1,6 @@
 """Rows of read models as JSON: each value by its type, times that are kept as numbers by what the answer declares."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args
@@ -29,9 +28,9 @@ def shown(row: Row, model: type[BaseModel]) -> dict[str, Any]:
     """The row as `model` answers it, in JSON's own types. See atlas_readmodel.json_rows for the form of each type."""
     result = plain_row(row)
     for name in _times(model):
-        if type(result.get(name)) is int:
-            with suppress(ValueError):  # a time that no calendar has stays the number it is
-                result[name] = rfc3339(result[name])
+        value = result.get(name)
+        if type(value) is int:
+            result[name] = _moment(value)
     return result
 
 
@@ -43,6 +42,13 @@ def document(row: Row, model: type[BaseModel]) -> bytes:
 def respond(row: Row, model: type[BaseModel]) -> web.Response:
     """An answer of one row."""
     return web.Response(body=document(row, model), content_type=JSON, headers={hdrs.CACHE_CONTROL: "no-cache"})
+
+
+def _moment(epoch_ms: int) -> str | int:
+    try:
+        return rfc3339(epoch_ms)
+    except ValueError:
+        return epoch_ms  # a time that no calendar has stays the number it is
 
 
 @cache
