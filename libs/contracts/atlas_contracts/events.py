@@ -9,7 +9,10 @@ _VERSIONS = 2**63  # a version is a bigint
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A decoded value. Timestamps are epoch milliseconds; `schema_id` is the writer's, `value` has the newest shape."""
+    """A decoded value: dates and times are numbers, decimals are Decimal (docs/types.md).
+
+    `schema_id` is the writer's, `value` has the newest shape.
+    """
 
     type: str
     schema_id: int

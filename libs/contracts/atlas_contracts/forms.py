@@ -10,11 +10,12 @@ from typing import Any
 from atlas_avro.names import NAMED
 from atlas_avro.table import fault
 
-from atlas_contracts.limits import NESTING_MAX
-
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 # The largest value of a fixed; a record on Kafka is smaller.
 FIXED_MAX = 1024 * 1024
+# Types within types as they are written out: records, arrays, maps and unions each count. What reads a schema takes up
+# to eight frames for each of the 1,000 that Python allows by default. Values of a type that holds itself go deeper.
+NESTING_MAX = 104
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = "letters, digits and _, not a digit first"

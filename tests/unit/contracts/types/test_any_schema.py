@@ -1,17 +1,24 @@
 """Logical types anywhere in a schema: written, read one by one and in runs, resolved, shown and taken back."""
 
 import json
+from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from atlas_avro.names import parse
 from atlas_avro.table import base, meaning
 from atlas_avro.walk import without_logical_types
 from atlas_contracts import exact_json
 from atlas_contracts.binary import compile_writer
 from atlas_contracts.binary_reader import compile_reader
+from atlas_contracts.codec import Codec
+from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.forms import NESTING_MAX
 from atlas_contracts.json_form import compile_render
+from atlas_contracts.registry import Registry
 from atlas_contracts.resolving_reader import compile_resolving_reader
 from atlas_contracts.run_reader import RunReader
 from atlas_contracts.shapes import compile_shape
@@ -132,3 +139,43 @@ def renamed(definition: Any, number: int) -> Any:
 
 def test_the_base_of_every_definition_is_a_primitive_or_a_fixed() -> None:
     assert {base(definition).name for definition in DEFINITIONS} >= set(LOGICAL)
+
+
+def nested(kind: str, levels: int) -> tuple[Any, Any]:
+    """A definition of so many types within types, and a value of it."""
+    definition: Any = DEFINITIONS[-1]
+    value: Any = "P1M2DT3.004S"
+    for level in range(levels):
+        if kind in ("array", "map"):
+            definition = {"type": kind, "items" if kind == "array" else "values": definition}
+            value = [value] if kind == "array" else {"k": value}
+        elif kind == "union" and level % 2:
+            definition = ["null", definition]
+        else:
+            definition = {"type": "record", "name": f"t.N{level}", "fields": [{"name": "f", "type": definition}]}
+            value = {"f": value}
+    return definition, value
+
+
+@pytest.mark.parametrize("kind", ["record", "array", "map", "union"])
+def test_the_deepest_schema_that_is_accepted_can_be_used(
+    kind: str, tmp_path: Path, release: Callable[[Path, str, dict[str, Any]], int]
+) -> None:
+    topics = "topics:\n  t.events: {key: id, events: [t.Deep], partitions: 1, retention: 1d}\n"
+    (tmp_path / "topics.yaml").write_text(topics)
+
+    def deep(levels: int) -> tuple[dict[str, Any], Any]:
+        definition, value = nested(kind, levels)
+        fields = [{"name": "id", "type": "string"}, {"name": "f", "type": definition}]
+        return {"type": "record", "name": "Deep", "namespace": "t", "fields": fields}, {"id": "1", "f": value}
+
+    with pytest.raises(BrokenSchemas, match=f"nested deeper than {NESTING_MAX}"):
+        release(tmp_path, "t/deep.v1.avsc", deep(NESTING_MAX)[0])
+    definition, value = deep(NESTING_MAX - 1)
+    release(tmp_path, "t/deep.v1.avsc", definition)
+    codec = Codec(Registry.load(tmp_path))
+    event = codec.decode(codec.encode_json("t.Deep", value))
+    assert codec.to_json(event) == value
+    assert codec.encode("t.Deep", event.value) == codec.encode_json("t.Deep", value)
+    parsed = Registry.load(tmp_path).latest("t.Deep").parsed
+    assert compile_resolving_reader(parsed, parsed)(codec.encode_json("t.Deep", value), 5) == event.value
