@@ -10,12 +10,14 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from atlas_archive.export import export
 from atlas_archive.history import histories, read_history
 from atlas_archive.listing import summaries
 from atlas_archive.records import Record
 from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_archiver.app import serve as archive
 from atlas_archiver.settings import ArchiverSettings
+from atlas_cli.export_readings import readings_of
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import serve as answer
@@ -124,6 +126,15 @@ class Chain:
                     async for block in blocks:
                         found += block
             return found
+
+    async def exported(self, folder: Path) -> None:
+        """Write the topic's archive as Parquet, as `atlas archive export` does."""
+        readings = readings_of(Registry.load(self.folder))
+        async with self.store() as store:
+            (incarnation,) = {partition.incarnation for partition in await summaries(store, self.topic)}
+            for history in (await histories(store, self.topic, incarnation)).values():
+                done = await export(store, history, folder, readings)
+                assert done.unreadable == 0
 
 
 async def _is_ready(session: aiohttp.ClientSession, services: list["asyncio.Task[None]"]) -> bool:
