@@ -79,14 +79,15 @@ def value_of(definition: Any) -> Callable[[Any], Any] | None:
 
 
 def fault(definition: Mapping[str, Any]) -> str | None:
-    """What is wrong with the logical type of a definition, in words, where a known one is declared wrong; or None."""
-    name = definition.get("logicalType")
-    found = LOGICAL.get(name) if isinstance(name, str) else None
-    if found is None:
+    """What is wrong with a decimal as it is declared, in words; or None.
+
+    It would be its base, as any logical type that means nothing where it stands. But who gives it digits means numbers.
+    """
+    if definition.get("logicalType") != "decimal":
         return None
-    if not isinstance(definition.get("type"), str) or definition["type"] not in found.bases:
-        return f"a {name} is {' or '.join(sorted(found.bases))}, not {definition.get('type')!r}"
-    return found.fault(definition)
+    if definition.get("type") not in ("bytes", "fixed"):
+        return f"a decimal is bytes or fixed, not {definition.get('type')!r}"
+    return _decimal_fault(definition)
 
 
 def _sound(_definition: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterat
         yield from _faults(kind, path, depth + 1)
     elif not isinstance(kind, str):
         yield f"{here}: no `type`"
-    if definition.get("logicalType") == "decimal" and (wrong := fault(definition)) is not None:
+    if (wrong := fault(definition)) is not None:
         yield f"{here}: {wrong}"
 
 
