@@ -21,5 +21,6 @@ prefix = _FIXTURES.prefix
 schemas = _FIXTURES.schemas
 dsn = _FIXTURES.dsn
 processes = _FIXTURES.processes
+start_gateway = _FIXTURES.start_gateway
 launch = _FIXTURES.launch
 gateway_url = _FIXTURES.gateway_url
