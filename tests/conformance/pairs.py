@@ -20,6 +20,7 @@ from typing import Any
 
 from atlas_avro.names import parse
 from atlas_contracts.binary_reader import Reader, compile_reader
+from atlas_contracts.branch_reader import compile_branch_reader
 from atlas_contracts.compatibility import Incompatibility, incompatibilities
 from atlas_contracts.forms import form_faults
 from atlas_contracts.resolution import aliases, kind_of, named_types
@@ -134,7 +135,8 @@ class Judge:
 
     def _read(self, random: Random, writer: Any, reader: Any, texts: Mapping[str, str]) -> None:
         parsed, wanted = parse(writer), parse(reader)
-        ours, plain = compile_resolving_reader(parsed, wanted), compile_reader(wanted)
+        ours = _both(compile_resolving_reader(parsed, wanted), compile_branch_reader(parsed, wanted))
+        plain = _both(compile_reader(wanted), compile_branch_reader(wanted, wanted))
         try:
             values = Values(random, named_types(parsed), sound=False)
             bodies = [values.written(parsed) for _ in range(VALUES_A_PAIR)]
@@ -167,6 +169,11 @@ class Judge:
 
 def _value(plain: Reader, answer: Mapping[str, str]) -> Any:
     return answer["error"] if "error" in answer else comparable(plain(bytes.fromhex(answer["hex"]), 0))
+
+
+def _both(one: Reader, other: Reader) -> Reader:
+    """What the reader of events reads, and the reader of exports, which tells the branches of unions too."""
+    return lambda body, start: [one(body, start), other(body, start)]
 
 
 def _why(writer: Any, reader: Any, answer: Mapping[str, str]) -> str:
