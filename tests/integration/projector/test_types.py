@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from atlas_avro.durations import Duration
 from atlas_avro.times import as_date, as_datetime, as_local
+from atlas_avro.walk import without_logical_types
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
@@ -123,15 +124,26 @@ COUNTERS = replace(
 BOARD = replace(SALES, name="board", table=Documents(("sale",)), handlers={"shop.Sold": kept_as_document})
 
 
-@pytest.fixture
-def shop(rig: "Rig", tmp_path: Path) -> "Rig":
-    (tmp_path / "topics.yaml").write_text(
+def released(folder: Path, event: Any) -> Codec:
+    """Of a schemas folder with this event alone."""
+    (folder / "shop").mkdir(parents=True)
+    (folder / "topics.yaml").write_text(
         "topics:\n  shop.events:\n    key: sale\n    events: [shop.Sold]\n    partitions: 2\n    retention: forever\n"
     )
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "sold.v1.avsc").write_text(json.dumps(EVENT))
-    add(tmp_path, "shop/sold.v1.avsc")
-    return replace(rig, codec=Codec(Registry.load(tmp_path)))
+    (folder / "shop" / "sold.v1.avsc").write_text(json.dumps(event))
+    add(folder, "shop/sold.v1.avsc")
+    return Codec(Registry.load(folder))
+
+
+@pytest.fixture
+def shop(rig: "Rig", tmp_path: Path) -> "Rig":
+    return replace(rig, codec=released(tmp_path / "ours", EVENT))
+
+
+@pytest.fixture
+def foreign(shop: "Rig", tmp_path: Path) -> "Rig":
+    """A producer that knows the bytes of each type, and nothing of what they mean."""
+    return replace(shop, codec=released(tmp_path / "foreign", without_logical_types(EVENT)))
 
 
 def sale(number: int, **changed: Any) -> dict[str, Any]:
@@ -221,3 +233,31 @@ async def test_what_a_column_would_round_is_a_dead_letter_that_is_shown_as_it_is
     assert shown["value"]["price"] == "1.10"
     assert shown["value"]["day"] == "1970-01-01"
     assert json.loads(json.dumps(shown)) == shown
+
+
+@pytest.mark.parametrize("projection", [SALES, COUNTERS, BOARD], ids=lambda projection: projection.name)
+async def test_what_a_foreign_producer_wrote_beyond_its_type_is_a_dead_letter_or_itself(
+    shop: "Rig", foreign: "Rig", projection: Projection
+) -> None:
+    """In a row's key and beside it. A document holds numbers and text as they are."""
+    typed = shop.pointed(projection)
+    raw = {"price": b"\x0a", "span": bytes(12), "lines": []}
+    odd: dict[str, dict[str, Any]] = {
+        "nobody": {"uid": "nope"},
+        "later": {"day": 2_932_897},
+        "sooner": {"day": -719_163},
+    }
+    for number, (name, changed) in enumerate(odd.items()):
+        await sell(shop, number)
+        await foreign.send("shop.Sold", {**sale(number), **raw, **changed, "sale": name}, key=name, partition=0)
+    await sell(shop, 3)
+    await shop.projected(typed)
+    said = {(record.key or b"").decode(): record.error or "" for record in await shop.waiting(typed)}
+    if projection is BOARD:  # whose own handler makes a date of the number
+        assert set(said) == {"later", "sooner"}
+        assert all("are outside the years 1 to 9999" in error for error in said.values())
+        return
+    assert len(await shop.rows(typed)) == 3
+    assert said["nobody"].startswith("column uid: expected a UUID")
+    assert said["later"].startswith("column day: 2932897 days are outside the years 1 to 9999, found 2932897")
+    assert set(said) == set(odd)
