@@ -72,7 +72,7 @@ async def test_a_store_that_is_full_or_goes_by_another_clock_is_waited_for(statu
     assert fate_of(caught.value) is Fate.TRANSIENT
 
 
-@pytest.mark.parametrize(("off_s", "words"), [(7200, "7200 s behind"), (-7200, "7200 s ahead of")])
+@pytest.mark.parametrize(("off_s", "words"), [(7200, "(7199|7200) s behind"), (-7200, "(7200|7201) s ahead of")])
 async def test_the_bucket_is_waited_for_where_the_clock_is_off(off_s: int, words: str) -> None:
     """A HEAD is refused without a word of why."""
 
@@ -81,6 +81,7 @@ async def test_the_bucket_is_waited_for_where_the_clock_is_off(off_s: int, words
         return f"HTTP/1.1 403 Forbidden\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode()
 
     async with answering(answer) as store:
+        # A date has whole seconds, and may be one old.
         with pytest.raises(ClockOff, match=f"clock is {words} the object store's"):
             await store.create()
         assert abs(await store.now() - time.time() - off_s) < 5
