@@ -35,6 +35,7 @@ class Meaning:
     `render`: Python → JSON; it never fails: what has no text (a foreign producer's year 10,000) stays as it is.
     `held`: the type of the Python value. `looks`: what a JSON value that `parse` takes can look like.
     `expected`, `expected_json`: what a refusal says was expected. `column`: the PostgreSQL type to declare.
+    `openapi_number`: the JSON schema of its number, where JSON has it as text or a number.
     `exact`: a JSON number must come to `parse` as int or Decimal, for a float has lost digits.
     """
 
@@ -51,4 +52,5 @@ class Meaning:
     parse: Callable[[Any], Any]
     render: Callable[[Any], Any]
     value: Callable[[Any], Any] | None = None
+    openapi_number: Mapping[str, Any] | None = None
     exact: bool = False

@@ -115,6 +115,10 @@ def octets_text(value: bytes) -> str:
     return value.decode("latin-1")
 
 
+def _integer(bits: int) -> Mapping[str, Any]:
+    return {"type": "integer", "format": f"int{bits}", "minimum": -(2 ** (bits - 1)), "maximum": 2 ** (bits - 1) - 1}
+
+
 _int32, _int64 = whole(32), whole(64)
 _INT, _LONG = "int (32-bit whole number)", "long (64-bit whole number)"
 _FLOAT = "float (at most 3.4028235e38)"
@@ -126,9 +130,9 @@ PRIMITIVES: Mapping[str, Meaning] = {
                 null, null, same),
         Meaning("boolean", "bool", bool, ("boolean",), "boolean", Parquet("boolean"), {"type": "boolean"},
                 "true or false", "true or false", boolean, boolean, same),
-        Meaning("int", "int", int, NUMBER, "integer", Parquet("int32"), {"type": "integer", "format": "int32"},
+        Meaning("int", "int", int, NUMBER, "integer", Parquet("int32"), _integer(32),
                 _INT, _INT, _int32, _int32, same),
-        Meaning("long", "int", int, NUMBER, "bigint", Parquet("int64"), {"type": "integer", "format": "int64"},
+        Meaning("long", "int", int, NUMBER, "bigint", Parquet("int64"), _integer(64),
                 _LONG, _LONG, _int64, _int64, same),
         Meaning("float", "float", float, NUMBER, "real", Parquet("float"), {"type": "number", "format": "float"},
                 _FLOAT, _FLOAT, _single(double), _single(json_double), number_text),

@@ -137,7 +137,7 @@ def _decimal(definition: Mapping[str, Any]) -> Meaning:
         {"type": "string", "format": "decimal", "pattern": _decimal_pattern(precision, scale)},
         f"{wanted} (Decimal or int)", f"{wanted}, as text or a number",
         check, lambda given: check(decimals.parse(given) if isinstance(given, str) else given), decimals.text,
-        value=partial(decimals.from_bytes, scale=scale), exact=True,
+        value=partial(decimals.from_bytes, scale=scale), openapi_number={"type": "number"}, exact=True,
     )  # fmt: skip
 
 

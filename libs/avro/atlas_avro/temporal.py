@@ -47,6 +47,10 @@ def _render(text: Callable[[int], str]) -> Callable[[int], str | int]:
     return render
 
 
+def _whole(least: int, most: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
 def date_meaning(_definition: Mapping[str, Any]) -> Meaning:
     def of_python(given: Any) -> int | None:
         return times.parse_date(given.isoformat()) if type(given) is date else None
@@ -57,7 +61,7 @@ def date_meaning(_definition: Mapping[str, Any]) -> Meaning:
         {"type": "string", "format": "date"},
         "date of the years 1 to 9999 (days since 1970-01-01, or a date)",
         "date of the years 1 to 9999 (2024-02-29, or days since 1970-01-01)",
-        check, parse, _render(times.date_text),
+        check, parse, _render(times.date_text), openapi_number=_whole(times.LEAST_DAY, times.MOST_DAY),
     )  # fmt: skip
 
 
@@ -68,13 +72,14 @@ def time_meaning(digits: int, _definition: Mapping[str, Any]) -> Meaning:
         return times.parse_time(given.isoformat(), digits)
 
     unit = _NAMED[digits]
-    check, parse = _count(0, times.DAY_S * 10**digits - 1, partial(times.parse_time, digits=digits), of_python)
+    most = times.DAY_S * 10**digits - 1
+    check, parse = _count(0, most, partial(times.parse_time, digits=digits), of_python)
     return Meaning(
         f"time-{UNITS[digits]}", f"int ({unit} since midnight)", int, TEXT_OR_NUMBER, "time", Parquet("time", digits),
         {"type": "string", "format": "time", "description": "Without an offset."},
         f"time of a day ({unit} since midnight, or a time without a zone)",
         f"time of a day (10:15:00.250, at most {digits} digits behind the point, or {unit} since midnight)",
-        check, parse, _render(partial(times.time_text, digits=digits)),
+        check, parse, _render(partial(times.time_text, digits=digits)), openapi_number=_whole(0, most),
     )  # fmt: skip
 
 
@@ -98,6 +103,7 @@ def timestamp_meaning(digits: int, _definition: Mapping[str, Any]) -> Meaning:
         f"{wanted} (epoch {unit}, or a datetime with a zone)",
         f"{wanted} (RFC 3339 with an offset, at most {digits} digits behind the point, or epoch {unit})",
         check, parse, _render(partial(times.instant_text, digits=digits)),
+        openapi_number=_whole(*times.instants(digits)),
     )  # fmt: skip
 
 
@@ -117,7 +123,7 @@ def local_timestamp_meaning(digits: int, _definition: Mapping[str, Any]) -> Mean
         {"type": "string", "description": "ISO 8601 date and time, no offset."},
         f"{wanted} ({counted}, or a datetime without a zone)",
         f"{wanted} (2024-02-29T10:15:00 without an offset, at most {digits} digits behind the point, or {counted})",
-        check, parse, _render(partial(times.local_text, digits=digits)),
+        check, parse, _render(partial(times.local_text, digits=digits)), openapi_number=_whole(*times.instants(digits)),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from atlas_avro.table import meaning
+from atlas_avro.table import logical, meaning
 from atlas_avro.walk import parts
 
 from atlas_contracts.binary import Refused, Writer, compile_writer
@@ -43,6 +43,7 @@ class _Compiled:
     # Where values could break a limit that their size does not set: reads what was written, and refuses it.
     check: Reader | None
     exact: bool
+    crowded: bool
     plain: bool
 
     def mended(self, event_type: str, obj: Any, *, from_json: bool) -> bytes:
@@ -153,6 +154,12 @@ class Codec:
         """
         return self._compiled(event_type).exact
 
+    def crowded(self, event_type: str) -> bool:
+        """Whether one value of this type may hold any number of values of logical types, each of which takes
+        microseconds to check. UnknownSchema for an unknown type.
+        """
+        return self._compiled(event_type).crowded
+
     def is_plain(self, event_type: str) -> bool:
         """Whether a decoded value of this type holds only what JSON has too: no bytes, decimal or duration, and no
         float, which could be NaN. Of an unknown type there are no values.
@@ -185,9 +192,17 @@ def _compile(schema: Schema) -> _Compiled:
         write_json=compile_writer(definition, json=True),
         render=compile_render(definition, {}),
         exact=any(found.exact for part in parts(definition) if (found := meaning(part)) is not None),
+        crowded=_is_crowded(definition),
         plain=all(found.python.split()[0] in _PLAIN for part in parts(definition) if (found := meaning(part))),
         check=compile_reader(definition) if needs_limits(definition) else None,
     )
+
+
+def _is_crowded(definition: Any) -> bool:
+    found = list(parts(definition))
+    repeated = any(isinstance(part, Mapping) and part["type"] in ("array", "map") for part in found)
+    recursive = any(isinstance(part, str) and meaning(part) is None for part in found)  # a reference, at the least
+    return (repeated or recursive) and any(logical(part) is not None for part in found)
 
 
 def _within_limits(event_type: str, check: Reader, framed: bytes) -> bytes:

@@ -1,7 +1,9 @@
-"""JSON whose numbers are exact: a whole one is an int of any size, another a Decimal, none a float.
+"""JSON whose numbers are exact: an int where it is whole, else a Decimal, never a float.
 
-For values that hold decimals (`Codec.exact`); three to ten times as slow as orjson, which reads all others. What is
-taken and refused is the same, but that text may hold half of a surrogate pair: the check of a string refuses that.
+
+A whole one of more than INT_MAX digits is a Decimal too. For values that hold decimals (`Codec.exact`); three to ten
+times as slow as orjson, which reads all others. What is taken and refused is the same, but that text may hold half of a
+surrogate pair: the check of a string refuses that.
 """
 
 import json
@@ -10,6 +12,9 @@ from typing import Any, NoReturn
 
 # Characters of one number: more than any type takes, and no work worth naming.
 NUMBER_MAX = 2_000
+# An int takes time by the square of its digits to make, a Decimal does not; no type of whole numbers has as many.
+INT_MAX = 40
+_EXPONENT_MAX = 18
 
 
 def parse(data: bytes | str) -> Any:
@@ -26,15 +31,17 @@ def parse(data: bytes | str) -> Any:
         raise ValueError("nested too deep") from None
 
 
-def _whole(text: str) -> int:
-    return int(_bounded(text))
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= INT_MAX else Decimal(_bounded(text))
 
 
 def _fraction(text: str) -> Decimal:
     try:
+        if len(text) > _EXPONENT_MAX and len(text.lower().partition("e")[2].lstrip("+-0")) > _EXPONENT_MAX:
+            raise InvalidOperation  # one that is too far below zero would be read as 0
         return Decimal(_bounded(text))
     except InvalidOperation:
-        raise ValueError("a number with an exponent of more than 18 digits") from None
+        raise ValueError(f"a number with an exponent of more than {_EXPONENT_MAX} digits") from None
 
 
 def _bounded(text: str) -> str:

@@ -1,64 +1,62 @@
-"""Avro definitions as JSON schemas: what the value of a posted event may be."""
+"""Avro definitions as JSON schemas: what the value of a posted event may be, by the table of types."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from atlas_gateway.routes import Part
+from atlas_avro.meaning import Meaning
+from atlas_avro.walk import fold
 
-_SIMPLE: dict[str, Part] = {
-    "null": {"type": "null"},
-    "boolean": {"type": "boolean"},
-    "int": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
-    "long": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-    "float": {"type": "number"},
-    "double": {"type": "number"},
-    "string": {"type": "string"},
-    "bytes": {"type": "string", "description": "Bytes as code points 0 to 255"},
-}
-_TIMESTAMP: Part = {"anyOf": [{"type": "string", "format": "date-time"}, _SIMPLE["long"]]}
+from atlas_gateway.routes import Part, ref
 
 
-def json_schema(avro: Any, named: dict[str, Part] | None = None) -> Part:
-    """The JSON schema of an Avro definition as parsed JSON.
+def components(event_type: str, definition: Any) -> dict[str, Part]:
+    """The schemas of an event by their names in the document: its own, and one for each record within it.
 
-    `named` has the types defined so far, by name; one that holds itself is left open where it does.
+    `definition` is as fastavro has parsed it. A record within is a schema of its own, so one may hold itself.
     """
-    named = {} if named is None else named
-    if isinstance(avro, list):
-        return {"anyOf": [json_schema(branch, named) for branch in avro]}
-    if isinstance(avro, str):
-        return _SIMPLE.get(avro) or named.get(avro, {})
-    if avro["type"] in ("record", "enum", "fixed"):
-        return _named(avro, named)
-    if avro["type"] == "array":
-        return {"type": "array", "items": json_schema(avro["items"], named)}
-    if avro["type"] == "map":
-        return {"type": "object", "additionalProperties": json_schema(avro["values"], named)}
-    return _TIMESTAMP if avro.get("logicalType") == "timestamp-millis" else json_schema(avro["type"], named)
+    maker = _Maker(event_type)
+    fold(definition, maker)
+    return maker.made
 
 
-def _named(avro: Mapping[str, Any], named: dict[str, Part]) -> Part:
-    if avro["type"] == "enum":
-        shape: Part = {"type": "string", "enum": avro["symbols"]}
-    elif avro["type"] == "fixed":
-        shape = {"type": "string", "minLength": avro["size"], "maxLength": avro["size"]}
-    else:
-        shape = _record(avro, named)
-    named[avro["name"]] = shape
-    if "namespace" in avro:
-        named[f"{avro['namespace']}.{avro['name']}"] = shape
-    return shape
+class _Maker:
+    def __init__(self, event_type: str) -> None:
+        self._event_type = event_type
+        self.made: dict[str, Part] = {}
 
+    def leaf(self, _definition: Any, meaning: Meaning) -> Part:
+        if meaning.openapi_number is None:
+            return dict(meaning.openapi)
+        forms = [dict(meaning.openapi), dict(meaning.openapi_number)]
+        return {"anyOf": forms, "description": meaning.expected_json}
 
-def _record(avro: Mapping[str, Any], named: dict[str, Part]) -> Part:
-    properties: dict[str, Part] = {}
-    for field in avro["fields"]:
-        shape = json_schema(field["type"], named)
-        properties[field["name"]] = {**shape, "description": field["doc"]} if "doc" in field else shape
-    return {
-        "type": "object",
-        "description": avro.get("doc", avro["name"]),
-        "required": [field["name"] for field in avro["fields"] if "default" not in field],
-        "properties": properties,
-        "additionalProperties": False,
-    }
+    def enum(self, definition: Mapping[str, Any]) -> Part:
+        return {"type": "string", "enum": list(definition["symbols"])}
+
+    def record(self, definition: Mapping[str, Any]) -> tuple[Part, Callable[[Sequence[Part]], None]]:
+        full = definition["name"]
+        # Two events may each have a record of one name, and not the same one.
+        name = full if full == self._event_type else f"{self._event_type}-{full}"
+        properties: dict[str, Part] = {}
+        self.made[name] = {
+            "type": "object",
+            "description": definition.get("doc", full),
+            "required": [field["name"] for field in definition["fields"] if "default" not in field],
+            "properties": properties,
+            "additionalProperties": False,
+        }
+
+        def fill(shapes: Sequence[Part]) -> None:
+            for field, shape in zip(definition["fields"], shapes, strict=True):
+                properties[field["name"]] = {**shape, "description": field["doc"]} if "doc" in field else shape
+
+        return ref(name), fill
+
+    def array(self, _definition: Mapping[str, Any], items: Part) -> Part:
+        return {"type": "array", "items": items}
+
+    def map(self, _definition: Mapping[str, Any], values: Part) -> Part:
+        return {"type": "object", "additionalProperties": values}
+
+    def union(self, _branches: Sequence[Any], made: Sequence[Part]) -> Part:
+        return {"anyOf": list(made)}

@@ -17,6 +17,7 @@ from atlas_gateway.binary_mode import fingerprint, is_binary
 from atlas_gateway.idempotency import Answer, Once
 from atlas_gateway.incoming import chunks, require_type
 from atlas_gateway.limits import Intake, Limits
+from atlas_gateway.parsing import parse_of
 from atlas_gateway.posts import Attempt
 from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unavailable
 from atlas_gateway.production import Group, Production
@@ -48,16 +49,24 @@ async def post_events(request: web.Request) -> web.Response:
         groups, form = binary_mode.form(request, document)
     else:
         groups, form = FORMS[require_type(request, tuple(FORMS))]
-    maker = Maker(topic, resources.codec, traceparent(), form, resources.settings.gateway_time_max_ahead_s)
+    maker = Maker(
+        topic,
+        resources.codec,
+        traceparent(),
+        form,
+        resources.settings.gateway_time_max_ahead_s,
+        crowded=any(resources.codec.crowded(event_type) for event_type in topic.events),
+    )
     limit, limits = resources.settings.gateway_body_max_bytes, Limits.of(resources.settings)
+    loads = parse_of(topic, resources.codec)
     if idempotency.HEADER in request.headers:
         pieces = [chunk async for chunk in chunks(request, limit)]
         head = request.content_type.encode() + fingerprint(request) + b"\n"
         once = await idempotency.of_pieces(request, [head, *pieces], resources.settings.gateway_caller_header)
         assert once is not None, "the header is there"
-        return await _post_once(resources, once, topic, maker, groups(_again(pieces), limits))
+        return await _post_once(resources, once, topic, maker, groups(_again(pieces), limits, loads))
     production = Production(resources.producer, resources.settings.gateway_produce_timeout_s)
-    cut = await _produce(production, maker, groups(chunks(request, limit), limits), Intake(limits))
+    cut = await _produce(production, maker, groups(chunks(request, limit), limits, loads), Intake(limits))
     return _answer(production, cut).response()  # 3.
 
 
@@ -72,7 +81,7 @@ async def _produce(
     count = 0
     try:
         async for items in groups:
-            made: Group = [*maker.make(intake.admit(items))]  # 1.
+            made: Group = [*await maker.make_aside(intake.admit(items))]  # 1.
             intake.count(made)
             await production.put(attempt.left(made, count) if attempt else made)  # 2.
             count += len(made)

@@ -1,6 +1,5 @@
 """/openapi.json: OpenAPI 3.1, put together from the route tables, the bodies and the Avro schemas."""
 
-import json
 from collections.abc import Iterable
 
 import orjson
@@ -10,7 +9,7 @@ from atlas_contracts.topics import Source
 from pydantic.json_schema import models_json_schema
 
 from atlas_gateway.envelopes import MAX_TIME_MS, TEXT_MAX
-from atlas_gateway.event_shapes import json_schema
+from atlas_gateway.event_shapes import components
 from atlas_gateway.routes import Part, Route, models, ref
 
 _PROBLEM: Part = {
@@ -123,7 +122,7 @@ def _schemas(routes: list[Route], registry: Registry) -> dict[str, Part]:
     schemas: dict[str, Part] = {**made["$defs"], "Problem": _PROBLEM, "FieldError": _FIELD_ERROR, "Posted": _POSTED}
     for topic in registry.topics.values():
         for event_type in topic.events:
-            schemas[event_type] = json_schema(json.loads(registry.latest(event_type).text))
+            schemas |= components(event_type, registry.latest(event_type).parsed)
             if topic.source is Source.ANY:
                 schemas[record_name(event_type)] = _posted(event_type, required=len(topic.events) > 1)
     return schemas

@@ -1,5 +1,6 @@
 """From what was posted to a Kafka record: checked, encoded, with its CloudEvents headers."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,8 +30,10 @@ class Maker:
         traceparent: str | None,
         read: Callable[[Any], Envelope] = plain,
         max_ahead_s: float = 3600.0,
+        *,
+        crowded: bool = False,
     ) -> None:
-        """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record.
+        """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record; `crowded`: `Codec.crowded`.
 
         An event's own time may be any in the past, and `max_ahead_s` ahead. It goes into the header ce_time alone: the
         record's time in Kafka, by which it is kept, is that of writing.
@@ -41,6 +44,7 @@ class Maker:
         self._traceparent = traceparent
         self._read = read
         self._max_ahead_s = max_ahead_s
+        self._crowded = crowded
         self._only_type = topic.events[0] if len(topic.events) == 1 else None
         self._constant = {event_type: _constant_headers(event_type) for event_type in topic.events}
         self._tail = [("content-type", CONTENT_TYPE)]
@@ -48,6 +52,10 @@ class Maker:
             self._tail.append(("traceparent", traceparent.encode()))
         self._now_ms = 0
         self._now_header = ("ce_time", b"")
+
+    async def make_aside(self, items: Sequence[Any]) -> list[Outgoing | Refused]:
+        """As `make`; where that may take long, in a thread, so that the event loop is free meanwhile."""
+        return await asyncio.to_thread(self.make, items) if self._crowded else self.make(items)
 
     def make(self, items: Sequence[Any]) -> list[Outgoing | Refused]:
         """A record, or why there is none, for each parsed item (an item may be refused already), in order."""

@@ -1,22 +1,22 @@
 """A request body as groups of parsed records, small enough that the event loop is free between two of them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-
-import orjson
 
 from atlas_gateway.envelopes import Envelope, Refused, cloud_event, plain
 from atlas_gateway.incoming import broken, parse
 from atlas_gateway.json_parts import Broken, TooMuch, after_white_space, elements, has_more_members
 from atlas_gateway.limits import Limits, too_complex, too_many
+from atlas_gateway.parsing import Parse, plainly
 from atlas_gateway.problems import BROKEN_JSON
 from atlas_gateway.production import RECORD_TOO_LARGE
 
 # A group takes 3 to 5 ms from text to bytes: the longest that another request waits for this one.
 GROUP_RECORDS = 250
 GROUP_BYTES = 128 * 1024
-# Parsing this much in one go takes up to 3 ms, whatever it is.
+# Parsing this much in one go takes up to 3 ms, whatever it is; 8 ms where numbers are read exactly.
 _SMALL_BYTES = 128 * 1024
 # Below it, a record can't have more members than the least limit that a setting allows.
 _UNCOUNTED_BYTES = 32 * 1024
@@ -26,10 +26,10 @@ _BLANK_LINES = 10_000
 # Blank lines are no records, but nobody sends many more of them than records.
 _LINES_A_RECORD = 4
 
-Groups = Callable[[AsyncIterator[bytes], Limits], AsyncIterator[list[Any]]]
+Groups = Callable[[AsyncIterator[bytes], Limits, Parse], AsyncIterator[list[Any]]]
 
 
-async def lines(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[list[Any]]:
+async def lines(body: AsyncIterator[bytes], limits: Limits, loads: Parse = plainly) -> AsyncIterator[list[Any]]:
     """NDJSON, as it arrives. A line that is not JSON is Refused with its line and column; blank lines are skipped."""
     pending: list[bytes] = []
     number = 0
@@ -40,16 +40,16 @@ async def lines(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[lis
             continue
         complete = [b"".join(pending), *rest[:-1]]
         pending = [rest[-1]]
-        async for group in _parsed(complete, number, limits):
+        async for group in _parsed(complete, number, limits, loads):
             yield group
         number += len(complete)
         if number > _LINES_A_RECORD * limits.records:
             raise too_many(limits.records)
-    async for group in _parsed([b"".join(pending)], number, limits):
+    async for group in _parsed([b"".join(pending)], number, limits, loads):
         yield group
 
 
-async def document(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[list[Any]]:
+async def document(body: AsyncIterator[bytes], limits: Limits, loads: Parse = plainly) -> AsyncIterator[list[Any]]:
     """One JSON document, read whole: an object is one record, an array as many as it has elements.
 
     A problem when it is not JSON (400) or has too many records (413), before the first group: then nothing has been
@@ -57,13 +57,13 @@ async def document(body: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[
     """
     text = b"".join([chunk async for chunk in body])
     if len(text) <= _SMALL_BYTES:
-        value = parse(text)
+        value = parse(text, loads)
         items = value if isinstance(value, list) else [value]
     elif not text.startswith(b"[", await after_white_space(text, 0)):
-        items = [await _large(text, limits) or parse(text)]
+        items = [await _large(text, limits) or parse(text, loads)]
     else:
-        elements = await _elements(text, limits)
-        async for group in _parsed(elements, 0, limits, "element"):
+        elements = await _elements(text, limits, loads)
+        async for group in _parsed(elements, 0, limits, loads, "element"):
             yield group
         return
     if len(items) > limits.records:
@@ -83,7 +83,9 @@ FORMS: dict[str, tuple[Groups, Callable[[Any], Envelope]]] = {
 }
 
 
-async def _parsed(texts: list[bytes], before: int, limits: Limits, unit: str = "line") -> AsyncIterator[list[Any]]:
+async def _parsed(
+    texts: list[bytes], before: int, limits: Limits, loads: Parse, unit: str = "line"
+) -> AsyncIterator[list[Any]]:
     group: list[Any] = []
     size = blank = 0
     for number, text in enumerate(texts, start=before + 1):
@@ -96,8 +98,8 @@ async def _parsed(texts: list[bytes], before: int, limits: Limits, unit: str = "
                 await asyncio.sleep(0)
             continue
         try:
-            group.append(orjson.loads(text))
-        except orjson.JSONDecodeError as error:
+            group.append(loads(text))
+        except json.JSONDecodeError as error:
             where: Any = {unit: number, "column": error.colno}
             group.append(Refused(BROKEN_JSON, f"{error.msg}: {unit} {number} column {error.colno}", **where))
         size += len(text)
@@ -117,7 +119,7 @@ async def _large(text: bytes, limits: Limits) -> Refused | None:
     return too_complex(limits.members) if await has_more_members(text, limits.members) else None
 
 
-async def _elements(text: bytes, limits: Limits) -> list[bytes]:
+async def _elements(text: bytes, limits: Limits, loads: Parse) -> list[bytes]:
     """The elements of a large array, each of them JSON.
 
     The whole array is read before anything is sent, so that one that breaks in its middle has no effect. Parsed, it
@@ -133,7 +135,7 @@ async def _elements(text: bytes, limits: Limits) -> list[bytes]:
     size = 0
     for start, element in zip(bounds[::2], found, strict=True):
         if len(element) <= _UNCOUNTED_BYTES or await _large(element, limits) is None:
-            _check(text, start, element)
+            _check(text, start, element, loads)
         size += len(element) + _TURN_BYTES
         if size >= GROUP_BYTES:
             await asyncio.sleep(0)
@@ -141,11 +143,11 @@ async def _elements(text: bytes, limits: Limits) -> list[bytes]:
     return found
 
 
-def _check(text: bytes, start: int, element: bytes) -> None:
+def _check(text: bytes, start: int, element: bytes, loads: Parse) -> None:
     """Raises the 400 problem when the element, which begins at `start`, is not JSON."""
     try:
-        orjson.loads(element)
-    except orjson.JSONDecodeError as error:
+        loads(element)
+    except json.JSONDecodeError as error:
         try:
             element.decode()
         except UnicodeDecodeError as none:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from atlas_avro.durations import Duration
+from atlas_avro.meaning import TEXT_OR_NUMBER
 from atlas_avro.primitives import PRIMITIVES
 from atlas_avro.table import LOGICAL, base, fault, logical, value_of
 from hypothesis import given
@@ -91,6 +92,7 @@ def test_every_entry_says_something_at_every_place(definition: Any) -> None:
         (found.name, found.python, found.looks, found.column, found.openapi, found.expected, found.expected_json)
     )
     assert found.openapi["type"] in ("null", "boolean", "integer", "number", "string")
+    assert (found.openapi_number is not None) == (found.looks == TEXT_OR_NUMBER)
     assert (found.value is None) == (found.held is base(definition).held or found.name in ("string",))
     assert value_of(definition) is None or found.value is not None
     for refused in (object(), [], {}):

@@ -38,6 +38,13 @@ def test_what_is_refused_is_what_orjson_refuses(data: bytes) -> None:
         assert "\\ud" in text or any(mark in data for mark in b"eE"), "half of a surrogate, or out of a float's range"
 
 
+@pytest.mark.parametrize("sign", ["-", "+", ""])
+def test_an_exponent_beyond_python_is_refused_and_no_zero(sign: str) -> None:
+    with pytest.raises(ValueError, match="exponent"):
+        parse(f"1e{sign}{'1' * 19}")
+    assert parse(f"1e{sign}{'0' * 30}2") == Decimal(f"1e{sign}2")
+
+
 @pytest.mark.parametrize(
     ("data", "value"),
     [

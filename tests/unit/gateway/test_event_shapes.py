@@ -1,25 +1,46 @@
-"""Avro as JSON schema: what the schema takes, the codec takes."""
+"""Avro as JSON schema: what the schema takes, the codec takes, and what the codec gives out the schema takes."""
 
 import json
 from pathlib import Path
+from typing import Any
 
+import fastavro
 import jsonschema
 import pytest
+from atlas_avro.table import meaning
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
+from atlas_contracts.json_form import compile_render
 from atlas_contracts.registry import Registry
-from atlas_gateway.event_shapes import json_schema
+from atlas_contracts.shapes import compile_shape
+from atlas_gateway.event_shapes import components
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.avro.definitions import DEFINITIONS
+
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 CODEC = Codec(REGISTRY)
-DEACTIVATED = json_schema(json.loads(REGISTRY.latest("users.UserDeactivated").text))
+
+
+def validator(event_type: str, definition: Any) -> jsonschema.Draft202012Validator:
+    schemas = components(event_type, definition)
+    whole = {"$ref": f"#/components/schemas/{event_type}", "components": {"schemas": schemas}}
+    jsonschema.Draft202012Validator.check_schema(whole)
+    return jsonschema.Draft202012Validator(whole)
+
+
+def of_field(definition: Any) -> jsonschema.Draft202012Validator:
+    parsed = fastavro.parse_schema({"type": "record", "name": "t.Event", "fields": [{"name": "f", "type": definition}]})
+    return validator("t.Event", parsed)
+
+
+DEACTIVATED = validator("users.UserDeactivated", REGISTRY.latest("users.UserDeactivated").parsed)
 
 
 @pytest.mark.parametrize("event_type", REGISTRY.event_types)
 def test_every_schema_of_the_mesh_has_a_shape(event_type: str) -> None:
-    shape = json_schema(json.loads(REGISTRY.latest(event_type).text))
+    shape = components(event_type, REGISTRY.latest(event_type).parsed)[event_type]
     jsonschema.Draft202012Validator.check_schema(shape)
     assert shape["additionalProperties"] is False
 
@@ -41,7 +62,36 @@ def test_shape_and_codec_agree(value: dict[str, object]) -> None:
         taken = True
     except InvalidEvent:
         taken = False
-    assert jsonschema.Draft202012Validator(DEACTIVATED).is_valid(value) is taken
+    assert DEACTIVATED.is_valid(value) is taken
+
+
+NUMBERS = st.integers(-(2**70), 2**70) | st.integers(-5, 5)
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=str)
+@given(number=NUMBERS)
+def test_each_type_of_the_table_is_described_as_it_is_taken(definition: Any, number: int) -> None:
+    """Numbers: the same are taken. Text that is given out is taken in again."""
+    found = meaning(definition)
+    assert found is not None
+    schema = of_field(definition)
+    shape, render = compile_shape(definition, {}), compile_render(definition, {})
+    try:
+        shape(number, True)
+    except Exception:  # noqa: BLE001 - Faults, of whatever is wrong
+        taken = False
+    else:
+        taken = True
+    described = schema.is_valid({"f": number})
+    if found.name != "decimal":  # whose digits are not in a JSON schema of numbers
+        assert described is taken
+    assert described or not taken
+    if taken:
+        assert schema.is_valid({"f": render(shape(number, True))})
+    for odd in ([], {}, True, None):
+        assert schema.is_valid({"f": odd}) is (
+            (odd is True and found.name == "boolean") or (odd is None and found.name == "null")
+        )
 
 
 def test_named_types_and_containers() -> None:
@@ -54,10 +104,24 @@ def test_named_types_and_containers() -> None:
             {"name": "list", "type": {"type": "array", "items": "double"}},
             {"name": "map", "type": {"type": "map", "values": ["null", "bytes"]}},
             {"name": "child", "type": ["null", "a.Tree"], "default": None},
+            {"name": "leaf", "type": {"type": "record", "name": "a.Leaf", "doc": "Green.", "fields": []}},
         ],
     }  # fmt: skip
-    properties = json_schema(avro)["properties"]
+    schemas = components("a.Tree", fastavro.parse_schema(avro))
+    properties = schemas["a.Tree"]["properties"]
     assert properties["again"] == properties["kind"] == {"type": "string", "enum": ["X"]}
-    assert (properties["hash"]["minLength"], properties["list"]["items"]) == (4, {"type": "number"})
+    assert properties["hash"]["minLength"] == 4
+    assert properties["list"]["items"]["type"] == "number"
     assert properties["map"]["additionalProperties"]["anyOf"][0] == {"type": "null"}
-    assert properties["child"]["anyOf"][1] == {}
+    assert properties["child"]["anyOf"][1] == {"$ref": "#/components/schemas/a.Tree"}
+    assert properties["leaf"] == {"$ref": "#/components/schemas/a.Tree-a.Leaf"}
+    assert schemas["a.Tree-a.Leaf"]["description"] == "Green."
+
+
+def test_a_schema_that_nests_by_names_stays_small() -> None:
+    """Each level holds the one below twice: written out it would double with each."""
+    definition: Any = "int"
+    for level in range(40):
+        fields = [{"name": "a", "type": definition}, {"name": "b", "type": f"t.R{level - 1}" if level else "int"}]
+        definition = {"type": "record", "name": f"t.R{level}", "fields": fields}
+    assert len(json.dumps(components("t.R39", fastavro.parse_schema(definition)))) < 20_000
