@@ -4,6 +4,8 @@ A record is `{"type": "flights.FlightDeparted", "value": {…}}`, with `key`, `h
 """
 
 import asyncio
+import json
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any, BinaryIO
 
 import aiohttp
 import orjson
+from atlas_contracts import exact_json
 
 from atlas_cli.output import CommandError
 
@@ -22,6 +25,9 @@ CHUNK_BYTES = 4_000_000
 RETRY_FOR_S = 30.0
 RETRY_PAUSE_S = 0.5
 RETRY_STATUS = (409, 503)
+_SPACE = re.compile(r"[ \t\r\n]*+")
+# For where values end; numbers are not looked into.
+_BOUNDS = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +73,46 @@ def read_lines(source: BinaryIO) -> Iterator[Line]:
             if stripped:
                 yield Line(number, stripped, None if _is_json(stripped) else "not JSON")
         return
+    document = first + b"\n" + source.read()
+    if fault := _fault(document):
+        raise CommandError(f"neither NDJSON nor a JSON document: {fault}")
     try:
-        document = orjson.loads(first + b"\n" + source.read())
-    except orjson.JSONDecodeError as error:
-        raise CommandError(f"neither NDJSON nor a JSON document: {error}") from None
-    for place, record in enumerate(document if isinstance(document, list) else [document], 1):
-        yield Line(place, orjson.dumps(record))
+        for place, record in enumerate(_records(document.decode()), 1):
+            # A line break outside a text is white space, and within one it is none of JSON.
+            yield Line(place, record.replace("\n", " ").replace("\r", " ").encode())
+    except RecursionError:
+        raise CommandError("the document is nested too deeply") from None
+
+
+def _records(document: str) -> Iterator[str]:
+    """The text of each element of an array, or of the one record: as it is, so no number loses a digit."""
+    position = _SPACE.match(document, 0).end()  # type: ignore[union-attr]  # it matches nothing, too
+    if document[position] != "[":
+        yield document
+        return
+    while document[position] != "]":
+        position = _SPACE.match(document, position + 1).end()  # type: ignore[union-attr]
+        if document[position] == "]":
+            return
+        _, end = _BOUNDS.raw_decode(document, position)
+        yield document[position:end]
+        position = _SPACE.match(document, end).end()  # type: ignore[union-attr]
 
 
 def _is_json(text: bytes) -> bool:
+    return _fault(text) is None
+
+
+def _fault(text: bytes) -> str | None:
+    """Why a text is no JSON. Numbers that no float can be are left to the gateway, which knows their types."""
     try:
         orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+    except orjson.JSONDecodeError as error:
+        try:
+            exact_json.parse(text)
+        except ValueError:
+            return str(error)
+    return None
 
 
 def chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:

@@ -1,6 +1,7 @@
 """Reading a file of events and posting it in chunks; the gateway here is a stand-in that speaks its protocol."""
 
 import io
+import json
 from collections.abc import AsyncIterator
 
 import orjson
@@ -10,6 +11,9 @@ from aiohttp.test_utils import TestServer
 from atlas_cli import producing
 from atlas_cli.output import CommandError
 from atlas_cli.producing import Line, Outcome, chunks, produce, read_lines
+from atlas_contracts import exact_json
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def lines(text: bytes) -> list[tuple[int, object, str | None]]:
@@ -35,6 +39,37 @@ def test_a_json_document_may_be_an_object_or_an_array() -> None:
     assert lines(b'{\n  "a": 1\n}\n') == [(1, {"a": 1}, None)]
     assert lines(b'[{"a": 1},\n {"a": 2}]') == [(1, {"a": 1}, None), (2, {"a": 2}, None)]
     assert lines(b" \n") == []
+
+
+NUMBERS = st.decimals(allow_nan=False, allow_infinity=False).map(str) | st.integers(-(10**400), 10**400).map(str)
+RECORDS = st.recursive(
+    NUMBERS | st.text(st.characters(exclude_categories=["Cs"]), max_size=5).map(json.dumps),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: "[" + " ,\n".join(parts) + "\r\n]")
+        | st.dictionaries(st.sampled_from("ab"), inner).map(
+            lambda members: "{" + ",".join(f'"{name}" :\t{part}' for name, part in members.items()) + "}"
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(RECORDS, max_size=5), st.sampled_from(["", " ", "\n "]))
+def test_no_number_of_a_document_goes_through_a_float(records: list[str], space: str) -> None:
+    document = f"[{space}" + f"{space},{space}".join(records) + f"{space}]"
+    sent = [line.body for line in read_lines(io.BytesIO(document.encode()))]
+    assert [exact_json.parse(body) for body in sent] == [exact_json.parse(record) for record in records]
+    assert not any(b"\n" in body or b"\r" in body for body in sent)
+
+
+def test_a_number_beyond_a_float_is_the_gateways_to_judge() -> None:
+    body = b'{"a": 1e400}'
+    assert [(line.body, line.fault) for line in read_lines(io.BytesIO(body + b"\n" + body))] == [(body, None)] * 2
+
+
+def test_a_document_nested_too_deeply_is_one_line() -> None:
+    with pytest.raises(CommandError, match="nested too deeply"):
+        lines(b"[" * 1000 + b"]" * 1000)
 
 
 def test_what_is_no_json_at_all_is_said() -> None:
