@@ -1,18 +1,17 @@
 """Reading request bodies: bounded, of a known type, JSON that says where it breaks."""
 
 import asyncio
-import json
 import math
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
+import orjson
 from aiohttp import hdrs, web
 from atlas_runtime.inflating import CODINGS, STEP_BYTES, Inflater, NotCompressed, coding_of
 from pydantic import BaseModel, ValidationError
 
 from atlas_gateway.exact_bodies import as_model
 from atlas_gateway.json_parts import has_more_members
-from atlas_gateway.parsing import Parse, plainly
 from atlas_gateway.problems import (
     BROKEN_BODY,
     BROKEN_JSON,
@@ -102,11 +101,11 @@ async def read_command(request: web.Request, model: type[M]) -> M:
         raise Problem(BROKEN_JSON, f"The body can't be read exactly: {error}.") from None
 
 
-def parse(text: bytes, loads: Parse = plainly) -> Any:
+def parse(text: bytes) -> Any:
     """The JSON value; a 400 problem with line and column when it is none."""
     try:
-        return loads(text)
-    except json.JSONDecodeError as error:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
         raise broken(error.msg, error.lineno, error.colno) from None
 
 
