@@ -14,6 +14,7 @@ from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
     from atlas_archive.manifests import PartitionPath
+    from atlas_archive.set_aside import InTheWay
     from atlas_archive.store import S3Store
 
 Topic = Annotated[str, typer.Argument(help="The topic, in every incarnation.")]
@@ -125,19 +126,35 @@ async def _accept(settings: CliSettings, topic: str, reason: str) -> list[dict[s
 def set_object_aside(
     key: Annotated[str, typer.Argument(help="The object's key, as verify or the archiver's readiness names it.")],
     anyway: Annotated[bool, typer.Option("--anyway", help="Also a manifest that reads, and is wrong.")] = False,
+    though_lost: Annotated[
+        bool, typer.Option("--though-lost", help="Also when the topic has the segment's records no more.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it is.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Move an object away that is at a manifest's place and is none; its bytes stay, under set-aside/.
 
-    The archiver then goes on from the segment before it, with what the topic still has.
+    The archiver then goes on from the segment before it, with what the topic still has. What the topic has no more is
+    in the archive alone, and without its manifest its files may be swept: that is refused unless you say so.
     """
     from atlas_archive.set_aside import NotInTheWay, look_at, set_aside
     from atlas_archive.store import MissingObject
 
-    act = look_at if dry_run else set_aside
+    from atlas_cli.only_archived import why_only_archived
+
+    async def act(store: "S3Store") -> "InTheWay":
+        found = await look_at(store, key, anyway=anyway)
+        if dry_run:
+            return found
+        if not though_lost and (why := await why_only_archived(load_settings(), key)):
+            raise CommandError(
+                f"{key}: {why}; its records are in the archive alone, and would be lost with it. Put the object back"
+                " from a version or a copy; --though-lost sets it aside all the same"
+            )
+        return await set_aside(store, key, anyway=anyway)
+
     try:
-        found = asyncio.run(_with_store(lambda store: act(store, key, anyway=anyway)))
+        found = asyncio.run(_with_store(act))
     except (NotInTheWay, MissingObject) as error:
         raise CommandError(str(error)) from None
     text = f"{found.key}: {found.reason}; {found.bytes} bytes, which begin with {found.begins_with}"
