@@ -90,7 +90,9 @@ def write(path: Path, table: "pyarrow.Table") -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     # Types as Parquet has them, and not Arrow's own notes on them: every reader then sees the same.
-    parquet.write_table(table, unfinished, compression="zstd", store_schema=False)
+    with parquet.ParquetWriter(unfinished, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({MARK: FORM})
     size = unfinished.stat().st_size
     unfinished.replace(path)
     return size
@@ -110,7 +112,7 @@ def _of_columns(columns: Sequence[Sequence[Any]], types: "Mapping[str, pyarrow.D
     import pyarrow as pa
 
     arrays = [pa.array(column, type=kind) for column, kind in zip(columns, types.values(), strict=True)]
-    return pa.table(arrays, schema=pa.schema(list(types.items()), metadata={MARK: FORM}))
+    return pa.table(arrays, schema=pa.schema(list(types.items())))
 
 
 def _instant(milliseconds: int) -> int | None:

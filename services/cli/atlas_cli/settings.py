@@ -6,7 +6,7 @@ from pathlib import Path
 
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from atlas_cli.output import CommandError, say
 
@@ -23,6 +23,9 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
     projector_url: str = "http://127.0.0.1:8082"
     archiver_url: str = "http://127.0.0.1:8083"
     health_url: str = "http://127.0.0.1:8084"
+    # Of one Parquet file that `atlas batch` is given; bytes when it is unpacked.
+    batch_file_rows_max: int = Field(default=50_000, ge=1)
+    batch_file_bytes_max: int = Field(default=512 * 1024 * 1024, ge=1)
     cli_debug: bool = False  # read from the environment by `faults`, before there are settings
 
 

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.output import JsonFlag, print_rows
+from atlas_cli.output import JsonFlag, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_cli.batch import Job
+    from atlas_cli.settings import CliSettings
+
+# Of a table for people; --json has all.
+_CELL_MAX, _ROWS_MAX = 200, 1000
 
 
 def register(parent: typer.Typer) -> None:
@@ -29,20 +33,27 @@ def batch(
 ) -> None:
     """Run one job over everything that is archived of a topic, and print its rows."""
     from atlas_cli.batch import read_job, run_job
-
-    job = read_job(job_file)
-    if exported is not None:
-        rows = run_job(job, exported, engine, master)
-    else:
-        with tempfile.TemporaryDirectory(prefix="atlas-batch-") as folder:
-            asyncio.run(_export(job, Path(folder)))
-            rows = run_job(job, Path(folder), engine, master)
-    shown: list[dict[str, Any]] = rows
-    print_rows(shown, as_json=as_json, title=job.name, empty="no rows")
-
-
-async def _export(job: "Job", folder: Path) -> None:
-    from atlas_cli.commands.archive_care import export_topic
+    from atlas_cli.batch_values import cut
+    from atlas_cli.exported_files import Limits
     from atlas_cli.settings import load_settings
 
-    await export_topic(load_settings(), job.topic, folder, quiet=True)
+    job, settings = read_job(job_file), load_settings()
+    limits = Limits(settings.batch_file_rows_max, settings.batch_file_bytes_max)
+    if exported is not None:
+        rows = run_job(job, exported, engine, limits, master)
+    else:
+        with tempfile.TemporaryDirectory(prefix="atlas-batch-") as folder:
+            asyncio.run(_export(job, Path(folder), settings))
+            rows = run_job(job, Path(folder), engine, limits, master)
+    shown: list[dict[str, Any]] = rows
+    if not as_json:
+        shown = [{name: cut(value, _CELL_MAX) for name, value in row.items()} for row in rows[:_ROWS_MAX]]
+    print_rows(shown, as_json=as_json, title=job.name, empty="no rows")
+    if len(shown) < len(rows):
+        say(f"{len(rows) - len(shown):,} more rows; --json prints all", err=True)
+
+
+async def _export(job: "Job", folder: Path, settings: "CliSettings") -> None:
+    from atlas_cli.commands.archive_care import export_topic
+
+    await export_topic(settings, job.topic, folder, quiet=True)
