@@ -169,7 +169,7 @@ def _chunks(
 
 
 def _value_schema(file: ArchiveFile) -> Any:
-    return next(field["type"] for field in file.schema["fields"] if field["name"] == "value")
+    return next((field["type"] for field in file.schema["fields"] if field["name"] == "value"), None)
 
 
 def _cut_otherwise(written: Collection[Path]) -> list[Path]:

@@ -14,6 +14,7 @@ from atlas_archive.listing import summaries
 from atlas_archive.manifests import BadManifest, last_manifest
 from atlas_archive.store import MemoryStore, MissingObject
 from atlas_archive.verify import verify
+from atlas_cli.export_readings import readings_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ async def readers(store: MemoryStore, folder: Path) -> None:
 
     async def exported() -> None:
         for each in (await histories(store, PATH.topic, PATH.incarnation)).values():
-            await export(store, each, folder)
+            await export(store, each, folder, readings_of(None))
 
     async def compacted() -> None:
         await compact(store, PATH, target_bytes=1000, writer="c", grace_s=0)
