@@ -47,3 +47,11 @@ def test_a_broken_rule_is_seen(
     for seed in range(20):
         judge.judge(Random(seed), *pair)
     assert judge.tally.unexplained
+
+
+def test_a_type_that_is_defined_twice_alike_is_one_to_both(java: AvroJava) -> None:
+    inner = {"type": "record", "name": "In", "fields": [{"name": "a", "type": "int"}]}
+    twice = record(inner, {"type": "array", "items": inner})
+    judge = Judge(java)
+    assert judge.judge(Random(1), twice, record(inner, {"type": "array", "items": "In"}))
+    assert (judge.tally.accepted, judge.tally.unexplained) == (1, [])

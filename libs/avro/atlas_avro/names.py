@@ -13,11 +13,12 @@ NAMED = ("record", "error", "enum", "fixed")
 
 
 class NotASchema(ValueError):
-    """A definition that refers to a type that is not there, defines one twice, or is no type at all."""
+    """A definition that refers to a type that is not there, defines one in two ways, or is no type at all."""
 
 
 def parse(definition: Any, names: dict[str, Any] | None = None) -> Any:
-    """A copy with full names and aliases: a named type where it is met first, its name afterwards.
+    """A copy with full names and aliases: a named type where it is met first, its name afterwards, also where it is
+    defined again in the same way.
 
     `names` holds types that are known already, by full name, and takes those of this definition. Raises NotASchema.
     What else the specification asks for is not looked at.
@@ -63,22 +64,42 @@ def _reference(name: str, namespace: str, names: Mapping[str, Any]) -> str:
     return known
 
 
-def _named(made: dict[str, Any], namespace: str, names: dict[str, Any]) -> dict[str, Any]:
+def _named(made: dict[str, Any], namespace: str, names: dict[str, Any]) -> dict[str, Any] | str:
     name = made.get("name")
     if not isinstance(name, str) or not name:
         raise NotASchema(f"an object of type {made['type']} without a name")
     own = made.pop("namespace", None)
     full = full_name(name, namespace if own is None else str(own))
-    if full in names:
-        raise NotASchema(f"{full} is defined twice")
     made["name"] = full
-    names[full] = made  # before the fields: a record may hold itself
+    first: dict[str, Any] = names.setdefault(full, made)  # before the fields: a record may hold itself
     inside = full.rpartition(".")[0]
     if "aliases" in made:
         made["aliases"] = [full_name(str(alias), inside) for alias in made["aliases"]]
     if "fields" in made:
-        made["fields"] = [_field(field, inside, names) for field in made["fields"]]
+        fields, made["fields"] = made["fields"], None
+        made["fields"] = [_field(field, inside, names) for field in fields]
+    if first is not made:
+        # None: of a record that is being defined around this one.
+        if first.get("fields", ()) is None or _outline(made) != _outline(first):
+            raise NotASchema(f"{full} is defined twice, and not alike")
+        return full
     return made
+
+
+def _outline(named: Mapping[str, Any]) -> dict[str, Any]:
+    """A named type by itself: those inside are their names."""
+    fields = [{**field, "type": _by_names(field["type"])} for field in named.get("fields", ())]
+    return {key: part for key, part in named.items() if key != "doc"} | {"fields": fields}
+
+
+def _by_names(definition: Any) -> Any:
+    if isinstance(definition, list):
+        return [_by_names(branch) for branch in definition]
+    if not isinstance(definition, Mapping):
+        return definition
+    if definition["type"] in NAMED:
+        return definition.get("name")
+    return {key: _by_names(part) if key in ("items", "values") else part for key, part in definition.items()}
 
 
 def _field(field: Any, namespace: str, names: dict[str, Any]) -> dict[str, Any]:

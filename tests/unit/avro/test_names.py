@@ -50,6 +50,14 @@ def test_aliases_are_in_the_namespace_of_what_they_name() -> None:
     assert parse(record("t.R", aliases=["Old", "u.Old"]))["aliases"] == ["t.Old", "u.Old"]
 
 
+def test_a_type_defined_again_in_the_same_way_is_the_same() -> None:
+    """As some generators write it, and Avro's Java library takes it."""
+    deep = record("In", "int", {"type": "array", "items": record("Deep", "In", "t.R")})
+    parsed = parse(record("t.R", deep, {"type": "map", "values": {**deep, "doc": "said again"}}))
+    assert parsed["fields"][0]["type"]["name"] == "t.In"
+    assert parsed["fields"][1]["type"]["values"] == "t.In"
+
+
 def test_types_of_other_schemas_may_be_known() -> None:
     names = {"t.Money": {}}
     assert parse(record("t.R", "Money"), names)["fields"][0]["type"] == "t.Money"
@@ -68,7 +76,10 @@ def test_a_default_is_nobodys_type() -> None:
     [
         ("nope", "no type is named nope"),
         (record("t.R", "Nope"), r"no type is named t\.Nope"),
-        (record("t.R", record("R")), r"t\.R is defined twice"),
+        (record("t.R", record("R")), r"t\.R is defined twice, and not alike"),
+        (record("t.R", record("R", "int"), 3), r"t\.R is defined twice, and not alike"),
+        (record("t.R", record("In", "int"), record("In", "long")), r"t\.In is defined twice"),
+        (record("t.R", record("In", "int"), {"type": "enum", "name": "In", "symbols": ["A"]}), "defined twice"),
         (3, "3 is no type"),
         ({}, "is no type"),
         ({"type": "array"}, "no `items`"),
