@@ -188,3 +188,42 @@ async def test_memory_is_bounded_by_bytes_and_names_make_no_way_out(
         ArchiveFile("x", 7, {"fields": [{"name": "value", "type": EVIL}]}, {}, CODECS["null"], b"", b"", 0), READINGS
     )
     assert source.kind == "schema-7"
+
+
+@pytest.mark.parametrize("schema", [None, ["null", "nothing"], {"type": "enum"}, {"type": "record", "name": "X"}])
+def test_a_schema_that_is_none_makes_its_records_unreadable(schema: Any) -> None:
+    fields = {"fields": [{"name": "value", "type": schema}]}
+    source = exporting._source(ArchiveFile("x", 7, fields, {}, CODECS["null"], b"", b"", 0), READINGS)
+    assert source.kind == "_unreadable"
+
+
+async def test_what_was_cut_otherwise_goes_and_what_is_no_more_archived_stays(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = (await histories(store, "orders", PATH.incarnation))[1]
+    monkeypatch.setattr(exporting, "ROWS", 5)
+    await export(store, history, tmp_path, READINGS)
+    assert len(written(tmp_path)) > 4
+    folder = tmp_path / "orders" / "type=orders.Placed" / "partition=1"
+    others = [
+        folder / f"id-12345-{first:020d}-{first:020d}-4.parquet"
+        for first in (40, 99)  # of later records
+    ] + [folder / f"id-other-{1:020d}-{2:020d}-4.parquet", folder / "by-hand.parquet"]
+    for path in others:
+        path.write_bytes(b"")
+    monkeypatch.setattr(exporting, "ROWS", 50_000)
+    await export(store, history, tmp_path, READINGS)
+    assert len(written(tmp_path)) == 4 + len(others)
+    assert all(path.exists() for path in others)
+
+
+async def test_small_bytes_that_are_much_in_memory_are_cut_by_what_they_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "CELLS", 1000)
+    schema = {"type": "array", "items": "null"}
+    store, segment = MemoryStore(), Segment(PATH, 0, 0, {4: json.dumps(schema)}.get, Options(check_values=False))
+    segment.add([pack([Record(i, 5, None, (), framing(4) + long(400) + b"\0") for i in range(9)])])
+    await store_segment(store, segment, "w")
+    done = await export(store, (await histories(store, "orders", PATH.incarnation))[1], tmp_path, READINGS)
+    assert (done.records, done.files) == (9, 3)
