@@ -47,12 +47,14 @@ def address(rig: "Rig", bucket: str) -> S3Address:
     return S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
 
 
-async def archived(rig: "Rig", address: S3Address, tmp_path: Path) -> None:
-    """Run an archiver until everything on the topic now is in the bucket."""
+async def archived(
+    rig: "Rig", address: S3Address, tmp_path: Path, of: Path | None = None, named: str = "flights.events"
+) -> None:
+    """Run an archiver until all that is on the topic now is in the bucket; the schemas are `of` the topic `named`."""
     schemas = tmp_path / "schemas"
-    shutil.copytree(rig.setup.schemas_dir, schemas)
+    shutil.copytree(of or rig.setup.schemas_dir, schemas)
     topics = schemas / "topics.yaml"
-    topics.write_text(topics.read_text().replace("flights.events:", f"{rig.topic}:"))
+    topics.write_text(topics.read_text().replace(f"{named}:", f"{rig.topic}:"))
     env = {
         "ATLAS_SERVICE": f"archiver-{uuid.uuid4().hex[:8]}",
         "ATLAS_HTTP_PORT": "0",

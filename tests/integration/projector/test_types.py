@@ -1,6 +1,7 @@
 """Events with a field of each logical type, in tables and in documents: one by one, by COPY and rebuilt, alike."""
 
 import json
+import shutil
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from atlas_archive.store import S3Address
 from atlas_avro.durations import Duration
 from atlas_avro.times import as_date, as_datetime, as_local
 from atlas_avro.walk import without_logical_types
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_local.home import ROOT
+from atlas_projector.archived import open_source
 from atlas_projector.dead_letters import value_of
 from atlas_projector.projection import Projection, Row, Value
 from atlas_projector.rebuild import Options, Progress, rebuild
@@ -25,6 +29,8 @@ from atlas_readmodel.parking import State
 from atlas_readmodel.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.table import Table
+
+from tests.integration.projector.test_archived import archived, eaten
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -125,11 +131,13 @@ BOARD = replace(SALES, name="board", table=Documents(("sale",)), handlers={"shop
 
 
 def released(folder: Path, event: Any) -> Codec:
-    """Of a schemas folder with this event alone."""
-    (folder / "shop").mkdir(parents=True)
-    (folder / "topics.yaml").write_text(
-        "topics:\n  shop.events:\n    key: sale\n    events: [shop.Sold]\n    partitions: 2\n    retention: forever\n"
-    )
+    """Of the house's schemas folder with this event besides."""
+    shutil.copytree(ROOT / "schemas", folder)
+    (folder / "shop").mkdir()
+    with (folder / "topics.yaml").open("a") as topics:
+        topics.write(
+            "  shop.events:\n    key: sale\n    events: [shop.Sold]\n    partitions: 2\n    retention: forever\n"
+        )
     (folder / "shop" / "sold.v1.avsc").write_text(json.dumps(event))
     add(folder, "shop/sold.v1.avsc")
     return Codec(Registry.load(folder))
@@ -261,3 +269,22 @@ async def test_what_a_foreign_producer_wrote_beyond_its_type_is_a_dead_letter_or
     assert said["nobody"].startswith("column uid: expected a UUID")
     assert said["later"].startswith("column day: 2932897 days are outside the years 1 to 9999, found 2932897")
     assert set(said) == set(odd)
+
+
+@pytest.mark.parametrize("projection", [SALES, COUNTERS, BOARD], ids=lambda projection: projection.name)
+async def test_from_the_archive_they_come_to_the_same(
+    shop: "Rig", projection: Projection, bucket: str, tmp_path: Path
+) -> None:
+    typed = shop.pointed(projection)
+    await sell(shop, 0, 1, 2, 3)
+    await shop.projected(typed)
+    rows = await shop.rows(typed)
+    servers = shop.servers
+    address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+    await archived(shop, address, tmp_path, tmp_path / "ours", "shop.events")
+    await eaten(shop)
+    async with open_source(servers.kafka_brokers, typed.topics, "test", address) as source:
+        built = await rebuild(typed, shop.stores, shop.codec, source, Progress(), Options(verify=True))
+    assert built.comparison is not None
+    assert built.comparison.identical
+    assert repr(await shop.rows(typed)) == repr(rows)
