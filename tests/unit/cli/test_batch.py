@@ -19,7 +19,9 @@ import pytest
 from atlas_archive import parquet
 from atlas_cli.batch import Job, read_job, run_job
 from atlas_cli.exported_files import Limits
+from atlas_cli.main import app
 from atlas_cli.output import CommandError
+from typer.testing import CliRunner
 
 SPARK = importlib.util.find_spec("pyspark") is not None
 JAVA = shutil.which("java") is not None
@@ -199,3 +201,16 @@ def test_what_can_not_be_run_is_said(job: Job, exported: Path, tmp_path: Path) -
     if not SPARK:
         with pytest.raises(CommandError, match="--engine spark needs the package pyspark: run `make batch`"):
             run_job(job, exported, "spark", LIMITS)
+
+
+def test_a_table_is_cut_where_json_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "export" / "t.events" / "type=t.Typed" / "partition=0" / "a.parquet"
+    write(path, {"text": pyarrow.array(["x" * 300_000] + ["y"] * 1000)})
+    (tmp_path / "job.sql").write_text("-- topic: t.events\n-- type: t.Typed\nSELECT text FROM events ORDER BY text")
+    arguments = ["batch", str(tmp_path / "job.sql"), "--exported", str(tmp_path / "export")]
+    shown = CliRunner().invoke(app, arguments)
+    assert "… (300,000 characters)" in shown.stdout
+    assert "x" * 201 not in shown.stdout
+    assert "1 more rows; --json prints all" in shown.output
+    whole = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert (len(whole), whole[0]["text"]) == (1001, "x" * 300_000)
