@@ -172,6 +172,9 @@ class DocumentsWriter:
                 f"generation {self.generation} of {self._model.name} was moved on by another: {answer.decode()}"
             )
 
+    async def try_each(self, rows: Mapping[Key, Row | None]) -> Mapping[Key, str]:
+        return {}
+
     async def explain(self, rows: Mapping[Key, Row | None], error: str) -> str:
         return error
 

@@ -26,6 +26,23 @@ class Statements:
         self.stage_name = f"stage_{model.name}_g{generation}"
         self.stage = f"CREATE TEMP TABLE IF NOT EXISTS {self.stage_name} (LIKE {name}) ON COMMIT DELETE ROWS"
         self.upsert_staged = f"INSERT INTO {name} ({names}) SELECT {names} FROM pg_temp.{self.stage_name} {conflict}"
+        # Row by row, each in a subtransaction; what is refused for its content is noted.
+        self.try_staged = f"""
+            CREATE TEMP TABLE atlas_refused (place tid, reason text) ON COMMIT DROP;
+            DO $$ DECLARE staged record; BEGIN
+                FOR staged IN SELECT ctid AS place FROM pg_temp.{self.stage_name} LOOP
+                    BEGIN
+                        {self.upsert_staged.replace(conflict, "WHERE ctid = staged.place " + conflict)};
+                    EXCEPTION WHEN cardinality_violation OR data_exception OR integrity_constraint_violation
+                            OR with_check_option_violation OR program_limit_exceeded THEN
+                        INSERT INTO pg_temp.atlas_refused VALUES (staged.place, SQLERRM);
+                    END;
+                END LOOP;
+            END $$"""  # nosec B608 - names of our own, checked where a table is declared
+        self.refused = (
+            f"SELECT s.*, r.reason AS atlas_refused_for FROM pg_temp.{self.stage_name} s"
+            " JOIN pg_temp.atlas_refused r ON s.ctid = r.place"
+        )
         self.upsert_arrays = f"INSERT INTO {name} ({names}) SELECT * FROM {_arrays(list(types.values()))} {conflict}"
         self.delete = f"DELETE FROM {name} t USING {keys} AS k ({', '.join(key)}) WHERE {match}"
         self.load = (

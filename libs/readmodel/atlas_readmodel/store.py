@@ -98,6 +98,11 @@ class Rows(Protocol):
     async def write(self, batch: Batch) -> None:
         """Make a batch durable, all of it or nothing; raises Fenced when another writer has moved a position."""
 
+    async def try_each(self, rows: Mapping[Key, Row | None]) -> Mapping[Key, str]:
+        """Of rows that were refused together, those that are refused by themselves, with the server's reason; nothing
+        is changed. Empty where that can't be told at once.
+        """
+
     async def explain(self, rows: Mapping[Key, Row | None], error: str) -> str:
         """Why rows were refused, whose `error` that was: with field and value, where one of them is the reason."""
 

@@ -13,10 +13,9 @@ from typing import Any
 import asyncpg
 from atlas_avro.durations import Duration
 
-from atlas_readmodel import deaths, dropping, parking, topic_ids
+from atlas_readmodel import deaths, dropping, parking, refusals, topic_ids
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Decision, Dropped, Parked, Place, Ruling
-from atlas_readmodel.row_check import shown
 from atlas_readmodel.statements import Statements, tuple_getter
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.topic_ids import Partition, Renewal
@@ -211,24 +210,13 @@ class Writer:
             await self._write_rows(connection, batch.rows)  # 2
             await self._write_parked(connection, batch)  # 3
 
+    async def try_each(self, rows: Mapping[Key, Row | None]) -> Mapping[Key, str]:
+        """See atlas_readmodel.refusals.try_each."""
+        return await refusals.try_each(self._pool, self._model, self._sql, rows)
+
     async def explain(self, rows: Mapping[Key, Row | None], error: str) -> str:
-        """The column, its value and what the server says of it, where a value alone is refused; else the error."""
-        for row in filter(None, rows.values()):
-            for name, column in self._model.table.column_types.items():
-                try:
-                    value = row[name] if column.put is None or row[name] is None else column.put(row[name])
-                    await self._pool.fetchval(f"SELECT $1::{column.sql} IS NULL", value)
-                except LookupError:
-                    return f"column {name}: missing, expected {column.sql}"
-                except (
-                    asyncpg.DataError,
-                    asyncpg.ProgramLimitExceededError,
-                    TypeError,
-                    ValueError,
-                    ArithmeticError,
-                ) as refused:
-                    return f"column {name}: {refused}, found {shown(row[name])}"
-        return error
+        """See atlas_readmodel.refusals.explain."""
+        return await refusals.explain(self._pool, self._model, rows, error)
 
     async def _write_parked(self, connection: Any, batch: Batch) -> None:
         name = self._model.name

@@ -16,30 +16,24 @@ from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
 from atlas_projector.aside import Aside, OnPoison
-from atlas_projector.careful import Checks, bisect
-from atlas_projector.change import Change, Key
+from atlas_projector.careful import Checks, Doubts, bisect
+from atlas_projector.change import Change
 from atlas_projector.crashes import CrashGuard, Taken
 from atlas_projector.decoding import Decoded, meta_at
 from atlas_projector.fold import fold
 from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of
-from atlas_projector.projection import Projection, Row
-from atlas_projector.source import Record, from_offset
+from atlas_projector.projection import Projection
+from atlas_projector.source import Placed, Record, by_partition, from_offset
 from atlas_projector.verdicts import Verdicts
 from atlas_projector.waiting import place_of
 from atlas_projector.workspace import Workspace
-from atlas_projector.write_behind import BeforeWrite, WriteBehind
+from atlas_projector.write_behind import BeforeWrite, WriteBehind, nothing_first
 
 Records = Mapping[TopicPartition, Sequence[Record]]
 
 # Decoding holds the event loop: other projections, probes and the write in flight get their turn this often.
 RECORDS_A_TURN = 250
-# Records looked at one by one after one that was refused: such records seldom come alone.
-CAREFUL_RECORDS = 5_000
-
-
-async def nothing_first(_rows: Mapping[Key, Row | None], _offset: int) -> None:
-    """The `before_write` of who has no cache to warn."""
 
 
 class Applier:
@@ -64,9 +58,7 @@ class Applier:
         self._writes = WriteBehind(projection.name, before_write, write_rows)
         self._held = Workspace(projection, codec, on_poison, self._writes, strict=strict)
         self._guard = CrashGuard(projection.name)
-        # Up to these offsets records are applied carefully.
-        self._doubtful: dict[TopicPartition, int] = {}
-        self._doubted_at: Mapping[TopicPartition, int] | None = None
+        self._doubts = Doubts()
 
     @property
     def events(self) -> int:
@@ -115,12 +107,7 @@ class Applier:
         """After an error over content: be careful from the durable positions, where one begins again, up to where this
         had got. False if nothing has become durable since the last time, so that care does not help.
         """
-        if self._doubted_at == self._writes.durable:
-            return False
-        self._doubted_at = dict(self._writes.durable)
-        for tp, offset in self._held.expected.items():
-            self._doubtful[tp] = max(offset + CAREFUL_RECORDS, self._doubtful.get(tp, 0))
-        return True
+        return self._doubts.begin(self._writes.durable, self._held.expected)
 
     async def apply(self, records: Records) -> None:
         """Take the next records, in offset order a partition; raises what a write before raised.
@@ -131,15 +118,21 @@ class Applier:
         self._writes.raise_if_failed()
         expected = self._held.expected
         fresh = {tp: from_offset(batch, expected[tp]) for tp, batch in records.items()}
-        if not any(expected[tp] < self._doubtful.get(tp, 0) or self._guard.covers(tp, expected[tp]) for tp in fresh):
+        if not any(guard.covers(tp, expected[tp]) for tp in fresh for guard in (self._doubts, self._guard)):
             await self._take(fresh)
             self._writes.begin()
             await self._writes.make_room()
             return
         await self._writes.flush()
+        # Of all partitions together: each attempt is a transaction that is waited for, and one may do for all of them.
+        together: list[Placed] = []
         for tp, batch in fresh.items():
-            async for part in self._guard.parts(tp, batch, self._held.waiting):
-                await bisect(part, partial(self._attempt, tp), partial(self._condemn, tp))
+            if self._guard.covers(tp, expected[tp]):
+                async for part in self._guard.parts(tp, batch, self._held.waiting):
+                    await self._bisect([(tp, record) for record in part])
+            else:
+                together += [(tp, record) for record in batch]
+        await self._bisect(together)
 
     async def _take(self, fresh: Records, *, careful: bool = False) -> None:
         """Records not taken before, into the pending batch.
@@ -222,8 +215,17 @@ class Applier:
         """Whether the record's partition is one of those this applier was begun with."""
         return partition_of(record) in self._held.expected
 
-    async def _attempt(self, tp: TopicPartition, records: Sequence[Record]) -> None:
-        await self._held.attempt(self._take({tp: records}, careful=True))
+    async def _bisect(self, records: Sequence[Placed]) -> None:
+        try:
+            await bisect(records, self._attempt, self._condemn, self._learn)
+        finally:
+            self._checks.forget()
+
+    async def _learn(self) -> bool:
+        return self._checks.learn(await self._held.refused())
+
+    async def _attempt(self, records: Sequence[Placed]) -> None:
+        await self._held.attempt(self._take(by_partition(records), careful=True))
 
     async def _attempt_early(self, changes: Sequence[Change], *, accept: bool) -> None:
         await self._held.attempt(self._take_early(changes, accept))
@@ -231,14 +233,15 @@ class Applier:
     async def _attempt_waiting(self, taken: Sequence[Parked]) -> None:
         await self._held.attempt(self._take_waiting(taken))
 
-    async def _condemn(self, tp: TopicPartition, record: Record, error: Exception) -> None:
+    async def _condemn(self, placed: Placed, error: Exception) -> None:
         """Set aside a record that is refused alone; unless it is one that came early and is next after it."""
-        self._doubtful[tp] = max(self._doubtful.get(tp, 0), record.offset + CAREFUL_RECORDS)
+        tp, record = placed
+        self._doubts.further(tp, record.offset)
         meta = meta_at(tp, record)
         waiting = self._held.waiting
         if early := waiting.take_early(meta):
             try:
-                await self._attempt(tp, [record])
+                await self._attempt([placed])
             except Exception as alone:
                 if not is_over_content(alone):
                     raise

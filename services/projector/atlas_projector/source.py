@@ -1,6 +1,6 @@
 """Where a rebuild reads from: anything that gives the records between two positions."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
@@ -54,6 +54,17 @@ def from_offset(batch: Sequence[Record], offset: int) -> Sequence[Record]:
     if not batch or batch[0].offset >= offset:
         return batch
     return [record for record in batch if record.offset >= offset]
+
+
+Placed = tuple[TopicPartition, Record]
+
+
+def by_partition(placed: Iterable[Placed]) -> dict[TopicPartition, list[Record]]:
+    """The same, in their order, a list a partition."""
+    batches: dict[TopicPartition, list[Record]] = {}
+    for tp, record in placed:
+        batches.setdefault(tp, []).append(record)
+    return batches
 
 
 class Source(Protocol):

@@ -105,6 +105,11 @@ class Workspace:
             self._forget(self.writes.durable)
             raise
 
+    async def refused(self) -> Mapping[Key, str]:
+        """Of the rows of the last attempt, which failed, those that are refused by themselves, and why."""
+        assert self._writer is not None
+        return await self._writer.try_each(self._refused)
+
     async def condemn(
         self, meta: Meta, error: Exception, by_place: Mapping[Place, Record], tried: Sequence[Parked] = ()
     ) -> None:

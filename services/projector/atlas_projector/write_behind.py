@@ -21,6 +21,10 @@ BeforeWrite = Callable[[Mapping[Key, Row | None], int], Awaitable[None]]
 PENDING_ROWS_MAX = 20_000
 
 
+async def nothing_first(_rows: Mapping[Key, Row | None], _offset: int) -> None:
+    """The `before_write` of who has no cache to warn."""
+
+
 class WriteBehind:
     """A write begins as soon as the one before it is done and `write_rows` rows changed; whatever there is, at a flush.
 

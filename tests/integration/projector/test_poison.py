@@ -1,5 +1,7 @@
 """What only the server behind a projection notices: one record is set aside with its reason, all others are there."""
 
+import random
+import string
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -15,6 +17,7 @@ from atlas_projector.source import open_topic_source
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import State
 from atlas_readmodel.table import Table
+from atlas_readmodel.writer import Batch, Writer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +118,7 @@ async def test_each_is_found_among_the_good_ones_and_named(rig: "Rig") -> None:
     live = rig.live(odd)
     async with rig.running(live):
         await rig.settled(odd)
-        assert live.state()["state"] == "running"
+        await wait_until("the loop to say that it runs", lambda: live.state()["state"] == "running")
     said = await check(rig, odd, bad, good)
     for what, columns in ANSWERS.items():
         column = next(iter(columns))
@@ -133,8 +136,6 @@ async def test_each_is_found_among_the_good_ones_and_named(rig: "Rig") -> None:
 
 async def test_an_index_row_that_is_too_large(rig: "Rig") -> None:
     odd = rig.pointed(ODD)
-    import random
-
     await say(rig, "good0", "x")
     await say(rig, "large", "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=9000)))
     await say(rig, "good1", "x")
@@ -151,6 +152,30 @@ async def test_many_at_once_are_found_by_copy_too(rig: "Rig") -> None:
     async with rig.running(rig.live(odd), max_records=1000):
         await rig.settled(odd)
     await check(rig, odd, ["bad50", "bad150", "bad250"], 300)
+
+
+@pytest.mark.parametrize("good", [20, 300])
+async def test_those_that_only_the_server_knows_are_told_in_one_round_trip(
+    rig: "Rig", good: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the server's own reason; how many there are does not matter."""
+    odd, written = rig.pointed(ODD), count()
+    write = Writer.write
+
+    async def counted(self: Writer, batch: Batch) -> None:
+        next(written)
+        await write(self, batch)
+
+    for n in range(good):
+        await say(rig, f"good{n}", f"{n}")
+        if n % 2:
+            await say(rig, f"bad{n}", "".join(random.choices(string.ascii_letters, k=9_000)))
+    monkeypatch.setattr(Writer, "write", counted)
+    async with rig.running(rig.live(odd), max_records=1000):
+        await rig.settled(odd)
+    said = await check(rig, odd, [f"bad{n}" for n in range(good) if n % 2], good)
+    assert {reason[:14] for reason in said.values()} == {"index row requ"}
+    assert next(written) < 10
 
 
 async def test_a_rebuild_ends_with_the_record_named(rig: "Rig") -> None:

@@ -1,7 +1,7 @@
 """One record among many that a server refuses: that one is found, and all others are as if it had never been."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
-from atlas_kafka.fates import is_over_content
-from atlas_projector import applier
+from atlas_kafka.fates import describe, is_over_content
+from atlas_projector import careful
 from atlas_projector.applier import Applier
 from atlas_projector.careful import Checks, bisect
 from atlas_projector.change import Change
@@ -40,8 +40,19 @@ class Refusing(ParkingWriter):
             raise asyncpg.CheckViolationError("a tainted row")
         await super().write(batch)
 
+    async def try_each(self, rows: Mapping[Any, Any]) -> dict[Any, str]:
+        reason = describe(asyncpg.CheckViolationError("a tainted row"))
+        return {key: reason for key, row in rows.items() if row is not None and row["tainted"]}
+
     async def explain(self, _rows: Any, error: str) -> str:
         return error
+
+
+class RefusingWithoutAWord(Refusing):
+    """As Redis does: which of them it was can't be told."""
+
+    async def try_each(self, _rows: Mapping[Any, Any]) -> dict[Any, str]:
+        return {}
 
 
 TABLE = Table(
@@ -103,11 +114,12 @@ class Patient(Run):
                 await self.begin_again(error)
 
 
+@pytest.mark.parametrize("writer", [Refusing, RefusingWithoutAWord])
 @pytest.mark.parametrize("further", [1, 5000])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps=STEPS, actions=ACTIONS)
 def test_what_a_server_refuses_comes_to_what_a_handler_refuses(
-    further: int, steps: list[tuple[str, str]], actions: list[Any]
+    writer: type[Refusing], further: int, steps: list[tuple[str, str]], actions: list[Any]
 ) -> None:
     """However it was delivered, whoever ended, and how long one is careful: rows, what waits, what was decided."""
     topic = troubled(steps)
@@ -116,13 +128,40 @@ def test_what_a_server_refuses_comes_to_what_a_handler_refuses(
         by_handler = Run(REFUSED_BY_HANDLER, topic)
         await by_handler.restart()
         await by_handler.finish()
-        by_server = Patient(COUNTING, topic, Refusing())
+        by_server = Patient(COUNTING, topic, writer())
         await by_server.to_the_end(actions)
         assert by_server.writer.came_to() == by_handler.writer.came_to()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(applier, "CAREFUL_RECORDS", further)
+        patch.setattr(careful, "CAREFUL_RECORDS", further)
         asyncio.run(both())
+
+
+@pytest.mark.parametrize("fetched", [1, 5])
+def test_the_record_whose_early_follower_is_refused_is_taken(fetched: int) -> None:
+    topic = [record(0, "a", 2, "bad"), record(1, "b", 1, "x"), record(2, "a", 1, "x"), record(3, "b", 2, "x")]
+
+    async def work() -> Patient:
+        done = Patient(COUNTING, topic, Refusing())
+        await done.to_the_end([fetched] * 4)
+        return done
+
+    done = asyncio.run(work())
+    assert {place[2]: found.state for place, found in done.writer.parked.items()} == {0: State.DEAD}
+    assert {key: row["events"] for key, row in done.writer.rows.items() if row is not None} == {("a",): 1, ("b",): 2}
+
+
+def test_many_that_are_refused_cost_two_attempts() -> None:
+    topic = [record(number, f"k{number}", 1, "bad" if number % 3 else "x") for number in range(90)]
+
+    async def work() -> Refusing:
+        writer = Refusing()
+        await Patient(COUNTING, topic, writer).to_the_end([90])
+        return writer
+
+    writer = asyncio.run(work())
+    assert len(writer.parked) == 60
+    assert writer.refused == 2  # without care, and with; then what is refused is known
 
 
 def test_what_waits_is_tried_again_up_to_what_a_server_refuses() -> None:
