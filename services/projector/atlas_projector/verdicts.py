@@ -12,6 +12,9 @@ from dataclasses import dataclass
 FAILING_FROM = 3
 # Good ones as late as this speak for it.
 GOOD_WITHIN_S = 10.0
+# A projection that has handled others is well again when so long nothing came that it could not: a quiet topic brings no
+# good one to say so.
+BAD_FOR_S = 60.0
 # Of a generation that has no row yet, so many first records may be set aside.
 FIRST_BAD_MAX = 20
 
@@ -29,6 +32,7 @@ class Verdicts:
     bad: int = 0
     reason: str = ""
     good_at: float = 0.0
+    bad_at: float = 0.0
     bad_max: int = FIRST_BAD_MAX
 
     def begin(self, proven: bool, bad: int, reason: str) -> None:
@@ -42,7 +46,7 @@ class Verdicts:
             self.proven, self.bad, self.good_at = True, 0, time.monotonic()
         elif bad:
             self.bad += bad
-            self.reason = reason
+            self.reason, self.bad_at = reason, time.monotonic()
 
     def put_up_with(self, bad: int, reason: str) -> None:
         """Raise ProjectionFailed where so many more, and no good one among them, are the projection's fault."""
@@ -56,6 +60,9 @@ class Verdicts:
 
     def trouble(self) -> str | None:
         """What is wrong with the projection as a whole; None while it is well."""
-        if self.bad < FAILING_FROM or time.monotonic() - self.good_at < GOOD_WITHIN_S:
+        now = time.monotonic()
+        if self.bad < FAILING_FROM or now - self.good_at < GOOD_WITHIN_S:
+            return None
+        if self.proven and now - self.bad_at > BAD_FOR_S:
             return None
         return f"failing: the last {self.bad:,} records were all set aside, the last one: {self.reason}"

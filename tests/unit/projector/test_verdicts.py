@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from atlas_projector.verdicts import FAILING_FROM, FIRST_BAD_MAX, GOOD_WITHIN_S, ProjectionFailed, Verdicts
+from atlas_projector.verdicts import BAD_FOR_S, FAILING_FROM, FIRST_BAD_MAX, GOOD_WITHIN_S, ProjectionFailed, Verdicts
 
 
 def long_ago() -> float:
@@ -46,3 +46,22 @@ def test_with_a_row_no_number_of_bad_records_is() -> None:
     assert verdicts.bad == 0
     verdicts.begin(False, 10, "no")
     assert (verdicts.bad, verdicts.trouble() is None) == (10, False)
+
+
+def test_on_a_quiet_topic_it_is_well_again_after_a_while() -> None:
+    verdicts = Verdicts("p")
+    verdicts.note(1, 0, "")
+    verdicts.good_at = time.monotonic() - 3600
+    verdicts.note(0, 10, "no")
+    assert verdicts.trouble() is not None
+    verdicts.bad_at -= BAD_FOR_S + 1
+    assert verdicts.trouble() is None
+    verdicts.note(0, 1, "no")
+    assert verdicts.trouble() is not None
+
+
+def test_without_a_row_no_while_helps() -> None:
+    verdicts = Verdicts("p")
+    verdicts.begin(False, 10, "no")
+    verdicts.bad_at -= BAD_FOR_S + 1
+    assert verdicts.trouble() is not None
