@@ -12,8 +12,8 @@ from dataclasses import dataclass
 FAILING_FROM = 3
 # Good ones as late as this speak for it.
 GOOD_WITHIN_S = 10.0
-# A projection that has handled others is well again when so long nothing came that it could not: a quiet topic brings no
-# good one to say so.
+# A projection that has handled others is well again when nothing came for so long that it could not: a quiet topic
+# brings no good one to say so.
 BAD_FOR_S = 60.0
 # Of a generation that has no row yet, so many first records may be set aside.
 FIRST_BAD_MAX = 20
