@@ -25,12 +25,8 @@ async def compare(connection: Any, model: ReadModel, older: int, newer: int) -> 
 
     Means something only where both have handled the same records: see `generations.hold`.
     """
-    # Intervals as text: to PostgreSQL a month is equal to 30 days.
-    types = model.table.column_types
-    columns = ", ".join(f"{name}::text" if types[name].bare == "interval" else name for name in types)
     key = ", ".join(model.table.primary_key)
-    old = f"SELECT {columns} FROM {model.relation(older)}"
-    new = f"SELECT {columns} FROM {model.relation(newer)}"
+    old, new = (_rows(model, generation) for generation in (older, newer))
     different = await connection.fetchval(
         f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM"
         f" (({old} EXCEPT ALL {new}) UNION ALL ({new} EXCEPT ALL {old})) AS differing) AS keys",
@@ -38,3 +34,18 @@ async def compare(connection: Any, model: ReadModel, older: int, newer: int) -> 
     )
     rows = await connection.fetchval(f"SELECT count(*) FROM {model.relation(newer)}", timeout=TIMEOUT_S)
     return Comparison(rows, different)
+
+
+async def missing(connection: Any, model: ReadModel, older: int, newer: int) -> int:
+    """How many rows of the older generation the newer one does not have as they are."""
+    old, new = (_rows(model, generation) for generation in (older, newer))
+    return int(
+        await connection.fetchval(f"SELECT count(*) FROM ({old} EXCEPT ALL {new}) AS missing", timeout=TIMEOUT_S)
+    )
+
+
+def _rows(model: ReadModel, generation: int) -> str:
+    # Intervals as text: to PostgreSQL a month is equal to 30 days.
+    types = model.table.column_types
+    columns = ", ".join(f"{name}::text" if types[name].bare == "interval" else name for name in types)
+    return f"SELECT {columns} FROM {model.relation(generation)}"

@@ -77,6 +77,20 @@ class DocumentsStore:
                     await prolong()
             return Comparison(await self._redis.hlen(self._rows_of(number)), different)
 
+    async def missing(self, number: int, level: Level) -> int:
+        """See Store. The live generation is held meanwhile, as for a comparison."""
+        gone = 0
+        async with self._held(level) as prolong:
+            live = await self.in_state("live")
+            if live is None or live.version != self._model.version:
+                return 0
+            async for fields in self._fields(live.number):
+                ours = await self._redis.hmget(self._rows_of(live.number), fields)
+                theirs = await self._redis.hmget(self._rows_of(number), fields)
+                gone += sum(a != b for a, b in zip(ours, theirs, strict=True))
+                await prolong()
+        return gone
+
     async def swap(self, number: int, level: Level) -> int:
         async with self._held(level):
             answer = await self._run(scripts.SWAP, number, now_ms())

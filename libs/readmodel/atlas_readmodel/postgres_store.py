@@ -1,19 +1,21 @@
 """A read model in PostgreSQL: a table for each generation, a view for its readers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from atlas_readmodel import generations, parking
-from atlas_readmodel.comparison import Comparison, compare
+from atlas_readmodel.comparison import Comparison, compare, missing
 from atlas_readmodel.generations import Connection, Generation
 from atlas_readmodel.parking import Decision, Parked, Place, Ruling
 from atlas_readmodel.store import HOLD_MAX_S, Busy, Level, Waiting
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.writer import Writer
+
+T = TypeVar("T")
 
 
 class PostgresStore:
@@ -49,6 +51,22 @@ class PostgresStore:
 
     async def compare(self, number: int, level: Level) -> Comparison | None:
         """See Store. The live generation goes on while the snapshot taken in between is compared."""
+
+        async def both(snapshot: Any, live: int) -> Comparison:
+            return await compare(snapshot, self._model, live, number)
+
+        return await self._with_live(level, both)
+
+    async def missing(self, number: int, level: Level) -> int:
+        """See Store. Counted in a snapshot, as the comparison."""
+
+        async def count(snapshot: Any, live: int) -> int:
+            return await missing(snapshot, self._model, live, number)
+
+        return await self._with_live(level, count) or 0
+
+    async def _with_live(self, level: Level, look: Callable[[Any, int], Awaitable[T]]) -> T | None:
+        """What `look` finds in a snapshot with a live generation of this version, as the other was level with it."""
         async with self._pool.acquire() as snapshot:
             both = snapshot.transaction(isolation="repeatable_read", readonly=True)
             async with self._held(level):
@@ -58,7 +76,7 @@ class PostgresStore:
             try:
                 if live is None or live.version != self._model.version:
                     return None
-                return await compare(snapshot, self._model, live.number, number)
+                return await look(snapshot, live.number)
             finally:
                 await both.rollback()
 

@@ -133,6 +133,11 @@ class Store(Protocol):
         then; None if they are of different versions. Raises Busy.
         """
 
+    async def missing(self, number: int, level: Level) -> int:
+        """Hold the live generation, have generation `number` brought level with it, and count the rows of the live
+        one that it does not have as they are; 0 if they are of different versions. Raises Busy.
+        """
+
     async def swap(self, number: int, level: Level) -> int:
         """Hold the live generation, have `number` brought level with it, and let readers see it from then on, in one
         step. The one replaced stays as the previous one. Returns the new epoch. Raises Busy, generations.NotCaughtUp.

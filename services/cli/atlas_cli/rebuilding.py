@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NotRequired
 from urllib.parse import quote
 
 from typing_extensions import TypedDict
@@ -31,6 +31,13 @@ class Result(TypedDict):
     different_rows: int | None
 
 
+class Asks(TypedDict):
+    """What a rebuild wants to be told before it takes rows away."""
+
+    topics: list[str]
+    missing_rows: int
+
+
 class State(TypedDict):
     """How far a rebuild is."""
 
@@ -41,6 +48,11 @@ class State(TypedDict):
     events_per_second: float
     result: Result | None
     error: str | None
+    asks: NotRequired[Asks | None]
+
+
+class RowsMissing(CommandError):
+    """It was built and not swapped: rows of a topic that was made again would be gone. Asked again, it is swapped."""
 
 
 async def rebuild(
@@ -48,26 +60,31 @@ async def rebuild(
     name: str,
     *,
     verify: bool = False,
-    fresh: bool = False,
+    flags: Collection[str] = (),
     selection: Mapping[str, str] | None = None,
     on_progress: OnProgress = lambda _state: None,
 ) -> dict[str, Any]:
-    """Rebuild a projection and wait for its end; `on_progress` hears each state on the way. A `selection` (into,
-    until_ms, key, type) goes into a side table.
+    """Rebuild a projection and wait for its end; `on_progress` hears each state on the way.
+
+    `flags`: `fresh` gives up an unfinished one first, `though_missing` swaps although rows of a topic that was made
+    again will be gone. A `selection` (into, until_ms, key, type) goes into a side table.
 
     Gives {"projection", "from_generation", "to_generation", "rows", "identical", "different_rows", "events",
     "passed_over", "seconds"}; `identical` is None unless `verify`, and False if readers kept the old rows for it.
-    CommandError if it failed otherwise, was cancelled, or the projector does not answer.
+    RowsMissing without that flag; CommandError if it failed otherwise, was cancelled, or the projector does not
+    answer.
     """
-    flags = {flag: "true" for flag, on in (("verify", verify), ("fresh", fresh)) if on} | dict(selection or {})
+    query = dict.fromkeys((*(("verify",) if verify else ()), *flags), "true") | dict(selection or {})
     path = f"/projections/{quote(name, safe='')}/rebuild"
-    state = await _projector(settings).ask("POST", path, State, query=flags)
+    state = await _projector(settings).ask("POST", path, State, query=query)
     while state["state"] == "running":
         await asyncio.sleep(POLL_S)
         state = await _patiently(settings, path)
         on_progress(state)
     if state["state"] == "cancelled":
         raise CommandError(f"the rebuild of {name} was cancelled at {state['events']:,} events; run it again to go on")
+    if state.get("asks"):
+        raise RowsMissing(str(state["error"]))
     if state["result"] is None:
         raise CommandError(f"the rebuild of {name} failed: {state['error']}")
     return dict(state["result"])

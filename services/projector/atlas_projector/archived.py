@@ -4,12 +4,13 @@ The archive's end is the topic's next offset, so a record comes from one of them
 eaten the head of the topic, only the archive can give the same rows.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from aiokafka import TopicPartition
 from atlas_archive.history import History, HistoryGap, histories, read_history
 from atlas_archive.manifests import BadManifest
+from atlas_archive.manifests import topics as archived_topics
 from atlas_archive.store import ObjectStore, S3Address, open_store
 
 from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
@@ -30,6 +31,11 @@ class ArchivedSource:
     async def incarnations(self) -> Mapping[str, str]:
         """Kafka's id of each topic, as the brokers know them now."""
         return await self._topic.incarnations()
+
+    async def former(self) -> Sequence[str]:
+        """Those of which the archive has another incarnation as well."""
+        now = await self._topic.incarnations()
+        return sorted({name async for name, found in archived_topics(self._store) if now.get(name, found) != found})
 
     async def read(self, start: Positions, until: Positions) -> Batches:
         """See Source. Raises what the object store raises too."""

@@ -7,9 +7,9 @@ moment and goes on where it was.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -25,6 +25,7 @@ from atlas_projector.source import RecordsGone, Source
 from atlas_projector.workers import PARALLEL_FROM, Setup, WorkerError, fill
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 # Close enough to stop the live generation for the rest: a fraction of a second.
 CLOSE_RECORDS = 5000
@@ -42,12 +43,31 @@ class NotIdentical(RebuildError):
         self.comparison = comparison
 
 
+class RowsMissing(RebuildError):
+    """A topic was made again, and rows that the live generation has of the one before would be gone.
+
+    Nothing was swapped. What was built stays: the next rebuild goes on from there.
+    """
+
+    def __init__(self, projection: str, topics: Sequence[str], rows: int) -> None:
+        super().__init__(
+            f"{', '.join(topics)}: made again, and a rebuild reads the topic that is there alone. {rows:,} rows that"
+            f" readers of {projection} see would be gone, or have no more what came from the topic before; nothing was"
+            " swapped"
+        )
+        self.topics = topics
+        self.rows = rows
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`verify`: compare before the swap. `setup`: have worker processes do what is far; without it, none."""
+    """`verify`: compare before the swap. `setup`: have worker processes do what is far; without it, none. `keep_rows`:
+    no swap that takes rows of a topic that was made again.
+    """
 
     verify: bool = False
     setup: Setup | None = None
+    keep_rows: bool = False
 
 
 @dataclass
@@ -105,7 +125,7 @@ async def rebuild(
     2. Apply history from its own positions to those of the live generation, again and again, until close. With a
        `setup`, what is far is done by worker processes.
     3. With `verify`: hold the live generation, apply the rest, let it go and compare the two row for row as they were
-       then. Any difference between generations of one version ends it here.
+       then. Any difference between generations of one version ends it here; with `keep_rows` a row that is missing.
     4. Hold the live generation, apply the rest, swap, commit: only if it is level in every partition.
     5. Drop what the swap left behind; the generation replaced stays for a rollback.
 
@@ -120,6 +140,8 @@ async def rebuild(
         builder = await _Builder.begin(projection, store, strict, source, progress)
         await builder.approach(options.setup)  # 2
         comparison = await builder.verify() if options.verify else None  # 3
+        if options.keep_rows:
+            await builder.refuse_missing()  # 3
         epoch = await builder.swap()  # 4
         rows = await builder.tidy()  # 5
         progress.phase = "done"
@@ -199,38 +221,45 @@ class _Builder:
     async def verify(self) -> Comparison | None:
         """Compare with the live generation, both at the same positions; None if it is of another version."""
         self._progress.phase = "verifying"
-        name = self._projection.name
-        for attempt in range(TRIES):
-            try:
-                comparison = await self._store.compare(self._number, self._level)
-            except Busy as busy:
-                await self._again("comparison", attempt, busy)
-                continue
-            if comparison is not None and not comparison.identical:
-                older = self._progress.from_generation or 0
-                raise NotIdentical(name, older, self._number, comparison)
-            return comparison
-        raise RebuildError(f"could not compare with the live generation in {TRIES} tries: live events come faster")
+        comparison = await self._patiently(
+            "compare with the live generation", lambda: self._store.compare(self._number, self._level)
+        )
+        if comparison is not None and not comparison.identical:
+            raise NotIdentical(self._projection.name, self._progress.from_generation or 0, self._number, comparison)
+        return comparison
+
+    async def refuse_missing(self) -> None:
+        """Raises RowsMissing where a topic was made again and the live generation has rows that this one has not."""
+        topics = await self._source.former()
+        if not topics:
+            return
+        self._progress.phase = "comparing"
+        rows = await self._patiently(
+            "compare with the live generation", lambda: self._store.missing(self._number, self._level)
+        )
+        if rows:
+            raise RowsMissing(self._projection.name, topics, rows)
 
     async def swap(self) -> int:
         """Let readers see this generation; returns the epoch."""
         self._progress.phase = "swapping"
-        for attempt in range(TRIES):
-            try:
-                return await self._store.swap(self._number, self._level)
-            except Busy as busy:
-                await self._again("swap", attempt, busy)
-        raise RebuildError(
-            f"could not swap in {TRIES} tries: a reader's query holds the view, or live events come faster than these"
-        )
+        return await self._patiently("swap", lambda: self._store.swap(self._number, self._level))
 
     async def tidy(self) -> int:
         """Drop what is superseded; returns the number of rows built."""
         return await self._store.tidy(self._number)
 
-    async def _again(self, what: str, attempt: int, busy: Busy) -> None:
-        log.warning(f"{what} will be tried again", projection=self._projection.name, error=str(busy))
-        await asyncio.sleep(0.1 * attempt)
+    async def _patiently(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
+        """What `act` gives, which may meet a read model that is busy. Raises RebuildError when it always is."""
+        for attempt in range(TRIES):
+            try:
+                return await act()
+            except Busy as busy:
+                log.warning(f"will try again to {what}", projection=self._projection.name, error=str(busy))
+                await asyncio.sleep(0.1 * attempt)
+        raise RebuildError(
+            f"could not {what} in {TRIES} tries: a reader's query holds the view, or live events come faster than these"
+        )
 
     async def _level(self, target: Positions) -> None:
         """Apply what is left up to where the live generation is held: as quickly as can be, for it waits."""

@@ -19,7 +19,7 @@ from atlas_readmodel.stores import Stores
 from atlas_projector.archived import open_source
 from atlas_projector.builder import RebuildError
 from atlas_projector.live import Live
-from atlas_projector.rebuild import NotIdentical, Options, Progress, rebuild
+from atlas_projector.rebuild import NotIdentical, Options, Progress, RowsMissing, rebuild
 from atlas_projector.side import Selection, build_side
 from atlas_projector.source import RecordsGone, Source
 from atlas_projector.standing import outdated
@@ -38,6 +38,7 @@ class _Run:
     state: str = "running"
     error: str | None = None
     result: dict[str, Any] | None = None
+    asks: dict[str, Any] | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -52,10 +53,17 @@ class Rebuilds:
         self._runs: dict[str, _Run] = {}
 
     def start(
-        self, name: str, *, verify: bool = False, fresh: bool = False, selection: Selection | None = None
+        self,
+        name: str,
+        *,
+        verify: bool = False,
+        fresh: bool = False,
+        keep_rows: bool = False,
+        selection: Selection | None = None,
     ) -> None:
-        """Begin, or go on with, a rebuild. `fresh`: give up an unfinished one first. With a `selection`: into its side
-        table, which readers of the projection never see. Raises AlreadyRunning.
+        """Begin, or go on with, a rebuild. `fresh`: give up an unfinished one first. `keep_rows`: see Options.
+
+        With a `selection`: into its side table, which readers of the projection never see. Raises AlreadyRunning.
         """
         if self.running(name):
             raise AlreadyRunning(f"{name} is being rebuilt")
@@ -63,7 +71,7 @@ class Rebuilds:
 
         async def work() -> None:
             if selection is None:
-                await self._swap(name, run, verify, fresh)
+                await self._swap(name, run, Options(verify, self._setup, keep_rows), fresh)
             else:
                 await self._side(name, run, selection)
 
@@ -74,12 +82,12 @@ class Rebuilds:
         return name in self._runs and self._runs[name].state == "running"
 
     def state(self, name: str) -> dict[str, Any] | None:
-        """State (running, done, failed, cancelled), progress, error and result of the last rebuild here."""
+        """State (running, done, failed, cancelled), progress, error, result and question of the last rebuild here."""
         run = self._runs.get(name)
         if run is None:
             return None
         state = {"projection": name, "state": run.state, **run.progress.as_json(), "error": run.error}
-        return state | {"result": run.result}
+        return state | {"result": run.result, "asks": run.asks}
 
     async def wait(self, name: str) -> dict[str, Any] | None:
         """The state once it has ended."""
@@ -156,12 +164,11 @@ class Rebuilds:
         live = await retrying(look, what=f"{name} version", stop=stop)
         return None if live is None else live.version
 
-    async def _swap(self, name: str, run: _Run, verify: bool, fresh: bool) -> None:
+    async def _swap(self, name: str, run: _Run, options: Options, fresh: bool) -> None:
         live = self._lives[name]
         if fresh:
             await self._store(name).discard()
         async with self._source(name) as source:
-            options = Options(verify, self._setup)
             built = await rebuild(live.projection, self._stores, self._codec, source, run.progress, options)
         await live.swapped(built.epoch)
         comparison = built.comparison
@@ -191,6 +198,8 @@ class Rebuilds:
             run.state, run.error = "failed", _in_words(error)
             if isinstance(error, NotIdentical):
                 run.result = _result(name, run.progress, error.comparison.rows, error.comparison.different_rows)
+            if isinstance(error, RowsMissing):
+                run.asks = {"topics": error.topics, "missing_rows": error.rows}
             log.error("rebuild failed", projection=name, error=run.error, exc_info=error)
         else:
             run.state = "done"

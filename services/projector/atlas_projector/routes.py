@@ -70,7 +70,8 @@ def projection_routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebui
 def _start(request: web.Request, name: str, rebuilds: Rebuilds) -> web.Response:
     try:
         selection = _selection(request)
-        rebuilds.start(name, verify=_flag(request, "verify"), fresh=_flag(request, "fresh"), selection=selection)
+        verify, fresh, anyway = (_flag(request, flag) for flag in ("verify", "fresh", "though_missing"))
+        rebuilds.start(name, verify=verify, fresh=fresh, keep_rows=not anyway, selection=selection)
     except ValueError as error:
         return _problem(400, str(error))
     except AlreadyRunning as error:

@@ -59,6 +59,9 @@ class _Selected:
     async def incarnations(self) -> Mapping[str, str]:
         return await self._source.incarnations()
 
+    async def former(self) -> Sequence[str]:
+        return await self._source.former()
+
     async def read(self, start: Positions, until: Positions) -> Batches:
         async for batches in self._source.read(start, until):
             taken: Mapping[TopicPartition, Sequence[Record]] = {

@@ -76,6 +76,9 @@ class Source(Protocol):
     async def incarnations(self) -> Mapping[str, str]:
         """Kafka's id of each topic that there is."""
 
+    async def former(self) -> Sequence[str]:
+        """Those topics of which it is known that another one had the name before, whose records are not read here."""
+
     def read(self, start: Positions, until: Positions) -> Batches:
         """The records from `start` up to, not including, `until`, in order a partition. Raises RecordsGone."""
 
@@ -98,6 +101,10 @@ class TopicSource:
     async def incarnations(self) -> Mapping[str, str]:
         """Kafka's id of each topic."""
         return await topic_ids(self._consumer._client, self._topics)
+
+    async def former(self) -> Sequence[str]:
+        """None: a broker knows nothing of a topic that was deleted."""
+        return ()
 
     async def read(self, start: Positions, until: Positions) -> Batches:
         """See Source. A partition has ended when the consumer's position is at `until`, whatever is there."""

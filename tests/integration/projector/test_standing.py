@@ -1,9 +1,12 @@
 """Positions belong to a topic's id: what becomes of a projection whose topic was deleted, made again, or shrunk."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from atlas_archive.store import S3Address
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
@@ -12,7 +15,10 @@ from atlas_projector.projection import Projection
 from atlas_projector.projections.flights import FLIGHTS
 from atlas_projector.projections.routes import ROUTES
 from atlas_projector.projections.users import USERS
+from atlas_projector.rebuilds import Rebuilds
 from atlas_readmodel.reader import Reader
+
+from tests.integration.projector.test_archived import archived
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -84,6 +90,39 @@ async def test_with_the_rule_stop_it_stops_until_it_is_told_to_begin(rig: "Rig",
         await rig.settled(routes, 15)
         assert live.state()["events"] == 11
         assert await rig.rebuilds(live).begin_anew(routes.name) == []
+
+
+async def test_a_rebuild_takes_no_rows_of_the_topic_before_unasked(
+    rig: "Rig", kept: Kept, bucket: str, tmp_path: Path
+) -> None:
+    """Known by the archive, which has the topic before as an incarnation of its own."""
+    servers = rig.servers
+    address = S3Address(bucket, servers.s3_endpoint, servers.s3_access_key, servers.s3_secret_key)
+    routes = rig.pointed(kept(ROUTES))
+    live = rig.live(routes)
+    async with rig.running(live):
+        await rig.fly(3)
+        await rig.settled(routes)
+        await archived(rig, address, tmp_path)
+        await made_again(rig)
+        await rig.fly(5, start=100)
+        await rig.settled(routes, 10)
+        rebuilds = Rebuilds(rig.stores, rig.codec, replace(rig.setup, archive=address, workers=0), {routes.name: live})
+        rebuilds.start(routes.name, keep_rows=True)
+        state = await rebuilds.wait(routes.name)
+        assert state is not None
+        # Those of three routes, whether or not the new topic has flights of them too.
+        assert (state["state"], state["asks"]) == ("failed", {"topics": [rig.topic], "missing_rows": 3})
+        assert "3 rows that readers of" in state["error"]
+        assert "nothing was swapped" in state["error"]
+        rebuilds.start(routes.name)
+        state = await rebuilds.wait(routes.name)
+        assert state is not None
+        assert (state["state"], state["asks"]) == ("done", None)
+        rebuilds.start(routes.name, keep_rows=True)
+        state = await rebuilds.wait(routes.name)
+        assert state is not None
+        assert state["state"] == "done", "nothing is missing any more"
 
 
 async def test_what_waits_of_the_old_topic_is_kept_apart_and_can_still_be_retried(rig: "Rig", kept: Kept) -> None:

@@ -1,7 +1,9 @@
 """`atlas projections`, `atlas rebuild` and `atlas rollback`: asked of the projector, which does the work."""
 
 import asyncio
+import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import quote
 
@@ -89,11 +91,16 @@ def rebuild(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Stop the rebuild that runs; it can be gone on with.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before rows of a topic that was made again are gone.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Build a read model again from its topics, beside the live one, then swap: reads never stop.
 
-    Ctrl-C stops watching, not the rebuild. Exit code 1 if it fails; readers then keep what they had.
+    Ctrl-C stops watching, not the rebuild. Exit code 1 if it fails; readers then keep what they had. Where a topic was
+    made again and readers would lose rows of the one before, it says how many and asks first; without a terminal it
+    refuses.
     """
     from atlas_cli import rebuilding
     from atlas_cli.settings import load_settings
@@ -102,10 +109,13 @@ def rebuild(
         state = _ask("DELETE", f"/projections/{quote(name, safe='')}/rebuild", rebuilding.State)
         print_json(state) if as_json else say(f"cancelled at {state['events']:,} events")
         return
-    with _Watch(name, as_json) as watch:
-        result = asyncio.run(
-            rebuilding.rebuild(load_settings(), name, verify=verify, fresh=fresh, on_progress=watch.show)
-        )
+
+    def run(*flags: str) -> dict[str, Any]:
+        with _Watch(name, as_json) as watch:
+            done = rebuilding.rebuild(load_settings(), name, verify=verify, flags=flags, on_progress=watch.show)
+            return asyncio.run(done)
+
+    result = _asking_first(run, fresh=fresh, yes=yes, can_ask=not as_json)
     if as_json:
         print_json(result)
     if result["identical"] is False:
@@ -119,6 +129,19 @@ def rebuild(
             f"{name}: generation {result['to_generation']} is live: {result['rows']:,} rows from"
             f" {result['events']:,} events in {result['seconds']:.1f} s{same}"
         )
+
+
+def _asking_first(run: Callable[..., dict[str, Any]], *, fresh: bool, yes: bool, can_ask: bool) -> dict[str, Any]:
+    """What `run` gives; where rows of a topic that was made again would be gone, whoever is at the terminal decides."""
+    from atlas_cli import rebuilding
+
+    try:
+        return run(*(("fresh",) if fresh else ()), *(("though_missing",) if yes else ()))
+    except rebuilding.RowsMissing as missing:
+        if not can_ask or not sys.stdin.isatty():
+            raise CommandError(f"{missing}; --yes swaps all the same") from None
+        typer.confirm(f"{printable(str(missing))}. Swap all the same?", abort=True, err=True)
+    return run("though_missing")
 
 
 def rebuild_into(

@@ -1,6 +1,7 @@
 """What the commands print; the projector is a stand-in."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,8 +36,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, result: dict[str, Any]) -> dict[st
     """Have every rebuild end with `result`; what it was asked with is in the dict returned."""
     asked: dict[str, Any] = {}
 
-    async def rebuild(_settings: Any, name: str, *, verify: bool, fresh: bool, on_progress: Any) -> dict[str, Any]:
-        asked.update(name=name, verify=verify, fresh=fresh)
+    async def rebuild(_settings: Any, name: str, *, verify: bool, flags: Any, on_progress: Any) -> dict[str, Any]:
+        asked.update(name=name, verify=verify, flags=flags)
         on_progress(STATE)
         return result
 
@@ -52,7 +53,7 @@ def test_a_rebuild_in_words(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -
         "flights: generation 2 is live: 336,776 rows from 336,776 events in 6.5 s, identical to the generation before\n"
     )
     assert "reading, 5,000 events, 331,776 to go, 50,000/s" in outcome.stderr
-    assert asked == {"name": "flights", "verify": True, "fresh": False}
+    assert asked == {"name": "flights", "verify": True, "flags": ()}
 
 
 def test_a_rebuild_as_json_is_one_document(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +69,46 @@ def test_rows_that_differ_are_an_error(app: typer.Typer, monkeypatch: pytest.Mon
     assert outcome.exit_code == 1
     assert isinstance(outcome.exception, CommandError)
     assert "3 rows of flights came out differently" in str(outcome.exception)
+
+
+GONE = "flights.events: made again since, … 120 rows that readers of flights see would be gone; nothing was swapped"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed", "code", "runs"),
+    [
+        ([], None, 1, [False]),
+        (["--json"], "", 1, [False]),
+        ([], "n\n", 1, [False]),
+        ([], "y\n", 0, [False, True]),
+        (["--yes"], None, 0, [True]),
+    ],
+)
+def test_rows_that_would_be_gone_are_asked_about(
+    app: typer.Typer,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    typed: str | None,
+    code: int,
+    runs: list[bool],
+) -> None:
+    """`typed`: at a terminal; None where there is none."""
+    asked: list[bool] = []
+
+    async def rebuild(_settings: Any, _name: str, *, flags: Any, **_rest: Any) -> dict[str, Any]:
+        asked.append("though_missing" in flags)
+        if not asked[-1]:
+            raise rebuilding.RowsMissing(GONE)
+        return RESULT
+
+    monkeypatch.setattr(rebuilding, "rebuild", rebuild)
+    monkeypatch.setattr(projections, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: typed is not None)))
+    outcome = CliRunner().invoke(app, ["rebuild", "flights", *arguments], input=typed)
+    assert (outcome.exit_code, asked) == (code, runs)
+    if typed:
+        assert "120 rows" in outcome.stderr
+    elif code:
+        assert str(outcome.exception) == f"{GONE}; --yes swaps all the same"
 
 
 def test_the_list(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
