@@ -36,6 +36,10 @@ class Batch(Protocol):
     def append_time_ms(self) -> int | None: ...
     @property
     def records(self) -> int: ...
+    @property
+    def at_most(self) -> int:
+        """How many bytes the records take at most, when they are not compressed."""
+
     def data(self) -> bytes:
         """The records, not compressed."""
 
@@ -137,6 +141,10 @@ class Packed:
     @property
     def append_time_ms(self) -> None:
         return None
+
+    @property
+    def at_most(self) -> int:
+        return len(self.packed)
 
     def data(self) -> bytes:
         return self.packed

@@ -37,13 +37,15 @@ class _Shape:
 class HeaderShapes:
     """Recognises and reads headers in Kafka's layout; remembers the shapes it met last.
 
-    `names`: the first few different lists of names that it met.
+    `names`: the first few different lists of names that it met. `may_compile`: how many more expressions it may make
+    before that is set again.
     """
 
     def __init__(self) -> None:
         self.names: tuple[tuple[str, ...], ...] = ()
         self._shapes: list[_Shape] = []
         self._compiled = 0
+        self.may_compile = _COMPILED_MAX
 
     def are_whole(self, data: bytes, start: int, end: int) -> bool:
         """Whether data[start:end] is headers, at least one, that all have a value and a name in UTF-8.
@@ -80,9 +82,10 @@ class HeaderShapes:
         texts = tuple(name.decode() for name in names)
         if len(self.names) < _NAMES_MAX and texts not in self.names:
             self.names += (texts,)
-        if self._compiled >= _COMPILED_MAX:
+        if self._compiled >= _COMPILED_MAX or self.may_compile <= 0:
             return
         self._compiled += 1
+        self.may_compile -= 1
         source = [re.escape(long(len(names)))]
         for name, value in zip(names, values, strict=True):
             size = len(value or b"")

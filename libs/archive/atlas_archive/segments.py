@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from atlas_archive.manifests import (
 )
 from atlas_archive.outputs import Finished
 from atlas_archive.splicer import Splicer
+from atlas_archive.steps import Work
 from atlas_archive.store import MissingObject, ObjectStore
 
 SchemaText = Callable[[int], str | None]
@@ -52,6 +53,7 @@ class Segment:
         self.schema_text = schema_text
         self.id = uuid.uuid4().hex
         metadata = {"topic": path.topic, "incarnation": path.incarnation, "partition": str(path.partition)}
+        self._files: list[tuple[Finished, str]] | None = None
         self._splicer = Splicer(
             schema_text,
             metadata=metadata,
@@ -81,16 +83,24 @@ class Segment:
 
     def add(self, batches: Sequence[Batch]) -> None:
         """Add batches in offset order. Raises ValueError for one that begins before `next_offset`."""
+        for work in self.steps(batches):
+            if work is not None:
+                work()
+
+    def steps(self, batches: Sequence[Batch]) -> Iterator[Work | None]:
+        """The same in short steps; see Splicer.steps. A segment that was left in the middle is of no use any more."""
         if not batches:
             return
         if batches[0].start_offset < self.next_offset:
             raise ValueError(f"offset {batches[0].start_offset} comes after {self.next_offset - 1}")
-        self._splicer.add(batches)
+        yield from self._splicer.steps(batches)
         self.next_offset = batches[-1].offset + 1
 
-    def finish(self) -> list[Finished]:
-        """The segment's files; nothing can be added after."""
-        return self._splicer.finish()
+    def finish(self) -> list[tuple[Finished, str]]:
+        """The segment's files, each with its SHA-256; nothing can be added after. Takes some time when first called."""
+        if self._files is None:
+            self._files = [(file, _sha256(file)) for file in self._splicer.finish()]
+        return self._files
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +133,12 @@ async def store_segment(store: ObjectStore, segment: Segment, writer: str) -> St
     except MissingObject:
         pass
     objects = []
-    for file in segment.finish():  # 2
+    for file, digest in segment.finish():  # 2
         if file.schema_id is not None and (text := segment.schema_text(file.schema_id)) is not None:
             await store.put_if_absent(path.schema(file.schema_id), text.encode())
         key = f"{path.data(segment.start_offset, segment.first_timestamp)}{segment.id}-{file.kind}.avro"
         await store.put(key, file.chunks)
-        objects.append(_data_object(key, file))
+        objects.append(_data_object(key, file, digest))
     ours = _manifest(segment, tuple(objects), writer)
     winner = await commit(store, ours)  # 3
     won = winner.segment == segment.id
@@ -158,14 +168,18 @@ async def _passed_by(store: ObjectStore, ours: Manifest) -> Manifest | None:
     return last
 
 
-def _data_object(key: str, file: Finished) -> DataObject:
+def _sha256(file: Finished) -> str:
     digest = hashlib.sha256()
     for chunk in file.chunks:
         digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _data_object(key: str, file: Finished, sha256: str) -> DataObject:
     return DataObject(
         key=key,
         size=file.size,
-        sha256=digest.hexdigest(),
+        sha256=sha256,
         schema_id=file.schema_id,
         records=file.records,
         first_offset=file.first_offset,

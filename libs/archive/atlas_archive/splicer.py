@@ -6,10 +6,10 @@ records are taken as Kafka stores them (see batches.py) and never become objects
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
-from atlas_archive.batches import NULL, Batch, Packed, int64, pack, places, records_of, unpack
+from atlas_archive.batches import NULL, Batch, int64, pack, places, records_of, unpack
 from atlas_archive.checker import CHECK_ERRORS, compile_skip
 from atlas_archive.codecs import CODECS
 from atlas_archive.expected import Expected
@@ -18,12 +18,19 @@ from atlas_archive.layout import BadSchema, file_schema, parse, raw_schema
 from atlas_archive.outputs import Finished, Inline, Output
 from atlas_archive.records import Record
 from atlas_archive.runs import Run, take
+from atlas_archive.steps import Work
 from atlas_archive.varints import length_table, long, two_byte_table, unsigned, unsigned_kept
 
 BLOCK_BYTES = 256 * 1024  # before compression: larger packs no better, and a reader holds one block at a time
 _RUN_BYTES = 64 * 1024  # of records taken at a time: a block ends after one
 _KNOWN_PREFIXES_MAX = 1000  # values of any bytes have no end of prefixes
 _LOW14 = (1 << 14) - 1
+# What is done at a time by who must not be held up: bytes of values and, four times as costly, of headers; expressions
+# made for headers. A record above that is taken with some others, for whoever does that in another thread.
+_LIGHT, _ANY = 32 * 1024, 1 << 62
+_LIGHT_COMPILED = 2
+_HEAVY_RECORDS = 64
+LIGHT_BATCH_BYTES = 8 * 1024 * 1024  # to decompress
 
 
 class Splicer:
@@ -76,8 +83,16 @@ class Splicer:
 
         Raises ValueError or IndexError for bytes that are no records.
         """
+        for work in self.steps(batches):
+            if work is not None:
+                work()
+
+    def steps(self, batches: Sequence[Batch]) -> Iterator[Work | None]:
+        """The same in steps of some milliseconds at most. What may take longer is given: to be run, in any thread,
+        before the next step. Nothing else may be done with the splicer until all is done.
+        """
         for batch in batches:
-            self._splice(batch)
+            yield from self._splice(batch)
 
     def finish(self) -> list[Finished]:
         """Close the open blocks and give the files that have records: typed ones by schema id, then the raw ones."""
@@ -88,26 +103,31 @@ class Splicer:
     def _outputs(self) -> Sequence[Output]:
         return (*self._typed.values(), self._raw, self._odd_names)
 
-    def _splice(self, batch: Batch) -> None:
+    def _splice(self, batch: Batch) -> Iterator[Work | None]:
         """Records that look as expected are taken in runs, the others one by one; what to expect is learnt of these."""
+        if batch.at_most > LIGHT_BATCH_BYTES:
+            yield (opening := Work(batch.opened))
+            batch = opening.take()
         batch = batch.opened()
         data, at, place, expected = batch.data(), 0, 0, self._expected
         if batch.start_offset > batch.base_offset:
-            self._add_records(unpack(batch))
+            yield (adding := Work(lambda: self._add_records(unpack(batch))))
+            adding.take()
             return
         while place < batch.records:
             pattern = expected.pattern
             taken = take(pattern, batch, data, at, self._run_bytes, place) if pattern is not None else None
             if taken is None:
-                count = min(batch.records - place, expected.closely)
-                at = self._one_by_one(batch, data, at, range(place, place + count))
+                numbers = range(place, min(batch.records, place + expected.closely))
+                count, at = yield from self._one_by_one(batch, data, at, numbers)
                 expected.looked(self._shapes.names)
             else:
                 count, at = taken.records, taken.end
                 for run in taken.runs:
                     self._add_run(run)
                 expected.took(count)
-            place = place + count if at >= 0 else batch.records
+                yield None
+            place += count
         if place > batch.records:
             raise ValueError(f"{place} records in a batch of {batch.records}")
 
@@ -120,37 +140,53 @@ class Splicer:
         if out.block_size >= self._block_bytes:
             out.close_block(self._codec)
 
-    def _one_by_one(self, batch: Batch, data: bytes, at: int, numbers: range) -> int:
-        """Copy the records of these numbers, the first of which begins at `at`; gives where they end.
+    def _one_by_one(
+        self, batch: Batch, data: bytes, at: int, numbers: range
+    ) -> Generator[Work | None, None, tuple[int, int]]:
+        """Copy the records of these numbers, the first of which begins at `at`; gives how many, and where they end.
 
-        -1 when one of them is not as anybody writes it, as a hostile producer may: all up to the batch's end are in.
+        Fewer where that takes long; more where one of them is not as anybody writes it, as a hostile producer may: then
+        all up to the batch's end are in.
         """
         try:
-            return self._copy(batch, data, at, numbers)
-        except _Odd as odd:
-            if isinstance(batch, Packed):
-                raise
-            self._add_records(records_of(batch, data, odd.at, odd.number, odd.before))
-            return -1
+            try:
+                yield None
+                self._shapes.may_compile = _LIGHT_COMPILED
+                return self._copy(batch, data, at, numbers)
+            except _Heavy as heavy:
+                if heavy.number > numbers.start:
+                    return heavy.number - numbers.start, heavy.at
+                some = range(numbers.start, min(batch.records, numbers.start + _HEAVY_RECORDS))
+                yield (copying := Work(lambda: self._copy(batch, data, at, some, light=False)))
+                count, end = copying.take()
+                return count, end
+        except _Odd as error:
+            odd = error
+        yield (adding := Work(lambda: self._add_records(records_of(batch, data, odd.at, odd.number, odd.before))))
+        adding.take()
+        return batch.records - numbers.start, len(data)
 
     def _add_records(self, records: Sequence[Record]) -> None:
         if records:
             packed = pack(records)
-            self._one_by_one(packed, packed.data(), 0, range(packed.records))
+            self._copy(packed, packed.data(), 0, range(packed.records), light=False)
 
-    def _copy(self, batch: Batch, data: bytes, at: int, numbers: range) -> int:
-        """Raises _Odd; calls little in its loop, since calls cost."""
-        base, raw = batch.base_offset << 1, self._raw
+    def _copy(self, batch: Batch, data: bytes, at: int, numbers: range, *, light: bool = True) -> tuple[int, int]:
+        """Raises _Odd and, while `light`, _Heavy; calls little in its loop, since calls cost."""
+        base, raw, spent, most = batch.base_offset << 1, self._raw, 0, _LIGHT if light else _ANY
         low14, lengths, known, are_whole = two_byte_table(), length_table(), self._by_prefix, self._shapes.are_whole
-        high, high_part, delta, time_part, room, before = -1, b"", -1, b"", _room(batch, numbers.start), -2
+        first = room = _room(batch, numbers.start)
+        high, high_part, delta, time_part, before = -1, b"", -1, b"", -2
         try:
             for stamp, step, key_at, size_at, value_at, headers_at, end in places(data, len(numbers), at):
                 if step != room and (step & 1 or not before < step < room):
                     raise ValueError("an offset that is not that of its place")
+                spent += (end - headers_at << 2) + headers_at - value_at
+                if spent > most:
+                    raise _Heavy(at, numbers.start + (room - first >> 1))
                 offset = base + step
                 if offset >> 14 != high:
-                    high = offset >> 14
-                    high_part = unsigned(high) if high else b""
+                    high, high_part = offset >> 14, unsigned(offset >> 14) if offset >> 14 else b""
                 if stamp != delta:
                     delta, time_part = stamp, self._time(batch, stamp)
                 size, out = headers_at - value_at - 5, raw
@@ -163,8 +199,7 @@ class Splicer:
                         out = raw
                 plain = headers_at + 1 == end  # the number of headers, 0, and nothing after it
                 if out is raw or not (plain or are_whole(data, headers_at, end)):
-                    out, headers, body = self._raw_parts(data, size_at, headers_at, end)
-                    size = len(body)
+                    out, headers, body, size = self._raw_parts(data, size_at, headers_at, end)
                 else:
                     headers = b"\0" if plain else data[headers_at:end] + b"\0"
                     body = data[value_at + 5 : headers_at]
@@ -177,17 +212,15 @@ class Splicer:
                     lengths[size] if size < 4096 else long(size),
                     body,
                 )
-                out.block_records += 1
-                out.block_size += end - key_at + 8
-                if out.first_offset < 0:
-                    out.first_offset = offset >> 1
+                out.block_records, out.block_size = out.block_records + 1, out.block_size + end - key_at + 8
                 out.last_offset = offset >> 1
+                out.first_offset = out.first_offset if out.first_offset >= 0 else out.last_offset
                 if out.block_size >= self._block_bytes:
                     out.close_block(self._codec)
                 at, before, room = end, step, room + 2
         except (IndexError, ValueError) as error:
-            raise _Odd(at, numbers.start + (room - _room(batch, numbers.start) >> 1), before >> 1) from error
-        return at
+            raise _Odd(at, numbers.start + (room - first >> 1), before >> 1) from error
+        return len(numbers), at
 
     def _time(self, batch: Batch, stamp: int) -> bytes:
         """The encoding of a record's timestamp; `stamp` is its zigzagged delta."""
@@ -206,11 +239,11 @@ class Splicer:
             return two_byte_table()[zigzag & _LOW14] + unsigned_kept(zigzag >> 14)
         return long(time)
 
-    def _raw_parts(self, data: bytes, size_at: int, headers_at: int, end: int) -> tuple[Output, bytes, bytes]:
-        """Where a record goes that fits into no typed file, its headers and its value."""
+    def _raw_parts(self, data: bytes, size_at: int, headers_at: int, end: int) -> tuple[Output, bytes, bytes, int]:
+        """Where a record goes that fits into no typed file, its headers and its value, with the length of that."""
         headers, are_text = nullable_headers(data, headers_at, end)
         body = b"\0" if data[size_at] == NULL else b"\2" + data[size_at:headers_at]
-        return (self._raw if are_text else self._odd_names), headers, body
+        return (self._raw if are_text else self._odd_names), headers, body, len(body)
 
     def _open(self, prefix: bytes) -> Output:
         """The output of the values that begin with `prefix`, met for the first time."""
@@ -233,6 +266,15 @@ class Splicer:
         self._typed[schema_id] = out
         self._expected.add(schema_id, text)
         return out
+
+
+class _Heavy(Exception):
+    """The record with this number, which begins at `at`, takes long, or one before it did: it is not in yet."""
+
+    def __init__(self, at: int, number: int) -> None:
+        super().__init__(at, number)
+        self.at = at
+        self.number = number
 
 
 class _Odd(ValueError):

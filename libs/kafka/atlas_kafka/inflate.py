@@ -16,6 +16,7 @@ from aiokafka.codec import lz4_decode, snappy_decode, zstd_decode
 # setting: the archiver and whoever compares its archive with the topic must agree.
 INFLATED_MAX_BYTES = 64 * 1024 * 1024
 _LZ4_MOST = 255  # what a byte of lz4 can stand for
+_MOST = {1: 1032, 2: 64, 3: _LZ4_MOST}  # of gzip, snappy and lz4
 _ZSTD_MAGIC, _ZSTD_SKIPPED = 0xFD2FB528, range(0x184D2A50, 0x184D2A60)
 _ZSTD_BLOCK = 128 * 1024  # the most that a block can hold
 _NO_ROOM = "failed to write whole buffer"  # what cramjam says when its output is full
@@ -88,6 +89,13 @@ def zstd(data: bytes) -> bytes:
 
 # By the number of the codec in a batch's attributes.
 CODECS: Mapping[int, Callable[[bytes], bytes]] = {0: bytes, 1: gzip, 2: snappy, 3: lz4, 4: zstd}
+
+
+def at_most(codec: int, data: bytes) -> int:
+    """The most that data of this codec can hold, without decompressing them."""
+    if codec == 4:
+        return _zstd_most(data)
+    return len(data) * _MOST.get(codec, 1)
 
 
 def _into_bound(decompress: Callable[[bytes, mmap.mmap], int], data: bytes) -> bytes:

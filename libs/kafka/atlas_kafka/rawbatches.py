@@ -19,7 +19,7 @@ from aiokafka.record.util import calc_crc32c, encode_varint
 
 from atlas_kafka.damage import Buffer
 from atlas_kafka.foreignrecords import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER, LENGTH_AT, stand_in
-from atlas_kafka.inflate import CODECS, TooLarge
+from atlas_kafka.inflate import CODECS, TooLarge, at_most
 
 _TRANSACTIONAL, _CONTROL = 0x10, 0x20
 _CONTROL_KEY = slice(5, 9)  # of the one record of a control batch: every number before its key takes one byte
@@ -44,6 +44,11 @@ class RawBatch:
     records: int
     codec: int
     packed: bytes
+
+    @property
+    def at_most(self) -> int:
+        """How many bytes the records take at most, when they are decompressed, as far as that shows."""
+        return at_most(self.codec, self.packed)
 
     def data(self) -> bytes:
         """The records as they lie in the batch, decompressed. Raises UnsupportedCodecError, TooLarge."""

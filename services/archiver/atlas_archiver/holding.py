@@ -8,6 +8,7 @@ import structlog
 from aiokafka import TopicPartition
 from atlas_archive.batches import Batch
 from atlas_archive.segments import Segment
+from atlas_archive.steps import in_turns
 from atlas_archive.store import ObjectStore
 from atlas_kafka.fates import Transient, describe
 from atlas_kafka.paused import Paused
@@ -52,7 +53,7 @@ class Holding:
         if partition.storing.cancelled() or partition.storing.exception() is not None:
             self._store_in_background(tp, partition.sending)
 
-    def add(self, tp: TopicPartition, batches: Sequence[Batch]) -> None:
+    async def add(self, tp: TopicPartition, batches: Sequence[Batch]) -> None:
         """Splice them into the open segment. Raises CanNotBeSpliced, and Transient where they don't follow it."""
         partition = self.partitions[tp]
         start = batches[0].start_offset
@@ -64,10 +65,11 @@ class Holding:
         elif start < partition.segment.next_offset:
             raise Transient(f"{partition.path.topic}: offsets went back to {start}")
         try:
-            partition.segment.add(batches)
-        except MemoryError:
-            raise
-        except Exception as error:
+            await in_turns(partition.segment.steps(batches))
+        except BaseException as error:
+            partition.segment = None  # some of it is half in
+            if isinstance(error, MemoryError) or not isinstance(error, Exception):
+                raise
             # Whatever its type: nothing is asked of anybody here, so it is about these records.
             raise CanNotBeSpliced(start, error) from error
 

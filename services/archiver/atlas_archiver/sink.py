@@ -163,13 +163,13 @@ class ArchiveSink:
             for part in self._crashes.parts(tp, batches):
                 # Stored before the next is looked at, and by nobody beside: so what it dies of is in these.
                 await self._crashes.mark(tp, part)
-                self._held.add(tp, part)
+                await self._held.add(tp, part)
                 await self._held.flush_now(tp)
                 if tp not in self._held.partitions:
                     return
             return
         for some in turns(batches):
-            self._held.add(tp, some)
+            await self._held.add(tp, some)
             # Splicing holds the loop: the next answer of the brokers, which takes many turns to read, and uploads get
             # theirs.
             await asyncio.sleep(0)

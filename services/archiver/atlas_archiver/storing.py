@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 from atlas_archive.ends import End, Hole, state_end
 from atlas_archive.manifests import PartitionPath, last_manifest
 from atlas_archive.segments import Segment, Stored, store_segment
+from atlas_archive.steps import in_thread
 from atlas_archive.store import ObjectStore
 from atlas_kafka.endings import Ended
 
@@ -20,6 +21,7 @@ _WAY_OUT = "atlas archive accept, if that is meant"
 async def store_one(store: ObjectStore, segment: Segment, writer: str) -> Stored:
     """Store a segment, whatever has become of its topic: its records were fetched by the topic's id."""
     with metrics.STORE_SECONDS.time():
+        await in_thread(segment.finish)
         stored = await store_segment(store, segment, writer)
     if not stored.won:
         metrics.CONFLICTS.labels(segment.path.topic).inc()

@@ -166,14 +166,14 @@ async def test_records_that_the_code_can_not_take(
     archivers: Archivers, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after an upgrade with a bug, and after the one that mends it."""
-    add, broken = Segment.add, [True]
+    steps, broken = Segment.steps, [True]
 
-    def refusing(segment: Segment, batches: Any) -> None:
+    def refusing(segment: Segment, batches: Any) -> Any:
         if broken and segment.path.topic == mesh.topic and segment.path.partition == 2:
             raise RuntimeError("a bug")
-        add(segment, batches)
+        return steps(segment, batches)
 
-    monkeypatch.setattr(Segment, "add", refusing)
+    monkeypatch.setattr(Segment, "steps", refusing)
     async with archivers.run(mesh.topic, http_port=mesh.port):
         await mesh.put(300)
         await mesh.said(f"{mesh.topic}/2 is paused at offset 0 (CanNotBeSpliced: RuntimeError: a bug), tried 2 times")

@@ -81,6 +81,10 @@ class Stamped:
     def data(self) -> bytes:
         return self.packed
 
+    @property
+    def at_most(self) -> int:
+        return len(self.packed)
+
     def opened(self) -> "Stamped":
         return self
 

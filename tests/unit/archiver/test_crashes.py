@@ -40,6 +40,10 @@ class Deadly:
     def start_offset(self) -> int:
         return self.base_offset
 
+    @property
+    def at_most(self) -> int:
+        return 0
+
     def data(self) -> bytes:
         raise Killed
 
@@ -62,7 +66,11 @@ async def life(
     starts = await begin(archiver, list(topics))
     rest = {tp: [each for each in topics[tp] if each.base_offset >= start] for tp, start in starts.items()}
     while any(rest.values()):
-        await archiver.handle({tp: batches[:polled] for tp, batches in rest.items() if batches})
+        try:
+            await archiver.handle({tp: batches[:polled] for tp, batches in rest.items() if batches})
+        except Killed:
+            await archiver._held.drop(list(topics))  # nothing of it goes on
+            raise
         rest = {tp: batches[polled:] for tp, batches in rest.items()}
     await archiver.release(list(topics))
 
