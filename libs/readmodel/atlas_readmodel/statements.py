@@ -26,7 +26,8 @@ class Statements:
         self.stage_name = f"stage_{model.name}_g{generation}"
         self.stage = f"CREATE TEMP TABLE IF NOT EXISTS {self.stage_name} (LIKE {name}) ON COMMIT DELETE ROWS"
         self.upsert_staged = f"INSERT INTO {name} ({names}) SELECT {names} FROM pg_temp.{self.stage_name} {conflict}"
-        # Row by row, each in a subtransaction; what is refused for its content is noted.
+        # Row by row, each in a subtransaction; what is refused for its content is noted. The names are our own, checked
+        # where a table is declared.
         self.try_staged = f"""
             CREATE TEMP TABLE atlas_refused (place tid, reason text) ON COMMIT DROP;
             DO $$ DECLARE staged record; BEGIN
@@ -38,7 +39,7 @@ class Statements:
                         INSERT INTO pg_temp.atlas_refused VALUES (staged.place, SQLERRM);
                     END;
                 END LOOP;
-            END $$"""  # nosec B608 - names of our own, checked where a table is declared
+            END $$"""  # nosec B608
         self.refused = (
             f"SELECT s.*, r.reason AS atlas_refused_for FROM pg_temp.{self.stage_name} s"
             " JOIN pg_temp.atlas_refused r ON s.ctid = r.place"
