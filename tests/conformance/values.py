@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
+from atlas_contracts.unions import branches_of
+
 _NEAR_ENDS = 4
 _TEXTS = ("", "x", "0", "\u00e9\u20ac", "\U0001f600", "a" * 70, "123e4567-e89b-12d3-a456-426614174000")
 _FLOATS = (0.0, -0.0, 1.5, 1e-40, -3.4028234663852886e38)
@@ -153,6 +155,38 @@ def zigzag(number: int) -> bytes:
 
 def _sized(data: bytes) -> bytes:
     return zigzag(len(data)) + data
+
+
+def untagged(value: Any, definition: Any, named: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one a kind of type
+    """A decoded value without the names of its branches, as others read it."""
+    if isinstance(definition, list):
+        told = branches_of(definition, named)
+        if value is None or not told.tagged:
+            return value if value is None else _of_some_branch(value, definition, named)
+        ((tag, inner),) = value.items()
+        return untagged(inner, definition[told.by_tag[tag]], named)
+    if isinstance(definition, str):
+        return untagged(value, named[definition], named) if definition in named else value
+    kind = definition["type"]
+    if kind in ("record", "error"):
+        return {field["name"]: untagged(value[field["name"]], field["type"], named) for field in definition["fields"]}
+    if kind == "array":
+        return [untagged(item, definition["items"], named) for item in value]
+    if kind == "map":
+        return {key: untagged(item, definition["values"], named) for key, item in value.items()}
+    return value if isinstance(kind, str) and kind not in named else untagged(value, kind, named)
+
+
+def _of_some_branch(value: Any, branches: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Where no two branches look alike, at most one is an array and one an object."""
+    kinds = {"array"} if isinstance(value, list) else {"map", "record", "error"} if isinstance(value, dict) else set()
+    for branch in branches:
+        known = named.get(branch, branch) if isinstance(branch, str) else branch
+        while isinstance(known, dict) and isinstance(known["type"], dict):
+            known = known["type"]
+        if isinstance(known, dict) and known["type"] in kinds:
+            return untagged(value, known, named)
+    return value
 
 
 def comparable(value: Any) -> Any:

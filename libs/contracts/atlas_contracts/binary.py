@@ -17,6 +17,9 @@ from atlas_avro.primitives import json_double, same
 from atlas_avro.table import base
 from atlas_avro.walk import fold
 
+from atlas_contracts.resolution import named_types
+from atlas_contracts.unions import Branches, branches_of
+
 Writer = Callable[[Any], bytes]
 
 _DOUBLE = struct.Struct("<d")
@@ -33,7 +36,7 @@ def compile_writer(definition: Any, *, json: bool) -> Writer:
     A writer raises Refused, KeyError or UnicodeEncodeError for each value that the shape refuses and for some that it
     would mend; given what the shape returned (and `json=False`), it never does.
     """
-    return fold(definition, _Maker(json))
+    return fold(definition, _Maker(json, named_types(definition)))
 
 
 def zigzag(number: int) -> bytes:
@@ -152,8 +155,9 @@ _ENCODE: dict[str, Callable[[Any], bytes]] = {
 
 
 class _Maker:
-    def __init__(self, json: bool) -> None:
+    def __init__(self, json: bool, named: Mapping[str, Any]) -> None:
         self._json = json
+        self._named = named
 
     def leaf(self, definition: Any, meaning: Meaning) -> Writer:
         plain = (_JSON if self._json else _PLAIN).get(meaning.name)
@@ -204,6 +208,9 @@ class _Maker:
         return mapping
 
     def union(self, branches: Sequence[Any], made: Sequence[Writer]) -> Writer:
+        told = branches_of(branches, self._named)
+        if told.tagged:
+            return _tagged_union(told, made)
         if len(branches) == 2 and branches[0] == "null":
             inner = made[1]
             return lambda value: b"\x00" if value is None else b"\x02" + inner(value)
@@ -219,3 +226,19 @@ class _Maker:
             raise Refused
 
         return union
+
+
+def _tagged_union(branches: Branches, made: Sequence[Writer]) -> Writer:
+    by_tag = {name: (zigzag(at), made[at]) for at, name in enumerate(branches.names)}
+    null = by_tag.get("null")
+
+    def tagged(value: Any) -> bytes:
+        if value is None and null is not None:
+            return null[0]
+        if type(value) is dict and len(value) == 1:
+            ((tag, inner),) = value.items()
+            index, write = by_tag[tag]
+            return index + write(inner)
+        raise Refused
+
+    return tagged

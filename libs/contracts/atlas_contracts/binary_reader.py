@@ -15,6 +15,7 @@ from atlas_avro.table import value_of
 
 from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, holds_itself, may_be_empty, needs_limits
 from atlas_contracts.resolution import named_types
+from atlas_contracts.unions import branches_of
 from atlas_contracts.varints import int_varint, refuse_depth, refuse_end, varint
 
 Reader = Callable[[bytes, int], Any]
@@ -178,9 +179,17 @@ class ReaderCompiler:
             lines.append(f" {value} = {result}")
         return [*lines, "else: raise ValueError('a branch that the union does not have')"], value
 
-    def _branch(self, _union: list[Any], _index: int, read: Read) -> Read:
-        """What was read of one branch of a union, as the value: the same (branch_reader.py says more)."""
-        return read
+    def _branch(self, union: list[Any], index: int, read: Read) -> Read:
+        """What was read of one branch of a union, as the value: with its tag where branches look alike."""
+        told = branches_of(union, self._union_names())
+        if not told.tagged or told.names[index] == "null":
+            return read
+        lines, value = read
+        return lines, f"{{{told.names[index]!r}: {value}}}"
+
+    def _union_names(self) -> Mapping[str, Any]:
+        """The definitions that a union which values are read of may refer to."""
+        return self._named
 
     def _nested(self, schema: Any) -> Read:
         """A value inside a union or a loop: CPython nests few blocks, so what could nest again gets a function."""

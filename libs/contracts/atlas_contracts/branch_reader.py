@@ -14,6 +14,7 @@ from atlas_contracts.resolution import defined
 from atlas_contracts.resolving_reader import ResolvingCompiler
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
+from atlas_contracts.unions import branches_of
 
 
 def tells_branches(union: Sequence[Any]) -> bool:
@@ -49,7 +50,12 @@ class _ResolvingBranches(ResolvingCompiler):
         """The value of a default, which was made without: each is of the first branch that takes it."""
         known = defined(definition, self._reader_named)
         if isinstance(known, list):
-            index = next(index for index, branch in enumerate(known) if self._takes(branch, value))
+            told = branches_of(known, self._reader_named)
+            if told.tagged and value is not None:
+                ((tag, value),) = value.items()
+                index = told.by_tag[tag]
+            else:
+                index = next(index for index, branch in enumerate(known) if self._takes(branch, value))
             inner = self._with_branches(known[index], value)
             return (index, inner) if tells_branches(known) else inner
         if isinstance(known, str):
@@ -66,7 +72,7 @@ class _ResolvingBranches(ResolvingCompiler):
 
     def _takes(self, branch: Any, value: Any) -> bool:
         try:
-            compile_shape(branch, self._shapes)(value, False)
+            compile_shape(branch, self._shapes, self._reader_named)(value, False)
         except Faults:
             return False
         return True

@@ -7,10 +7,8 @@ event type is on one topic, whose key field it has.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from atlas_avro.names import parse
-from atlas_avro.table import meaning
 
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.errors import BrokenSchemas
@@ -28,9 +26,6 @@ from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from atlas_contracts.topics import Topic, read_topics
 
-# What a value of a type looks like in JSON that the table of types has no entry for. Two branches of a union that look
-# alike can't be told apart.
-_LOOKS = {"enum": "string", "array": "array", "map": "object", "record": "object", "error": "object"}
 _KEY_TYPES = {"string", "int", "long"}
 
 
@@ -94,38 +89,10 @@ def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_faul
 
 
 def _form_faults(file: SchemaFile) -> Iterator[str]:
-    names: dict[str, Any] = {}
-    definition = parse(file.definition, names)
     try:
-        compile_shape(definition, {})
+        compile_shape(parse(file.definition), {})
     except Faults as faults:
         yield from (f"{file.path}: a default does not fit its type: {error}" for error in faults.errors)
-    for path, union in _unions(definition, ""):
-        looks = [look for branch in union for look in _looks_of(branch, names)]
-        twice = sorted({look for look in looks if looks.count(look) > 1})
-        if twice:
-            yield f"{file.path}: {path}: two branches of the union look alike in JSON ({', '.join(twice)})"
-
-
-def _unions(definition: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
-    if isinstance(definition, list):
-        yield path, definition
-        for branch in definition:
-            yield from _unions(branch, path)
-    elif isinstance(definition, Mapping):
-        for field in definition.get("fields", ()):
-            yield from _unions(field["type"], f"{path}/{field['name']}")
-        for inner in ("items", "values", "type"):
-            yield from _unions(definition.get(inner), path)
-
-
-def _looks_of(branch: Any, names: Mapping[str, Any]) -> set[str]:
-    if isinstance(branch, str) and branch in names:
-        return _looks_of(names[branch], names)
-    if (found := meaning(branch)) is not None:
-        return set(found.looks)
-    kind = branch["type"]
-    return {_LOOKS[kind]} if isinstance(kind, str) and kind in _LOOKS else _looks_of(kind, names)
 
 
 def _version_faults(versions: Sequence[SchemaFile]) -> Iterator[str]:

@@ -8,6 +8,9 @@ from atlas_avro.primitives import same
 from atlas_avro.table import meaning
 from atlas_avro.walk import fold
 
+from atlas_contracts.resolution import named_types
+from atlas_contracts.unions import branches_of
+
 Render = Callable[[Any], Any]
 
 
@@ -17,13 +20,14 @@ def compile_render(definition: Any, names: dict[str, Render]) -> Render:
     `names` holds the named types met so far and takes those of this definition. What has no text (a timestamp beyond
     the years 1 to 9999) stays a number.
     """
-    return fold(definition, _Maker(), names)
+    return fold(definition, _Maker(named_types(definition)), names)
 
 
 class _Maker:
     """A part that needs no rendering is `same`, and is left as it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        self._named = named
         self._held: dict[str, type] = {}
 
     def leaf(self, definition: Any, meaning: Meaning) -> Render:
@@ -56,7 +60,10 @@ class _Maker:
         return same if values is same else lambda value: {key: values(part) for key, part in value.items()}
 
     def union(self, branches: Sequence[Any], made: Sequence[Render]) -> Render:
-        """By the Python type of the value: `atlas schemas check` allows one branch for each kind of JSON value."""
+        """By the tag, or where the branches do not look alike, by the Python type of the value."""
+        told = branches_of(branches, self._named)
+        if told.tagged:
+            return _tagged(dict(zip(told.names, made, strict=True)))
         by_type: dict[type, Render] = {}
         for branch, render in zip(branches, made, strict=True):
             if render is not same:
@@ -73,3 +80,16 @@ class _Maker:
         if found is not None:
             return found.held
         return list if isinstance(branch, Mapping) and branch["type"] == "array" else dict
+
+
+def _tagged(by_tag: Mapping[str, Render]) -> Render:
+    if all(render is same for render in by_tag.values()):
+        return same
+
+    def tagged(value: Any) -> Any:
+        if value is None:
+            return None
+        ((tag, inner),) = value.items()
+        return {tag: by_tag[tag](inner)}
+
+    return tagged

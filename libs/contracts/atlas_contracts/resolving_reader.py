@@ -79,6 +79,10 @@ class ResolvingCompiler(ReaderCompiler):
             read = self._pair_alike(writer, written, wanted)
         return self._made(_unwrapped(reader, self._reader_named), read)
 
+    def _union_names(self) -> Mapping[str, Any]:
+        # Those of the writer are of fields that are passed over.
+        return {**self._named, **self._reader_named}
+
     def _pair_alike(self, writer: Any, written: Any, wanted: Any) -> Read:
         """Two of one kind; `writer` is how the writer's schema refers to its own."""
         kind = kind_of(written)
@@ -147,7 +151,7 @@ class ResolvingCompiler(ReaderCompiler):
         return f"copy({name})" if isinstance(self.scope[name], dict | list) else name
 
     def _default_value(self, definition: Any, default: Any) -> Any:
-        return compile_shape(definition, self._shapes)(default, "default")
+        return compile_shape(definition, self._shapes, self._reader_named)(default, "default")
 
     def _pair_enum(self, written: Mapping[str, Any], wanted: Mapping[str, Any]) -> Read:
         known, default = wanted["symbols"], wanted.get("default")

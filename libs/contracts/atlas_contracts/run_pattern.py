@@ -14,6 +14,7 @@ from atlas_avro.table import value_of
 
 from atlas_contracts import columns
 from atlas_contracts.columns import Convert
+from atlas_contracts.unions import branches_of
 
 # Bytes of the longest text: the first with which a schema stays below _CHOICES_MAX.
 _LONGEST = (255, 63)
@@ -99,7 +100,7 @@ class _Writer:
 
     def _union(self, branches: list[Any]) -> tuple[str, str]:
         """Of the columns of its branches at most one has a value in a row."""
-        if len(branches) > _BRANCHES_MAX:
+        if len(branches) > _BRANCHES_MAX or branches_of(branches, self._named).tagged:
             raise _Irregular
         sources, built = [], []
         for index, branch in enumerate(branches):

@@ -14,22 +14,28 @@ from atlas_avro.primitives import string
 from atlas_avro.walk import fold
 
 from atlas_contracts.errors import FieldError
+from atlas_contracts.resolution import named_types
 from atlas_contracts.scalars import Faults, Form, Shape, describe, refuse, scalar
+from atlas_contracts.unions import Branches, branches_of
 
 MAX_FAULTS = 100
 
 _MISSING = object()
 
 
-def compile_shape(definition: Any, names: dict[str, Shape]) -> Shape:
+def compile_shape(definition: Any, names: dict[str, Shape], named: Mapping[str, Any] | None = None) -> Shape:
     """The check for a definition that fastavro has parsed (full names), its logical types still in place.
 
-    `names` holds the named types met so far and takes those of this definition.
+    `names` holds what was made of the named types met so far and takes those of this definition; `named` are the
+    definitions that it refers to and does not have itself.
     """
-    return fold(definition, _Maker(), names)
+    return fold(definition, _Maker({**(named or {}), **named_types(definition)}), names)
 
 
 class _Maker:
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        self._named = named
+
     def leaf(self, definition: Any, meaning: Meaning) -> Shape:
         return scalar(definition, meaning)
 
@@ -99,7 +105,7 @@ class _Maker:
         return mapping
 
     def union(self, branches: Sequence[Any], made: Sequence[Shape]) -> Shape:
-        return _union(branches, made)
+        return _union(branches_of(branches, self._named), made)
 
 
 def _unknown(value: Mapping[Any, Any], known: frozenset[str], title: str) -> list[FieldError]:
@@ -156,9 +162,11 @@ def _below(step: object, errors: Sequence[FieldError]) -> list[FieldError]:
     return [FieldError(pointer + error.path, error.found, error.expected) for error in errors]
 
 
-def _union(definitions: Sequence[Any], branches: Sequence[Shape]) -> Shape:
-    if len(branches) == 2 and definitions[0] == "null":
-        inner = branches[1]
+def _union(branches: Branches, made: Sequence[Shape]) -> Shape:
+    if branches.tagged:
+        return _tagged_union(branches, made)
+    if len(made) == 2 and branches.names[0] == "null":
+        inner = made[1]
 
         def optional(value: Any, json: Form) -> Any:
             if value is None:
@@ -166,20 +174,66 @@ def _union(definitions: Sequence[Any], branches: Sequence[Shape]) -> Shape:
             try:
                 return inner(value, json)
             except Faults as faults:
+                if (tag := branches.tag_in(value)) is not None:
+                    return _below_tag(made[branches.by_tag[tag]], value, tag, json)
                 raise _of_branches(value, [faults], ["null"]) from None
 
         return optional
 
     def union(value: Any, json: Form) -> Any:
         refused = []
-        for branch in branches:
+        for branch in made:
             try:
                 return branch(value, json)
             except Faults as faults:
                 refused.append(faults)
+        if (tag := branches.tag_in(value)) is not None:
+            return _below_tag(made[branches.by_tag[tag]], value, tag, json)
         raise _of_branches(value, refused, [])
 
     return union
+
+
+def _tagged_union(branches: Branches, made: Sequence[Shape]) -> Shape:
+    """Values of branches that look alike: in and out with their branch's name, but null."""
+    tags = " or ".join(f'{{"{name}": …}}' for name in branches.names if name != "null")
+    others = ["null"] if "null" in branches.names else []
+
+    def named(at: int, value: Any) -> Any:
+        return None if branches.names[at] == "null" else {branches.names[at]: value}
+
+    def tagged(value: Any, json: Form) -> Any:
+        if value is None and others:
+            return None
+        if json != "default" and (tag := branches.tag_in(value)) is not None:
+            at = branches.by_tag[tag]
+            return named(at, _below_tag(made[at], value, tag, json))
+        candidates = branches.candidates(value)
+        if json != "default" and isinstance(value, Mapping) and len(candidates) > 1:
+            raise refuse(value, f"its branch's name around it: {tags}")
+        taken: dict[int, Any] = {}
+        refused = []
+        for at in candidates:
+            try:
+                taken[at] = made[at](value, json)
+            except Faults as faults:
+                refused.append(faults)
+        if type(value) is int and json != "default":
+            taken = {at: found for at, found in taken.items() if branches.is_whole(at)} or taken
+        if len(taken) > 1 and json != "default":
+            raise refuse(value, f"its branch's name around it: {tags}")
+        for at, found in taken.items():
+            return named(at, found)
+        raise _of_branches(value, refused, others) if refused else refuse(value, " or ".join([tags, *others]))
+
+    return tagged
+
+
+def _below_tag(shape: Shape, value: Mapping[str, Any], tag: str, json: Form) -> Any:
+    try:
+        return shape(value[tag], json)
+    except Faults as faults:
+        raise Faults(_below(tag, faults.errors)) from None
 
 
 def _of_branches(value: object, refused: Sequence[Faults], others: Sequence[str]) -> Faults:

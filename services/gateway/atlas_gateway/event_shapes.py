@@ -5,6 +5,8 @@ from typing import Any
 
 from atlas_avro.meaning import Meaning
 from atlas_avro.walk import fold
+from atlas_contracts.resolution import named_types
+from atlas_contracts.unions import branches_of
 
 from atlas_gateway.routes import Part, ref
 
@@ -14,14 +16,15 @@ def components(event_type: str, definition: Any) -> dict[str, Part]:
 
     `definition` is as fastavro has parsed it. A record within is a schema of its own, so one may hold itself.
     """
-    maker = _Maker(event_type)
+    maker = _Maker(event_type, named_types(definition))
     fold(definition, maker)
     return maker.made
 
 
 class _Maker:
-    def __init__(self, event_type: str) -> None:
+    def __init__(self, event_type: str, named: Mapping[str, Any]) -> None:
         self._event_type = event_type
+        self._named = named
         self.made: dict[str, Part] = {}
 
     def leaf(self, _definition: Any, meaning: Meaning) -> Part:
@@ -58,5 +61,14 @@ class _Maker:
     def map(self, _definition: Mapping[str, Any], values: Part) -> Part:
         return {"type": "object", "additionalProperties": values}
 
-    def union(self, _branches: Sequence[Any], made: Sequence[Part]) -> Part:
-        return {"anyOf": list(made)}
+    def union(self, branches: Sequence[Any], made: Sequence[Part]) -> Part:
+        told = branches_of(branches, self._named)
+        if not told.tagged:
+            return {"anyOf": list(made)}
+        forms = [
+            part
+            if name == "null"
+            else {"type": "object", "required": [name], "properties": {name: part}, "additionalProperties": False}
+            for name, part in zip(told.names, made, strict=True)
+        ]
+        return {"oneOf": forms, "description": "The value below its type's name; plain where one type alone takes it."}

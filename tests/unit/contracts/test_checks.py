@@ -122,21 +122,18 @@ def test_an_event_has_one_topic(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("union", "look"),
+    "union",
     [
-        (["int", "double"], "number"),
-        (["string", "bytes"], "string"),
-        (["string", {"type": "long", "logicalType": "timestamp-millis"}], "string"),
-        (["string", {"type": "int", "logicalType": "date"}], "string"),
-        (["int", {"type": "bytes", "logicalType": "decimal", "precision": 4}], "number"),
-        (["null", {"type": "map", "values": "int"}, {"type": "record", "name": "shop.X", "fields": []}], "object"),
+        ["int", "double"],
+        ["string", "bytes"],
+        ["string", {"type": "long", "logicalType": "timestamp-millis"}],
+        ["null", {"type": "map", "values": "int"}, {"type": "record", "name": "shop.X", "fields": []}],
     ],
 )
-def test_a_union_whose_branches_look_alike_is_refused(
-    folder: Path, new_version: Write, union: list[Any], look: str
-) -> None:
+def test_branches_of_a_union_may_look_alike(folder: Path, new_version: Write, union: list[Any]) -> None:
     new_version(extra={"type": union, "default": {"int": 0, "string": "", "null": None}[union[0]]})
-    assert f"{V2}: /extra: two branches of the union look alike in JSON ({look})" in check(folder)
+    add(folder, V2)
+    assert check(folder) == []
 
 
 def test_a_default_must_fit_its_type(folder: Path, new_version: Write) -> None:

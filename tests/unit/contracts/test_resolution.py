@@ -16,6 +16,7 @@ from atlas_contracts.forms import form_faults
 from atlas_contracts.resolution import branch_for, fields, named_types
 from atlas_contracts.resolving_reader import compile_resolving_reader
 from atlas_contracts.shapes import compile_shape
+from atlas_contracts.unions import branches_of
 from fastavro.schema import parse_schema
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
@@ -180,7 +181,10 @@ class Rules:
         if isinstance(writer, list):
             return self.read(value[0], reader, value[1])
         if isinstance(reader, list):
-            return self.read(writer, branch_for(reader, writer, self.reader_names), value)
+            told = branches_of(reader, self.reader_names)
+            branch = branch_for(reader, writer, self.reader_names)
+            name, found = told.names[reader.index(branch)], self.read(writer, branch, value)
+            return {name: found} if told.tagged and name != "null" else found
         kind = reader if isinstance(reader, str) else reader["type"]
         if kind == "record":
             found = fields(reader, writer)
@@ -189,7 +193,9 @@ class Rules:
                 if (new := found.of_written.get(old["name"])) is not None:
                     result[new["name"]] = self.read(old["type"], new["type"], value[old["name"]])
             for new in found.new:
-                result[new["name"]] = compile_shape(new["type"], self.shapes)(new["default"], True)
+                result[new["name"]] = compile_shape(new["type"], self.shapes, self.reader_names)(
+                    new["default"], "default"
+                )
             return result
         if kind == "array":
             return [self.read(writer["items"], reader["items"], item) for item in value]
@@ -297,7 +303,7 @@ def test_a_branch_of_the_whole_name_goes_before_one_of_its_alias() -> None:
     kept = {"type": "record", "name": "t.A", "fields": [field("x", "int")]}
     other = {"type": "record", "name": "t.B", "aliases": ["t.A"], "fields": []}
     assert compile_resolving_reader(record(field("u", [kept])), record(field("u", [other, kept])))(b"\x00\x02", 0) == {
-        "u": {"x": 1}
+        "u": {"t.A": {"x": 1}}
     }
 
 
