@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from atlas_avro.names import parse
+from atlas_avro.table import meaning
 
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.errors import BrokenSchemas
@@ -121,7 +122,7 @@ def _topic_faults(topics: Mapping[str, Topic], by_type: Mapping[str, Sequence[Sc
             key = topic.key_field(event)
             if key not in fields:
                 yield f"{TOPICS}: {topic.name}: {event} has no field {key}, which is to be its key"
-            elif not isinstance(fields[key], str) or fields[key] not in _KEY_TYPES:
+            elif (found := meaning(fields[key])) is None or found.name not in _KEY_TYPES:
                 yield f"{TOPICS}: {topic.name}: the key {key} of {event} is not a string, int or long"
     yield from (
         f"{versions[-1].path}: no topic takes {event}; name it in {TOPICS}"

@@ -15,7 +15,10 @@ from atlas_contracts.forms import form_faults
 
 LOCK = "ids.lock"
 TOPICS = "topics.yaml"
-_FILE = re.compile(r"(?P<context>[a-z][a-z0-9_]*)/(?P<event>[a-z][a-z0-9_]*)\.v(?P<version>[1-9]\d*)\.avsc")
+# The folder is named as the namespace is.
+_FILE = re.compile(
+    r"(?P<context>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)/(?P<event>[a-z][a-z0-9_]*)\.v(?P<version>[1-9]\d*)\.avsc", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def read_schema(directory: Path, path: str) -> SchemaFile:
     """Read `path` (relative, with slashes). BrokenSchemas when it is not JSON, not Avro, no record, or misnamed."""
     match = _FILE.fullmatch(path)
     if match is None:
-        raise BrokenSchemas([f"{path}: not named <context>/<event>.v<N>.avsc in lower case"])
+        raise BrokenSchemas([f"{path}: not named <context>/<event>.v<N>.avsc, the event in lower case"])
     try:
         definition = json.loads((directory / path).read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -101,6 +104,11 @@ def write_lock(directory: Path, entries: Mapping[str, Locked]) -> None:
     fresh = directory / f"{LOCK}.new"
     fresh.write_text(json.dumps(document, indent=2) + "\n")
     fresh.replace(directory / LOCK)
+
+
+def path_of(name: str, version: int) -> str:
+    """Where a version of an event type belongs, relative to the folder."""
+    return f"{_folder_of(name)}.v{version}.avsc"
 
 
 def _snake(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from atlas_cli.output import CommandError, say
 
@@ -26,6 +26,8 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
     # Of one Parquet file that `atlas batch` is given; bytes when it is unpacked.
     batch_file_rows_max: int = Field(default=50_000, ge=1)
     batch_file_bytes_max: int = Field(default=512 * 1024 * 1024, ge=1)
+    # USER:PASSWORD for the registry that `atlas schemas import` asks.
+    registry_auth: SecretStr | None = None
     cli_debug: bool = False  # read from the environment by `faults`, before there are settings
 
 

@@ -13,6 +13,7 @@ from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_contracts.folder import Locked
+    from atlas_contracts.importing import Offer
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -89,6 +90,76 @@ def add(
         print_json({"path": relative, "id": number})
     else:
         say(f"{relative} has id {number}")
+
+
+@app.command("import")
+def import_schemas(
+    source: Annotated[str, typer.Argument(metavar="PATH|URL", help="A file, a folder of .avsc, or a registry's URL.")],
+    subject: Annotated[list[str] | None, typer.Option(help="Of a registry: these subjects alone.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The topic; of <topic>-value subjects it is known.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="[TOPIC=]FIELD", help="The field that is the records' key.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take schemas as they are elsewhere, those of a registry with their ids; all of them, or none.
+
+    The password of a registry is ATLAS_REGISTRY_AUTH=USER:PASSWORD.
+    """
+    from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.importing import import_schemas as bring_in
+
+    keys = {each.rpartition("=")[0]: each.rpartition("=")[2] for each in key or ()}
+    passed: list[str] = []
+    try:
+        if source.startswith(("http://", "https://")):
+            offered, passed = _of_registry(source, subject or [], topic)
+        else:
+            offered = _of_files(Path(source), topic)
+        done = bring_in(_directory(), offered, keys, dry_run=dry_run)
+    except BrokenSchemas as error:
+        _fail(error.faults)
+    if as_json:
+        print_json({"ids": done.ids, "topics": done.topics, "known": done.known, "passed_over": passed})
+        return
+    rows = [{"id": number, "path": path} for path, number in done.ids.items()]
+    print_rows(rows, as_json=False, empty="nothing new")
+    for each in passed:
+        say(f"passed over: {each}")
+    if done.ids:
+        say("nothing was written" if dry_run else _next_steps(done.topics))
+
+
+def _of_registry(url: str, subjects: list[str], topic: str | None) -> "tuple[list[Offer], list[str]]":
+    import asyncio
+
+    from atlas_cli.schema_registry import offers
+    from atlas_cli.settings import load_settings
+
+    auth = load_settings().registry_auth
+    secret = auth.get_secret_value() if auth is not None else None
+    return asyncio.run(offers(url, subjects, topic=topic, auth=secret))
+
+
+def _of_files(path: Path, topic: str | None) -> "list[Offer]":
+    from atlas_contracts.import_files import offers_of_files
+
+    if topic is None:
+        raise CommandError("which topic are the events of? Say --topic NAME")
+    files = sorted(path.rglob("*.avsc")) if path.is_dir() else [path]
+    if not files:
+        raise CommandError(f"{path}: no .avsc files")
+    try:
+        texts = {str(file.relative_to(path)) if path.is_dir() else file.name: file.read_text() for file in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: can't be read: {error}") from None
+    return offers_of_files(texts, topic)
+
+
+def _next_steps(topics: list[str]) -> str:
+    declared = f"topics.yaml has {', '.join(topics)} now; look at partitions, retention and source. " if topics else ""
+    return f"{declared}Next: atlas topics --create; atlas restart gateway; atlas restart projector"
 
 
 def _directory() -> Path:

@@ -1,0 +1,82 @@
+"""Schemas in files that refer to each other, in an order in which each can be read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from atlas_avro.names import NotASchema, parse
+
+from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.importing import Offer, sound
+
+
+def offers_of_files(texts: Mapping[str, str], topic: str) -> list[Offer]:
+    """What files hold, by name. One that others refer to is part of these, and no event of its own.
+
+    Raises BrokenSchemas.
+    """
+    faults: list[str] = []
+    parsed: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            parsed[name] = sound(text)
+        except (ValueError, RecursionError) as error:
+            faults.append(f"{name}: {error}")
+    if faults:
+        raise BrokenSchemas(faults)
+    order, known = _in_order(parsed, faults)
+    if faults:
+        raise BrokenSchemas(faults)
+    referred = {other for name in order for other in known[name]}
+    return [
+        Offer(name, texts[name], topic, refers_to=tuple(texts[other] for other in order if other in _all(name, known)))
+        for name in sorted(order, key=list(texts).index)
+        if name not in referred
+    ]
+
+
+def _in_order(parsed: Mapping[str, Any], faults: list[str]) -> tuple[list[str], dict[str, set[str]]]:
+    """The files so that each comes after those whose types it names, and which those are."""
+    order: list[str] = []
+    names: dict[str, Any] = {}
+    holder: dict[str, str] = {}
+    uses: dict[str, set[str]] = {}
+    left, reasons = list(parsed), dict[str, str]()
+    while left:
+        before = len(left)
+        for name in list(left):
+            trial = dict(names)
+            try:
+                made = parse(parsed[name], trial)
+            except NotASchema as error:
+                reasons[name] = str(error)
+                continue
+            uses[name] = {holder[used] for used in _mentioned(made) if used in holder}
+            holder |= {each: name for each in trial if each not in names}
+            names = trial
+            order.append(name)
+            left.remove(name)
+        if len(left) == before:
+            faults += [f"{name}: {reasons[name]}" for name in left]
+            break
+    return order, uses
+
+
+def _mentioned(definition: Any) -> Iterable[str]:
+    if isinstance(definition, str):
+        yield definition
+    elif isinstance(definition, list):
+        for branch in definition:
+            yield from _mentioned(branch)
+    else:
+        for of in definition.get("fields", ()):
+            yield from _mentioned(of["type"])
+        for part in ("items", "values", "type"):
+            if part in definition:
+                yield from _mentioned(definition[part])
+
+
+def _all(name: str, uses: Mapping[str, set[str]]) -> set[str]:
+    found = set(uses[name])
+    for other in uses[name]:
+        found |= _all(other, uses)
+    return found

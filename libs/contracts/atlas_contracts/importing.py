@@ -1,0 +1,234 @@
+"""Schemas that exist elsewhere, brought into the schemas folder: with their ids, and with what they refer to.
+
+Everything is tried on a copy of the folder first, by the check that every change goes through: all of it comes in, or
+nothing does.
+"""
+
+import copy
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atlas_avro.names import NAMED, NotASchema, parse
+
+from atlas_contracts.checks import check
+from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.folder import (
+    LOCK,
+    TOPICS,
+    Locked,
+    canonical,
+    path_of,
+    read_lock,
+    read_schema,
+    schema_paths,
+    write_lock,
+)
+from atlas_contracts.forms import form_faults
+from atlas_contracts.topics import read_topics
+
+# Of a topic that is declared here.
+PARTITIONS = 4
+RETENTION = "30d"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A schema as it was found: `source` says where. `refers_to`: the texts of types that it names, each after those
+    that it names itself. Those of one topic are in the order of their versions.
+    """
+
+    source: str
+    text: str
+    topic: str
+    id: int | None = None
+    refers_to: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Imported:
+    """What came in: id by path; topics that were declared; sources whose schema was there already."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    topics: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+
+
+def import_schemas(
+    directory: Path, offers: Sequence[Offer], keys: Mapping[str, str], *, dry_run: bool = False
+) -> Imported:
+    """Write the schemas, their ids and their topics. Raises BrokenSchemas with every fault; then nothing is changed.
+
+    `keys`: the field that is the records' key, by topic; "" for all others. Partitions and retention of a topic that is
+    declared here are to be looked at.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = Path(scratch) / "schemas"
+        shutil.copytree(directory, trial)
+        done = _Trial(trial, keys).take(offers)
+        faults = check(trial, read_lock(directory))
+        if faults:
+            raise BrokenSchemas(faults)
+        if not dry_run and done.ids:
+            for path in done.ids:
+                (directory / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(trial / path, directory / path)
+            for name in (TOPICS, LOCK):  # the lock last: without it the files are only not released
+                fresh = directory / f"{name}.new"
+                shutil.copyfile(trial / name, fresh)
+                fresh.replace(directory / name)
+    return done
+
+
+class _Trial:
+    def __init__(self, directory: Path, keys: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._keys = keys
+        self._lock = read_lock(directory)
+        self._faults: list[str] = []
+        self._events: dict[str, list[str]] = {}
+        self._done = Imported()
+
+    def take(self, offers: Sequence[Offer]) -> Imported:
+        """Write what is offered into the copy. Raises BrokenSchemas."""
+        for offer in offers:
+            try:
+                self._take(offer)
+            except (NotASchema, ValueError, RecursionError) as error:
+                self._faults.append(f"{offer.source}: {error}")
+        self._declare_topics()
+        if self._faults:
+            raise BrokenSchemas(self._faults)
+        self._give_ids()
+        return self._done
+
+    def _take(self, offer: Offer) -> None:
+        definition = _definition(offer)
+        name = parse(definition)["name"]
+        self._events.setdefault(offer.topic, [])
+        if name not in self._events[offer.topic]:
+            self._events[offer.topic].append(name)
+        versions = self._versions(name)
+        for path in versions:
+            if canonical(json.loads((self._directory / path).read_text())) == canonical(definition):
+                number = self._id_of(path)
+                if offer.id is not None and number != offer.id:
+                    raise ValueError(f"its id is {offer.id}, and {path}, which is the same schema, has id {number}")
+                self._done.known.append(offer.source)
+                return
+        path = path_of(name, len(versions) + 1)
+        taken = next((other for other, locked in self._lock.items() if locked.id == offer.id), None)
+        taken = taken or next((other for other, number in self._done.ids.items() if number == offer.id != 0), None)
+        if offer.id is not None and taken is not None:
+            raise ValueError(f"its id, {offer.id}, is that of {taken}")
+        if (self._directory / path).exists():
+            raise ValueError(f"{path} is there already, for a type of another name")
+        (self._directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (self._directory / path).write_text(json.dumps(definition, indent=2, ensure_ascii=False) + "\n")
+        self._done.ids[path] = offer.id or 0  # 0: the next one that is free
+        try:
+            read_schema(self._directory, path)
+        except BrokenSchemas as error:
+            self._faults += [f"{offer.source}: {fault}" for fault in error.faults]
+
+    def _versions(self, name: str) -> list[str]:
+        stem = path_of(name, 1).removesuffix("1.avsc")
+        found = [path for path in schema_paths(self._directory) if path.startswith(stem)]
+        return sorted(found, key=lambda path: int(path.removeprefix(stem).removesuffix(".avsc")))
+
+    def _id_of(self, path: str) -> int | None:
+        return self._lock[path].id if path in self._lock else self._done.ids.get(path) or None
+
+    def _declare_topics(self) -> None:
+        """Topics that are not declared yet, at the end of the file."""
+        declared = read_topics(self._directory / TOPICS)
+        text = (self._directory / TOPICS).read_text().rstrip("\n") + "\n"
+        for topic, events in self._events.items():
+            if topic in declared:
+                missing = [event for event in events if event not in declared[topic].events]
+                if missing:
+                    self._faults.append(f"{TOPICS}: {topic}: add {', '.join(missing)} to its `events` first")
+                continue
+            key = self._keys.get(topic, self._keys.get("", ""))
+            if not key:
+                self._faults.append(f"{topic}: which field is the records' key? Say --key {topic}=FIELD")
+                continue
+            entry = {
+                "source": "any",
+                "key": key,
+                "events": events,
+                "partitions": PARTITIONS,
+                "retention": RETENTION,
+            }
+            lines = "".join(f"    {name}: {json.dumps(value)}\n" for name, value in entry.items())
+            text += f"  {json.dumps(topic)}:\n{lines}"
+            self._done.topics.append(topic)
+        (self._directory / TOPICS).write_text(text)
+
+    def _give_ids(self) -> None:
+        used = {locked.id for locked in self._lock.values()} | set(self._done.ids.values())
+        for path, number in self._done.ids.items():
+            given = number or max(used, default=0) + 1
+            used.add(given)
+            self._done.ids[path] = given
+            self._lock[path] = Locked(given, read_schema(self._directory, path).sha256)
+        write_lock(self._directory, self._lock)
+
+
+def _definition(offer: Offer) -> dict[str, Any]:
+    """The definition, with all that it refers to inside. Raises ValueError, NotASchema."""
+    definition = sound(offer.text)
+    if not isinstance(definition, dict) or definition.get("type") != "record":
+        kind = definition.get("type") if isinstance(definition, dict) else type(definition).__name__
+        raise ValueError(f"an event is a record; this is {kind!r}")
+    if "." not in str(definition.get("name", "")) and not definition.get("namespace"):
+        definition = {**definition, "namespace": _namespace_for(offer.topic)}
+    if not offer.refers_to:
+        return definition
+    known: dict[str, Any] = {}
+    for text in offer.refers_to:
+        parse(sound(text), known)
+    outside = dict(known)
+    parsed = parse(definition, known)
+    whole = _inlined(parsed, outside, set())
+    assert isinstance(whole, dict)
+    return whole
+
+
+def sound(text: str) -> Any:
+    """The definition in a text. Raises ValueError with what the specification forbids in it."""
+    definition = json.loads(text)
+    if faults := form_faults(definition):
+        raise ValueError("; ".join(faults))
+    return definition
+
+
+def _namespace_for(topic: str) -> str:
+    """For a type without: an event type needs one, and no byte of an event says what it is."""
+    word = re.sub(r"\W", "_", topic.partition(".")[0], flags=re.ASCII)
+    return f"_{word}" if word[:1].isdigit() else word
+
+
+def _inlined(definition: Any, outside: Mapping[str, Any], defined: set[str]) -> Any:
+    """The parsed definition, each type of `outside` written out where it is met first."""
+    if isinstance(definition, str):
+        if definition not in outside or definition in defined:
+            return definition
+        return _inlined(copy.deepcopy(outside[definition]), outside, defined)
+    if isinstance(definition, list):
+        return [_inlined(branch, outside, defined) for branch in definition]
+    made = dict(definition)
+    if made["type"] in NAMED:
+        defined.add(made["name"])
+        if "fields" in made:
+            made["fields"] = [{**of, "type": _inlined(of["type"], outside, defined)} for of in made["fields"]]
+        return made
+    for part in ("items", "values", "type"):
+        if part in made and not (part == "type" and made[part] in ("array", "map")):
+            made[part] = _inlined(made[part], outside, defined)
+    return made

@@ -1,0 +1,136 @@
+"""Schemas of a registry that speaks Confluent's HTTP API: subjects, versions, ids, references.
+
+Whatever answers is held to limits: sizes, numbers, time. No redirect is followed, so credentials go nowhere else.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from atlas_contracts.importing import Offer
+
+from atlas_cli.output import CommandError
+
+ANSWER_MAX_BYTES = 4 * 1024 * 1024
+SUBJECTS_MAX = 2_000
+VERSIONS_MAX = 1_000
+# Of types that a schema refers to, and these to others.
+REFERENCES_MAX = 500
+TIMEOUT_S = 10.0
+
+_VALUE = "-value"
+_SHOWN = 200
+
+
+async def offers(
+    url: str, subjects: Collection[str] = (), *, topic: str | None = None, auth: str | None = None
+) -> tuple[list[Offer], list[str]]:
+    """What the registry has of these subjects, or of all; and the subjects that were passed over.
+
+    A subject `<topic>-value` is of that topic; of others only those asked for, which go to `topic`. `auth` is
+    USER:PASSWORD. Raises CommandError.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise CommandError(
+            f"{parts.scheme}://{parts.hostname or ''}: expected http(s)://HOST[:PORT], credentials apart"
+        )
+    user, _, password = (auth or "").partition(":")
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    login = aiohttp.BasicAuth(user, password) if auth else None
+    async with aiohttp.ClientSession(timeout=timeout, auth=login) as session:
+        return await _Registry(session, url.rstrip("/")).offers(subjects, topic)
+
+
+class _Registry:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+        self._fetched: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    async def offers(self, subjects: Collection[str], topic: str | None) -> tuple[list[Offer], list[str]]:
+        names = await self._list("/subjects", str, SUBJECTS_MAX)
+        if missing := sorted(set(subjects) - set(names)):
+            raise CommandError(f"{self._url}: has no subject {', '.join(missing)[:_SHOWN]}")
+        found: list[Offer] = []
+        passed: list[str] = []
+        for subject in sorted(subjects or names):
+            if not subject.endswith(_VALUE) and not (subjects and topic):
+                passed.append(subject)
+                continue
+            of_topic = topic or subject.removesuffix(_VALUE)
+            versions = await self._list(f"/subjects/{quote(subject, safe='')}/versions", int, VERSIONS_MAX)
+            found += [await self._offer(subject, str(version), of_topic) for version in sorted(versions)]
+        return found, passed
+
+    async def _offer(self, subject: str, version: str, topic: str) -> Offer:
+        entry = await self._version(subject, version)
+        texts: dict[tuple[str, str], str] = {}
+        await self._refer(entry, texts, ())
+        return Offer(f"{subject} v{version}", entry["schema"], topic, entry["id"], tuple(texts.values()))
+
+    async def _refer(
+        self, entry: Mapping[str, Any], texts: dict[tuple[str, str], str], within: tuple[tuple[str, str], ...]
+    ) -> None:
+        """Add what a schema refers to, each after what it refers to itself."""
+        references = entry.get("references") or []
+        if not isinstance(references, list):
+            raise self._odd("references", references, "a list")
+        for reference in references:
+            if not isinstance(reference, dict) or not isinstance(reference.get("subject"), str):
+                raise self._odd("a reference", reference, "an object with `subject` and `version`")
+            place = (reference["subject"], str(reference.get("version")))
+            if place in within:
+                raise CommandError(f"{self._url}: {place[0]} v{place[1]} refers to itself")
+            if place in texts:
+                continue
+            if len(self._fetched) > SUBJECTS_MAX * 2 or len(within) + len(texts) > REFERENCES_MAX:
+                raise CommandError(f"{self._url}: more than {REFERENCES_MAX} references behind one schema")
+            other = await self._version(*place)
+            await self._refer(other, texts, (*within, place))
+            texts[place] = other["schema"]
+
+    async def _version(self, subject: str, version: str) -> Mapping[str, Any]:
+        place = (subject, version)
+        if place not in self._fetched:
+            path = f"/subjects/{quote(subject, safe='')}/versions/{quote(version, safe='')}"
+            entry = await self._get(path)
+            if not isinstance(entry, dict) or not isinstance(entry.get("schema"), str):
+                raise self._odd(path, entry, "an object with `schema`")
+            if entry.get("schemaType", "AVRO") != "AVRO":
+                raise CommandError(f"{subject} v{version}: its type is {str(entry['schemaType'])[:_SHOWN]}, not AVRO")
+            if type(entry.get("id")) is not int or not 0 < entry["id"] < 2**31:
+                raise self._odd(f"{path}: id", entry.get("id"), "a positive number of 32 bits")
+            self._fetched[place] = entry
+        return self._fetched[place]
+
+    async def _list(self, path: str, kind: type, most: int) -> list[Any]:
+        found = await self._get(path)
+        if not isinstance(found, list) or not all(type(each) is kind for each in found):
+            raise self._odd(path, found, f"a list of {kind.__name__}")
+        if len(found) > most:
+            raise CommandError(f"{self._url}{path}: {len(found):,} entries, more than {most:,}; say --subject")
+        return found
+
+    async def _get(self, path: str) -> Any:
+        try:
+            async with self._session.get(self._url + path, allow_redirects=False) as response:
+                data = b""
+                async for chunk in response.content.iter_chunked(64 * 1024):
+                    data += chunk
+                    if len(data) > ANSWER_MAX_BYTES:
+                        raise CommandError(f"{self._url}{path}: an answer of more than {ANSWER_MAX_BYTES:,} bytes")
+                if response.status != 200:
+                    said = data[:_SHOWN].decode(errors="replace")
+                    raise CommandError(f"{self._url}{path}: answered {response.status} {said}".rstrip())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise CommandError(f"{self._url}{path}: {str(error) or type(error).__name__}"[: 2 * _SHOWN]) from None
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            raise CommandError(f"{self._url}{path}: the answer is not JSON") from None
+
+    def _odd(self, what: str, found: Any, expected: str) -> CommandError:
+        return CommandError(f"{self._url}: {what}: found {str(found)[:_SHOWN]}, expected {expected}")

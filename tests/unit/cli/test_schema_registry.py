@@ -1,0 +1,173 @@
+"""`atlas schemas import`: from files and from a registry, all or nothing, with the ids that there are."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import typer
+from atlas_cli.commands.schemas import register
+from atlas_cli.output import CommandError
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from typer.testing import CliRunner
+
+from tests.unit.cli.commands.serving import serving
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+ADDRESS = {"type": "record", "name": "Address", "namespace": "com.acme", "fields": [{"name": "city", "type": "string"}]}
+ORDER = {
+    "type": "record", "name": "OrderPlaced", "namespace": "com.acme.orders", "connect.name": "order",
+    "fields": [
+        {"name": "order_id", "type": {"type": "string", "avro.java.string": "String"}},
+        {"name": "to", "type": "com.acme.Address"},
+        {"name": "bill_to", "type": ["null", "com.acme.Address"], "default": None, "order": "ignore"},
+        {"name": "amount", "type": ["null", "long", "double"], "default": None},
+    ],
+}  # fmt: skip
+SAME = {
+    "schema": json.dumps(ORDER),
+    "references": [{"name": "com.acme.Address", "subject": "address", "version": 1}],
+}
+ORDER_2 = {**ORDER, "fields": [*ORDER["fields"], {"name": "note", "type": "string", "default": ""}]}
+
+app = typer.Typer()
+register(app)
+
+
+@pytest.fixture
+def schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the mesh's schemas in a directory that is the working directory."""
+    copy = tmp_path / "schemas"
+    shutil.copytree(SCHEMAS, copy)
+    monkeypatch.chdir(tmp_path)
+    for name in ("ATLAS_SCHEMAS_DIR", "ATLAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return copy
+
+
+def atlas(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["schemas", "import", *arguments])
+    if isinstance(result.exception, CommandError):
+        assert code == 1, result.exception
+        return str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def registry(**changed: Any) -> Callable[[str, str, bytes], tuple[int, Any]]:
+    """A registry with two versions of an order, which refer to an address; `changed`: other answers, by path."""
+    answers: dict[str, Any] = {
+        "/subjects": ["address", "orders-value", "orders-key"],
+        "/subjects/orders-value/versions": [1, 2],
+        "/subjects/address/versions/1": {"subject": "address", "version": 1, "id": 71, "schema": json.dumps(ADDRESS)},
+    }
+    for version, order in enumerate((ORDER, ORDER_2), start=1):
+        answers[f"/subjects/orders-value/versions/{version}"] = {
+            "subject": "orders-value", "version": version, "id": 500 + version, "schema": json.dumps(order),
+            "references": [{"name": "com.acme.Address", "subject": "address", "version": 1}],
+        }  # fmt: skip
+    answers |= changed
+    return lambda _method, path, _body: (200, answers[unquote(path)]) if unquote(path) in answers else (404, "no such")
+
+
+def before(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_registrys_schemas_keep_their_ids(schemas: Path) -> None:
+    with serving(registry()) as url:
+        said = atlas(url, "--key", "order_id")
+        assert "501" in said
+        assert "com.acme.orders/order_placed.v2.avsc" in said
+        assert "passed over: address" in said
+        assert atlas(url, "--key", "order_id").startswith("nothing new")
+    codec = Codec(Registry.load(schemas))
+    value = {"order_id": "1", "to": {"city": "Ulm"}, "amount": {"double": 1.0}}
+    framed = codec.encode_json("com.acme.orders.OrderPlaced", value)
+    assert framed[:5] == b"\x00" + (502).to_bytes(4, "big")
+    shown = codec.to_json(codec.decode(framed))
+    assert shown == value | {"bill_to": None, "note": ""}
+    assert codec.decode(b"\x00" + (501).to_bytes(4, "big") + framed[5:-1]).value["note"] == ""
+
+
+def test_files_that_refer_to_each_other(schemas: Path, tmp_path: Path) -> None:
+    wild = tmp_path / "wild"
+    wild.mkdir()
+    (wild / "a_order.avsc").write_text(json.dumps(ORDER))
+    (wild / "z_address.avsc").write_text(json.dumps(ADDRESS))
+    (wild / "plain.avsc").write_text(
+        '{"type": "record", "name": "Plain", "fields": [{"name": "order_id", "type": "int"}]}'
+    )
+    found = json.loads(atlas(str(wild), "--topic", "shop.orders", "--key", "shop.orders=order_id", "--json"))
+    assert sorted(found["ids"]) == ["com.acme.orders/order_placed.v1.avsc", "shop/plain.v1.avsc"]
+    assert found["topics"] == ["shop.orders"]
+    loaded = Registry.load(schemas)
+    assert loaded.topic_of("shop.Plain").name == "shop.orders"
+    assert "connect.name" in loaded.latest("com.acme.orders.OrderPlaced").text
+
+
+def test_a_dry_run_writes_nothing(schemas: Path) -> None:
+    as_it_was = before(schemas)
+    with serving(registry()) as url:
+        assert "nothing was written" in atlas(url, "--key", "order_id", "--dry-run")
+    assert before(schemas) == as_it_was
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"/subjects/orders-value/versions": [1, 3], "/subjects/orders-value/versions/3": {"id": 502, **SAME}},
+            "its id is 502, and",
+        ),
+        ({"/subjects/orders-value/versions/1": {"id": 1, "schema": json.dumps(ADDRESS)}}, "its id, 1, is that of"),
+        ({"/subjects/orders-value/versions/1": {"id": 9, "schema": '"string"'}}, "an event is a record; this is 'str'"),
+        ({"/subjects/orders-value/versions/1": {"id": 9, "schema": "{"}}, "orders-value v1: "),
+        ({"/subjects/orders-value/versions/1": {"id": 9, "schema": json.dumps(ORDER)}}, "no type is named"),
+        ({"/subjects/orders-value/versions/1": {"id": 0, "schema": "{}"}}, "expected a positive number of 32 bits"),
+        ({"/subjects/orders-value/versions/1": {"id": 1, "schemaType": "JSON", "schema": "{}"}}, "JSON, not AVRO"),
+        ({"/subjects/orders-value/versions/1": [1]}, "expected an object with `schema`"),
+        ({"/subjects/orders-value/versions": {"a": 1}}, "expected a list of int"),
+        ({"/subjects": list(range(3))}, "expected a list of str"),
+        ({"/subjects": ["x" * 100] * 2_001}, "more than 2,000"),
+        ({"/subjects": "x" * 5_000_000}, "more than 4,194,304 bytes"),
+        (
+            {"/subjects/address/versions/1": {"id": 71, "schema": json.dumps(ADDRESS), "references": [
+                {"name": "x", "subject": "orders-value", "version": 1}]}},
+            "refers to itself",
+        ),
+        ({"/subjects/address/versions/1": {"id": 71, "schema": json.dumps({**ADDRESS, "fields": 7})}}, "orders-value"),
+        (
+            {"/subjects/orders-value/versions/2": {"id": 502, "schema": json.dumps(
+                {**ORDER, "fields": [{"name": "order_id", "type": "string"}, {"name": "n", "type": "int"}]})}},
+            "can't read what v1 wrote",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_not_come_in_is_named_and_nothing_is_written(schemas: Path, changed: Any, said: str) -> None:
+    as_it_was = before(schemas)
+    with serving(registry(**changed)) as url:
+        assert said in atlas(url, "--key", "order_id", code=1)
+    assert before(schemas) == as_it_was
+
+
+def test_a_key_has_to_be_said_and_to_be_there(schemas: Path) -> None:
+    with serving(registry()) as url:
+        assert "orders: which field is the records' key? Say --key orders=FIELD" in atlas(url, code=1)
+        assert "has no field nope" in atlas(url, "--key", "nope", code=1)
+
+
+def test_what_does_not_answer_or_is_no_address(schemas: Path) -> None:
+    with serving(lambda *_: (401, "who are you")) as url:
+        assert "answered 401" in atlas(url, "--key", "x", code=1)
+    assert "/subjects: " in atlas(url, "--key", "x", code=1)  # nobody is there any more
+    assert "credentials apart" in atlas("http://me:secret@127.0.0.1:1", code=1)
+    assert "secret" not in atlas("http://me:secret@127.0.0.1:1", code=1)
+    assert "Say --topic" in atlas("nowhere", code=1)
+    assert "can't be read" in atlas("nowhere", "--topic", "t", code=1)
