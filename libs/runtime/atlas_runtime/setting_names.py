@@ -12,7 +12,7 @@ from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadMo
 
 PREFIX = "ATLAS_"
 # Settings that begin with one of these are a service's own, which checks them itself; the others can't know them.
-_OWNERS = ("GATEWAY_", "RELAY_", "PROJECTOR_", "ARCHIVER_", "HEALTH_", "CLI_", "TEST_")
+_OWNERS = ("GATEWAY_", "RELAY_", "PROJECTOR_", "ARCHIVER_", "HEALTH_", "CLI_", "BATCH_", "REGISTRY_", "TEST_")
 _GROUPS = (ServiceSettings, PostgresSettings, ReadModelSettings, ObjectStoreSettings)
 # Of the embedded mesh, its containers and the tests: read before there are settings, or by other programs.
 _STANDING = frozenset(
