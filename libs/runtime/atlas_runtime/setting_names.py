@@ -12,7 +12,8 @@ from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadMo
 
 PREFIX = "ATLAS_"
 # Settings that begin with one of these are a service's own, which checks them itself; the others can't know them.
-_OWNERS = ("GATEWAY_", "RELAY_", "PROJECTOR_", "ARCHIVER_", "HEALTH_", "CLI_", "BATCH_", "REGISTRY_", "TEST_")
+_OF_CLI = ("CLI_", "BATCH_", "REGISTRY_")
+_OWNERS = ("GATEWAY_", "RELAY_", "PROJECTOR_", "ARCHIVER_", "HEALTH_", *_OF_CLI, "TEST_")
 _GROUPS = (ServiceSettings, PostgresSettings, ReadModelSettings, ObjectStoreSettings)
 # Of the embedded mesh, its containers and the tests: read before there are settings, or by other programs.
 _STANDING = frozenset(
@@ -38,7 +39,8 @@ def unknown_names(
     """
     known = _names_of(settings, *_GROUPS) | _STANDING
     own = settings.model_fields["service"].default if "service" in settings.model_fields else ""
-    others = tuple(PREFIX + owner for owner in _OWNERS if not str(own).upper().startswith(owner.rstrip("_")))
+    mine = _OF_CLI if own == "cli" else tuple(name for name in _OWNERS if str(own).upper().startswith(name.rstrip("_")))
+    others = tuple(PREFIX + owner for owner in _OWNERS if owner not in mine)
     given = {name.upper() for name, value in environ.items() if not value.startswith(("tcp://", "udp://"))}
     for file in env_files:
         given.update(name.upper() for name in _LINE.findall(_text(file)))

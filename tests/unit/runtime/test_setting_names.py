@@ -52,6 +52,14 @@ def test_what_others_read_is_theirs_to_name(kind: type[BaseSettings]) -> None:
     assert unknown(kind, *sample, *compose, *mesh, "ATLAS_TEST_S3_ENDPOINT", "ATLAS_HOME", "PATH", "XATLAS_Y") == {}
 
 
+def test_the_cli_has_names_of_its_own() -> None:
+    class Own(BaseSettings):
+        service: str = "cli"
+        batch_file_rows_max: int = 1
+
+    assert list(unknown(Own, "ATLAS_BATCH_FILE_ROW_MAX", "ATLAS_GATEWAY_X")) == ["ATLAS_BATCH_FILE_ROW_MAX"]
+
+
 def test_what_kubernetes_says_of_a_service_is_nobody_s_slip() -> None:
     given = {
         "ATLAS_RELAY_SERVICE_HOST": "10.0.0.1", "ATLAS_RELAY_SERVICE_PORT": "8081",
