@@ -211,6 +211,10 @@ class _Maker:
         told = branches_of(branches, self._named)
         if told.tagged:
             return _tagged_union(told, made)
+        write = self._plain_union(branches, made)
+        return _unless_tagged(told, write) if self._json and "map" in told.names else write
+
+    def _plain_union(self, branches: Sequence[Any], made: Sequence[Writer]) -> Writer:
         if len(branches) == 2 and branches[0] == "null":
             inner = made[1]
             return lambda value: b"\x00" if value is None else b"\x02" + inner(value)
@@ -242,3 +246,14 @@ def _tagged_union(branches: Branches, made: Sequence[Writer]) -> Writer:
         raise Refused
 
     return tagged
+
+
+def _unless_tagged(branches: Branches, write: Writer) -> Writer:
+    """JSON's object that looks like a tag is one, where it could be a map as well."""
+
+    def plain(value: Any) -> bytes:
+        if type(value) is dict and branches.tag_in(value) is not None:
+            raise Refused
+        return write(value)
+
+    return plain

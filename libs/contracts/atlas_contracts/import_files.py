@@ -26,9 +26,10 @@ def offers_of_files(texts: Mapping[str, str], topic: str) -> list[Offer]:
     order, known = _in_order(parsed, faults)
     if faults:
         raise BrokenSchemas(faults)
+    behind = _all(order, known)
     referred = {other for name in order for other in known[name]}
     return [
-        Offer(name, texts[name], topic, refers_to=tuple(texts[other] for other in order if other in _all(name, known)))
+        Offer(name, texts[name], topic, refers_to=tuple(texts[other] for other in order if other in behind[name]))
         for name in sorted(order, key=list(texts).index)
         if name not in referred
     ]
@@ -75,8 +76,9 @@ def _mentioned(definition: Any) -> Iterable[str]:
                 yield from _mentioned(definition[part])
 
 
-def _all(name: str, uses: Mapping[str, set[str]]) -> set[str]:
-    found = set(uses[name])
-    for other in uses[name]:
-        found |= _all(other, uses)
+def _all(order: Iterable[str], uses: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """What each uses, and what those use; each comes after what it uses."""
+    found: dict[str, set[str]] = {}
+    for name in order:
+        found[name] = set(uses[name]).union(*(found[other] for other in uses[name]))
     return found

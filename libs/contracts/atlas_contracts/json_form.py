@@ -9,7 +9,7 @@ from atlas_avro.table import meaning
 from atlas_avro.walk import fold
 
 from atlas_contracts.resolution import named_types
-from atlas_contracts.unions import branches_of
+from atlas_contracts.unions import Branches, branches_of
 
 Render = Callable[[Any], Any]
 
@@ -68,9 +68,8 @@ class _Maker:
         for branch, render in zip(branches, made, strict=True):
             if render is not same:
                 by_type.setdefault(self._type(branch), render)
-        if not by_type:
-            return same
-        return lambda value: by_type.get(type(value), same)(value)
+        plain: Render = (lambda value: by_type.get(type(value), same)(value)) if by_type else same
+        return _marked(told, plain) if "map" in told.names else plain
 
     def _type(self, branch: Any) -> type:
         """The Python type of a branch's values; what is rendered and no leaf is a list, an object or a record."""
@@ -93,3 +92,13 @@ def _tagged(by_tag: Mapping[str, Render]) -> Render:
         return {tag: by_tag[tag](inner)}
 
     return tagged
+
+
+def _marked(branches: Branches, plain: Render) -> Render:
+    """A map that looks like a tagged value is tagged itself."""
+
+    def marked(value: Any) -> Any:
+        shown = plain(value)
+        return {"map": shown} if type(value) is dict and branches.tag_in(value) is not None else shown
+
+    return marked

@@ -171,27 +171,32 @@ def _union(branches: Branches, made: Sequence[Shape]) -> Shape:
         def optional(value: Any, json: Form) -> Any:
             if value is None:
                 return None
+            if (tag := _tag(branches, value, json)) is not None:
+                return _below_tag(made[branches.by_tag[tag]], value, tag, json)
             try:
                 return inner(value, json)
             except Faults as faults:
-                if (tag := branches.tag_in(value)) is not None:
-                    return _below_tag(made[branches.by_tag[tag]], value, tag, json)
                 raise _of_branches(value, [faults], ["null"]) from None
 
         return optional
 
     def union(value: Any, json: Form) -> Any:
+        if (tag := _tag(branches, value, json)) is not None:
+            return _below_tag(made[branches.by_tag[tag]], value, tag, json)
         refused = []
         for branch in made:
             try:
                 return branch(value, json)
             except Faults as faults:
                 refused.append(faults)
-        if (tag := branches.tag_in(value)) is not None:
-            return _below_tag(made[branches.by_tag[tag]], value, tag, json)
         raise _of_branches(value, refused, [])
 
     return union
+
+
+def _tag(branches: Branches, value: Any, json: Form) -> str | None:
+    """A decoded map is plain, whatever its keys are; JSON's is tagged where it would look like a tag."""
+    return None if json == "default" else branches.tag_to_follow(value, maps_are_plain=not json)
 
 
 def _tagged_union(branches: Branches, made: Sequence[Shape]) -> Shape:

@@ -32,6 +32,17 @@ class Branches:
             return tag if isinstance(tag, str) and tag in self.by_tag else None
         return None
 
+    def tag_to_follow(self, value: Any, *, maps_are_plain: bool) -> str | None:
+        """The tag of a value of a union whose branches do not look alike, where it is to be taken for one. It is not
+        where a record has that very member. This is decided before anything inside is looked at, and once.
+        """
+        tag = self.tag_in(value)
+        if tag is not None:
+            for at in self.candidates(value):
+                if maps_are_plain or _kind(self._definitions[at]) != "map":
+                    return None
+        return tag
+
     def candidates(self, value: Any) -> list[int]:
         """The branches that an untagged value, not null, may be of. Nothing inside it is looked at: a value that nests
         would be looked at once for each branch at each level.

@@ -14,6 +14,8 @@ from atlas_contracts.importing import Offer
 from atlas_cli.output import CommandError
 
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
+# Of all answers together.
+ANSWERS_MAX_BYTES = 128 * 1024 * 1024
 SUBJECTS_MAX = 2_000
 VERSIONS_MAX = 1_000
 # Of types that a schema refers to, and these to others.
@@ -48,6 +50,7 @@ class _Registry:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
+        self._bytes = 0
         self._fetched: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     async def offers(self, subjects: Collection[str], topic: str | None) -> tuple[list[Offer], list[str]]:
@@ -122,6 +125,9 @@ class _Registry:
                     data += chunk
                     if len(data) > ANSWER_MAX_BYTES:
                         raise CommandError(f"{self._url}{path}: an answer of more than {ANSWER_MAX_BYTES:,} bytes")
+                self._bytes += len(data)
+                if self._bytes > ANSWERS_MAX_BYTES:
+                    raise CommandError(f"{self._url}: answers of more than {ANSWERS_MAX_BYTES:,} bytes; say --subject")
                 if response.status != 200:
                     said = data[:_SHOWN].decode(errors="replace")
                     raise CommandError(f"{self._url}{path}: answered {response.status} {said}".rstrip())
