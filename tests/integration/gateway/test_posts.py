@@ -29,7 +29,7 @@ def count_keys(servers: Servers, prefix: str) -> CountKeys:
 
 
 async def _count(brokers: str, topic: str) -> Counter[str]:
-    counted = Counter[str]()
+    found: dict[tuple[int, int], str] = {}  # by place: a consumer that is assigned by hand may read one twice
     places = [TopicPartition(topic, partition) for partition in range(4)]
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
@@ -39,10 +39,10 @@ async def _count(brokers: str, topic: str) -> Counter[str]:
         ends = await consumer.end_offsets(places)
         while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                counted.update(record.key.decode() for record in records)
+                found |= {(record.partition, record.offset): record.key.decode() for record in records}
     finally:
         await consumer.stop()
-    return counted
+    return Counter(found.values())
 
 
 def _keyed() -> dict[str, str]:
