@@ -1,14 +1,15 @@
 """What the tests of the archiver share."""
 
-import sys
+from collections.abc import Iterator
 
 import pytest
 import structlog
 
 
 @pytest.fixture(autouse=True)
-def _loggers_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logs can be captured: a logger that was used while a service ran in this process keeps what it wrote to."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("atlas_archiver.", "atlas_kafka.", "atlas_archive.")) and hasattr(module, "log"):
-            monkeypatch.setattr(module, "log", structlog.get_logger(name))
+def _all_logs() -> Iterator[None]:
+    """Logs can be captured whatever their level: a service that ran in this process has set its own."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
