@@ -10,14 +10,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := $(BIN)/atlas
-PACKAGES := $(wildcard libs/* services/*) infra/local
+PACKAGES := $(wildcard libs/* contexts/* services/*) infra/local
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
-CODE := libs services infra tests
+CODE := libs contexts services infra tests
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 LOCAL := $(VENV)/.stamp-local
 DEV := $(VENV)/.stamp-dev
-TESTS ?= tests
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+TESTS ?= tests $(wildcard contexts/*/tests)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help up down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
@@ -72,7 +74,7 @@ lint: $(DEV) ## Everything that is checked without running it
 	$(BIN)/ruff format --check $(CODE)
 	$(MAKE) --no-print-directory type
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r libs services infra
+	$(BIN)/bandit -q -c pyproject.toml -r libs contexts services infra
 	$(ATLAS) schemas check
 	$(BIN)/python -m atlas_projector.declared schemas
 
@@ -81,7 +83,7 @@ fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff format $(CODE)
 
 type: $(DEV) ## Check the types
-	$(BIN)/mypy $(PACKAGES) tests/bench tests/chaos tests/conformance
+	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES)) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) tests/bench tests/chaos tests/conformance
 
 check: lint test-unit ## What to run before a commit
 
@@ -89,7 +91,7 @@ test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/k
 	$(PYTEST) $(TESTS)
 
 test-unit: $(DEV) ## Run the tests that need no server
-	$(PYTEST) $(if $(filter tests,$(TESTS)),tests/unit tests/architecture,$(TESTS))
+	$(PYTEST) $(if $(filter tests,$(TESTS)),tests/unit tests/architecture $(wildcard contexts/*/tests),$(TESTS))
 
 test-integration: $(DEV) ## Run the tests on real servers
 	$(PYTEST) tests/integration tests/contract tests/e2e

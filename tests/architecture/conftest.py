@@ -44,7 +44,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Package:
-    """A directory with a pyproject.toml below libs, services or infra."""
+    """A directory with a pyproject.toml below libs, contexts, services or infra."""
 
     directory: Path
 
@@ -62,6 +62,11 @@ class Package:
     def is_service(self) -> bool:
         """Whether it is a process of the mesh; the CLI is not, it comes and goes."""
         return self.directory.parent.name == "services" and self.kebab != "cli"
+
+    @property
+    def is_context(self) -> bool:
+        """Whether it is a bounded context: a team's own, or a sample."""
+        return self.directory.parent.name == "contexts"
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -83,7 +88,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def packages() -> list[Package]:
     """Every package, in order."""
-    found = [Package(file.parent) for folder in ("libs", "services", "infra") for file in _projects(folder)]
+    found = [Package(file.parent) for folder in ("libs", "contexts", "services", "infra") for file in _projects(folder)]
     assert len(found) >= 13, f"only {[package.kebab for package in found]}"
     return found
 

@@ -14,7 +14,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 # Where one command ends and another may begin.
 BETWEEN = re.compile(r"[|;&\n]+|\$\(|\)|(?:^|\s)#[^\n]*")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-PATH = re.compile(r"(?:docs|infra|libs|schemas|services|tests)/[\w./-]+")
+PATH = re.compile(r"(?:contexts|docs|infra|libs|schemas|services|tests)/[\w./-]+")
 SETTING = re.compile(r"ATLAS_[A-Z0-9_]*[A-Z0-9]\b(?!_)")
 TARGET = re.compile(r"(?m)^([a-z-]+):")
 # The modules of these are run by `make bench WHAT=…` and `make chaos WHAT=…`.

@@ -100,7 +100,7 @@ def test_no_service_has_a_container_or_an_app_of_the_module(packages: list[Any])
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", ["libs", "services", "infra"])
+@pytest.mark.parametrize("folder", ["libs", "contexts", "services", "infra"])
 def test_importing_a_module_does_nothing(root: Any, packages: list[Any], folder: str) -> None:
     """No file read, no socket, no process, no thread and not a word printed."""
     chosen = [package for package in packages if package.directory.parent.name == folder]

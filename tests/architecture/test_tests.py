@@ -27,6 +27,8 @@ def candidates(root: Path, module: Any) -> list[Path]:
     """Where the tests of a module may be."""
     folder = module.package.source.name.removeprefix("atlas_")
     *parents, name = module.parts
+    if module.package.is_context:
+        return [module.package.directory.joinpath("tests", *parents, f"test_{name}.py")]
     return [root.joinpath("tests", kind, folder, *parents, f"test_{name}.py") for kind in KINDS]
 
 
@@ -34,7 +36,9 @@ def test_every_module_has_a_test_file_of_its_name_or_is_reached_by_one(root: Pat
     """A module that has no test file of its name must be imported by tests, or by modules that tests import."""
     paths = {f"{m.package.source.name}.{'.'.join(m.parts)}".removesuffix(".__init__"): root / m.where for m in modules}
     reached: set[str] = set()
-    waiting = {name for path in (root / "tests").rglob("*.py") for name in _imports(path)}
+    waiting = {name for path in _test_files(root) for name in _imports(path)}
+    # What a context offers is found by its entry points; the tests of the gateway and the projector load it.
+    waiting |= {value.partition(":")[0] for module in modules for value in _offered(module.package)}
     # Tests start services and the command as programs: their entries are reached without an import.
     waiting |= {name for name in paths if name.endswith((".__main__", "atlas_cli.main", "atlas_local.prefetch"))}
     while waiting:
@@ -50,6 +54,15 @@ def test_every_module_has_a_test_file_of_its_name_or_is_reached_by_one(root: Pat
     assert not missing, f"{len(missing)} modules that no test reaches:\n" + "\n".join(missing)
 
 
+def _test_files(root: Path) -> list[Path]:
+    return [path for folder in (root / "tests", *root.glob("contexts/*/tests")) for path in folder.rglob("*.py")]
+
+
+def _offered(package: Any) -> list[str]:
+    groups = package.metadata["project"].get("entry-points", {})
+    return [value for name, entries in groups.items() if name.startswith("atlas.") for value in entries.values()]
+
+
 def _imports(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -62,7 +75,7 @@ def _imports(path: Path) -> set[str]:
 
 def test_every_unit_test_file_has_a_module(root: Path, modules: list[Any]) -> None:
     known = {path for module in modules for path in candidates(root, module)}
-    found = sorted((root / "tests" / "unit").rglob("test_*.py"))
+    found = sorted([*(root / "tests" / "unit").rglob("test_*.py"), *root.glob("contexts/*/tests/**/test_*.py")])
     stray = [path for path in found if path not in known and path.parent.name not in NOT_OF_A_PACKAGE]
     assert not stray, "named for no module:\n" + "\n".join(str(path.relative_to(root)) for path in stray)
 
@@ -77,8 +90,8 @@ def test_the_exceptions_are_still_needed(root: Path, modules: list[Any]) -> None
 def test_no_test_file_is_empty(root: Path) -> None:
     empty = [
         str(path.relative_to(root))
-        for path in sorted((root / "tests").rglob("test_*.py"))
-        if "def test_" not in path.read_text() and "TestCase" not in path.read_text()
+        for path in sorted(_test_files(root))
+        if path.name.startswith("test_") and "def test_" not in path.read_text() and "TestCase" not in path.read_text()
     ]
     assert not empty, "\n".join(empty)
 
@@ -86,7 +99,7 @@ def test_no_test_file_is_empty(root: Path) -> None:
 def test_no_test_sleeps_to_wait(root: Path) -> None:
     """`wait_until` asks and says what was missing. A sleep in a loop is a pace; one of a minute stands for a hang."""
     slept = []
-    for path in sorted((root / "tests").rglob("*.py")):
+    for path in sorted(_test_files(root)):
         tree = ast.parse(path.read_text())
         loops = [node for node in ast.walk(tree) if isinstance(node, ast.While | ast.For | ast.AsyncFor)]
         paced = {id(inner) for loop in loops for inner in ast.walk(loop)}

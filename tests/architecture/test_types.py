@@ -7,7 +7,7 @@ WORDS = ("logicalType", "precision", "scale")
 
 
 def test_nobody_else_reads_the_attributes_of_a_logical_type() -> None:
-    files = [path for folder in ("libs", "services") for path in (ROOT / folder).glob("*/atlas_*/**/*.py")]
+    files = [path for folder in ("libs", "contexts", "services") for path in (ROOT / folder).glob("*/atlas_*/**/*.py")]
     readers = {
         str(path.relative_to(ROOT))
         for path in files

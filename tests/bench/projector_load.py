@@ -17,7 +17,7 @@ from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.producer import Outgoing
 from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
 from atlas_local.home import ROOT
-from atlas_projector.projection import Projection, Row, Value
+from atlas_projection.projection import Projection, Row, Value
 from atlas_readmodel.table import Table
 
 TOPIC = "bench.accounts"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from atlas_projector import app, projections
+from atlas_projector import app
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.workers import Setup
 from atlas_runtime.run import run
@@ -23,6 +23,6 @@ if __name__ == "__main__":
     pointed = (dataclasses.replace(ACCOUNTS, topics=(arguments.topic,)),)
     setup = functools.partial(Setup, projections="tests.bench.projector_load:PROJECTIONS")  # what workers import
     # Each run has a topic of its own, which no folder declares.
-    unchecked: dict[str, Any] = {"PROJECTIONS": pointed, "Setup": setup, "faults": lambda *_: {}}
-    with patch.multiple(app, **unchecked), patch.object(projections, "PROJECTIONS", pointed):
+    unchecked: dict[str, Any] = {"installed": lambda _: pointed, "Setup": setup, "faults": lambda *_: {}}
+    with patch.multiple(app, **unchecked):
         run(ProjectorSettings(schemas_dir=arguments.folder, http_port=arguments.port), app.serve)

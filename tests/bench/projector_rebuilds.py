@@ -21,8 +21,8 @@ from atlas_contracts.codec import Codec
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until
+from atlas_projection.projection import Projection
 from atlas_projector.archived import open_source
-from atlas_projector.projection import Projection
 from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.workers import Setup
 from atlas_readmodel import generations

@@ -9,9 +9,9 @@ from typing import Any
 
 import asyncpg
 from atlas_contracts.codec import Codec
+from atlas_flights.projections.departures import BOARD_FLIGHTS
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, Producer, send_all
-from atlas_projector.projections.departures import BOARD_FLIGHTS
 
 TOPICS = ("users.events", "flights.events")
 USERS = 200

@@ -27,8 +27,8 @@ from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import open_producer
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
+from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.live import Live
-from atlas_projector.projection import Projection, Row, Value
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.stores import Stores, open_redis

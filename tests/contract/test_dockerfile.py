@@ -74,7 +74,9 @@ def test_nothing_private_can_get_in() -> None:
 def test_the_lock_has_every_dependency_of_what_is_installed() -> None:
     """Nothing is resolved while the image is built, so a dependency that is not in the lock would be missing."""
     locked = {match[1].lower() for match in re.finditer(r"(?m)^([A-Za-z0-9_.-]+)==", read("requirements.txt"))}
-    for project in sorted([*ROOT.glob("libs/*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml")]):
+    for project in sorted(
+        file for folder in ("libs", "contexts", "services") for file in ROOT.glob(f"{folder}/*/pyproject.toml")
+    ):
         metadata = tomllib.loads(project.read_text())
         wanted = [*metadata["project"]["dependencies"], *metadata["build-system"]["requires"]]
         names = {re.split(r"[\[<>=!~; ]", each)[0].lower() for each in wanted}

@@ -15,7 +15,7 @@ from aiohttp import web
 from atlas_archiver.settings import ArchiverSettings
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import make_app
-from atlas_gateway.resources import Requests
+from atlas_gateway.opened import Requests
 from atlas_gateway.settings import GatewaySettings
 from atlas_health_aggregator import exposition
 from atlas_health_aggregator.settings import HealthAggregatorSettings

@@ -45,7 +45,9 @@ MADE = re.compile(r"label_replace\(.*?,\s*\"(\w+)\",")
 def code_metrics() -> dict[str, set[str]]:
     """Every series name that the code exposes, with its labels."""
     found: dict[str, set[str]] = {}
-    for file in sorted([*ROOT.glob("libs/*/atlas_*/**/*.py"), *ROOT.glob("services/*/atlas_*/**/*.py")]):
+    for file in sorted(
+        file for folder in ("libs", "contexts", "services") for file in ROOT.glob(f"{folder}/*/atlas_*/**/*.py")
+    ):
         tree = ast.parse(file.read_text())
         constants = {
             target.id: node.value

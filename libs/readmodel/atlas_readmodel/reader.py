@@ -6,38 +6,21 @@ no reader sees an error or a mixture.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.json_rows import plain_row
-from atlas_readmodel.pages import Page, decode_cursor, paged, where
+from atlas_readmodel.pages import Filter, Page, Sort, after, ordered, paged, where
+from atlas_readmodel.table import SCHEMA
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
-
-T = TypeVar("T")
 
 WAIT_FIRST_S = 0.003
 WAIT_MAX_S = 0.05
 # A view may be replaced once between any two attempts; twice in a row within one query does not happen.
 ATTEMPTS = 3
-
-# The read models whose rows carry their entity's version, and the column that finds a row, with its type unless that is
-# text (`booking_id uuid`): a token can wait for those.
-VERSIONED = {
-    "users": "user_id",
-}
-
-USER_COLUMNS = "user_id, email, display_name, country, status, registered_at, updated_at, version"
-FLIGHT_COLUMNS = (
-    "flight_id, carrier, flight_number, tail_number, origin, destination, scheduled_departure, status,"
-    " departure_delay_minutes, arrival_delay_minutes, air_time_minutes, distance_miles"
-)
-STATISTICS_COLUMNS = (
-    "flights, departed, cancelled, departure_delay_sum, departure_delay_count, arrival_delay_sum, arrival_delay_count,"
-    " mean_departure_delay_minutes, mean_arrival_delay_minutes"
-)
 
 
 class NotBuilt(Exception):
@@ -53,45 +36,78 @@ class Reader:
     that may come from the cache has JSON's forms of its values (atlas_readmodel.json_rows).
 
     Every method raises NotBuilt while its read model does not exist, and asyncpg's error (for documents Redis') when
-    the server that has it is away.
+    the server that has it is away. `versioned`: of the read models whose rows carry their entity's version, the column
+    that finds a row, with its type unless that is text (`booking_id uuid`); a token can wait for those.
     """
 
-    def __init__(self, pool: asyncpg.Pool, cache: Cache | None, documents: DocumentsReader | None = None) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        cache: Cache | None,
+        documents: DocumentsReader | None = None,
+        versioned: Mapping[str, str] | None = None,
+    ) -> None:
         self._pool = pool
         self._cache = cache
         self._documents = documents
+        self._versioned = versioned or {}
 
-    async def user(self, user_id: str, *, cached: bool = True) -> dict[str, Any] | None:
-        """One user. With `cached=False` straight from PostgreSQL: what to use after `wait_for`."""
-        return await self._one("users", "user_id", USER_COLUMNS, user_id, cached)
+    async def row(self, projection: str, key: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any] | None:
+        """The row of this key, by column; straight from PostgreSQL."""
+        clause, values = where([Filter(f"{column} = ${{n}}", value) for column, value in key.items()])
+        rows = await self._rows(
+            projection, f"SELECT {', '.join(columns)} FROM {SCHEMA}.{projection} {clause} LIMIT 1", *values
+        )
+        return rows[0] if rows else None
 
-    async def flight(self, flight_id: str, *, cached: bool = True) -> dict[str, Any] | None:
-        """One flight; see `user` for `cached`."""
-        return await self._one("flights", "flight_id", FLIGHT_COLUMNS, flight_id, cached)
+    async def cached_row(
+        self, projection: str, column: str, key: str, columns: Sequence[str], *, cached: bool = True
+    ) -> dict[str, Any] | None:
+        """The row of this key of a projection whose rows are cached. With `cached=False` straight from PostgreSQL, and
+        into the cache: what to use after `wait_for`.
+        """
+        if cached and self._cache is not None and (hit := await self._cache.get(projection, key)) is not None:
+            return hit
+        # The epoch in the same statement, so that it is the one under which this row was read.
+        rows = await self._rows(
+            projection,
+            f"SELECT {', '.join(columns)}, _offset,"
+            f" (SELECT epoch FROM {SCHEMA}.projections WHERE name = $2) AS _epoch"
+            f" FROM {SCHEMA}.{projection} WHERE {column} = $1",
+            key,
+            projection,
+        )
+        if not rows:
+            return None
+        offset, epoch = rows[0].pop("_offset"), rows[0].pop("_epoch")
+        row = plain_row(rows[0])
+        if self._cache is not None:
+            await self._cache.put(projection, key, row, epoch=epoch, offset=offset)
+        return row
 
-    async def users(
-        self, search: str | None = None, status: str | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page:
-        """Users, the latest registered first. `search`: part of e-mail or display name, whatever the case."""
-        filters: list[tuple[str, Any]] = []
-        if search:
-            filters.append(("(email ILIKE ${n} OR display_name ILIKE ${n})", f"%{_escape_like(search)}%"))
-        if status:
-            filters.append(("status = ${n}", status))
-        return await self._page("users", USER_COLUMNS, ("registered_at", "user_id"), filters, limit, cursor)
-
-    async def flights(
+    async def page(
         self,
-        origin: str | None = None,
-        destination: str | None = None,
-        carrier: str | None = None,
+        projection: str,
+        columns: Sequence[str],
+        order: Sequence[Sort],
+        filters: Sequence[Filter] = (),
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """Flights, the latest scheduled first."""
-        wanted = {"origin": origin, "destination": destination, "carrier": carrier}
-        filters = [(f"{column} = ${{n}}", value) for column, value in wanted.items() if value]
-        return await self._page("flights", FLIGHT_COLUMNS, ("scheduled_departure", "flight_id"), filters, limit, cursor)
+        """A page of the rows that pass every filter, in this order, which must tell any two rows apart.
+
+        A row whose place in the order changes between two pages may come twice or not at all. Raises InvalidCursor for
+        a cursor that no page of this order gave.
+        """
+        clause, values = where([*filters, *([] if cursor is None else [after(order, cursor)])])
+        rows = await self._rows(
+            projection,
+            f"SELECT {', '.join(columns)} FROM {SCHEMA}.{projection} {clause}"
+            f" ORDER BY {ordered(order)} LIMIT ${len(values) + 1}",
+            *values,
+            limit + 1,
+        )
+        return paged(rows, limit, order)
 
     async def rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What a SELECT of one read model gives: the way of a feature's own queries."""
@@ -107,49 +123,6 @@ class Reader:
         if rows is None:
             raise NotBuilt(projection)
         return rows
-
-    async def routes(self, origin: str | None = None, destination: str | None = None) -> list[dict[str, Any]]:
-        """Delay statistics by route, the busiest first."""
-        wanted = {"origin": origin, "destination": destination}
-        clause, values = where([(f"{column} = ${{n}}", value) for column, value in wanted.items() if value])
-        return await self._rows(
-            "routes",
-            f"SELECT origin, destination, {STATISTICS_COLUMNS} FROM readmodel.routes {clause}"
-            " ORDER BY flights DESC, origin, destination",
-            *values,
-        )
-
-    async def carriers(self) -> list[dict[str, Any]]:
-        """Delay statistics by carrier, the busiest first."""
-        sql = f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers ORDER BY flights DESC, carrier"
-        return await self._rows("carriers", sql)
-
-    async def busiest(
-        self, projection: str, keys: Sequence[str], wanted: Mapping[str, str | None], limit: int, cursor: str | None
-    ) -> Page:
-        """A page of the delay statistics of `projection` by `keys`, the busiest first.
-
-        A row whose count changes between two pages may come twice or not at all.
-        """
-        clause, values = where([(f"{column} = ${{n}}", value) for column, value in wanted.items() if value])
-        listed = ", ".join(keys)
-        if cursor is not None:
-            values += (sort_and_keys := decode_cursor(cursor, ("bigint", *("text" for _ in keys))))
-            first = len(values) - len(sort_and_keys) + 1
-            numbers = ", ".join(f"${number}" for number in range(first + 1, len(values) + 1))
-            after = f"(flights < ${first} OR (flights = ${first} AND ({listed}) > ({numbers})))"
-            clause = f"{clause} AND {after}" if clause else f"WHERE {after}"
-        values.append(limit + 1)
-        sql = f"SELECT {listed}, {STATISTICS_COLUMNS} FROM readmodel.{projection} {clause}"
-        rows = await self._rows(projection, f"{sql} ORDER BY flights DESC, {listed} LIMIT ${len(values)}", *values)
-        return paged(rows, limit, ("flights", *keys))
-
-    async def carrier(self, code: str) -> dict[str, Any] | None:
-        """Delay statistics of one carrier."""
-        rows = await self._rows(
-            "carriers", f"SELECT carrier, {STATISTICS_COLUMNS} FROM readmodel.carriers WHERE carrier = $1", code
-        )
-        return rows[0] if rows else None
 
     async def wait_for(self, token: Token, deadline_s: float, projection: str | None = None) -> bool:
         """Wait until the read models show what `token` stands for; False if `deadline_s` seconds passed first.
@@ -178,7 +151,7 @@ class Reader:
         return await self._has_passed(token.records, projection)
 
     async def _shows_version(self, entity: EntityVersion) -> bool:
-        key = VERSIONED.get(entity.projection)
+        key = self._versioned.get(entity.projection)
         unknown = ValueError(f"the rows of {entity.projection} have no version to wait for")
         try:
             if key is None:
@@ -238,52 +211,6 @@ class Reader:
             if record.topic in topics
         )
 
-    async def _one(
-        self, projection: str, key_column: str, columns: str, key: str, cached: bool
-    ) -> dict[str, Any] | None:
-        cache = self._cache if cached else None
-        if cache is not None and (hit := await cache.get(projection, key)) is not None:
-            return hit
-        # The epoch in the same statement, so that it is the one under which this row was read.
-        rows = await self._rows(
-            projection,
-            f"SELECT {columns}, _offset, (SELECT epoch FROM readmodel.projections WHERE name = $2) AS _epoch"
-            f" FROM readmodel.{projection} WHERE {key_column} = $1",
-            key,
-            projection,
-        )
-        if not rows:
-            return None
-        offset, epoch = rows[0].pop("_offset"), rows[0].pop("_epoch")
-        row = plain_row(rows[0])
-        if self._cache is not None:
-            await self._cache.put(projection, key, row, epoch=epoch, offset=offset)
-        return row
-
-    async def _page(
-        self,
-        projection: str,
-        columns: str,
-        order: tuple[str, str],
-        filters: Sequence[tuple[str, Any]],
-        limit: int,
-        cursor: str | None,
-    ) -> Page:
-        clause, values = where(filters)
-        sort, key = order
-        if cursor is not None:
-            after = f"({sort}, {key}) < (${len(values) + 1}, ${len(values) + 2})"
-            clause = f"{clause} AND {after}" if clause else f"WHERE {after}"
-            values += decode_cursor(cursor, ("bigint", "text"))
-        values.append(limit + 1)
-        rows = await self._rows(
-            projection,
-            f"SELECT {columns} FROM readmodel.{projection} {clause}"
-            f" ORDER BY {sort} DESC, {key} DESC LIMIT ${len(values)}",
-            *values,
-        )
-        return paged(rows, limit, order)
-
     async def _rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -294,7 +221,3 @@ class Reader:
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
                 raise NotBuilt(projection) from error
         raise AssertionError("unreachable")
-
-
-def _escape_like(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -43,6 +43,8 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["json", "console"] | None = None
     otlp_endpoint: str | None = None
     schemas_dir: Path = Path("schemas")
+    # The bounded contexts whose routes and projections this process runs; empty: all that are installed.
+    contexts: tuple[str, ...] = ()
     kafka_brokers: str = "127.0.0.1:9092"
     # The health-aggregator takes no others: it waits for a multiple of this before it calls an instance dead.
     heartbeat_interval_s: float = Field(default=2.0, ge=0.1, le=30)

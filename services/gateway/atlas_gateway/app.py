@@ -2,23 +2,28 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_http import idempotency
+from atlas_http.incoming import expect_continue
+from atlas_http.resources import RESOURCES, Pool
+from atlas_http.routes import Route
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.fates import Fate, fate_of, wait_unless
 from atlas_kafka.producer import open_producer
 from atlas_outbox.waker import open_waker
+from atlas_projection.projection import Projection
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.stores import open_redis
-from atlas_runtime import http_server
+from atlas_runtime import contexts, http_server
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.clock import POSTGRES_NOW, Clock
 from atlas_runtime.heartbeat import heartbeat
@@ -29,18 +34,15 @@ from atlas_gateway import (
     databases,
     docs,
     events,
-    idempotency,
     middleware,
     openapi,
-    queries,
+    read_models,
     registry,
     topics,
-    users,
 )
-from atlas_gateway.databases import Pool, open_pool
-from atlas_gateway.incoming import expect_continue
+from atlas_gateway.databases import open_pool
+from atlas_gateway.opened import GATEWAY, Gateway, Requests
 from atlas_gateway.posts import open_posts
-from atlas_gateway.resources import RESOURCES, Requests, Resources
 from atlas_gateway.settings import GatewaySettings
 
 _PURGE_INTERVAL_S = 60.0
@@ -53,6 +55,8 @@ log = structlog.get_logger()
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Answer HTTP until `stop`; then say not ready, finish the requests in flight (8 s at most) and close."""
     schemas = Registry.load(settings.schemas_dir)
+    projections = contexts.flat(contexts.PROJECTIONS, settings.contexts)
+    own = own_routes(settings.contexts, projections)
     await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in schemas.kafka_topics()])
     state_dsn, readmodel_dsn = (dsn.get_secret_value() for dsn in (settings.postgres_dsn, settings.readmodel_dsn))
     timeout_s = settings.gateway_postgres_timeout_s
@@ -72,19 +76,39 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         open_cache(settings.redis_url, await open_breaker("redis"), namespace=settings.redis_namespace) as cache,
         open_redis(settings.redis_url) as redis,
     ):
-        reader = Reader(readmodel, cache, DocumentsReader(redis, namespace=settings.redis_namespace))
-        requests = Requests()
-        resources = Resources(settings, schemas, Codec(schemas), state, producer, posts, reader, waker, requests)
+        documents = DocumentsReader(redis, namespace=settings.redis_namespace)
+        reader = Reader(readmodel, cache, documents, read_models.versioned(projections))
+        resources = Gateway(
+            settings=settings,
+            registry=schemas,
+            codec=Codec(schemas),
+            pool=state,
+            reader=reader,
+            waker=waker,
+            producer=producer,
+            posts=posts,
+            requests=Requests(),
+        )
         health = make_health(resources, readmodel)
-        app = make_app(resources, health)
+        app = make_app(resources, health, own)
         collect_garbage_rarely()
         async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
             side_tasks.create_task(heartbeat(settings, health, stop))
             side_tasks.create_task(purge_keys(state, stop))
             await stop.wait()
             health.stopping = True
-            if not await requests.drain(_DRAIN_S):
+            if not await resources.requests.drain(_DRAIN_S):
                 log.warning("requests are cut off", after_s=_DRAIN_S)
+
+
+def own_routes(chosen: Collection[str], projections: Iterable[Projection]) -> list[Route]:
+    """The routes of the chosen contexts: those that they write, and those that their projections declare."""
+    return [*contexts.flat(contexts.ROUTES, chosen), *read_models.routes(projections)]
+
+
+def documented(registry_: Registry, own: Iterable[Route]) -> tuple[Route, ...]:
+    """Every route that the document describes."""
+    return (*own, *topics.ROUTES, *events.routes(registry_), *registry.routes())
 
 
 def collect_garbage_rarely() -> None:
@@ -97,15 +121,11 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def make_app(resources: Resources, health: Health) -> web.Application:
-    """The application: every route with its documentation, inside the middlewares that all requests pass."""
-    documented = (
-        *users.ROUTES,
-        *queries.ROUTES,
-        *topics.ROUTES,
-        *events.routes(resources.registry),
-        *registry.routes(),
-    )
+def make_app(resources: Gateway, health: Health, own: Iterable[Route]) -> web.Application:
+    """The application: the contexts' own routes and the gateway's, each with its documentation, inside the middlewares
+    that all requests pass.
+    """
+    routes = documented(resources.registry, own)
     settings = resources.settings
     origins = middleware.origin_pattern(settings.gateway_cors_origins)
     app = web.Application(
@@ -115,21 +135,22 @@ def make_app(resources: Resources, health: Health) -> web.Application:
             middleware.compression,
             middleware.problems,
             http_server.readable,
-            middleware.guarded(Guard(settings.service, settings.http_hosts, origins), documented),
+            middleware.guarded(Guard(settings.service, settings.http_hosts, origins), routes),
         ]
     )
     app[RESOURCES] = resources
+    app[GATEWAY] = resources
     app.add_routes(
-        [web.route(route.method, route.path, route.handler, expect_handler=expect_continue) for route in documented]
+        [web.route(route.method, route.path, route.handler, expect_handler=expect_continue) for route in routes]
     )
     app.add_routes(registry.write_routes())
     app.add_routes(probe_routes(health))
-    app.add_routes([openapi.route("/openapi.json", openapi.document(documented, resources.registry, health.version))])
+    app.add_routes([openapi.route("/openapi.json", openapi.document(routes, resources.registry, health.version))])
     app.add_routes(docs.routes())
     return app
 
 
-def make_health(resources: Resources, readmodel: Pool) -> Health:
+def make_health(resources: Gateway, readmodel: Pool) -> Health:
     """Ready means: PostgreSQL and Kafka answer. Redis is only a cache; its breaker is a metric."""
     health = Health(resources.settings.service)
 

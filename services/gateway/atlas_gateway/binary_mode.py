@@ -7,9 +7,9 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import hdrs, web
 from atlas_contracts.scalars import describe
+from atlas_http.problems import UNSUPPORTED_MEDIA_TYPE, Problem, field_error
 
 from atlas_gateway.envelopes import INVALID_RECORD, Envelope, Errors, Refused, cloud_event, is_json_type
-from atlas_gateway.problems import UNSUPPORTED_MEDIA_TYPE, Problem, field_error
 
 PREFIX = "ce-"
 # In binary mode these are the body and its Content-Type, never headers.

@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import structlog
+from atlas_http.resources import Pool
 from atlas_kafka.fates import retrying
 from atlas_outbox.pooled import options
 from atlas_runtime.metrics import observe_pool
 from atlas_runtime.pooler import is_pooled
-
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 Init = Callable[[Any], Coroutine[Any, Any, None]]
 

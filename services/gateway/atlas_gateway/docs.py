@@ -8,8 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from aiohttp import web
-
-from atlas_gateway.problems import NOT_FOUND, Problem
+from atlas_http.problems import NOT_FOUND, Problem
 
 PACKAGE = "drf_spectacular_sidecar"
 

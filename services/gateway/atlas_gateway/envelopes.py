@@ -7,10 +7,9 @@ from typing import Any
 
 from atlas_contracts.scalars import describe
 from atlas_contracts.timestamps import parse_rfc3339
+from atlas_http.commands import SOURCE
+from atlas_http.problems import Kind, field_error
 
-from atlas_gateway.problems import Kind, field_error
-
-SOURCE = "/atlas/gateway"
 MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999, the last that RFC 3339 can say
 TEXT_MAX = 255
 

@@ -7,8 +7,7 @@ from atlas_avro.meaning import Meaning
 from atlas_avro.walk import fold
 from atlas_contracts.resolution import named_types
 from atlas_contracts.unions import branches_of
-
-from atlas_gateway.routes import Part, ref
+from atlas_http.routes import Part, ref
 
 
 def components(event_type: str, definition: Any) -> dict[str, Part]:

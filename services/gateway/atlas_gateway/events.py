@@ -8,22 +8,23 @@ import orjson
 from aiohttp import hdrs, web
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Topic
+from atlas_http import idempotency
+from atlas_http.idempotency import Answer, Once
+from atlas_http.incoming import chunks, require_type
+from atlas_http.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unavailable
+from atlas_http.routes import JSON, Part, Route, answer, path_parameter, problem, ref
 from atlas_readmodel.token import Token
 from atlas_runtime.traces import traceparent
 from prometheus_client import Counter
 
-from atlas_gateway import binary_mode, idempotency
+from atlas_gateway import binary_mode
 from atlas_gateway.binary_mode import fingerprint, is_binary
-from atlas_gateway.idempotency import Answer, Once
-from atlas_gateway.incoming import chunks, require_type
 from atlas_gateway.limits import Intake, Limits
+from atlas_gateway.opened import GATEWAY, Gateway
 from atlas_gateway.parsing import parse_of
 from atlas_gateway.posts import Attempt
-from atlas_gateway.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unavailable
 from atlas_gateway.production import Group, Production
 from atlas_gateway.records import Maker
-from atlas_gateway.resources import RESOURCES, Resources
-from atlas_gateway.routes import JSON, Part, Route, answer, path_parameter, problem, ref
 from atlas_gateway.sources import FORMS, document
 from atlas_gateway.topic_access import describe_access, open_topic, open_topics
 
@@ -43,7 +44,7 @@ async def post_events(request: web.Request) -> web.Response:
     CloudEvents come in structured mode, in batches, or in binary mode, where `ce-*` headers hold the attributes.
     With an Idempotency-Key the body is read first, and what an earlier attempt has put on the topic is not sent again.
     """
-    resources = request.app[RESOURCES]
+    resources = request.app[GATEWAY]
     topic = open_topic(resources.registry, request.match_info["topic"])
     if is_binary(request):
         groups, form = binary_mode.form(request, document)
@@ -97,7 +98,7 @@ async def _produce(
 
 
 async def _post_once(
-    resources: Resources, once: Once, topic: Topic, maker: Maker, groups: AsyncIterator[list[Any]]
+    resources: Gateway, once: Once, topic: Topic, maker: Maker, groups: AsyncIterator[list[Any]]
 ) -> web.Response:
     """The answer of the post with this key; a 503 problem while Kafka acknowledges nothing, and the post goes on."""
     production = Production(resources.producer, None)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from atlas_http.problems import Kind, Problem
+
 from atlas_gateway.envelopes import Refused
-from atlas_gateway.problems import Kind, Problem
 from atlas_gateway.settings import GatewaySettings
 
 # Errors that are listed of one record; the rest is counted.

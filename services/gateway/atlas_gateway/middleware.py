@@ -8,6 +8,8 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from atlas_contracts.headers import new_id
+from atlas_http.problems import BROKEN_BODY, INTERNAL, Kind, Problem, of_http_error, unavailable
+from atlas_http.routes import JSON, Route
 from atlas_kafka.fates import Fate, fate_of
 from atlas_readmodel.reader import NotBuilt
 from atlas_runtime.http_guard import Guard
@@ -16,9 +18,7 @@ from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.traces import span
 from opentelemetry.trace import SpanKind
 
-from atlas_gateway.problems import BROKEN_BODY, INTERNAL, Kind, Problem, of_http_error, unavailable
-from atlas_gateway.resources import RESOURCES
-from atlas_gateway.routes import JSON, Route
+from atlas_gateway.opened import GATEWAY
 
 REQUEST_ID = "X-Request-ID"
 CORRELATION_ID = "X-Correlation-ID"
@@ -45,7 +45,7 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
     correlation = _well_formed(request.headers.get(CORRELATION_ID)) or request_id
     request[_REQUEST_ID] = request_id
     route = _template(request)
-    resources = request.app[RESOURCES]
+    resources = request.app[GATEWAY]
     started = time.perf_counter()
     status = 499  # what stays when the caller goes away before the answer
     resources.requests.enter()

@@ -6,11 +6,11 @@ import orjson
 from aiohttp import web
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Source
+from atlas_http.routes import Part, Route, models, named_schemas, ref
 from pydantic.json_schema import models_json_schema
 
 from atlas_gateway.envelopes import MAX_TIME_MS, TEXT_MAX
 from atlas_gateway.event_shapes import components
-from atlas_gateway.routes import Part, Route, models, ref
 
 _PROBLEM: Part = {
     "type": "object",
@@ -120,6 +120,7 @@ def _schemas(routes: list[Route], registry: Registry) -> dict[str, Part]:
     wanted = list((answers | requests).items())
     _, made = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Part] = {**made["$defs"], "Problem": _PROBLEM, "FieldError": _FIELD_ERROR, "Posted": _POSTED}
+    schemas |= {named.name: named.schema for route in routes for named in named_schemas(route.responses)}
     for topic in registry.topics.values():
         for event_type in topic.events:
             schemas |= components(event_type, registry.latest(event_type).parsed)

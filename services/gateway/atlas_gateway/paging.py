@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
+from atlas_http.problems import field_error, invalid
+from atlas_http.routes import Part, query
 from atlas_runtime.paging import LIMIT, LIMIT_MAX, NoPage, page
-
-from atlas_gateway.problems import field_error, invalid
-from atlas_gateway.routes import Part, query
 
 T = TypeVar("T")
 

@@ -15,6 +15,10 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.topics import Topic
+from atlas_http import idempotency
+from atlas_http.idempotency import Answer, Connection, Once
+from atlas_http.problems import IN_PROGRESS, Problem, unavailable
+from atlas_http.resources import Pool
 from atlas_kafka.fates import describe, retrying
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.groups import open_reader, topic_ranges
@@ -22,10 +26,6 @@ from atlas_kafka.producer import Delivery, Outgoing
 from atlas_kafka.starting import start_whole
 from atlas_runtime.metrics import timed_query
 
-from atlas_gateway import idempotency
-from atlas_gateway.databases import Pool
-from atlas_gateway.idempotency import Answer, Connection, Once
-from atlas_gateway.problems import IN_PROGRESS, Problem, unavailable
 from atlas_gateway.production import Group
 from atlas_gateway.settings import GatewaySettings
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
+from atlas_http.problems import Kind
 from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Producer
 
 from atlas_gateway.envelopes import Refused
-from atlas_gateway.problems import Kind
 
 # Groups that are made ahead of the one being sent; bounds a request's memory.
 _AHEAD = 8

@@ -11,10 +11,11 @@ from atlas_contracts.headers import CONTENT_TYPE, cloud_event_headers, new_id
 from atlas_contracts.scalars import describe
 from atlas_contracts.timestamps import rfc3339
 from atlas_contracts.topics import Topic
+from atlas_http.commands import SOURCE
+from atlas_http.problems import field_error
 from atlas_kafka.producer import Outgoing
 
-from atlas_gateway.envelopes import INVALID_RECORD, SOURCE, Envelope, Refused, plain
-from atlas_gateway.problems import field_error
+from atlas_gateway.envelopes import INVALID_RECORD, Envelope, Refused, plain
 
 # Of a record, beside its value: its own attributes or extensions, and its headers.
 ATTRIBUTES_MAX = 100

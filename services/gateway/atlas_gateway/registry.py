@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 from atlas_contracts.registry import Registry, Schema
+from atlas_http.incoming import COMMAND_MAX_BYTES, read
+from atlas_http.problems import FORBIDDEN, Kind, Problem
+from atlas_http.routes import Part, Route, answer, path_parameter, query
 from atlas_runtime.paging import LIMIT_MAX
 
-from atlas_gateway.incoming import COMMAND_MAX_BYTES, read
+from atlas_gateway.opened import GATEWAY
 from atlas_gateway.paging import asked_page, link_to_next, parameters
-from atlas_gateway.problems import FORBIDDEN, Kind, Problem
-from atlas_gateway.resources import RESOURCES
-from atlas_gateway.routes import Part, Route, answer, path_parameter, query
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
@@ -110,7 +110,7 @@ async def refuse_write(_request: web.Request) -> web.Response:
 
 
 def _registry(request: web.Request) -> Registry:
-    return request.app[RESOURCES].registry
+    return request.app[GATEWAY].registry
 
 
 def _by_id(request: web.Request) -> Schema:

@@ -5,12 +5,13 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from atlas_http.incoming import broken
+from atlas_http.json_parts import Broken, TooMuch, after_white_space, elements, has_more_members
+from atlas_http.problems import BROKEN_JSON
+
 from atlas_gateway.envelopes import Envelope, Refused, cloud_event, plain
-from atlas_gateway.incoming import broken
-from atlas_gateway.json_parts import Broken, TooMuch, after_white_space, elements, has_more_members
 from atlas_gateway.limits import Limits, too_complex, too_many
 from atlas_gateway.parsing import Parse, plainly
-from atlas_gateway.problems import BROKEN_JSON
 from atlas_gateway.production import RECORD_TOO_LARGE
 
 # A group takes 3 to 5 ms from text to bytes: the longest that another request waits for this one.

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Source, Topic
-
-from atlas_gateway.problems import TOPIC_CLOSED, UNKNOWN_TOPIC, Problem
+from atlas_http.problems import TOPIC_CLOSED, UNKNOWN_TOPIC, Problem
 
 _WHY = {
     Source.OUTBOX: (

@@ -9,12 +9,12 @@ import orjson
 from aiohttp import web
 from aiokafka.errors import KafkaError
 from atlas_contracts.topics import Topic
+from atlas_http.routes import JSON, Route, answer
 from atlas_kafka.admin import TopicSpec
 from atlas_kafka.topic_state import TopicState, differences, topic_states
 
+from atlas_gateway.opened import GATEWAY, Gateway
 from atlas_gateway.paging import asked_page, parameters
-from atlas_gateway.resources import RESOURCES, Resources
-from atlas_gateway.routes import JSON, Route, answer
 
 # Whoever lists the topics need not wait for a Kafka that is away.
 STATES_TIMEOUT_S = 2.0
@@ -26,14 +26,14 @@ async def list_topics(request: web.Request) -> web.Response:
     Partitions and retention are those that there are; `differs` says how they are not as declared, and is null while
     Kafka does not say.
     """
-    resources = request.app[RESOURCES]
+    resources = request.app[GATEWAY]
     topics = sorted(resources.registry.topics.values(), key=_name)
     wanted, next_cursor = asked_page(request, topics, lambda topic: (topic.name,))
     items = await _items(resources, wanted)
     return web.Response(body=orjson.dumps({"items": items, "next_cursor": next_cursor}), content_type=JSON)
 
 
-async def _items(resources: Resources, wanted: Sequence[Topic]) -> list[dict[str, Any]]:
+async def _items(resources: Gateway, wanted: Sequence[Topic]) -> list[dict[str, Any]]:
     specs = {spec.name: spec for spec in (TopicSpec(*topic) for topic in resources.registry.kafka_topics())}
     states: Mapping[str, TopicState] | None = None
     with suppress(KafkaError, OSError, TimeoutError):

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -18,8 +18,10 @@ from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import describe, wait_unless
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import open_producer
+from atlas_projection.projection import Projection
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import Stores, open_stores
+from atlas_runtime import contexts
 from atlas_runtime.breakers import open_breaker
 from atlas_runtime.clock import POSTGRES_NOW, Clock
 from atlas_runtime.heartbeat import heartbeat
@@ -32,7 +34,6 @@ from atlas_projector.declared import faults
 from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.live import Live, OtherVersion, group_of
 from atlas_projector.new_schemas import Schemas
-from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
@@ -57,24 +58,25 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
     dsn = settings.readmodel_dsn.get_secret_value()
     await require_session(lambda: asyncpg.connect(dsn, timeout=2), settings.service, "ATLAS_PROJECTOR_READMODEL_DSN")
     registry = Registry.load(settings.schemas_dir)
-    refused = faults(PROJECTIONS, registry)
+    projections = installed(settings)
+    refused = faults(projections, registry)
     codec = Codec(registry)
     health = Health(settings.service)
-    for projection in PROJECTIONS:  # before the probes answer: they would say ready while nothing runs yet
+    for projection in projections:  # before the probes answer: they would say ready while nothing runs yet
         health.note(f"projection {projection.name}", "starting")
     lives: dict[str, Live] = {}
     async with (
         _open_stores(settings) as stores,
         _open_rebuilds(stores, codec, _setup(settings), lives) as rebuilds,
         # The probes first: they answer while the rest waits for Kafka.
-        serve_probes(settings, health, routes=_routes(stores, lives, rebuilds, codec)),
+        serve_probes(settings, health, routes=_routes(projections, stores, lives, rebuilds, codec)),
         open_cache(settings.redis_url, await open_breaker("redis"), namespace=settings.redis_namespace) as cache,
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):
         await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
         schemas = Schemas(settings.schemas_dir, registry, codec)
         stops = [t.name for t in registry.topics.values() if t.when_recreated is WhenRecreated.STOP]
-        for projection in PROJECTIONS:
+        for projection in projections:
             store, dead_letters = stores.of(projection.model), DeadLetters(producer)
             lives[projection.name] = live = Live(projection, store, cache, codec, dead_letters, stops=stops)
             live.schemas = schemas
@@ -86,6 +88,11 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
                     refuse(live, reason, health)
                 else:
                     tasks.create_task(project(live, settings, rebuilds, health, stop))
+
+
+def installed(settings: ProjectorSettings) -> Sequence[Projection]:
+    """The projections of the contexts that this process runs."""
+    return contexts.flat(contexts.PROJECTIONS, settings.contexts)
 
 
 def refuse(live: Live, reason: str, health: Health) -> None:
@@ -158,9 +165,11 @@ async def _open_stores(settings: ProjectorSettings) -> AsyncIterator[Stores]:
         yield stores
 
 
-def _routes(stores: Stores, lives: Mapping[str, Live], rebuilds: Rebuilds, codec: Codec) -> list[web.RouteDef]:
-    by_name = {projection.name: stores.of(projection.model) for projection in PROJECTIONS}
-    ruled = leaving_out_routes({projection.name: projection for projection in PROJECTIONS}, by_name)
+def _routes(
+    projections: Sequence[Projection], stores: Stores, lives: Mapping[str, Live], rebuilds: Rebuilds, codec: Codec
+) -> list[web.RouteDef]:
+    by_name = {projection.name: stores.of(projection.model) for projection in projections}
+    ruled = leaving_out_routes({projection.name: projection for projection in projections}, by_name)
     return projection_routes(stores, lives, rebuilds) + dead_letter_routes(by_name, codec) + ruled
 
 

@@ -11,22 +11,22 @@ from functools import partial
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import is_over_content
+from atlas_projection.change import Change
+from atlas_projection.fold import fold
+from atlas_projection.projection import Projection
+from atlas_projection.waiting import place_of
 from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
 from atlas_projector.aside import Aside, OnPoison
 from atlas_projector.careful import Checks, Doubts, bisect
-from atlas_projector.change import Change
 from atlas_projector.crashes import CrashGuard, Taken
 from atlas_projector.decoding import Decoded, meta_at
-from atlas_projector.fold import fold
 from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of
-from atlas_projector.projection import Projection
 from atlas_projector.source import Placed, Record, by_partition, from_offset
 from atlas_projector.verdicts import Verdicts
-from atlas_projector.waiting import place_of
 from atlas_projector.workspace import Workspace
 from atlas_projector.write_behind import BeforeWrite, WriteBehind, nothing_first
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_kafka.fates import describe, is_over_content
+from atlas_projection.projection import Projection
 from atlas_readmodel.parking import Decision
 from atlas_readmodel.store import Rows, Store
 from atlas_readmodel.writer import Waits
 
 from atlas_projector.applier import Applier
-from atlas_projector.projection import Projection
 from atlas_projector.source import Positions, Record, Source
 
 # History is folded as far as memory allows before it is written: the more events make one row, the less PostgreSQL has

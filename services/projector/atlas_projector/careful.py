@@ -6,19 +6,19 @@ here, so that most such records are found without a round trip.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiokafka import TopicPartition
-from atlas_contracts.events import Meta
 from atlas_kafka.fates import is_over_content
-from atlas_readmodel.documents import Documents, dump, field_of
+from atlas_projection.change import Change, Key
+from atlas_projection.checks import RowChecks
+from atlas_projection.projection import Projection
+from atlas_projection.waiting import Waiting, place_of
+from atlas_readmodel.documents import Documents, field_of
 from atlas_readmodel.parking import Place
 from atlas_readmodel.row_check import shown
 
-from atlas_projector.change import Change, Key
 from atlas_projector.decoding import Decoded
-from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
-from atlas_projector.waiting import Waiting, place_of
 
 T = TypeVar("T")
 # Records looked at one by one after one that was refused: such records seldom come alone.
@@ -91,8 +91,7 @@ class Checks:
         self._key = projection.key
         table = projection.table
         self._table = None if isinstance(table, Documents) else table
-        besides = () if projection.versioned is None else (projection.versioned,)
-        self._rows = None if isinstance(table, Documents) else table.check(*besides)
+        self._rows = RowChecks(projection)
         self._whole = None if isinstance(table, Documents) else table.check()
         # The one record that touched a key, None where there were several, when these were last looked at.
         self._touched: dict[Key, Place | None] = {}
@@ -107,7 +106,7 @@ class Checks:
             if (reason := self._refused.get(place_of(change.meta)) or self._unfit(change)) is not None:
                 unfit.setdefault(place_of(change.meta), reason)
             else:
-                changes.append(change._replace(handler=self.checked(change.handler)))
+                changes.append(change._replace(handler=self._rows.checked(change.handler)))
                 place = place_of(change.meta)
                 alone = self._touched.setdefault(change.key, place) == place and not waiting.early_of(change.meta)
                 self._touched[change.key] = place if alone else None
@@ -148,33 +147,3 @@ class Checks:
             if value is None:
                 return f"column {name}: a key must not be null"
         return None
-
-    def checked(self, handler: Handler) -> Handler:
-        """The handler, which raises Rejected for a row that is known to be refused where it is kept."""
-
-        def look(row: Row | None, event: Value, meta: Meta) -> Row | None:
-            after = handler(row, event, meta)
-            if after is None or after is row:
-                return after
-            reason = self._rows.wrong(after) if self._rows is not None else _undumpable(after)
-            if reason is not None:
-                raise Rejected(reason)
-            return after
-
-        return look
-
-
-def _undumpable(row: Any) -> str | None:
-    """What is wrong with a document, and in which field."""
-    if not isinstance(row, dict):
-        return f"expected a row as a dict, found {type(row).__name__} {shown(row)}"
-    try:
-        dump(row)
-    except (TypeError, ValueError, RecursionError) as whole:
-        for name, value in row.items():
-            try:
-                dump({str(name): value})
-            except (TypeError, ValueError, RecursionError) as error:
-                return f"field {name}: {error}, found {shown(value)}"
-        return str(whole)
-    return None

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import structlog
 from aiokafka import TopicPartition
+from atlas_projection.waiting import Waiting
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Place
 
 from atlas_projector.source import Record
-from atlas_projector.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """Projections against what is declared: topics, event types, names, keys. Asked at the projector's start, and by lint.
 
-python -m atlas_projector.declared SCHEMAS prints a line for each fault and ends with 1 if there are any.
+python -m atlas_projector.declared SCHEMAS prints a line for each fault of any context, and ends with 1 if there is one.
 """
 
 import sys
@@ -10,9 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from atlas_contracts.registry import Registry
+from atlas_projection.projection import Projection
+from atlas_projection.reads import faults as faults_of_reads
+from atlas_runtime import contexts
 
 from atlas_projector.owners import NotOwned, check_owners
-from atlas_projector.projection import Projection
 
 
 def faults(projections: Iterable[Projection], registry: Registry) -> Mapping[str, str]:
@@ -22,6 +24,8 @@ def faults(projections: Iterable[Projection], registry: Registry) -> Mapping[str
     found: dict[str, str] = {}
     for projection in all_of_them:
         lines = [*_topics(projection, registry), *_events(projection, registry), *_keys(projection, registry)]
+        if projection.reads is not None:
+            lines += faults_of_reads(projection.reads, projection.table)
         if times[projection.name] > 1:
             lines.insert(0, f"{times[projection.name]} projections have this name, and would write one another's rows")
         try:
@@ -89,6 +93,4 @@ def check(projections: Iterable[Projection], schemas: Path) -> int:
 
 
 if __name__ == "__main__":
-    from atlas_projector.projections import PROJECTIONS
-
-    raise SystemExit(check(PROJECTIONS, Path(sys.argv[1])))
+    raise SystemExit(check(contexts.flat(contexts.PROJECTIONS), Path(sys.argv[1])))

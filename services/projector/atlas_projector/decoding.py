@@ -13,13 +13,13 @@ from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
 from atlas_contracts.run_reader import RUN_FROM, RunReader
+from atlas_projection.change import Change, key_getter, keys_getter
+from atlas_projection.fold import plainly, why_not
+from atlas_projection.projection import Handler, Projection, Value
+from atlas_projection.waiting import Waiting, place_of
 from atlas_readmodel.table import Table
 
-from atlas_projector.change import Change, key_getter, keys_getter
-from atlas_projector.fold import plainly, why_not
-from atlas_projector.projection import Handler, Projection, Value
 from atlas_projector.source import Record
-from atlas_projector.waiting import Waiting, place_of
 
 # In the order of Meta, and then the value.
 _PARTS = attrgetter("offset", "timestamp", "key", "headers", "value")

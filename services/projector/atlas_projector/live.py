@@ -16,6 +16,7 @@ from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.fates import Rewind, Transient, describe, is_over_content
 from atlas_kafka.loop import Offsets, Records
 from atlas_kafka.partitions_now import PartitionNow
+from atlas_projection.projection import Projection
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.generations import Generation
 from atlas_readmodel.store import Rows, Store, Unsuitable
@@ -28,7 +29,6 @@ from atlas_projector.crashes import Taken
 from atlas_projector.floors import Floors
 from atlas_projector.metrics import DEATHS, FENCED, GENERATION, PARKED
 from atlas_projector.new_schemas import LOOK_EVERY_S, RETRIED_MAX, Schemas
-from atlas_projector.projection import Projection
 from atlas_projector.source import Record
 from atlas_projector.standing import stand
 

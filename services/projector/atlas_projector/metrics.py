@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from atlas_projector.fold import Folded
+    from atlas_projection.fold import Folded
 
 EVENTS = Counter(
     "atlas_projector_events",

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from atlas_contracts.topics import Source, Topic
-
-from atlas_projector.projection import Projection
+from atlas_projection.projection import Projection
 
 
 class NotOwned(Exception):

@@ -2,11 +2,11 @@
 
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
+from atlas_projection.waiting import place_of
 from atlas_readmodel.parking import Parked, State
 from atlas_readmodel.topic_ids import present
 
 from atlas_projector.source import Record, Waited
-from atlas_projector.waiting import place_of
 
 TEXT_MAX_CHARS = 2000
 

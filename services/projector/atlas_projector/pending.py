@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
+from atlas_projection.change import Key
+from atlas_projection.projection import Row
 from atlas_readmodel.parking import Parked, Place, Ruling
 from atlas_readmodel.writer import Advance, Batch
-
-from atlas_projector.change import Key
-from atlas_projector.projection import Row
 
 
 @dataclass(slots=True)

@@ -14,13 +14,13 @@ from typing import Any, Self, TypeVar
 import structlog
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
+from atlas_projection.projection import Projection
 from atlas_readmodel.comparison import Comparison
 from atlas_readmodel.store import Busy, Positions, Store
 from atlas_readmodel.stores import Stores
 
 from atlas_projector.builder import RebuildError, Strict
 from atlas_projector.metrics import REBUILD_EVENTS, REBUILD_REMAINING
-from atlas_projector.projection import Projection
 from atlas_projector.source import RecordsGone, Source
 from atlas_projector.workers import PARALLEL_FROM, Setup, WorkerError, fill
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
+from atlas_projection.projection import Projection
 from atlas_readmodel.stores import Stores
 
 from atlas_projector.builder import RebuildError, Strict
-from atlas_projector.projection import Projection
 from atlas_projector.rebuild import Progress
 from atlas_projector.source import Batches, Positions, Record, Source
 

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.fates import describe
+from atlas_projection.projection import Projection
 from atlas_readmodel.stores import open_stores
+from atlas_runtime import contexts
 
 from atlas_projector.archived import open_source
 from atlas_projector.builder import RebuildError, Strict
-from atlas_projector.projection import Projection
 from atlas_projector.source import RecordsGone
 
 # The live loops come first wherever there is one processor too few.
@@ -59,13 +60,17 @@ async def work(job: Mapping[str, Any]) -> None:
 
 
 def find(path: str, name: str) -> Projection:
-    """The projection of this name in the tuple that `module:attribute` names; LookupError if there is none."""
+    """The projection of this name: of the contexts, or in the tuple that `module:attribute` names. LookupError if there
+    is none.
+    """
     module, _, attribute = path.partition(":")
-    projections: tuple[Projection, ...] = getattr(importlib.import_module(module), attribute)
+    projections: Sequence[Projection] = (
+        getattr(importlib.import_module(module), attribute) if path else contexts.flat(contexts.PROJECTIONS)
+    )
     for projection in projections:
         if projection.name == name:
             return projection
-    raise LookupError(f"there is no projection {name} in {path}")
+    raise LookupError(f"there is no projection {name} in {path or 'any context'}")
 
 
 async def until_told(job: Mapping[str, Any]) -> int:

@@ -29,7 +29,8 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker process needs to know; `projections` names the tuple of them as `module:attribute`.
+    """What a worker process needs to know; `projections` names a tuple of them as `module:attribute`, or is empty for
+    those of the contexts.
 
     `load`: the part of the time that a worker works, above 0 and at most 1; the rest is left to others.
     """
@@ -40,7 +41,7 @@ class Setup:
     archive: S3Address | None
     redis_url: str = ""
     namespace: str = "atlas"
-    projections: str = "atlas_projector.projections:PROJECTIONS"
+    projections: str = ""
     workers: int = 2
     load: float = 1.0
 

@@ -11,22 +11,22 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_kafka.fates import describe
+from atlas_projection.change import Change, Key
+from atlas_projection.fold import Folded
+from atlas_projection.projection import Projection, Row
+from atlas_projection.waiting import Waiting, place_of
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Parked, Place, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
 from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
-from atlas_projector.change import Change, Key
 from atlas_projector.decoding import Decoded, Decoder, at
-from atlas_projector.fold import Folded
 from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of, record_of
 from atlas_projector.pending import trim
-from atlas_projector.projection import Projection, Row
 from atlas_projector.source import Record
 from atlas_projector.verdicts import Verdicts
-from atlas_projector.waiting import Waiting, place_of
 from atlas_projector.write_behind import WriteBehind
 
 # Rows kept between batches so that a busy key is not read again; some 1 KB each.

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka import TopicPartition
+from atlas_projection.change import Key
+from atlas_projection.fold import Folded
+from atlas_projection.projection import Row
 from atlas_readmodel.parking import Parked
 from atlas_readmodel.store import Rows
 
 from atlas_projector.aside import Aside
-from atlas_projector.change import Key
-from atlas_projector.fold import Folded
 from atlas_projector.metrics import WRITE_SECONDS
 from atlas_projector.pending import Pending
-from atlas_projector.projection import Row
 
 # Given the rows, and the offset of the last record they come from.
 BeforeWrite = Callable[[Mapping[Key, Row | None], int], Awaitable[None]]

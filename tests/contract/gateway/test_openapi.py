@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import schemathesis
 from atlas_contracts.registry import Registry
-from atlas_gateway import events, queries, registry, users
+from atlas_gateway.app import documented
 from atlas_local.home import ROOT
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
@@ -17,6 +17,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from tests import samples
+
 # A hostile request is refused, a fitting one may still be (an unknown id, a taken address), but never by a crash.
 CHECKS = [
     content_type_conformance,
@@ -25,12 +27,7 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
-ROUTES = (
-    *users.ROUTES,
-    *queries.ROUTES,
-    *events.routes(Registry.load(ROOT / "schemas")),
-    *registry.routes(),
-)
+ROUTES = documented(Registry.load(ROOT / "schemas"), samples.ROUTES)
 
 
 @pytest.fixture(scope="session")

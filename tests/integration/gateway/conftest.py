@@ -23,10 +23,10 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_local.home import ROOT
 from atlas_local.testing import Servers, database_url
-from atlas_projector.projections import PROJECTIONS
 from atlas_readmodel.stores import open_stores
 
 from tests.integration.gateway.posting import Fetch
+from tests.samples import PROJECTIONS
 
 READY_S = 20
 StartGateway = Callable[..., str]

@@ -18,12 +18,13 @@ from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.registry import Registry
-from atlas_gateway.bodies import Body
-from atlas_gateway.commands import Of, WrongSource, emit, run
-from atlas_gateway.idempotency import Answer, Connection
-from atlas_gateway.incoming import read_command
 from atlas_gateway.middleware import context, problems
-from atlas_gateway.resources import RESOURCES, Requests
+from atlas_gateway.opened import Requests
+from atlas_http.bodies import Body
+from atlas_http.commands import Of, WrongSource, emit, run
+from atlas_http.idempotency import Answer, Connection
+from atlas_http.incoming import read_command
+from atlas_http.resources import RESOURCES
 from atlas_local.home import ROOT
 from atlas_outbox.headers import unpack_headers
 from atlas_readmodel.json_rows import dumps, plain

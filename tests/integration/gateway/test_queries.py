@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import ClientSession
+from atlas_flights.projections.departures import DEPARTURES
 from atlas_local.testing import Servers
-from atlas_projector.projections.departures import DEPARTURES
 from atlas_readmodel.documents_store import DocumentsStore
 from atlas_readmodel.stores import open_redis
 from atlas_readmodel.writer import Advance, Batch

@@ -12,16 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 from atlas_contracts.codec import Codec
+from atlas_flights.projections.departures import DEPARTURES
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import Delivery, Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
+from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.live import Live
-from atlas_projector.projection import Projection, Row, Value
-from atlas_projector.projections.departures import DEPARTURES
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.workers import Setup
 from atlas_readmodel.cache import open_cache

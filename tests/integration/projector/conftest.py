@@ -21,9 +21,8 @@ from atlas_kafka.partitions_now import PartitionNow, partitions_now
 from atlas_kafka.producer import Delivery, Outgoing, Producer, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
+from atlas_projection.projection import Projection
 from atlas_projector.live import Live
-from atlas_projector.projection import Projection
-from atlas_projector.projections import PROJECTIONS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_projector.workers import Setup
 from atlas_readmodel.cache import Cache, open_cache
@@ -32,6 +31,8 @@ from atlas_readmodel.parking import Parked, State
 from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores, open_redis
+
+from tests.samples import PROJECTIONS
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 PARTITIONS = 2

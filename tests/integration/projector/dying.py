@@ -13,12 +13,12 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.deadletters import DeadLetters
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import open_producer
+from atlas_projection.projection import Row
 from atlas_projector.live import Live
-from atlas_projector.projection import Row
-from atlas_projector.projections.users import USERS
 from atlas_projector.standstill import ended_at_standstill
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import open_stores
+from atlas_users.projection import USERS
 
 STANDSTILL_S = 1.5
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"

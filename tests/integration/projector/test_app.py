@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from atlas_flights.projections.flights import FLIGHTS
 from atlas_local.waiting import wait_until
 from atlas_projector.app import serve
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.users import USERS
 from atlas_projector.settings import ProjectorSettings
+from atlas_users.projection import USERS
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def test_it_projects_until_it_is_stopped(
     users = rig.pointed(USERS, name=f"users_{uuid.uuid4().hex[:8]}")
     lost = replace(FLIGHTS, name="lost", topics=("flight.events",))
     forgeable = replace(USERS, name="forgeable", topics=("flights.events",))
-    monkeypatch.setattr("atlas_projector.app.PROJECTIONS", (users, lost, forgeable))
+    monkeypatch.setattr("atlas_projector.app.installed", lambda _: (users, lost, forgeable))
     settings = ProjectorSettings(
         http_port=free_port(),
         kafka_brokers=rig.servers.kafka_brokers,

@@ -18,22 +18,24 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from atlas_archive.history import histories
 from atlas_archive.store import S3Address, open_store
+from atlas_flights.projections.departures import BOARD_FLIGHTS, DEPARTURES
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
 from atlas_kafka.admin import open_admin
 from atlas_kafka.groups import open_reader
 from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
-from atlas_projector import projections, workers
+from atlas_projection.projection import Projection
+from atlas_projector import workers
 from atlas_projector.archived import open_source
 from atlas_projector.builder import Strict
-from atlas_projector.projection import Projection
-from atlas_projector.projections.departures import BOARD_FLIGHTS, DEPARTURES
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
-from atlas_projector.projections.users import USERS
 from atlas_projector.rebuild import Options, Progress, rebuild
 from atlas_projector.side import Selection, build_side
 from atlas_projector.workers import Setup
 from atlas_readmodel.writer import Advance, Batch
+from atlas_users.projection import USERS
+
+from tests.samples import PROJECTIONS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -114,11 +116,12 @@ def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, projection: Projectio
     """Where a worker process finds the test's projection."""
     name = f"projections_{uuid.uuid4().hex[:8]}"
     (tmp_path / f"{name}.py").write_text(
-        "from dataclasses import replace\nfrom atlas_projector.projections import PROJECTIONS as ALL\n"
+        "from dataclasses import replace\nfrom atlas_runtime import contexts\n"
+        "ALL = contexts.flat(contexts.PROJECTIONS)\n"
         f"PROJECTIONS = tuple(replace(each, topics={projection.topics!r}) for each in ALL)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert projection.name in {each.name for each in projections.PROJECTIONS}
+    assert projection.name in {each.name for each in PROJECTIONS}
     return f"{name}:PROJECTIONS"
 
 

@@ -5,8 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from atlas_projector.projections.users import USERS
 from atlas_readmodel.parking import Decision, State
+from atlas_users.projection import USERS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from atlas_local.waiting import wait_until
+from atlas_projection.projection import Projection, Row, Value
 from atlas_projector import app, verdicts
 from atlas_projector.live import Live
-from atlas_projector.projection import Projection, Row, Value
-from atlas_projector.projections.users import USERS
 from atlas_projector.settings import ProjectorSettings
 from atlas_readmodel.table import Table
 from atlas_runtime.probes import Health
+from atlas_users.projection import USERS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

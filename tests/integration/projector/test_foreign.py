@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from atlas_flights.projections.flights import FLIGHTS
 from atlas_local.testing import MakeTopic
-from atlas_projector.projections.flights import FLIGHTS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

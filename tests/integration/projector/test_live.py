@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
 from atlas_kafka.fates import Transient
 from atlas_kafka.groups import open_reader
 from atlas_local.waiting import wait_until
-from atlas_projector.projection import Projection, Row, Value
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
-from atlas_projector.projections.users import USERS
+from atlas_projection.projection import Projection, Row, Value
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.token import Token
+from atlas_users.projection import USERS
+
+from tests import samples
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -48,7 +50,7 @@ async def test_events_become_rows(rig: "Rig") -> None:
         assert await Reader(rig.pool, rig.cache).wait_for(
             Token.of_records({(rig.topic, sent.partition): sent.offset}), 20
         )
-        user = await Reader(rig.pool, rig.cache).user("u1", cached=False)
+        user = await samples.row(Reader(rig.pool, rig.cache), "users", "u1", cached=False)
     assert user is not None
     assert (user["email"], user["status"], user["version"]) == ("ann@x", "active", 1)
 
@@ -230,7 +232,7 @@ async def test_a_change_outdates_the_cached_row(rig: "Rig") -> None:
         for version, email in ((1, "one@x"), (2, "two@x"), (3, "three@x")):
             await rig.register("u1", version, email=email)
             await rig.settled(users)
-            user = await reader.user("u1")
+            user = await samples.row(reader, "users", "u1")
             assert user is not None
             assert user["email"] == email
             assert await rig.cache.get("users", "u1") == user
@@ -245,14 +247,14 @@ async def test_without_redis_rows_are_written_and_the_cache_is_outdated_after(ri
     async with rig.running(live), open_cache("redis://127.0.0.1:1/0") as away:
         await rig.register("u1", 1, email="one@x")
         await rig.settled(users)
-        assert await reader.user("u1") is not None  # cached now
+        assert await samples.row(reader, "users", "u1") is not None  # cached now
         connected, live.floors._cache = live.floors._cache, away
         await rig.register("u1", 2, email="two@x")
         await rig.settled(users)
         assert live.floors.missed
         live.floors._cache = connected
         await wait_until("the epoch rose", lambda: not live.floors.missed)
-        user = await reader.user("u1")
+        user = await samples.row(reader, "users", "u1")
     assert user is not None
     assert user["email"] == "two@x"
 

@@ -11,7 +11,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_local.waiting import wait_until
 from atlas_projector.new_schemas import Schemas
-from atlas_projector.projections.users import USERS
+from atlas_users.projection import USERS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

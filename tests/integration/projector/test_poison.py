@@ -8,16 +8,16 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from atlas_flights.projections.flights import FLIGHTS
 from atlas_local.waiting import wait_until
-from atlas_projector.projection import Projection, Row, Value
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.users import USERS
+from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.rebuild import Options, Progress, RebuildError, rebuild
 from atlas_projector.source import open_topic_source
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import State
 from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Batch, Writer
+from atlas_users.projection import USERS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

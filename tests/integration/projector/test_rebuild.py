@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
+from atlas_flights.projections.departures import DEPARTURES
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
+from atlas_projection.projection import Projection
 from atlas_projector.builder import RebuildError
-from atlas_projector.projection import Projection
-from atlas_projector.projections.departures import DEPARTURES
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
-from atlas_projector.projections.users import USERS
 from atlas_projector.rebuild import NotIdentical, Options, Progress, Rebuilt, rebuild
 from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
 from atlas_readmodel.reader import Reader
+from atlas_users.projection import USERS
+
+from tests import samples
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -75,7 +77,7 @@ async def test_reads_and_writes_go_on_during_rebuilds(rig: "Rig") -> None:
 
     async def read() -> None:
         while not stop.is_set():
-            counts.append(sum(row["flights"] for row in await reader.routes()))
+            counts.append(sum(row["flights"] for row in (await samples.page(reader, "routes")).items))
             await asyncio.sleep(0)
 
     await rig.fly(10, 10**6)

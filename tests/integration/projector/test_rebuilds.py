@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from atlas_flights.projections.routes import ROUTES
+from atlas_projection.projection import Projection, Value
 from atlas_projector.live import OtherVersion
-from atlas_projector.projection import Projection, Value
-from atlas_projector.projections.routes import ROUTES
-from atlas_projector.projections.users import USERS
+from atlas_users.projection import USERS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

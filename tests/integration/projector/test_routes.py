@@ -10,10 +10,10 @@ from atlas_cli import rebuilding
 from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
 from atlas_local.waiting import wait_until
-from atlas_projector.projections.users import USERS
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_runtime.probes import Health, serve_probes
+from atlas_users.projection import USERS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

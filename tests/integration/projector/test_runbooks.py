@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from atlas_projector.dead_letters import dead_letter_routes
-from atlas_projector.projections.users import USERS
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_runtime.probes import Health, serve_probes
+from atlas_users.projection import USERS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig

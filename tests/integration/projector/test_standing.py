@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from atlas_archive.store import S3Address
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
+from atlas_projection.projection import Projection
 from atlas_projector.live import Live
-from atlas_projector.projection import Projection
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
-from atlas_projector.projections.users import USERS
 from atlas_projector.rebuilds import Rebuilds
 from atlas_readmodel.reader import Reader
+from atlas_users.projection import USERS
 
+from tests import samples
 from tests.integration.projector.test_archived import archived
 
 if TYPE_CHECKING:
@@ -204,12 +205,12 @@ async def test_what_is_cached_of_before_counts_no_more(rig: "Rig") -> None:
         for version in range(1, 6):
             await rig.register("u1", version, email=f"{version}@x", partition=0)
         await rig.settled(users)
-        assert (await reader.user("u1") or {})["email"] == "5@x"
+        assert (await samples.row(reader, "users", "u1") or {})["email"] == "5@x"
         epoch = await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'users'")
         await made_again(rig)
         await rig.register("u1", 6, email="new@x", partition=0)
         await rig.settled(users, 10)  # 1 is not 5: it has been read
-        assert (await reader.user("u1") or {})["email"] == "new@x"
+        assert (await samples.row(reader, "users", "u1") or {})["email"] == "new@x"
         # For a row whose record has the offset of one of the old topic.
         assert await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'users'") > epoch
 

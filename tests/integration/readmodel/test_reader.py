@@ -6,13 +6,16 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_projector.projections import PROJECTIONS
+from atlas_gateway.read_models import versioned
 from atlas_readmodel import generations
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.pages import InvalidCursor, Page
 from atlas_readmodel.reader import NotBuilt, Reader
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.token import Token
+
+from tests import samples
+from tests.samples import PROJECTIONS
 
 pytestmark = pytest.mark.integration
 Pool = asyncpg.Pool
@@ -24,7 +27,7 @@ async def reader(pool: Pool) -> Reader:
         for projection in PROJECTIONS:
             if isinstance(projection.model, ReadModel):
                 await generations.ensure_live(connection, projection.model)
-    return Reader(pool, None)
+    return Reader(pool, None, versioned=versioned(PROJECTIONS))
 
 
 async def add_users(pool: Pool, *users: tuple[str, str, str, str, int]) -> None:
@@ -56,27 +59,33 @@ async def pages(ask: Any) -> list[list[str]]:
 
 async def test_before_the_projector_ran_the_reason_is_named(pool: Pool) -> None:
     reader = Reader(pool, None)
-    for ask in (reader.user("u"), reader.flight("f"), reader.users(), reader.flights(), reader.routes()):
+    for ask in (
+        samples.row(reader, "users", "u"),
+        samples.row(reader, "flights", "f"),
+        samples.page(reader, "users"),
+        samples.page(reader, "flights"),
+        samples.page(reader, "routes"),
+    ):
         with pytest.raises(NotBuilt, match="is not built yet"):
             await ask
     with pytest.raises(NotBuilt, match="carriers"):
-        await reader.carrier("UA")
+        await samples.row(reader, "carriers", "UA")
     with pytest.raises(NotBuilt, match="flights"):
         await reader.wait_for(Token.parse("flights.events/0@1"), 1, projection="flights")
 
 
 async def test_empty_read_models(reader: Reader) -> None:
-    assert await reader.user("u1") is None
-    assert await reader.users() == Page([], None)
-    assert await reader.flights(origin="EWR") == Page([], None)
-    assert await reader.routes() == []
-    assert await reader.carriers() == []
-    assert await reader.carrier("UA") is None
+    assert await samples.row(reader, "users", "u1") is None
+    assert await samples.page(reader, "users") == Page([], None)
+    assert await samples.page(reader, "flights", origin="EWR") == Page([], None)
+    assert (await samples.page(reader, "routes")).items == []
+    assert (await samples.page(reader, "carriers")).items == []
+    assert await samples.row(reader, "carriers", "UA") is None
 
 
 async def test_one_user_has_the_columns_of_the_contract(pool: Pool, reader: Reader) -> None:
     await add_users(pool, ("u1", "ann@example.com", "Ann", "active", 1000))
-    assert await reader.user("u1") == {
+    assert await samples.row(reader, "users", "u1") == {
         "user_id": "u1",
         "email": "ann@example.com",
         "display_name": "Ann",
@@ -91,12 +100,14 @@ async def test_one_user_has_the_columns_of_the_contract(pool: Pool, reader: Read
 async def test_users_page_by_page_the_latest_first(pool: Pool, reader: Reader) -> None:
     # Two registered in the same millisecond: the id decides, and none is left out or comes twice.
     await add_users(pool, *((f"u{n}", f"u{n}@x", f"U{n}", "active", n // 2) for n in range(7)))
-    assert await pages(lambda cursor: reader.users(limit=3, cursor=cursor)) == [
+    assert await pages(lambda cursor: samples.page(reader, "users", limit=3, cursor=cursor)) == [
         ["u6", "u5", "u4"],
         ["u3", "u2", "u1"],
         ["u0"],
     ]
-    assert await pages(lambda cursor: reader.users(limit=7, cursor=cursor)) == [[f"u{n}" for n in range(6, -1, -1)]]
+    assert await pages(lambda cursor: samples.page(reader, "users", limit=7, cursor=cursor)) == [
+        [f"u{n}" for n in range(6, -1, -1)]
+    ]
 
 
 async def test_users_by_search_and_status(pool: Pool, reader: Reader) -> None:
@@ -108,7 +119,7 @@ async def test_users_by_search_and_status(pool: Pool, reader: Reader) -> None:
     )
 
     async def ids(**filters: Any) -> list[str]:
-        return [item["user_id"] for item in (await reader.users(**filters)).items]
+        return [item["user_id"] for item in (await samples.page(reader, "users", **filters)).items]
 
     assert await ids(search="ANN") == ["u3", "u1"]
     assert await ids(search="ann", status="active") == ["u3", "u1"]
@@ -117,13 +128,16 @@ async def test_users_by_search_and_status(pool: Pool, reader: Reader) -> None:
     assert await ids(search="_") == ["u1"]
     assert await ids(search="%") == ["u3"]
     assert await ids(search="\\") == []
-    assert await pages(lambda cursor: reader.users(search="ann", limit=1, cursor=cursor)) == [["u3"], ["u1"]]
+    assert await pages(lambda cursor: samples.page(reader, "users", search="ann", limit=1, cursor=cursor)) == [
+        ["u3"],
+        ["u1"],
+    ]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "WzEsMl0", "eyJhIjoxfQ", "é", "W10"])
 async def test_a_cursor_that_is_none(reader: Reader, cursor: str) -> None:
     with pytest.raises(InvalidCursor):
-        await reader.users(cursor=cursor)
+        await samples.page(reader, "users", cursor=cursor)
 
 
 async def test_flights_by_route_and_carrier(pool: Pool, reader: Reader) -> None:
@@ -136,14 +150,17 @@ async def test_flights_by_route_and_carrier(pool: Pool, reader: Reader) -> None:
     )
 
     async def ids(**filters: Any) -> list[str]:
-        return [item["flight_id"] for item in (await reader.flights(**filters)).items]
+        return [item["flight_id"] for item in (await samples.page(reader, "flights", **filters)).items]
 
     assert await ids() == ["f4", "f3", "f2", "f1"]
     assert await ids(origin="EWR", destination="IAH") == ["f4", "f1"]
     assert await ids(destination="MIA") == ["f3", "f2"]
     assert await ids(carrier="UA", origin="EWR") == ["f4", "f2", "f1"]
     assert await ids(carrier="XX") == []
-    assert await pages(lambda cursor: reader.flights(carrier="UA", limit=2, cursor=cursor)) == [["f4", "f2"], ["f1"]]
+    assert await pages(lambda cursor: samples.page(reader, "flights", carrier="UA", limit=2, cursor=cursor)) == [
+        ["f4", "f2"],
+        ["f1"],
+    ]
 
 
 async def test_statistics_add_up_the_partitions(pool: Pool, reader: Reader) -> None:
@@ -155,18 +172,18 @@ async def test_statistics_add_up_the_partitions(pool: Pool, reader: Reader) -> N
             ("JFK", "MIA", 1, 0, 1, 0, 0, 0, 0, 1),
         ],
     )
-    both = await reader.routes()
-    first = await reader.busiest("routes", ("origin", "destination"), {}, 1, None)
-    rest = await reader.busiest("routes", ("origin", "destination"), {}, 500, first.next_cursor)
+    both = (await samples.page(reader, "routes")).items
+    first = await samples.page(reader, "routes", 1, None)
+    rest = await samples.page(reader, "routes", 500, first.next_cursor)
     assert [*first.items, *rest.items] == both
     assert rest.next_cursor is None
     with pytest.raises(InvalidCursor):
-        await reader.busiest("carriers", ("carrier",), {}, 1, first.next_cursor)
+        await samples.page(reader, "carriers", 1, first.next_cursor)
     assert [(row["origin"], row["destination"], row["flights"]) for row in both] == [
         ("EWR", "IAH", 4),
         ("JFK", "MIA", 1),
     ]
-    (route,) = await reader.routes(origin="EWR", destination="IAH")
+    (route,) = (await samples.page(reader, "routes", origin="EWR", destination="IAH")).items
     assert route == {
         "origin": "EWR",
         "destination": "IAH",
@@ -180,7 +197,7 @@ async def test_statistics_add_up_the_partitions(pool: Pool, reader: Reader) -> N
         "mean_departure_delay_minutes": 20.0,
         "mean_arrival_delay_minutes": 5.0,
     }
-    (never,) = await reader.routes(destination="MIA")
+    (never,) = (await samples.page(reader, "routes", destination="MIA")).items
     assert (never["mean_departure_delay_minutes"], never["mean_arrival_delay_minutes"]) == (None, None)
 
 
@@ -189,15 +206,18 @@ async def test_carriers_add_up_the_partitions(pool: Pool, reader: Reader) -> Non
         "INSERT INTO readmodel.carriers_g1 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
         [("UA", 3, 2, 1, 30, 2, 5, 1, 0), ("UA", 1, 1, 0, 30, 1, 0, 0, 1), ("AA", 1, 0, 1, 0, 0, 0, 0, 1)],
     )
-    assert [(row["carrier"], row["flights"]) for row in await reader.carriers()] == [("UA", 4), ("AA", 1)]
+    assert [(row["carrier"], row["flights"]) for row in (await samples.page(reader, "carriers")).items] == [
+        ("UA", 4),
+        ("AA", 1),
+    ]
     seen: list[str] = []
     cursor: str | None = None
     while cursor is not None or not seen:
-        page = await reader.busiest("carriers", ("carrier",), {}, 1, cursor)
+        page = await samples.page(reader, "carriers", 1, cursor)
         seen += [row["carrier"] for row in page.items]
         cursor = page.next_cursor
     assert seen == ["UA", "AA"]
-    carrier = await reader.carrier("UA")
+    carrier = await samples.row(reader, "carriers", "UA")
     assert carrier is not None
     assert carrier["mean_departure_delay_minutes"] == 20.0
 
@@ -247,12 +267,12 @@ async def test_a_cached_row_is_served_until_it_is_outdated(
 ) -> None:
     cached = Reader(pool, cache)
     await add_users(pool, (unique, "old@x", "A", "active", 1))
-    first = await cached.user(unique)
+    first = await samples.row(cached, "users", unique)
     await pool.execute("UPDATE readmodel.users_g1 SET email = 'new@x', _offset = 1")
-    assert await cached.user(unique) == first
-    assert (await cached.user(unique, cached=False) or {})["email"] == "new@x"
+    assert await samples.row(cached, "users", unique) == first
+    assert (await samples.row(cached, "users", unique, cached=False) or {})["email"] == "new@x"
     await cache.lay_floors("users", {unique: 1})
-    assert (await cached.user(unique) or {})["email"] == "new@x"
+    assert (await samples.row(cached, "users", unique) or {})["email"] == "new@x"
 
 
 async def test_a_reader_overtaken_by_a_write_does_not_cache_what_it_read(
@@ -268,13 +288,13 @@ async def test_a_reader_overtaken_by_a_write_does_not_cache_what_it_read(
             await pool.execute("UPDATE readmodel.users_g1 SET email = 'new@x', _offset = 7")
             return await super().put(projection, key, row, epoch=epoch, offset=offset)
 
-    await Reader(pool, Overtaken(cache._redis, namespace=unique)).user(unique)
-    assert (await Reader(pool, cache).user(unique) or {})["email"] == "new@x"
+    await samples.row(Reader(pool, Overtaken(cache._redis, namespace=unique)), "users", unique)
+    assert (await samples.row(Reader(pool, cache), "users", unique) or {})["email"] == "new@x"
 
 
 async def test_reads_go_on_while_views_are_replaced(pool: Pool, reader: Reader) -> None:
     """Prepared statements outlive their view; a reader sees neither an error nor an older generation."""
-    from atlas_projector.projections.users import USERS
+    from atlas_users.projection import USERS
 
     await add_users(pool, ("u1", "1@x", "A", "active", 1))
     stop = asyncio.Event()
@@ -282,10 +302,10 @@ async def test_reads_go_on_while_views_are_replaced(pool: Pool, reader: Reader) 
 
     async def read() -> None:
         while not stop.is_set():
-            user = await reader.user("u1")
+            user = await samples.row(reader, "users", "u1")
             assert user is not None
             seen.append(int(user["email"].split("@")[0]))
-            await reader.users(search="x")
+            await samples.page(reader, "users", search="x")
 
     tasks = [asyncio.create_task(read()) for _ in range(4)]
     for _ in range(5):

@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_readmodel import generations, reader
+from atlas_readmodel import generations
 from atlas_readmodel.json_rows import dumps, plain, plain_row
 from atlas_readmodel.pages import decode_cursor, encode_cursor
 from atlas_readmodel.pg_codecs import set_reading_codecs
@@ -66,12 +66,9 @@ KEYS = {
 
 
 @pytest.mark.parametrize("kind", list(KEYS))
-async def test_a_token_waits_for_a_row_by_a_key_of_any_type(
-    pool: Pool, reading: Pool, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(reader.VERSIONED, "owned", f"k {kind}")
+async def test_a_token_waits_for_a_row_by_a_key_of_any_type(pool: Pool, reading: Pool, kind: str) -> None:
     of = ReadModel("owned", 1, ("t",), Table({"k": f"{kind} NOT NULL", "version": "integer NOT NULL"}, ("k",)))
-    queries = Reader(reading, None)
+    queries = Reader(reading, None, versioned={"owned": f"k {kind}"})
     token = Token.parse(f"owned/{KEYS[kind]}@2")
     with pytest.raises(NotBuilt):
         await queries.wait_for(token, 0.05)

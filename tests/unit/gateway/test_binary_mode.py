@@ -8,8 +8,8 @@ from aiohttp.test_utils import make_mocked_request
 from atlas_gateway.binary_mode import decode, fingerprint, form, is_binary, read_attributes
 from atlas_gateway.envelopes import Envelope, Refused
 from atlas_gateway.limits import Limits
-from atlas_gateway.problems import Problem
 from atlas_gateway.sources import document
+from atlas_http.problems import Problem
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict

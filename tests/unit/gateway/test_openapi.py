@@ -6,13 +6,15 @@ import jsonschema
 import pytest
 from aiohttp import web
 from atlas_contracts.registry import Registry
-from atlas_gateway import events, queries, registry, users
+from atlas_gateway.app import documented
 from atlas_gateway.openapi import document
-from atlas_gateway.routes import Route, answer, json_body
+from atlas_http.routes import Route, answer, json_body
 from pydantic import BaseModel
 
+from tests import samples
+
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
-ROUTES = (*users.ROUTES, *queries.ROUTES, *events.routes(REGISTRY), *registry.routes())
+ROUTES = documented(REGISTRY, samples.ROUTES)
 DOCUMENT = document(ROUTES, REGISTRY, "1.2.3")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from atlas_gateway.envelopes import Refused
 from atlas_gateway.limits import TOO_COMPLEX, TOO_MANY_RECORDS, Limits
-from atlas_gateway.problems import Problem
 from atlas_gateway.production import RECORD_TOO_LARGE
 from atlas_gateway.sources import GROUP_RECORDS, document, lines
+from atlas_http.problems import Problem
 from hypothesis import given
 from hypothesis import strategies as st
 

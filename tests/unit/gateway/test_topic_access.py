@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Source
-from atlas_gateway.problems import Problem
 from atlas_gateway.topic_access import describe_access, open_topic, open_topics
+from atlas_http.problems import Problem
 
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 

@@ -10,12 +10,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_contracts.registry import Registry
+from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
 from atlas_projector.applier import Applier
-from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
-from atlas_projector.projections.users import USERS
 from atlas_projector.source import Record
 from atlas_readmodel.parking import Decision, Parked, Place
 from atlas_readmodel.writer import Batch, Fenced, Waits
+from atlas_users.projection import USERS
 from hypothesis import strategies as st
 
 CODEC = Codec(Registry.load(Path(__file__).resolve().parents[3] / "schemas"))

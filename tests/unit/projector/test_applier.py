@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.events import Meta
-from atlas_projector import waiting, workspace
+from atlas_projection import waiting
+from atlas_projection.projection import Projection, Rejected, Row, Value
+from atlas_projection.windows import WINDOW_START, windows
+from atlas_projector import workspace
 from atlas_projector.applier import Applier
-from atlas_projector.projection import Projection, Rejected, Row, Value
-from atlas_projector.projections.users import USERS
 from atlas_projector.source import Record
-from atlas_projector.windows import WINDOW_START, windows
 from atlas_readmodel.parking import Decision, State
 from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Fenced
+from atlas_users.projection import USERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,19 +10,19 @@ import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
 from atlas_kafka.fates import describe, is_over_content
+from atlas_projection.change import Change
+from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
+from atlas_projection.waiting import Waiting
 from atlas_projector import careful
 from atlas_projector.applier import Applier
 from atlas_projector.careful import Checks, bisect
-from atlas_projector.change import Change
 from atlas_projector.decoding import Decoded
-from atlas_projector.projection import Handler, Projection, Rejected, Row, Value
-from atlas_projector.projections.users import USERS
 from atlas_projector.source import Record
-from atlas_projector.waiting import Waiting
 from atlas_readmodel.documents import DOCUMENT_MAX_BYTES, Documents
 from atlas_readmodel.parking import State
 from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Batch
+from atlas_users.projection import USERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

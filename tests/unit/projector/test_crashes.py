@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiokafka import TopicPartition
+from atlas_projection.projection import Row
 from atlas_projector import crashes
 from atlas_projector.applier import Applier
 from atlas_projector.crashes import Taken
-from atlas_projector.projection import Row
-from atlas_projector.projections.users import USERS
 from atlas_projector.source import Record
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Decision, Place, State
 from atlas_readmodel.writer import Waits
+from atlas_users.projection import USERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from atlas_contracts.registry import Registry
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
 from atlas_projector.declared import check, faults
-from atlas_projector.projections import PROJECTIONS
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
-from atlas_projector.projections.users import USERS
+from atlas_users.projection import USERS
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.samples import PROJECTIONS
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 REGISTRY = Registry.load(SCHEMAS)
@@ -73,5 +74,5 @@ def test_a_name_used_twice_refuses_both() -> None:
 def test_rows_of_a_key_come_from_one_partition(key: set[str], per_partition: bool) -> None:
     """A table is right exactly if its key has the record's, or each partition has rows of its own."""
     table = replace(ROUTES.table, columns={**ROUTES.table.columns, **dict.fromkeys(key, "text")}, view=None)
-    projection = replace(ROUTES, table=replace(table, key=tuple(sorted(key)), per_partition=per_partition))
+    projection = replace(ROUTES, table=replace(table, key=tuple(sorted(key)), per_partition=per_partition), reads=None)
     assert (faults([projection], REGISTRY) == {}) == (per_partition or "flight_id" in key)

@@ -11,14 +11,15 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_contracts.run_reader import RUN_FROM
-from atlas_projector import decoding, waiting
+from atlas_flights.projections.flights import FLIGHTS
+from atlas_flights.projections.routes import ROUTES
+from atlas_projection import waiting
+from atlas_projection.projection import Projection
+from atlas_projection.waiting import Waiting
+from atlas_projection.windows import HOUR_MS, windows
+from atlas_projector import decoding
 from atlas_projector.decoding import Decoded, Decoder
-from atlas_projector.projection import Projection
-from atlas_projector.projections.flights import FLIGHTS
-from atlas_projector.projections.routes import ROUTES
 from atlas_projector.source import Waited
-from atlas_projector.waiting import Waiting
-from atlas_projector.windows import HOUR_MS, windows
 from atlas_readmodel.parking import Decision
 from atlas_readmodel.table import Table
 from hypothesis import given, settings

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from atlas_projection.projection import Projection
 from atlas_projector.floors import Floors
-from atlas_projector.projection import Projection
 from atlas_readmodel.table import Table
 
 

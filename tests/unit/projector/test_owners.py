@@ -7,8 +7,9 @@ import pytest
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Source
 from atlas_projector.owners import NotOwned, check_owners
-from atlas_projector.projections import PROJECTIONS
-from atlas_projector.projections.users import USERS
+from atlas_users.projection import USERS
+
+from tests.samples import PROJECTIONS
 
 TOPICS = Registry.load(Path(__file__).parents[3] / "schemas").topics
 

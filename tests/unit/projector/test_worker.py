@@ -1,14 +1,17 @@
 """A worker finds the projection it is told to fill."""
 
 import pytest
-from atlas_projector.projections.users import USERS
 from atlas_projector.worker import find
+from atlas_users.projection import USERS
 
 
-def test_found_by_name() -> None:
-    assert find("atlas_projector.projections:PROJECTIONS", "users") is USERS
+@pytest.mark.parametrize("place", ["", "atlas_users.projection:PROJECTIONS"])
+def test_found_by_name(place: str) -> None:
+    assert find(place, "users") is USERS
 
 
 def test_one_that_is_not_there() -> None:
-    with pytest.raises(LookupError, match="no projection nobody in atlas_projector"):
-        find("atlas_projector.projections:PROJECTIONS", "nobody")
+    with pytest.raises(LookupError, match="no projection nobody in atlas_users"):
+        find("atlas_users.projection:PROJECTIONS", "nobody")
+    with pytest.raises(LookupError, match="no projection nobody in any context"):
+        find("", "nobody")

@@ -1,10 +1,24 @@
 """Pages: a cursor comes back as it was, whatever types order the list, and nothing else is one."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 from atlas_readmodel.column_types import column_type
-from atlas_readmodel.pages import InvalidCursor, Page, decode_cursor, encode_cursor, paged, where
+from atlas_readmodel.pages import (
+    Filter,
+    InvalidCursor,
+    Page,
+    Sort,
+    after,
+    contains,
+    decode_cursor,
+    encode_cursor,
+    ordered,
+    paged,
+    where,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,12 +90,46 @@ def test_a_value_in_another_form_was_given_by_no_page(declared: str, value: Any)
 
 def test_a_page_says_where_it_ended() -> None:
     rows = [{"n": number, "k": str(number)} for number in (3, 2, 1)]
-    assert paged(rows, 3, ("n", "k")) == Page(rows, None)
-    page = paged(rows, 2, ("n", "k"))
+    order = [Sort("n", "bigint"), Sort("k")]
+    assert paged(rows, 3, order) == Page(rows, None)
+    page = paged(rows, 2, order)
     assert page.items == rows[:2]
     assert decode_cursor(page.next_cursor or "", ("bigint", "text")) == [2, "2"]
 
 
 def test_filters_are_numbered() -> None:
     assert where([]) == ("", [])
-    assert where([("a = ${n}", 1), ("b = ${n} OR c = ${n}", 2)]) == ("WHERE a = $1 AND b = $2 OR c = $2", [1, 2])
+    filters = [Filter("a = ${n}", 1), Filter("b = ${n} OR c = ${n}", 2), Filter("d > ${n1} OR e < ${n}", (3, 4), True)]
+    assert where(filters) == ("WHERE a = $1 AND b = $2 OR c = $2 AND d > $4 OR e < $3", [1, 2, 3, 4])
+
+
+def test_wildcards_of_a_search_are_letters() -> None:
+    assert contains(("a", "b"), "50%_\\") == ("(a ILIKE ${n} OR b ILIKE ${n})", "%50\\%\\_\\\\%", False)
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), unique=True, max_size=20)
+
+
+@given(ROWS, st.tuples(st.booleans(), st.booleans(), st.booleans()), st.integers(1, 7))
+def test_pages_in_any_order_have_each_row_once(
+    rows: list[tuple[int, int, int]], falling: tuple[bool, bool, bool], limit: int
+) -> None:
+    """The conditions behind a cursor, as SQLite understands them: rows, orders and limits of any kind."""
+    order = [Sort(name, "integer", down) for name, down in zip("abc", falling, strict=True)]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("CREATE TABLE t (a, b, c)")
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        seen: list[tuple[int, ...]] = []
+        cursor: str | None = None
+        while cursor is not None or not seen:
+            clause, values = where([] if cursor is None else [after(order, cursor)])
+            sql = f"SELECT * FROM t {clause} ORDER BY {ordered(order)} LIMIT {limit + 1}"
+            found = [dict(row) for row in connection.execute(sql.replace("$", "?"), values)]
+            page = paged(found, limit, order)
+            seen += [tuple(row.values()) for row in page.items]
+            cursor = page.next_cursor
+            if not rows:
+                break
+    signs = [-1 if down else 1 for down in falling]
+    assert seen == sorted(rows, key=lambda row: [sign * value for sign, value in zip(signs, row, strict=True)])

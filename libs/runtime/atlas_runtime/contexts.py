@@ -1,0 +1,61 @@
+"""The bounded contexts that are installed: what each has for a service, found by entry points and listed nowhere.
+
+A context's pyproject.toml names what it has, under its own name:
+
+    [project.entry-points."atlas.projections"]
+    bookings = "atlas_bookings.projection:PROJECTIONS"
+
+The groups are `atlas.routes` (HTTP, served by the gateway), `atlas.projections` (run by the projector) and
+`atlas.migrations` (a package whose modules are Alembic's).
+"""
+
+from collections.abc import Collection, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+ROUTES = "atlas.routes"
+PROJECTIONS = "atlas.projections"
+MIGRATIONS = "atlas.migrations"
+
+
+class BrokenContext(Exception):
+    """A context can't be loaded, or one that a setting names is not installed; the message says which and why."""
+
+
+def contexts() -> list[str]:
+    """The names of all contexts that are installed, in order."""
+    return sorted({entry.name for group in (ROUTES, PROJECTIONS, MIGRATIONS) for entry in entry_points(group=group)})
+
+
+def offered(group: str, chosen: Collection[str] = ()) -> dict[str, Any]:
+    """What each context has under `group`, by the context's name, in the order of names; `chosen` alone, unless empty.
+
+    Raises BrokenContext when a chosen one is not installed, or one can't be imported.
+    """
+    unknown = sorted(set(chosen) - set(contexts()))
+    if unknown:
+        installed = ", ".join(contexts()) or "none"
+        raise BrokenContext(f"no context {', '.join(unknown)} is installed; installed: {installed}")
+    return {
+        entry.name: _loaded(entry)
+        for entry in _in_order(entry_points(group=group))
+        if not chosen or entry.name in chosen
+    }
+
+
+def flat(group: str, chosen: Collection[str] = ()) -> list[Any]:
+    """The same, for groups whose entries are sequences: all of their items."""
+    return [item for items in offered(group, chosen).values() for item in items]
+
+
+def _in_order(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise BrokenContext(
+            f"the context {entry.name} can't be loaded: {entry.value}: {type(error).__name__}: {error}"
+        ) from error

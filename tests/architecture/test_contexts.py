@@ -1,0 +1,78 @@
+"""Contexts are the team's, the rest is Atlas's: neither reaches into the other, and no engine names a sample."""
+
+import ast
+import re
+from typing import Any
+
+# What a context may be built on.
+OFFERED = {"atlas_avro", "atlas_contracts", "atlas_http", "atlas_projection", "atlas_readmodel", "atlas_runtime"}
+# Their demo and seed are still the CLI's; see docs/adr/0031-contexts.md.
+NOT_YET = ("services/cli/atlas_cli/demo/", "services/cli/atlas_cli/commands/", "services/cli/atlas_cli/flights_data.py")
+
+
+def imported(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.partition(".")[0])
+    return {name for name in found if name.startswith("atlas_")}
+
+
+def test_a_context_is_built_on_what_is_offered_and_knows_no_other(packages: list[Any]) -> None:
+    contexts = [package for package in packages if package.is_context]
+    assert contexts, "there are samples"
+    wrong = [
+        f"{module.where} imports {name}"
+        for package in contexts
+        for module in package.modules
+        for name in sorted(imported(module.tree) - OFFERED - {package.source.name})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_engine_imports_a_context(packages: list[Any]) -> None:
+    contexts = {package.source.name for package in packages if package.is_context}
+    wrong = [
+        f"{module.where} imports {name}"
+        for package in packages
+        if not package.is_context
+        for module in package.modules
+        for name in sorted(imported(module.tree) & contexts)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_engine_names_an_event_of_a_context(packages: list[Any]) -> None:
+    """An event's type (`users.UserRegistered`), or a topic of one, in a text that is no docstring."""
+    names = "|".join(sorted(package.kebab for package in packages if package.is_context))
+    event = re.compile(rf"\b({names})\.([A-Z]\w+|events)\b")
+    wrong = []
+    for package in packages:
+        for module in package.modules if not package.is_context else ():
+            if module.where.startswith(NOT_YET):
+                continue
+            docs = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+            wrong += [
+                f"{module.where}:{node.lineno}: {node.value!r}"
+                for node in ast.walk(module.tree)
+                if isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in docs
+                and event.search(node.value)
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_a_context_offers_is_under_its_name(packages: list[Any]) -> None:
+    """So that one setting chooses all of it."""
+    wrong = []
+    for package in packages:
+        groups = package.metadata["project"].get("entry-points", {})
+        offered = {name: entries for name, entries in groups.items() if name.startswith("atlas.")}
+        if not package.is_context:
+            wrong += [f"{package.kebab} offers {name}, and is no context" for name in offered]
+        for group, entries in offered.items():
+            wrong += [f"{package.kebab}: {group} has {name}" for name in entries if name != package.kebab]
+    assert not wrong, "\n".join(wrong)
