@@ -60,10 +60,9 @@ db-shell: $(LOCAL) ## Open psql on the database of the mesh
 migrate: $(LOCAL) ## Apply the migrations that are missing
 	@$(ATLAS) db migrate
 
-migration: $(LOCAL) ## Begin a new migration: make migration NAME="add a column"
-	@test -n "$$NAME" || { echo 'give it a name: make migration NAME="add a column"' >&2; exit 2; }
-	@last=$$(ls infra/postgres/migrations/versions | sed -n 's/^\([0-9][0-9]*\)_.*\.py$$/\1/p' | sort -n | tail -1); \
-		$(BIN)/alembic -c infra/postgres/alembic.ini revision -m "$$NAME" --rev-id "$$(printf '%04d' "$$(expr "$$last" + 1)")"
+migration: $(LOCAL) ## Begin a new migration of a context: make migration CONTEXT=users NAME="add a column"; without it, of Atlas
+	@test -n "$$NAME" || { echo 'give it a name: make migration CONTEXT=users NAME="add a column"' >&2; exit 2; }
+	@$(BIN)/python -m atlas_runtime.new_migration "$(CONTEXT)" "$$NAME"
 
 db-reset: $(LOCAL) ## Drop the database and make it anew; YES=1 does not ask
 	@$(ATLAS) db reset $(if $(YES),--yes)

@@ -40,18 +40,3 @@ def test_a_new_migration_passes_lint(root: Path, tmp_path: Path, name: str) -> N
             cwd=root,
         )
         assert done.returncode == 0, text.decode() + done.stdout.decode() + done.stderr.decode()
-
-
-def test_make_numbers_it_after_the_last(root: Path) -> None:
-    shown = subprocess.run(
-        ["make", "-n", "-o", ".venv/.stamp-local", "migration", "NAME=x"],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=root,
-    ).stdout
-    number = shown[shown.index("last=$(") :].partition("; \\")[0]
-    done = subprocess.run(["sh", "-c", number + '; printf %04d "$(expr "$last" + 1)"'], capture_output=True, text=True,
-                          check=True, cwd=root)  # fmt: skip
-    last = max(int(path.name[:4]) for path in (root / "infra/postgres/migrations/versions").glob("[0-9]*_*.py"))
-    assert int(done.stdout) == last + 1

@@ -88,7 +88,7 @@ def test_every_command_of_compose_is_a_module_of_the_image() -> None:
     containers = yaml.safe_load(read("docker-compose.yml"))["services"].values()
     commands = {c["command"][0] for c in containers if c["image"].startswith("atlas:")}
     services = {path.name for path in ROOT.glob("services/*/atlas_*")} - {"atlas_cli"}
-    assert commands == services | {"atlas_cli.main", "alembic"}
+    assert commands == services | {"atlas_cli.main", "atlas_runtime.migrations"}
 
 
 def test_every_command_starts_without_the_embedded_mesh_and_the_test_tools() -> None:
@@ -99,7 +99,7 @@ def test_every_command_starts_without_the_embedded_mesh_and_the_test_tools() -> 
     code = f"""
 import importlib, sys
 sys.modules.update(dict.fromkeys({absent!r}))  # an import of None raises ImportError
-for name in {["atlas_cli.main", "alembic", *apps]!r}:
+for name in {["atlas_cli.main", "atlas_runtime.migrations", *apps]!r}:
     importlib.import_module(name)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

@@ -46,7 +46,8 @@ class Copy:
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, path / name)
         (path / ".venv").symlink_to(ROOT / ".venv")
-        packages = [*path.glob("libs/*"), *path.glob("services/*"), path / "infra/local"]
+        packages = [*path.glob("libs/*"), *path.glob("services/*"), path / "infra/local", path / ".installed"]
+        packages += path.glob("contexts/*")
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ATLAS_")},
             "PYTHONPATH": os.pathsep.join(map(str, packages)),
@@ -97,11 +98,26 @@ class Copy:
             return ""  # the shell's addresses are set for each `sh` block
         if words.startswith("make "):
             words = words.replace("make ", f"make {' '.join(_NOT_ANEW)} ", 1)
-        before = set((self.path / "infra/postgres/migrations/versions").glob("*.py"))
+        self._install_contexts()
+        before = self._migrations()
         output = self.run(["sh", "-euc", words])
-        made = set((self.path / "infra/postgres/migrations/versions").glob("*.py")) - before
+        made = self._migrations() - before
         self._made = next(iter(made), self._made)
         return output
+
+    def _migrations(self) -> set[Path]:
+        own = self.path.glob("infra/postgres/migrations/versions/*.py")
+        return {*own, *self.path.glob("contexts/*/atlas_*/migrations/*_*.py")}
+
+    def _install_contexts(self) -> None:
+        """What `make` does with a context that is new, without touching the environment that the copy shares."""
+        for context in self.path.glob("contexts/*/pyproject.toml"):
+            folder = context.parent
+            if (ROOT / "contexts" / folder.name).exists() or str(folder) in self._env["PYTHONPATH"]:
+                continue
+            install = [".venv/bin/uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+            self.run([*install, "--python", ".venv/bin/python", "--target", ".installed", "-e", str(folder)])
+            self._env["PYTHONPATH"] += os.pathsep + str(folder)
 
     def _write_migration(self, text: str) -> None:
         assert self._made is not None, "no command made a migration"

@@ -68,9 +68,9 @@ def _reason(output: str) -> str:
 
 
 async def migrate(dsn: str, env: Mapping[str, str] | None = None) -> str:
-    """Apply the migrations that are missing and name the newest; raises StartFailed with what Alembic said."""
+    """Apply the migrations that are missing and name each branch's newest; raises StartFailed with what Alembic said."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "alembic", "-c", str(ALEMBIC_INI), "upgrade", "head"),
+        *(sys.executable, "-m", "atlas_runtime.migrations", "-c", str(ALEMBIC_INI), "upgrade", "heads"),
         env={**(os.environ if env is None else env), "ATLAS_POSTGRES_DSN": dsn},
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
@@ -84,7 +84,8 @@ async def migrate(dsn: str, env: Mapping[str, str] | None = None) -> str:
 
     connection = await asyncpg.connect(dsn)
     try:
-        return f"at migration {await connection.fetchval('SELECT version_num FROM alembic_version')}"
+        heads = await connection.fetch("SELECT version_num FROM alembic_version ORDER BY version_num")
+        return f"at migration {', '.join(row['version_num'] for row in heads)}"
     finally:
         await connection.close()
 

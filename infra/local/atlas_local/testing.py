@@ -99,7 +99,7 @@ async def _execute(dsn: str, *statements: str) -> None:
 def alembic(dsn: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
     """What Alembic's command did to a database and said of it, whether it worked or not."""
     return subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", str(ALEMBIC_INI), *arguments],
+        [sys.executable, "-m", "atlas_runtime.migrations", "-c", str(ALEMBIC_INI), *arguments],
         env={**os.environ, "ATLAS_POSTGRES_DSN": dsn, **env},
         capture_output=True,
         text=True,
@@ -109,7 +109,7 @@ def alembic(dsn: str, *arguments: str, **env: str) -> "subprocess.CompletedProce
 
 def migrate(dsn: str, **env: str) -> None:
     """Apply every migration to a database."""
-    migrated = alembic(dsn, "upgrade", "head", **env)
+    migrated = alembic(dsn, "upgrade", "heads", **env)
     assert migrated.returncode == 0, migrated.stderr
 
 

@@ -19,7 +19,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.registry import Registry
 from atlas_gateway.middleware import context, problems
-from atlas_gateway.opened import Requests
+from atlas_gateway.opened import GATEWAY, Requests
 from atlas_http.bodies import Body
 from atlas_http.commands import Of, WrongSource, emit, run
 from atlas_http.idempotency import Answer, Connection
@@ -136,7 +136,7 @@ async def shop(database: str, tmp_path: Path) -> AsyncIterator[tuple[TestClient[
         resources: Any = SimpleNamespace(
             settings=settings, registry=registry, codec=codec, pool=pool, waker=waker, requests=Requests()
         )
-        app[RESOURCES] = resources
+        app[RESOURCES] = app[GATEWAY] = resources
         app.add_routes([web.post("/sell", sell)])
         async with TestClient(TestServer(app)) as client:
             yield client, pool, codec

@@ -29,7 +29,9 @@ async def state(connection: asyncpg.Connection) -> tuple[str, list[tuple[str, ..
         "SELECT table_name, column_name, data_type, column_default FROM information_schema.columns"
         " WHERE table_schema = 'outbox' ORDER BY table_name, ordinal_position"
     )
-    return await connection.fetchval("SELECT version_num FROM alembic_version"), [tuple(row) for row in columns]
+    return await connection.fetchval("SELECT max(version_num) FROM alembic_version WHERE version_num < 'a'"), [
+        tuple(row) for row in columns
+    ]
 
 
 async def test_0009_leaves_half_done_batches_to_the_relay_that_wrote_them(fresh, connection) -> None:
@@ -40,7 +42,7 @@ async def test_0009_leaves_half_done_batches_to_the_relay_that_wrote_them(fresh,
     )
     before, batches = await state(connection), await connection.fetch("TABLE outbox.batches")
 
-    refused = await run(fresh, "upgrade", "head")
+    refused = await run(fresh, "upgrade", "heads")
     assert refused.returncode != 0
     assert "holds half-done batches: start and stop the relay of the version before once" in refused.stderr
     assert await state(connection) == before

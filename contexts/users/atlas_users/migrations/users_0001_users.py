@@ -1,20 +1,20 @@
-"""State behind the commands: users and idempotency keys."""
+"""Users as the commands see them."""
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
-branch_labels = None
-depends_on = None
+revision = "users_0001"
+down_revision = None
+branch_labels = ("users",)
+depends_on = "0002"
 
 STATEMENTS = (
-    "CREATE SCHEMA app",
+    # Databases from before contexts had migrations of their own have the table already.
     # The truth the commands decide on; what readers see is readmodel.users, made from the events.
     # `version` counts the user's events and is the ce_sequence of the last one.
     # An address stays taken after deactivation: the history under it belongs to one person.
     # A row is updated in place for life, so pages keep room for it (HOT updates touch no index).
     r"""
-    CREATE TABLE app.users (
+    CREATE TABLE IF NOT EXISTS app.users (
         user_id uuid PRIMARY KEY,
         email text NOT NULL CHECK (email = lower(email) AND length(email) BETWEEN 3 AND 254),
         display_name text NOT NULL CHECK (length(display_name) BETWEEN 1 AND 100),
@@ -28,19 +28,6 @@ STATEMENTS = (
     """,
     "COMMENT ON COLUMN app.users.registered_at IS 'UTC, milliseconds since the epoch'",
     "COMMENT ON COLUMN app.users.updated_at IS 'UTC, milliseconds since the epoch'",
-    # A row is claimed and answered in the transaction of the command's effect, so a committed row has its answer.
-    """
-    CREATE TABLE app.idempotency_keys (
-        key text PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 255),
-        fingerprint bytea NOT NULL,
-        status smallint,
-        headers jsonb,
-        body bytea,
-        expires_at timestamptz NOT NULL
-    )
-    """,
-    "CREATE INDEX idempotency_keys_expires_at ON app.idempotency_keys (expires_at)",
-    "COMMENT ON COLUMN app.idempotency_keys.fingerprint IS 'SHA-256 of method, path, If-Match and canonical body'",
 )
 
 
@@ -50,4 +37,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP SCHEMA app CASCADE")
+    op.execute("DROP TABLE app.users")
