@@ -10,6 +10,10 @@ OFFERED = {"atlas_avro", "atlas_contracts", "atlas_http", "atlas_projection", "a
 NOT_YET = ("services/cli/atlas_cli/demo/", "services/cli/atlas_cli/commands/", "services/cli/atlas_cli/flights_data.py")
 
 
+# What a projection must not ask for: its handlers are pure functions of a row and an event.
+IMPURE = {"aiohttp", "aiokafka", "asyncio", "asyncpg", "atlas_http", "redis", "socket", "subprocess", "time"}
+
+
 def imported(tree: ast.Module) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -17,7 +21,11 @@ def imported(tree: ast.Module) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module.partition(".")[0])
-    return {name for name in found if name.startswith("atlas_")}
+    return found
+
+
+def ours(tree: ast.Module) -> set[str]:
+    return {name for name in imported(tree) if name.startswith("atlas_")}
 
 
 def test_a_context_is_built_on_what_is_offered_and_knows_no_other(packages: list[Any]) -> None:
@@ -27,7 +35,19 @@ def test_a_context_is_built_on_what_is_offered_and_knows_no_other(packages: list
         f"{module.where} imports {name}"
         for package in contexts
         for module in package.modules
-        for name in sorted(imported(module.tree) - OFFERED - {package.source.name})
+        for name in sorted(ours(module.tree) - OFFERED - {package.source.name})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_projections_are_pure(packages: list[Any]) -> None:
+    wrong = [
+        f"{module.where} imports {name}"
+        for package in packages
+        if package.is_context
+        for module in package.modules
+        if {"projection", "projections"} & set(module.parts)
+        for name in sorted(imported(module.tree) & IMPURE)
     ]
     assert not wrong, "\n".join(wrong)
 
