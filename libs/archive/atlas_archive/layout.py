@@ -16,14 +16,17 @@ of their own, in whose schema names are `bytes`; both types are laid out alike, 
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
+from atlas_avro.names import NAMED
 from atlas_avro.names import parse as with_full_names
 from fastavro import parse_schema
 
 MAGIC = b"Obj\x01"
 METADATA_PREFIX = "atlas."
 _NULLABLE = ["null", "bytes"]
+_KINDS = (*NAMED, "array", "map")
 
 
 class BadSchema(ValueError):
@@ -40,7 +43,9 @@ def parse(text: str) -> Any:
     try:
         # Names by the specification, and no defaults: fastavro refuses some of each that are right, and of defaults
         # nothing is read here. Without a registry of its own it would keep names from one call to the next.
-        return parse_schema(_without_defaults(with_full_names(json.loads(text))), named_schemas={})
+        names: dict[str, Any] = {}
+        whole = _without_defaults(with_full_names(json.loads(text), names))
+        return parse_schema(_in_a_namespace(whole, {name for name in names if "." not in name}), named_schemas={})
     except Exception as error:
         raise BadSchema(f"not an Avro schema: {error!r}") from error
 
@@ -51,6 +56,23 @@ def _without_defaults(definition: Any) -> Any:
     if isinstance(definition, dict):
         return {key: _without_defaults(part) for key, part in definition.items() if key != "default"}
     return definition
+
+
+def _in_a_namespace(definition: Any, bare: Collection[str]) -> Any:
+    """The types without a namespace in one of their own: fastavro can't refer to them from within another."""
+    if isinstance(definition, str):
+        return f"_.{definition}" if definition in bare else definition
+    if isinstance(definition, list):
+        return [_in_a_namespace(part, bare) for part in definition]
+    made = {key: part for key, part in definition.items() if key != "namespace"}
+    if "name" in made:
+        made["name"] = _in_a_namespace(made["name"], bare)
+    if "fields" in made:
+        made["fields"] = [{**field, "type": _in_a_namespace(field["type"], bare)} for field in made["fields"]]
+    for part in ("type", "items", "values"):
+        if part in made and made[part] not in _KINDS:
+            made[part] = _in_a_namespace(made[part], bare)
+    return made
 
 
 def raw_schema(names: str = "string") -> dict[str, Any]:

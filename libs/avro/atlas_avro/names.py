@@ -1,7 +1,7 @@
 """A schema as it stands in an .avsc with every name in full, which is how the rest of the house reads schemas.
 
 By the specification a name without dots is in the namespace around it; as Avro's Java library does, a name that is not
-known there is looked for without a namespace as well.
+known there is looked for without a namespace as well. A type without a namespace that stands inside one says so.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,23 @@ class NotASchema(ValueError):
     """A definition that refers to a type that is not there, defines one in two ways, or is no type at all."""
 
 
+class UnknownType(NotASchema):
+    """No type has the name that is referred to: `name`, in full; `path` leads there through the fields."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(f"{_at(path)}no type is named {name}")
+        self.name = name
+        self.path = path
+
+
 def parse(definition: Any, names: dict[str, Any] | None = None) -> Any:
     """A copy with full names and aliases: a named type where it is met first, its name afterwards, also where it is
     defined again in the same way.
 
-    `names` holds types that are known already, by full name, and takes those of this definition. Raises NotASchema.
-    What else the specification asks for is not looked at.
+    `names` holds types that are known already, by full name, and takes those of this definition. Raises NotASchema,
+    with the path to the field. What else the specification asks for is not looked at.
     """
-    return _type(definition, "", {} if names is None else names)
+    return _type(definition, "", {} if names is None else names, "")
 
 
 def full_name(name: str, namespace: str) -> str:
@@ -31,65 +40,84 @@ def full_name(name: str, namespace: str) -> str:
     return f"{namespace}.{name}" if namespace and "." not in name else name
 
 
-def _type(definition: Any, namespace: str, names: dict[str, Any]) -> Any:
+def own_name(definition: Mapping[str, Any], namespace: str) -> str:
+    """The full name of a named type that is defined within a namespace."""
+    own = definition.get("namespace")
+    return full_name(str(definition["name"]), namespace if own is None else str(own))
+
+
+def outline(named: Mapping[str, Any]) -> dict[str, Any]:
+    """A named type, parsed, by itself: those inside are their names."""
+    if "fields" not in named:
+        return dict(named)
+    return {**named, "fields": [{**field, "type": _by_names(field["type"])} for field in named["fields"]]}
+
+
+def _at(path: str) -> str:
+    return f"{path}: " if path else ""
+
+
+def _type(definition: Any, namespace: str, names: dict[str, Any], path: str) -> Any:
     if isinstance(definition, str):
-        return _reference(definition, namespace, names)
+        return _reference(definition, namespace, names, path)
     if isinstance(definition, list):
-        return [_type(branch, namespace, names) for branch in definition]
+        return [_type(branch, namespace, names, path) for branch in definition]
     if not isinstance(definition, Mapping) or "type" not in definition:
-        raise NotASchema(f"{definition!r} is no type: expected a name, an object with `type` or a list")
+        raise NotASchema(f"{_at(path)}{definition!r} is no type: expected a name, an object with `type` or a list")
     kind, made = definition["type"], dict(definition)
     if kind in NAMED:
-        return _named(made, namespace, names)
+        return _named(made, namespace, names, path)
     if kind in ("array", "map"):
         part = "items" if kind == "array" else "values"
         if part not in made:
-            raise NotASchema(f"no `{part}` in an object of type {kind}")
-        made[part] = _type(made[part], namespace, names)
+            raise NotASchema(f"{_at(path)}no `{part}` in an object of type {kind}")
+        made[part] = _type(made[part], namespace, names, f"{path}/{part}")
     elif isinstance(kind, str):
-        made["type"] = _reference(kind, namespace, names)
+        made["type"] = _reference(kind, namespace, names, path)
     else:
-        raise NotASchema(f"the `type` of an object is {kind!r}: expected a name (of a union, the list itself)")
+        wanted = "expected a name (of a union, the list itself)"
+        raise NotASchema(f"{_at(path)}the `type` of an object is {kind!r}: {wanted}")
     return made
 
 
-def _reference(name: str, namespace: str, names: Mapping[str, Any]) -> str:
+def _reference(name: str, namespace: str, names: Mapping[str, Any], path: str) -> str:
     if name in PRIMITIVES:
         return name
     known = full_name(name, namespace)
     if known not in names:
         known = name
     if known not in names:
-        raise NotASchema(f"no type is named {full_name(name, namespace)}")
+        raise UnknownType(full_name(name, namespace), path)
     return known
 
 
-def _named(made: dict[str, Any], namespace: str, names: dict[str, Any]) -> dict[str, Any] | str:
+def _named(made: dict[str, Any], namespace: str, names: dict[str, Any], path: str) -> dict[str, Any] | str:
     name = made.get("name")
     if not isinstance(name, str) or not name:
-        raise NotASchema(f"an object of type {made['type']} without a name")
-    own = made.pop("namespace", None)
-    full = full_name(name, namespace if own is None else str(own))
+        raise NotASchema(f"{_at(path)}an object of type {made['type']} without a name")
+    full = own_name(made, namespace)
+    made.pop("namespace", None)
     made["name"] = full
+    if namespace and "." not in full:
+        made["namespace"] = ""
     first: dict[str, Any] = names.setdefault(full, made)  # before the fields: a record may hold itself
     inside = full.rpartition(".")[0]
     if "aliases" in made:
         made["aliases"] = [full_name(str(alias), inside) for alias in made["aliases"]]
     if "fields" in made:
         fields, made["fields"] = made["fields"], None
-        made["fields"] = [_field(field, inside, names) for field in fields]
+        made["fields"] = [_field(field, inside, names, path) for field in fields]
     if first is not made:
         # None: of a record that is being defined around this one.
-        if first.get("fields", ()) is None or _outline(made) != _outline(first):
-            raise NotASchema(f"{full} is defined twice, and not alike")
+        if first.get("fields", ()) is None or _compared(made) != _compared(first):
+            raise NotASchema(f"{_at(path)}{full} is defined twice, and not alike")
         return full
     return made
 
 
-def _outline(named: Mapping[str, Any]) -> dict[str, Any]:
-    """A named type by itself: those inside are their names."""
-    fields = [{**field, "type": _by_names(field["type"])} for field in named.get("fields", ())]
-    return {key: part for key, part in named.items() if key != "doc"} | {"fields": fields}
+def _compared(named: Mapping[str, Any]) -> dict[str, Any]:
+    """What two definitions of one name have to agree in."""
+    return {key: part for key, part in outline(named).items() if key not in ("doc", "namespace")}
 
 
 def _by_names(definition: Any) -> Any:
@@ -102,7 +130,7 @@ def _by_names(definition: Any) -> Any:
     return {key: _by_names(part) if key in ("items", "values") else part for key, part in definition.items()}
 
 
-def _field(field: Any, namespace: str, names: dict[str, Any]) -> dict[str, Any]:
+def _field(field: Any, namespace: str, names: dict[str, Any], path: str) -> dict[str, Any]:
     if not isinstance(field, Mapping) or "type" not in field or not isinstance(field.get("name"), str):
-        raise NotASchema(f"{field!r} is no field: expected an object with `name` and `type`")
-    return {**field, "type": _type(field["type"], namespace, names)}
+        raise NotASchema(f"{_at(path)}{field!r} is no field: expected an object with `name` and `type`")
+    return {**field, "type": _type(field["type"], namespace, names, f"{path}/{field['name']}")}

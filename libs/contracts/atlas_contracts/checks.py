@@ -1,14 +1,15 @@
 """What must hold before a schema is released, and the one way to release it.
 
-A released schema is in ids.lock. It is never edited, removed or renumbered; each version reads all older ones; each
-event type is on one topic, whose key field it has.
+A released schema is in ids.lock. It is never edited, removed or renumbered, nor are the shared types that it was
+released with; each version reads all older ones; each event type is on one topic, whose key field it has.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from atlas_avro.names import parse
+from atlas_avro.names import NotASchema, parse
 from atlas_avro.table import meaning
 
 from atlas_contracts.compatibility import incompatibilities
@@ -23,8 +24,10 @@ from atlas_contracts.folder import (
     schema_paths,
     write_lock,
 )
+from atlas_contracts.released_types import changed_types
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
+from atlas_contracts.shared_types import SharedTypes
 from atlas_contracts.topics import Topic, read_topics
 
 _KEY_TYPES = {"string", "int", "long"}
@@ -43,14 +46,13 @@ def add(directory: Path, path: str) -> int:
 
     Raises BrokenSchemas with every fault, and then changes nothing. A schema already released, unchanged, keeps its id.
     """
-    read_schema(directory, path)
+    file = read_schema(directory, path, locked=read_lock(directory).get(path))
     faults = list(_faults(directory, {}, unlocked_is_fault=False))
     if faults:
         raise BrokenSchemas(faults)
     lock = read_lock(directory)
     if path not in lock:
-        number = max((entry.id for entry in lock.values()), default=0) + 1
-        lock[path] = Locked(number, read_schema(directory, path).sha256)
+        lock[path] = file.locked(max((entry.id for entry in lock.values()), default=0) + 1)
         write_lock(directory, lock)
     return lock[path].id
 
@@ -66,12 +68,15 @@ def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_faul
         if lock.get(path) != before:
             now = f"id {lock[path].id}, another hash or id" if path in lock else "gone"
             yield f"{LOCK}: {path} was released with id {before.id} and is now {now}; put its entry back"
+    types = SharedTypes.read(directory)
+    changed = changed_types(lock, types)
+    yield from (*types.faults, *changed.faults)
     files: list[SchemaFile] = []
     paths = schema_paths(directory)
     yield from (f"{path}: removed; a released schema stays, old events need it" for path in lock if path not in paths)
-    for path in paths:
+    for path in (path for path in paths if path not in changed.schemas):
         try:
-            file = read_schema(directory, path)
+            file = read_schema(directory, path, types, lock.get(path))
         except BrokenSchemas as error:
             yield from error.faults
             continue
@@ -79,21 +84,48 @@ def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_faul
             yield f"{path}: not in {LOCK}; run `atlas schemas add {path}`"
         if path in lock and file.sha256 != lock[path].sha256:
             yield f"{path}: edited after its release; put it back and add a new version instead"
-        yield from _form_faults(file)
+        yield from _form_faults(file.path, file.definition)
         files.append(file)
     by_type: dict[str, list[SchemaFile]] = {}
     for file in sorted(files, key=lambda file: (file.type, file.version)):
         by_type.setdefault(file.type, []).append(file)
     for versions in by_type.values():
         yield from _version_faults(versions)
-    yield from _topic_faults(topics, by_type)
+    yield from _shared_faults(types, by_type)
+    if not changed.faults:
+        yield from _topic_faults(topics, by_type)
 
 
-def _form_faults(file: SchemaFile) -> Iterator[str]:
+def _shared_faults(types: SharedTypes, by_type: Mapping[str, Sequence[SchemaFile]]) -> Iterator[str]:
+    """What is wrong with shared types beside their form: each version has to read those before it, as events do."""
+    for name, newest in types.newest.items():
+        if name in by_type:
+            yield f"{newest.path}: {name} is an event, of {by_type[name][0].path}"
+        older = [file for file in types.files.values() if file.name == name and file.version < newest.version]
+        try:
+            now = types.resolve(newest.definition).definition
+            before = {file.version: types.resolve(file.definition).definition for file in older}
+        except NotASchema:
+            continue  # said before
+        yield from _form_faults(newest.path, now)
+        affected = _made_of(name, types, by_type)
+        for version, definition in sorted(before.items()):
+            for found in incompatibilities(now, definition):
+                yield f"{newest.path}: can't read what v{version} wrote: {found}{affected}"
+
+
+def _made_of(name: str, types: SharedTypes, by_type: Mapping[str, Sequence[SchemaFile]]) -> str:
+    """The events whose newest version has the shared type, in words."""
+    paths = {file.path for file in types.files.values() if file.name == name}
+    events = [versions[-1].path for versions in by_type.values() if paths & versions[-1].types.keys()]
+    return f" (it is part of {', '.join(sorted(events))})" if events else ""
+
+
+def _form_faults(path: str, definition: Mapping[str, Any]) -> Iterator[str]:
     try:
-        compile_shape(parse(file.definition), {})
+        compile_shape(parse(definition), {})
     except Faults as faults:
-        yield from (f"{file.path}: a default does not fit its type: {error}" for error in faults.errors)
+        yield from (f"{path}: a default does not fit its type: {error}" for error in faults.errors)
 
 
 def _version_faults(versions: Sequence[SchemaFile]) -> Iterator[str]:

@@ -1,29 +1,34 @@
-"""The schemas folder: `<context>/<event>.v<N>.avsc` files and ids.lock, which gives each its id for good."""
+"""The schemas folder: `<context>/<event>.v<N>.avsc` files and ids.lock, which gives each its id for good.
 
-import hashlib
+What of these is shared with others has files of its own: shared_types.py.
+"""
+
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atlas_avro.names import NotASchema, parse
+from atlas_avro.names import NotASchema, own_name
 
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.forms import form_faults
+from atlas_contracts.shared_types import SharedTypes, canonical, digest, is_type_path
 
 LOCK = "ids.lock"
 TOPICS = "topics.yaml"
 # The folder is named as the namespace is.
 _FILE = re.compile(
-    r"(?P<context>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)/(?P<event>[a-z][a-z0-9_]*)\.v(?P<version>[1-9]\d*)\.avsc", re.ASCII
+    r"(?P<context>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)/(?P<event>[a-z_][a-z0-9_]*)\.v(?P<version>[1-9]\d*)\.avsc", re.ASCII
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaFile:
-    """One .avsc: `path` relative to the folder, the definition as JSON and as canonical text, and the text's hash."""
+    """One .avsc: `path` relative to the folder, the definition with the shared types that it names written in, as JSON
+    and as canonical text, and the text's hash. `types`: the hash of each shared type's file, by path.
+    """
 
     path: str
     type: str
@@ -31,18 +36,34 @@ class SchemaFile:
     definition: dict[str, Any]
     text: str
     sha256: str
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def locked(self, number: int) -> "Locked":
+        """Its entry in the lock, under this id."""
+        return Locked(number, self.sha256, self.types)
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What the lock says of one file."""
+    """What the lock says of one file. `types`: the shared types that it was released with, as the hashes of their files
+    by path.
+    """
 
     id: int
     sha256: str
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_schema(directory: Path, path: str) -> SchemaFile:
-    """Read `path` (relative, with slashes). BrokenSchemas when it is not JSON, not Avro, no record, or misnamed."""
+def read_schema(
+    directory: Path, path: str, types: SharedTypes | None = None, locked: Locked | None = None
+) -> SchemaFile:
+    """Read `path` (relative, with slashes). BrokenSchemas when it is not JSON, not Avro, no record, or misnamed.
+
+    `types`: the shared types of the folder, which are read where they are not given. `locked`: what the lock says of
+    the file, which has the versions of those that it is made of.
+    """
+    if is_type_path(path):
+        raise BrokenSchemas([f"{path}: a shared type has no id: it comes with the events that name it; add those"])
     match = _FILE.fullmatch(path)
     if match is None:
         raise BrokenSchemas([f"{path}: not named <context>/<event>.v<N>.avsc, the event in lower case"])
@@ -52,31 +73,31 @@ def read_schema(directory: Path, path: str) -> SchemaFile:
         raise BrokenSchemas([f"{path}: can't be read: {error}"]) from error
     if (
         not isinstance(definition, dict)
-        or definition.get("type") != "record"
+        or definition.get("type") not in ("record", "error")
         or not isinstance(definition.get("fields"), list)
     ):
         raise BrokenSchemas([f"{path}: an event is a record with fields; this is not"])
     if faults := form_faults(definition):
         raise BrokenSchemas([f"{path}: {fault}" for fault in faults])
+    types = SharedTypes.read(directory) if types is None else types
     try:
-        name = parse(definition)["name"]
+        resolved = types.resolve(definition, () if locked is None else locked.types)
     except NotASchema as error:
         raise BrokenSchemas([f"{path}: not an Avro schema: {error}"]) from error
+    if resolved.types and (faults := form_faults(resolved.definition)):
+        raise BrokenSchemas([f"{path}: {fault}" for fault in faults])
+    name = own_name(definition, "")
     wanted = f"{match['context']}/{_snake(name.rpartition('.')[2])}"
     if name.rpartition(".")[0] != match["context"] or path.rpartition(".v")[0] != wanted:
         raise BrokenSchemas([f"{path}: holds {name}, which belongs in {_folder_of(name)}.v{match['version']}.avsc"])
-    text = canonical(definition)
-    return SchemaFile(path, name, int(match["version"]), definition, text, hashlib.sha256(text.encode()).hexdigest())
+    text = canonical(resolved.definition)
+    return SchemaFile(path, name, int(match["version"]), resolved.definition, text, digest(text), resolved.types)
 
 
 def schema_paths(directory: Path) -> list[str]:
-    """Every .avsc below the folder, relative, sorted."""
-    return sorted(file.relative_to(directory).as_posix() for file in directory.rglob("*.avsc"))
-
-
-def canonical(definition: Mapping[str, Any]) -> str:
-    """The definition as JSON without blanks, keys sorted: hashed, so that the layout may change and nothing else."""
-    return json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Every .avsc of an event below the folder, relative, sorted."""
+    found = (file.relative_to(directory).as_posix() for file in directory.rglob("*.avsc"))
+    return sorted(path for path in found if not is_type_path(path))
 
 
 def read_lock(directory: Path) -> dict[str, Locked]:
@@ -86,7 +107,7 @@ def read_lock(directory: Path) -> dict[str, Locked]:
         return {}
     try:
         entries = {
-            name: Locked(int(entry["id"]), str(entry["sha256"]))
+            name: Locked(int(entry["id"]), str(entry["sha256"]), _hashes(entry.get("types", {})))
             for name, entry in json.loads(path.read_text())["schemas"].items()
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -100,10 +121,19 @@ def read_lock(directory: Path) -> dict[str, Locked]:
 def write_lock(directory: Path, entries: Mapping[str, Locked]) -> None:
     """Write the lock, in order of id, by renaming a whole new file over the old."""
     ordered = sorted(entries.items(), key=lambda entry: entry[1].id)
-    document = {"schemas": {path: {"id": locked.id, "sha256": locked.sha256} for path, locked in ordered}}
+    document = {"schemas": {path: _entry(locked) for path, locked in ordered}}
     fresh = directory / f"{LOCK}.new"
     fresh.write_text(json.dumps(document, indent=2) + "\n")
     fresh.replace(directory / LOCK)
+
+
+def _hashes(types: Mapping[str, Any]) -> dict[str, str]:
+    return {path: str(sha256) for path, sha256 in types.items()}
+
+
+def _entry(locked: Locked) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": locked.id, "sha256": locked.sha256}
+    return entry | {"types": dict(sorted(locked.types.items()))} if locked.types else entry
 
 
 def path_of(name: str, version: int) -> str:

@@ -4,7 +4,6 @@ Everything is tried on a copy of the folder first, by the check that every chang
 nothing does.
 """
 
-import copy
 import json
 import re
 import shutil
@@ -14,15 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atlas_avro.names import NAMED, NotASchema, parse
+from atlas_avro.names import NotASchema, outline, parse
 
 from atlas_contracts.checks import check
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.folder import (
     LOCK,
     TOPICS,
-    Locked,
-    canonical,
     path_of,
     read_lock,
     read_schema,
@@ -30,6 +27,8 @@ from atlas_contracts.folder import (
     write_lock,
 )
 from atlas_contracts.forms import form_faults
+from atlas_contracts.inlining import inline
+from atlas_contracts.shared_types import canonical
 from atlas_contracts.topics import read_topics
 
 # Of a topic that is declared here.
@@ -115,7 +114,7 @@ class _Trial:
             self._events[offer.topic].append(name)
         versions = self._versions(name)
         for path in versions:
-            if canonical(json.loads((self._directory / path).read_text())) == canonical(definition):
+            if self._text_of(path) == canonical(parse(definition)):
                 number = self._id_of(path)
                 if offer.id is not None and number != offer.id:
                     raise ValueError(f"its id is {offer.id}, and {path}, which is the same schema, has id {number}")
@@ -135,6 +134,10 @@ class _Trial:
             read_schema(self._directory, path)
         except BrokenSchemas as error:
             self._faults += [f"{offer.source}: {fault}" for fault in error.faults]
+
+    def _text_of(self, path: str) -> str:
+        """In the form in which two schemas are alike that differ in how names are written."""
+        return canonical(parse(read_schema(self._directory, path, locked=self._lock.get(path)).definition))
 
     def _versions(self, name: str) -> list[str]:
         stem = path_of(name, 1).removesuffix("1.avsc")
@@ -176,14 +179,14 @@ class _Trial:
             given = number or max(used, default=0) + 1
             used.add(given)
             self._done.ids[path] = given
-            self._lock[path] = Locked(given, read_schema(self._directory, path).sha256)
+            self._lock[path] = read_schema(self._directory, path).locked(given)
         write_lock(self._directory, self._lock)
 
 
 def _definition(offer: Offer) -> dict[str, Any]:
     """The definition, with all that it refers to inside. Raises ValueError, NotASchema."""
     definition = sound(offer.text)
-    if not isinstance(definition, dict) or definition.get("type") != "record":
+    if not isinstance(definition, dict) or definition.get("type") not in ("record", "error"):
         kind = definition.get("type") if isinstance(definition, dict) else type(definition).__name__
         raise ValueError(f"an event is a record; this is {kind!r}")
     if "." not in str(definition.get("name", "")) and not definition.get("namespace"):
@@ -193,9 +196,8 @@ def _definition(offer: Offer) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for text in offer.refers_to:
         parse(sound(text), known)
-    outside = dict(known)
-    parsed = parse(definition, known)
-    whole = _inlined(parsed, outside, set())
+    elsewhere = {name: outline(made) for name, made in known.items()}
+    whole = inline(definition, elsewhere).definition
     assert isinstance(whole, dict)
     return whole
 
@@ -212,23 +214,3 @@ def _namespace_for(topic: str) -> str:
     """For a type without: an event type needs one, and no byte of an event says what it is."""
     word = re.sub(r"\W", "_", topic.partition(".")[0], flags=re.ASCII)
     return f"_{word}" if word[:1].isdigit() else word
-
-
-def _inlined(definition: Any, outside: Mapping[str, Any], defined: set[str]) -> Any:
-    """The parsed definition, each type of `outside` written out where it is met first."""
-    if isinstance(definition, str):
-        if definition not in outside or definition in defined:
-            return definition
-        return _inlined(copy.deepcopy(outside[definition]), outside, defined)
-    if isinstance(definition, list):
-        return [_inlined(branch, outside, defined) for branch in definition]
-    made = dict(definition)
-    if made["type"] in NAMED:
-        defined.add(made["name"])
-        if "fields" in made:
-            made["fields"] = [{**of, "type": _inlined(of["type"], outside, defined)} for of in made["fields"]]
-        return made
-    for part in ("items", "values", "type"):
-        if part in made and not (part == "type" and made[part] in ("array", "map")):
-            made[part] = _inlined(made[part], outside, defined)
-    return made

@@ -12,6 +12,8 @@ from atlas_avro.walk import without_logical_types
 
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
 from atlas_contracts.folder import LOCK, TOPICS, SchemaFile, read_lock, read_schema, schema_paths
+from atlas_contracts.released_types import changed_types
+from atlas_contracts.shared_types import SharedTypes
 from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS, Topic, read_topics
 
 
@@ -19,8 +21,8 @@ from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION
 class Schema:
     """One version of one event type.
 
-    `text` is the definition as compact JSON, with all that it says. `parsed` is what events are coded by: names
-    resolved, without the logical types that mean nothing where they stand.
+    `text` is the definition as compact JSON, with all that it says, and with the shared types that it names. `parsed`
+    is what events are coded by: names resolved, without the logical types that mean nothing where they stand.
     """
 
     id: int
@@ -50,14 +52,18 @@ class Registry:
         """
         topics = read_topics(directory / TOPICS)
         lock = read_lock(directory)
-        faults: list[str] = []
+        types = SharedTypes.read(directory)
+        changed = changed_types(lock, types)
+        faults: list[str] = [*types.faults, *changed.faults]
         schemas: dict[int, Schema] = {}
         for path in schema_paths(directory):
+            if path in changed.schemas:
+                continue
             if path not in lock:
                 faults.append(f"{path}: not in {LOCK}; run `atlas schemas add {path}`")
                 continue
             try:
-                file = read_schema(directory, path)
+                file = read_schema(directory, path, types, lock[path])
             except BrokenSchemas as error:
                 faults += error.faults
                 continue

@@ -5,6 +5,7 @@ from typing import Any
 
 import fastavro
 import pytest
+from atlas_archive.checker import compile_skip
 from atlas_archive.layout import BadSchema, file_schema, framing, parse, raw_schema
 
 
@@ -49,3 +50,12 @@ def test_what_avros_java_library_takes_and_fastavro_does_not_is_a_schema() -> No
     ]
     parsed = parse(json.dumps({"type": "record", "name": "t.R", "fields": fields}))
     assert [field["name"] for field in parsed["fields"]] == ["a", "b", "c"]
+
+
+def test_a_type_without_a_namespace_may_be_named_in_any() -> None:
+    fixed = {"type": "fixed", "name": "F", "namespace": "", "size": 2}
+    inner = {"type": "record", "name": "b.In", "fields": [{"name": "x", "type": {"type": "array", "items": "F"}}]}
+    fields = [{"name": "a", "type": fixed}, {"name": "b", "type": ["null", "F"]}, {"name": "c", "type": inner}]
+    parsed = parse(json.dumps({"type": "record", "name": "a.R", "fields": fields}))
+    # One of nulls, then c: an array of one F.
+    assert compile_skip(parsed)(b"ff\x02gg\x02hh\x00", 0, 9) == 9

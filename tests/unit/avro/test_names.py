@@ -1,9 +1,16 @@
 import copy
+import json
+import re
+from random import Random
 from typing import Any
 
 import fastavro
 import pytest
-from atlas_avro.names import NotASchema, parse
+from atlas_avro.names import NotASchema, UnknownType, outline, parse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conformance.schemas import Maker, spelled
 
 
 def record(name: str, *fields: Any, **attributes: Any) -> dict[str, Any]:
@@ -69,6 +76,41 @@ def test_a_default_is_nobodys_type() -> None:
     made = record("t.R", "double")
     made["fields"][0]["default"] = -2
     assert parse(made)["fields"][0]["default"] == -2
+
+
+def test_a_type_without_a_namespace_inside_one_says_so_and_may_be_named_in_any() -> None:
+    fixed = {"type": "fixed", "name": "F", "namespace": "", "size": 1}
+    parsed = parse(record("a.R", fixed, "F", record("b.In", "F", dict(fixed))))
+    assert parsed["fields"][0]["type"] == fixed
+    assert [field["type"] for field in parsed["fields"][2]["type"]["fields"]] == ["F", "F"]
+
+
+@given(st.randoms(use_true_random=False))
+def test_what_is_parsed_is_parsed(random: Random) -> None:
+    whole = spelled(random, Maker(random).whole(4))
+    if random.randint(0, 1):  # some of it in no namespace
+        whole = json.loads(re.sub(r'"namespace": "[tu]"', '"namespace": ""', json.dumps(whole)))
+    try:
+        parsed = parse(whole)
+    except NotASchema:
+        return
+    assert parse(parsed) == parsed
+
+
+def test_what_is_wrong_is_told_with_its_place() -> None:
+    inner = record("In", "int", ["null", {"type": "array", "items": "Nope"}])
+    with pytest.raises(UnknownType, match=r"^/f0/f1/items: no type is named t\.Nope$") as raised:
+        parse(record("t.R", inner))
+    assert (raised.value.name, raised.value.path) == ("t.Nope", "/f0/f1/items")
+
+
+def test_an_outline_has_names_for_the_types_inside() -> None:
+    parsed = parse(
+        record("t.R", record("In", "int"), {"type": "map", "values": {"type": "fixed", "name": "F", "size": 1}})
+    )
+    assert [field["type"] for field in outline(parsed)["fields"]] == ["t.In", {"type": "map", "values": "t.F"}]
+    fixed = {"type": "fixed", "name": "F", "size": 1}
+    assert outline(fixed) == fixed
 
 
 @pytest.mark.parametrize(
