@@ -46,11 +46,36 @@ def own_name(definition: Mapping[str, Any], namespace: str) -> str:
     return full_name(str(definition["name"]), namespace if own is None else str(own))
 
 
+def definitions(definition: Any) -> dict[str, tuple[Mapping[str, Any], str]]:
+    """Each type that a definition, as it stands in an .avsc, has written out: by its full name, the first of that name,
+    and the namespace around it.
+    """
+    found: dict[str, tuple[Mapping[str, Any], str]] = {}
+    _add_definitions(definition, "", found)
+    return found
+
+
 def outline(named: Mapping[str, Any]) -> dict[str, Any]:
     """A named type, parsed, by itself: those inside are their names."""
     if "fields" not in named:
         return dict(named)
     return {**named, "fields": [{**field, "type": _by_names(field["type"])} for field in named["fields"]]}
+
+
+def _add_definitions(definition: Any, namespace: str, found: dict[str, tuple[Mapping[str, Any], str]]) -> None:
+    if isinstance(definition, list):
+        for branch in definition:
+            _add_definitions(branch, namespace, found)
+    elif isinstance(definition, Mapping):
+        if definition.get("type") in NAMED and "name" in definition:
+            full = own_name(definition, namespace)
+            found.setdefault(full, (definition, namespace))
+            namespace = full.rpartition(".")[0]
+        fields = definition.get("fields")
+        for field in fields if isinstance(fields, list) else ():
+            _add_definitions(field.get("type") if isinstance(field, Mapping) else None, namespace, found)
+        for part in ("items", "values"):
+            _add_definitions(definition.get(part), namespace, found)
 
 
 def _at(path: str) -> str:

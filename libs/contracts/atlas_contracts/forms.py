@@ -5,9 +5,10 @@ A parser lets much of it pass, and then each service that reads the schema ends,
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from atlas_avro.names import NAMED
+from atlas_avro.names import NAMED, definitions, full_name, own_name
 from atlas_avro.table import fault
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
@@ -17,34 +18,59 @@ FIXED_MAX = 1024 * 1024
 # to eight frames for each of the 1,000 that Python allows by default. Values of a type that holds itself go deeper.
 NESTING_MAX = 104
 
+# As Avro's Java library has them, in any case.
+ORDERS = ("ascending", "descending", "ignore")
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = "letters, digits and _, not a digit first"
 
 
 def form_faults(definition: Any) -> list[str]:
     """A line for each rule that a definition, as it stands in an .avsc, breaks: where, what was found, what may be."""
-    return list(_faults(definition, "", 0))
+    try:
+        names = frozenset(definitions(definition))
+    except RecursionError:
+        names = frozenset()  # which is said below, of how deep it is
+    return list(_faults(definition, _Place("", "", 0, names)))
 
 
-def _faults(definition: Any, path: str, depth: int) -> Iterator[str]:
-    here = path or "the schema"
-    if depth > NESTING_MAX:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a type stands: the path through the fields, the namespace around it, how deep it is.
+
+    `names`: the full names of all types of the schema.
+    """
+
+    path: str
+    namespace: str
+    depth: int
+    names: frozenset[str]
+
+    def __str__(self) -> str:
+        return self.path or "the schema"
+
+    def inside(self, step: str = "") -> "_Place":
+        return replace(self, path=self.path + step, depth=self.depth + 1)
+
+
+def _faults(definition: Any, here: _Place) -> Iterator[str]:
+    if here.depth > NESTING_MAX:
         yield f"{here}: nested deeper than {NESTING_MAX}"
     elif isinstance(definition, list):
-        yield from _union_faults(definition, path, depth)
+        yield from _union_faults(definition, here)
     elif isinstance(definition, Mapping):
-        yield from _type_faults(definition, path, depth)
+        yield from _type_faults(definition, here)
     elif not isinstance(definition, str):
         yield f"{here}: {definition!r} is no type: expected a name, an object or a list"
 
 
-def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterator[str]:
-    here = path or "the schema"
+def _type_faults(definition: Mapping[str, Any], here: _Place) -> Iterator[str]:
     kind = definition.get("type")
     if kind in NAMED:
         yield from _name_faults(definition, here)
     if kind in ("record", "error"):
-        yield from _fields_faults(definition.get("fields"), path, depth)
+        namespace = own_name(definition, here.namespace).rpartition(".")[0] if "name" in definition else ""
+        yield from _fields_faults(definition.get("fields"), replace(here, namespace=namespace))
     elif kind == "enum":
         yield from _symbols_faults(definition, here)
     elif kind == "fixed":
@@ -56,17 +82,16 @@ def _type_faults(definition: Mapping[str, Any], path: str, depth: int) -> Iterat
         if part not in definition:
             yield f"{here}: the {kind} has no `{part}`"
         else:
-            yield from _faults(definition[part], f"{path}/{part}", depth + 1)
+            yield from _faults(definition[part], here.inside(f"/{part}"))
     elif isinstance(kind, Mapping | list):
-        yield from _faults(kind, path, depth + 1)
+        yield from _faults(kind, here.inside())
     elif not isinstance(kind, str):
         yield f"{here}: no `type`"
     if (wrong := fault(definition)) is not None:
         yield f"{here}: {wrong}"
 
 
-def _union_faults(branches: Sequence[Any], path: str, depth: int) -> Iterator[str]:
-    here = path or "the schema"
+def _union_faults(branches: Sequence[Any], here: _Place) -> Iterator[str]:
     if not branches:
         yield f"{here}: a union without branches has no value"
     kinds = []
@@ -74,23 +99,25 @@ def _union_faults(branches: Sequence[Any], path: str, depth: int) -> Iterator[st
         if isinstance(branch, list):
             yield f"{here}: a union right inside a union"
             continue
-        kinds.append(_branch_kind(branch))
-        yield from _faults(branch, path, depth + 1)
+        kinds.append(_branch_kind(branch, here))
+        yield from _faults(branch, here.inside())
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
         yield f"{here}: {kind} is twice in the union"
 
 
-def _branch_kind(branch: Any) -> str:
-    """What a union may hold once: an unnamed type, or a type of one name."""
-    if not isinstance(branch, Mapping):
-        return str(branch)
-    if branch.get("type") in NAMED and "name" in branch:
-        namespace = branch.get("namespace")
-        return f"{namespace}.{branch['name']}" if namespace and "." not in str(branch["name"]) else str(branch["name"])
-    return _branch_kind(branch.get("type")) if isinstance(branch.get("type"), str | Mapping) else "?"
+def _branch_kind(branch: Any, here: _Place) -> str:
+    """What a union may hold once: an unnamed type, or a type of one full name."""
+    if isinstance(branch, Mapping):
+        kind = branch.get("type")
+        if kind in NAMED and "name" in branch:
+            return own_name(branch, here.namespace)
+        return _branch_kind(kind, here) if isinstance(kind, str | Mapping) else "?"
+    name = str(branch)
+    full = full_name(name, here.namespace)
+    return name if name in (*PRIMITIVES, "array", "map") or full not in here.names else full
 
 
-def _name_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
+def _name_faults(definition: Mapping[str, Any], here: _Place) -> Iterator[str]:
     for attribute in ("name", "namespace"):
         value = definition.get(attribute)
         if value is None and attribute == "namespace":
@@ -99,12 +126,12 @@ def _name_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
             continue
         if not isinstance(value, str) or not all(_NAME.fullmatch(part) for part in value.split(".")):
             yield f"{here}: the {attribute} {value!r} is not {_RULE}"
-        elif attribute == "name" and value in PRIMITIVES:
+        elif attribute == "name" and own_name(definition, here.namespace) in PRIMITIVES:
             yield f"{here}: the name {value} is a primitive type's"
     yield from _aliases_faults(definition, here, dotted=True)
 
 
-def _aliases_faults(definition: Mapping[str, Any], here: str, *, dotted: bool) -> Iterator[str]:
+def _aliases_faults(definition: Mapping[str, Any], here: _Place, *, dotted: bool) -> Iterator[str]:
     aliases = definition.get("aliases", [])
     parts = (
         [str(alias).split(".") if dotted else [str(alias)] for alias in aliases] if type(aliases) is list else [[""]]
@@ -113,8 +140,7 @@ def _aliases_faults(definition: Mapping[str, Any], here: str, *, dotted: bool) -
         yield f"{here}: the aliases {aliases!r} are not a list of names ({_RULE})"
 
 
-def _fields_faults(fields: Any, path: str, depth: int) -> Iterator[str]:
-    here = path or "the schema"
+def _fields_faults(fields: Any, here: _Place) -> Iterator[str]:
     if not isinstance(fields, list) or not all(isinstance(field, Mapping) for field in fields):
         yield f"{here}: `fields` is not a list of objects"
         return
@@ -123,19 +149,22 @@ def _fields_faults(fields: Any, path: str, depth: int) -> Iterator[str]:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             yield f"{here}: the field's name {name!r} is not {_RULE}"
             continue
+        there = here.inside(f"/{name}")
         if "type" not in field:
-            yield f"{path}/{name}: no `type`"
+            yield f"{there}: no `type`"
             continue
-        yield from _aliases_faults(field, f"{path}/{name}", dotted=False)
-        yield from _faults(field["type"], f"{path}/{name}", depth + 1)
+        if str(order := field.get("order", ORDERS[0])).lower() not in ORDERS:
+            yield f"{there}: the order {order!r} is none of {', '.join(ORDERS)}"
+        yield from _aliases_faults(field, there, dotted=False)
+        yield from _faults(field["type"], there)
     for name in sorted({str(name) for name in names if names.count(name) > 1}):
-        yield f"{path}/{name}: two fields of this name"
+        yield f"{here.path}/{name}: two fields of this name"
     claimed = [alias for field in fields if isinstance(field.get("aliases"), list) for alias in field["aliases"]]
     for alias in sorted({str(alias) for alias in claimed if claimed.count(alias) > 1}):
         yield f"{here}: two fields have the alias {alias}"
 
 
-def _symbols_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
+def _symbols_faults(definition: Mapping[str, Any], here: _Place) -> Iterator[str]:
     symbols = definition.get("symbols")
     if not isinstance(symbols, list) or not symbols:
         yield f"{here}: `symbols` is not a list of one name at least"
@@ -145,5 +174,5 @@ def _symbols_faults(definition: Mapping[str, Any], here: str) -> Iterator[str]:
             yield f"{here}: the symbol {symbol!r} is not {_RULE}"
     for symbol in sorted({str(symbol) for symbol in symbols if symbols.count(symbol) > 1}):
         yield f"{here}: the symbol {symbol} is there twice"
-    if "default" in definition and definition["default"] not in symbols:
+    if definition.get("default") is not None and definition["default"] not in symbols:
         yield f"{here}: the default {definition['default']!r} is none of its symbols"

@@ -191,8 +191,6 @@ def _definition(offer: Offer) -> dict[str, Any]:
         raise ValueError(f"an event is a record; this is {kind!r}")
     if "." not in str(definition.get("name", "")) and not definition.get("namespace"):
         definition = {**definition, "namespace": _namespace_for(offer.topic)}
-    if not offer.refers_to:
-        return definition
     known: dict[str, Any] = {}
     for text in offer.refers_to:
         parse(sound(text), known)
@@ -203,11 +201,11 @@ def _definition(offer: Offer) -> dict[str, Any]:
 
 
 def sound(text: str) -> Any:
-    """The definition in a text. Raises ValueError with what the specification forbids in it."""
+    """The definition in a text, each type before its name. Raises ValueError with what the specification forbids."""
     definition = json.loads(text)
     if faults := form_faults(definition):
         raise ValueError("; ".join(faults))
-    return definition
+    return inline(definition, {}).definition
 
 
 def _namespace_for(topic: str) -> str:

@@ -17,6 +17,16 @@ def test_a_file_is_read_with_its_name_and_version(folder: Path) -> None:
     assert schema_paths(folder) == [PATH]
 
 
+@pytest.mark.parametrize(
+    ("name", "file"), [("_Foo", "_foo"), ("_", "_"), ("__Foo2Bar", "__foo2_bar"), ("Told", "told")]
+)
+@pytest.mark.parametrize("kind", ["record", "error"])
+def test_what_avro_has_for_an_event_is_one(folder: Path, kind: str, name: str, file: str) -> None:
+    definition = {"type": kind, "name": name, "namespace": "shop", "fields": [{"name": "a", "type": "int"}]}
+    (folder / f"shop/{file}.v1.avsc").write_text(json.dumps(definition))
+    assert read_schema(folder, f"shop/{file}.v1.avsc").type == f"shop.{name}"
+
+
 def test_layout_does_not_change_the_hash_and_content_does(folder: Path) -> None:
     before = read_schema(folder, PATH)
     (folder / PATH).write_text(json.dumps(dict(reversed(before.definition.items())), indent=7))

@@ -65,6 +65,23 @@ def test_types_from_elsewhere_may_name_each_other_and_themselves() -> None:
     assert parse(made.definition)["fields"][1]["type"] == "t.Leaf"
 
 
+def test_a_type_that_stands_behind_its_name_is_moved_there() -> None:
+    line = record("Line", ["null", "Line"], "Hash")
+    far = record("b.In", {**BARE, "namespace": "a"})
+    made = inline(record("a.R", "Line", {"type": "map", "values": line}, far, "Hash"), {"a.Line": record("a.Line")})
+    assert made.used == []
+    parsed = parse(made.definition)
+    assert parsed["fields"][0]["type"]["fields"][1]["type"] == {**BARE, "name": "a.Hash"}
+    moved = [field["type"] for field in parsed["fields"][1:]]
+    assert moved == [{"type": "map", "values": "a.Line"}, record("b.In", "a.Hash"), "a.Hash"]
+
+
+def test_two_types_of_one_name_are_not_made_one() -> None:
+    one, other = ({"type": "enum", "name": "E", "symbols": [symbol]} for symbol in "AB")
+    with pytest.raises(NotASchema, match=r"/f2: a\.E is defined twice, and not alike"):
+        parse(inline(record("a.R", "E", one, other), {}).definition)
+
+
 def test_those_that_hold_each_other_are_told() -> None:
     elsewhere = {
         "t.A": record("t.A", ["null", "B"]),
@@ -78,6 +95,12 @@ def test_a_long_way_from_type_to_type_is_refused_and_no_crash() -> None:
     elsewhere = {f"t.T{number}": record(f"t.T{number}", f"T{number + 1}") for number in range(5_000)}
     with pytest.raises(NotASchema, match=f"nested deeper than {NESTING_MAX}"):
         inline(record("t.R", "T0"), elsewhere)
+
+
+def test_a_long_way_within_one_schema_as_well() -> None:
+    chain = [record(f"T{number}", f"T{number + 1}") for number in range(5_000)]
+    with pytest.raises(NotASchema, match=f"nested deeper than {NESTING_MAX}"):
+        inline(record("t.R", "T0", *chain), {})
 
 
 def test_what_is_no_schema_is_left_for_others_to_say() -> None:
