@@ -121,7 +121,7 @@ clean: ## Remove what tools leave behind
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-all: clean ## Stop the mesh, remove its data and the virtual environment
-	[ ! -x $(ATLAS) ] || $(ATLAS) down --purge
+	[ ! -x $(ATLAS) ] || $(ATLAS) down --purge --yes
 	rm -rf .atlas $(VENV)
 
 # The virtual environment: what the locks say and nothing else decides, then our own packages as they are in the tree.

@@ -19,13 +19,22 @@ ARCHIVED_WITHIN_S = 90  # a segment is closed when it is old enough
 def copy(tmp_path: Path) -> Iterator[Copy]:
     copy = Copy(tmp_path / "checkout")
     yield copy
-    copy.run([".venv/bin/atlas", "down", "--purge"])
+    copy.run([".venv/bin/atlas", "down", "--purge", "--yes"])
 
 
 def lines() -> list[str]:
     text = (ROOT / "README.md").read_text()
     # The first block sets everything up and runs every test.
     return LINE.findall(text[text.index("$ make up") :])
+
+
+def test_no_line_is_left_out() -> None:
+    """What the first block sets up and proves takes as long as a whole test run; its lines are targets at least."""
+    written = re.findall(r"(?m)^\$ (.*?) *(?:#.*)?$", (ROOT / "README.md").read_text())
+    first = [line for line in written if line not in lines()]
+    assert first == ["make demo", "make test"]
+    targets = re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text())
+    assert {line.removeprefix("make ") for line in first} <= set(targets)
 
 
 def test_every_line_runs_as_it_stands(copy: Copy) -> None:

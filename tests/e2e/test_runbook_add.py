@@ -16,7 +16,7 @@ RUNBOOK = ROOT / "docs/runbooks/add-an-event-a-command-and-a-projection.md"
 def copy(tmp_path: Path) -> Iterator[Copy]:
     copy = Copy(tmp_path / "checkout")
     yield copy
-    copy.run([".venv/bin/atlas", "down", "--purge"])
+    copy.run([".venv/bin/atlas", "down", "--purge", "--yes"])
 
 
 def test_it_works_as_written(copy: Copy) -> None:

@@ -3,22 +3,40 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
 from atlas_cli import faults
 from atlas_cli.commands import COMMANDS
+from atlas_cli.help_groups import Grouped
+from atlas_cli.output import say
 
 app = typer.Typer(
     name="atlas",
-    help="Run the mesh, produce and tail events, watch lag, rebuild projections, verify the archive.",
+    cls=Grouped,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for register in COMMANDS:
     register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"atlas {metadata.version('atlas-cli')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _atlas(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run the mesh, produce and tail events, watch lag, rebuild projections, verify the archive."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

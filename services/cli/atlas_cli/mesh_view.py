@@ -14,7 +14,7 @@ from atlas_local.state import PartState, State
 from atlas_local.supervisor import DISK_FULL_BYTES
 from atlas_local.topology import MESH
 
-from atlas_cli.output import CommandError, cell, console, print_json, say
+from atlas_cli.output import CommandError, cell, console, print_json, print_rows, say
 
 _FINE = ("ready", "done", "outside", "absent", "off", "stopped")
 _NOT_SHOWN = ("off", "absent")
@@ -97,38 +97,35 @@ def print_status(state: State) -> None:
         if not any(part["state"] == "left behind" for part in state["parts"]):
             return
         say("its supervisor is gone and has left processes; end them: atlas down")
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    rows = [_row(part) for part in state["parts"] if part["state"] not in _NOT_SHOWN]
-    if not rows:
+    shown = [part for part in state["parts"] if part["state"] not in _NOT_SHOWN]
+    if not shown:
         say(f"supervised by process {state['supervisor']['pid']}, and nothing is asked for; start it all: atlas up")
         return
-    for column in rows[0]:
-        table.add_column(column, overflow="fold", no_wrap=column != "detail")
-    for row in rows:
-        table.add_row(*(cell(value) for value in row.values()))
-    console().print(table, crop=False)
+    print_rows([_row(part) for part in shown], as_json=False)
+    for part in shown:
+        if detail := _detail(part):
+            say(f"{part['name']}: {detail}")
     free = state["disk_free_bytes"]
     if free is not None and free < DISK_FULL_BYTES:
         say(f"the disk is full ({free // 1_000_000} MB free): what ends for it is started again until there is space")
 
 
 def _row(part: PartState) -> dict[str, Any]:
-    detail = _first_line(part["detail"] or part["trouble"])
-    if part["retry_in_s"] is not None:
-        detail = f"again in {part['retry_in_s']} s: {detail}"
     return {
         "part": part["name"],
         "state": part["state"],
         "pid": part["pid"],
         "up": _duration(part["up_s"]) if part["pid"] else None,
         "memory": _memory(part["pid"]),
-        "restarts": part["restarts"],
+        "restarts": part["restarts"] or None,
         "last exit": part["last_exit"],
         "address": part["url"],
-        "detail": detail,
     }
+
+
+def _detail(part: PartState) -> str:
+    detail = _first_line(part["detail"] or part["trouble"])
+    return detail if part["retry_in_s"] is None else f"again in {part['retry_in_s']} s: {detail}"
 
 
 def _duration(seconds: float | None) -> str | None:
@@ -136,7 +133,7 @@ def _duration(seconds: float | None) -> str | None:
         return None
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s" if minutes else f"{rest}s"
 
 
 def _memory(pid: int | None) -> str | None:

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from atlas_archive.store import S3Address, S3Store, open_store
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 
+from atlas_cli.faults import START_IT
 from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
 
@@ -24,4 +26,6 @@ async def open_archive(settings: CliSettings) -> AsyncIterator[S3Store]:
         async with open_store(address) as store:
             yield store
     except (BotoCoreError, ClientError, OSError) as error:
-        raise CommandError(f"object store {settings.s3_endpoint}, bucket {settings.s3_bucket}: {error}") from None
+        away = isinstance(error, HTTPClientError | NoConnection | OSError)
+        what = f"object store {settings.s3_endpoint}, bucket {settings.s3_bucket}: {error}"
+        raise CommandError(f"{what}; {START_IT}" if away else what) from None

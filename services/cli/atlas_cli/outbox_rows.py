@@ -10,6 +10,7 @@ from atlas_outbox.parking import Choice
 from atlas_outbox.pooled import options
 from atlas_outbox.stats import read_stats
 
+from atlas_cli.faults import START_IT
 from atlas_cli.output import CommandError
 
 _TIMEOUT_S = 5.0
@@ -40,7 +41,7 @@ async def _connection(dsn: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     try:
         connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, **options({}))
     except (OSError, asyncpg.PostgresError) as error:
-        raise CommandError(f"neither the relay nor its database answers: {error}") from None
+        raise CommandError(f"neither the relay nor its database answers: {error}; {START_IT}") from None
     try:
         yield connection
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:

@@ -17,8 +17,10 @@ from atlas_cli.json_text import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask before something is gone for good.")]
 # Elsewhere than on a terminal nothing is as narrow as the 80 columns that rich supposes.
 _WIDTH_OF_A_FILE = 200
 
@@ -79,34 +81,85 @@ def inline_json(value: Any) -> str:
     return json_text(value, indent=None)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", empty: str = "nothing") -> None:
-    """Print rows that share their keys: a JSON array, or a table whose columns are the keys of the first row."""
+def print_rows(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    title: str = "",
+    empty: str = "nothing",
+    spare: Sequence[str] = (),
+) -> None:
+    """Print rows that share their keys: a JSON array, or a table whose columns are the keys of the first row.
+
+    A column without any value is left out. No word is broken: where the words do not fit the width, the columns named
+    in `spare` go, the first named first; where they still do not fit, each row is a block of lines.
+    """
     if as_json:
         print_json([dict(row) for row in rows])
         return
     if not rows:
         say(empty)
         return
+    from rich.text import Text
+
+    from atlas_cli import tables
+
+    screen = console()
+    if title:
+        screen.print(Text(printable(title), style="italic"))
+    names = tables.columns_of(rows)
+    for gone in range(len(spare) + 1):
+        kept = [name for name in names if name not in spare[:gone]]
+        shown = [_texts(row, kept) for row in rows]
+        if widths := tables.fitted([[header, *(row[header] for row in shown)] for header in shown[0]], screen.width):
+            screen.print(_table(shown, widths, [tables.is_numeric(rows, name) for name in kept]))
+            return
+    for line in tables.blocks([_texts(row, names) for row in rows], screen.width):
+        say(line)
+
+
+def _texts(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    return {printable(name.replace("_", " ")): _cell_text(row[name]) for name in names}
+
+
+def _table(shown: Sequence[Mapping[str, str]], widths: Sequence[int], numeric: Sequence[bool]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(printable(title)) if title else None, title_justify="left", header_style="bold")
-    for column, value in rows[0].items():
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        header = Text(printable(column.replace("_", " ")))
-        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(value) for value in row.values()))
-    console().print(table)
+    from atlas_cli.tables import GAP
+
+    table = Table(box=None, header_style="bold", padding=(0, GAP, 0, 0), pad_edge=False)
+    for header, width, flush_right in zip(shown[0], widths, numeric, strict=True):
+        table.add_column(Text(header), justify="right" if flush_right else "left", width=width, overflow="fold")
+    for row in shown:
+        table.add_row(*(Text(text) for text in row.values()))
+    return table
+
+
+def _cell_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return printable(inline_json(value) if isinstance(value, dict | list | tuple) else str(value))
 
 
 def cell(value: Any) -> Any:
     """A value for a cell of one of rich's tables: its text, without markup, empty for None."""
     from rich.text import Text
 
-    if value is None:
-        return Text("")
-    return Text(printable(inline_json(value) if isinstance(value, dict | list | tuple) else str(value)))
+    return Text(_cell_text(value))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return once the user has agreed, at once when `yes`; where nobody answers, CommandError names --yes."""
+    if yes:
+        return
+    try:
+        agreed = typer.confirm(printable(question), err=True)
+    except typer.Abort:
+        say(err=True)  # the question's line
+        raise CommandError("not done: nobody answered; --yes does it without asking") from None
+    if not agreed:
+        raise typer.Abort
 
 
 def console(*, err: bool = False) -> "Console":

@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 from atlas_contracts import exact_json
 
+from atlas_cli.faults import START_IT
 from atlas_cli.output import CommandError
 
 CHUNK_RECORDS = 2_000
@@ -171,7 +172,7 @@ async def _post(session: aiohttp.ClientSession, url: str, lines: list[Line], *, 
                 status, answer = response.status, await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError) as error:
             # Not "was not sent": the answer may be lost after the gateway wrote the records.
-            fault = f"{url}: {error or 'no answer in 60 s'}; no word on line {lines[0].number} and after"
+            fault = f"{url}: {error or 'no answer in 60 s'}; no word on line {lines[0].number} and after; {START_IT}"
             if isinstance(error, aiohttp.ClientConnectorError) and not begun:
                 raise CommandError(fault) from None  # not a gateway that went away: there is none
         except ValueError:

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from atlas_cli.faults import START_IT
 from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
 
@@ -38,7 +39,7 @@ async def answer(settings: CliSettings, method: str, path: str, body: Any) -> An
         raise CommandError(str(error)) from None
     except (OSError, TimeoutError, PostgresError, RedisError) as error:
         raise CommandError(
-            f"neither the projector nor its databases answer: {str(error) or type(error).__name__}"
+            f"neither the projector nor its databases answer: {str(error) or type(error).__name__}; {START_IT}"
         ) from None
 
 

@@ -192,4 +192,4 @@ def test_up_on_a_full_disk_is_one_line_and_works_with_space(small_disk: Path) ->
     try:
         assert run(home, "up", "--only", "valkey").returncode == 0
     finally:
-        assert run(home, "down", "--purge").returncode == 0
+        assert run(home, "down", "--purge", "--yes").returncode == 0

@@ -83,7 +83,7 @@ async def test_up_returns_when_ready_and_down_leaves_no_process(cli):
     assert "the mesh is down" in await cli.run("down")
     left = [identity for identity in processes if identity.alive]
     assert left == []
-    assert "no mesh was running" in await cli.run("down", "--purge")
+    assert "no mesh was running" in await cli.run("down", "--purge", "--yes")
     assert list(cli.home.path.parent.iterdir()) == []
     assert (await cli.status())["running"] is False
 

@@ -209,7 +209,7 @@ def test_a_table_is_cut_where_json_is_whole(tmp_path: Path) -> None:
     (tmp_path / "job.sql").write_text("-- topic: t.events\n-- type: t.Typed\nSELECT text FROM events ORDER BY text")
     arguments = ["batch", str(tmp_path / "job.sql"), "--exported", str(tmp_path / "export")]
     shown = CliRunner().invoke(app, arguments)
-    assert "… (300,000 characters)" in shown.stdout
+    assert "… (300,000 characters)" in " ".join(shown.stdout.split())
     assert "x" * 201 not in shown.stdout
     assert "1 more rows; --json prints all" in shown.output
     whole = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)

@@ -1,9 +1,23 @@
 """Whatever a text holds, the terminal is not spoken to, and what is printed says which character it was."""
 
+import io
 import json
+import sys
 
 import pytest
-from atlas_cli.output import console, inline_json, overwrite, print_json, print_rows, printable, say, spinner
+import typer
+from atlas_cli.output import (
+    CommandError,
+    confirm,
+    console,
+    inline_json,
+    overwrite,
+    print_json,
+    print_rows,
+    printable,
+    say,
+    spinner,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,3 +98,45 @@ def test_a_table_shows_markup_as_it_is(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_values_without_a_form_in_json_are_text() -> None:
     assert inline_json({"a": 2**70, "b": b"x"}) == f'{{"a":{2**70},"b":"b\'x\'"}}'
+
+
+def test_a_column_without_a_value_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([{"key": "a", "error": None}, {"key": "b", "error": ""}], as_json=False)
+    assert capsys.readouterr().out.split() == ["key", "a", "b"]
+
+
+def test_where_words_do_not_fit_columns_go_and_then_rows_are_blocks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"id": 1, "type": "flights.FlightDeparted", "topic": "flights.events"}
+    monkeypatch.setenv("COLUMNS", "42")
+    print_rows([row], as_json=False, spare=("topic",))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["id", "type", "topic"],
+        ["1", "flights.FlightDeparted", "flights.events"],
+    ]
+    monkeypatch.setenv("COLUMNS", "30")
+    print_rows([row], as_json=False, spare=("topic",))
+    assert "topic" not in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "24")
+    print_rows([row], as_json=False, spare=("topic",))
+    assert capsys.readouterr().out.splitlines() == [
+        "id     1",
+        "type   flights.FlightDeparted",
+        "topic  flights.events",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "raised"), [("y\n", None), ("n\n", typer.Abort), ("\n", typer.Abort), ("", CommandError)]
+)
+def test_without_a_yes_nothing_goes_on(
+    typed: str, raised: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    if raised is None:
+        confirm("Delete it?", yes=False)
+    else:
+        with pytest.raises(raised):
+            confirm("Delete it?", yes=False)
+    confirm("Delete it?", yes=True)

@@ -28,10 +28,10 @@ from atlas_cli.commands import (
 COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     mesh.register,
     demo.register,
+    seed.register,
     produce.register,
     tail.register,
     topics.register,
-    schemas.register,
     outbox.register,
     projections.register,
     compare.register,
@@ -39,9 +39,9 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     archive.register,
     replay.register,
     batch.register,
+    schemas.register,
     health.register,
-    transactions.register,
     metrics.register,
+    transactions.register,
     database.register,
-    seed.register,
 )

@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlas_cli.commands import archive_care
+from atlas_cli.completing import topics
+from atlas_cli.help_groups import ARCHIVE, add
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say, spinner
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
     from atlas_archive.reports import TopicReport
 
-Topics = Annotated[list[str] | None, typer.Argument(help="Topics to verify; all when none is given.")]
+Topics = Annotated[
+    list[str] | None, typer.Argument(help="Topics to verify; all when none is given.", autocompletion=topics)
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group `archive`."""
     group = typer.Typer(help="What is archived, and the proof that it is all there.", no_args_is_help=True)
-    group.command("ls")(ls)
-    group.command("verify")(verify)
+    add(group, ls, "atlas archive ls users.events")
+    add(group, verify, "atlas archive verify", "atlas archive verify users.events --offline")
     archive_care.add_to(group)
-    app.add_typer(group, name="archive")
+    app.add_typer(group, name="archive", rich_help_panel=ARCHIVE)
 
 
 def ls(

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
+from atlas_cli.completing import topics
+from atlas_cli.help_groups import add
+from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
@@ -17,24 +19,26 @@ if TYPE_CHECKING:
     from atlas_archive.set_aside import InTheWay
     from atlas_archive.store import S3Store
 
-Topic = Annotated[str, typer.Argument(help="The topic, in every incarnation.")]
+Topic = Annotated[str, typer.Argument(help="The topic, in every incarnation.", autocompletion=topics)]
 Name = Annotated[str, typer.Argument(help="The hold's name.")]
 Grace = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="How long what is replaced stays for those who read it.")
 ]
 
+_A_KEY = "topics/flights.events/a4670ec0/manifest/partition=0/500.json"
+
 
 def add_to(group: typer.Typer) -> None:
     """Add the commands to the group `archive`."""
-    group.command("compact")(compact)
-    group.command("export")(export)
-    group.command("expire")(expire)
-    group.command("accept")(accept)
-    group.command("set-aside")(set_object_aside)
-    group.command("look-again")(look_again)
-    group.command("hold")(hold)
-    group.command("release")(release)
-    group.command("holds")(list_holds)
+    add(group, compact, "atlas archive compact users.events --target-mb 64")
+    add(group, export, "atlas archive export flights.events --to export")
+    add(group, expire, "atlas archive expire flights.events --older-than-days 365 --dry-run")
+    add(group, accept, 'atlas archive accept flights.events --reason "a topic of a trial"')
+    add(group, set_object_aside, f"atlas archive set-aside {_A_KEY} --dry-run", name="set-aside")
+    add(group, look_again, "atlas archive look-again flights.events")
+    add(group, hold, 'atlas archive hold flights.events audit --reason "asked for until June"')
+    add(group, release, "atlas archive release flights.events audit")
+    add(group, list_holds, "atlas archive holds", name="holds")
 
 
 def compact(
@@ -70,12 +74,15 @@ def expire(
     older_than_days: Annotated[float, typer.Option(min=0, help="Segments whose last record is older.")],
     grace: Grace = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Give up old segments for good, unless the topic is under a hold."""
     from atlas_archive.holds import UnderHold
     from atlas_archive.retention import expire as run
 
+    if not dry_run:
+        confirm(f"Give up what {topic} has older than {older_than_days:g} days, for good?", yes=yes)
     before_ms = int((time.time() - older_than_days * 86_400) * 1000)
 
     async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:

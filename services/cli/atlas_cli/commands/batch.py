@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas_cli.help_groups import ARCHIVE, add
 from atlas_cli.output import JsonFlag, print_rows, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _CELL_MAX, _ROWS_MAX = 200, 1000
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    parent.command("batch")(batch)
+    add(parent, batch, "atlas batch examples/flights-by-carrier.sql", group=ARCHIVE)
 
 
 def batch(

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 from typing_extensions import TypedDict
 
+from atlas_cli.help_groups import READ_MODELS, add
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ class _LeftOut(TypedDict):
 
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
-    parent.command("compare")(compare)
-    parent.command("leave-out")(leave_out)
+    add(parent, compare, "atlas compare users", group=READ_MODELS)
+    add(parent, leave_out, 'atlas leave-out users/users.events/0@17 --reason "forged"', group=READ_MODELS)
 
 
 def compare(

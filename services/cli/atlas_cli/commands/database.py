@@ -9,18 +9,21 @@ from urllib.parse import urlsplit
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, say
+from atlas_cli.faults import START_IT
+from atlas_cli.help_groups import OPERATE, add
+from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 from atlas_cli.settings import load_settings
-
-db = typer.Typer(help="The database of the mesh.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the group `db`."""
-    app.add_typer(db, name="db")
+    db = typer.Typer(help="The database of the mesh.", no_args_is_help=True)
+    add(db, shell, "atlas db shell", "atlas db shell -- -c 'SELECT 1'")
+    add(db, migrate, "atlas db migrate")
+    add(db, reset, "atlas db reset", "atlas db reset --yes")
+    app.add_typer(db, name="db", rich_help_panel=OPERATE)
 
 
-@db.command()
 def shell(
     as_json: JsonFlag = False,
     arguments: Annotated[list[str] | None, typer.Argument(help="More for psql, after --: -c 'SELECT 1'")] = None,
@@ -43,26 +46,29 @@ def shell(
     os.execve(psql, argv, {**os.environ, "PGPASSWORD": dsn.password or ""})  # nosec B606
 
 
-@db.command()
 def migrate(as_json: JsonFlag = False) -> None:
     """Apply the migrations that are missing."""
+    from atlas_local.component import StartFailed
     from atlas_local.steps import migrate as apply
 
-    said = asyncio.run(apply(load_settings().postgres_dsn.get_secret_value()))
+    try:
+        said = asyncio.run(apply(load_settings().postgres_dsn.get_secret_value()))
+    except StartFailed as error:
+        if "connection failed" in str(error):
+            raise CommandError(f"the database does not answer; {START_IT}") from None
+        raise
     _say({"migrated": said}, said, as_json=as_json)
 
 
-@db.command()
 def reset(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Drop the database and make it anew; topics and archive stay, and read models fill again from the topics."""
     from atlas_local.client import reset_database
     from atlas_local.home import Home
 
-    if not yes and not typer.confirm("Drop the database with all users and read models?"):
-        raise typer.Abort
+    confirm("Drop the database with all users and read models?", yes=yes)
     asyncio.run(reset_database(Home.find()))
     _say({"reset": True}, "the database is new", as_json=as_json)
 

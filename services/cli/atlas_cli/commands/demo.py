@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_cli.help_groups import MESH, add
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows
 from atlas_cli.output import say as write
 from atlas_cli.settings import load_settings
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add `demo`."""
-    app.command()(demo)
+    add(app, demo, "atlas demo", "atlas demo --users 100 --json", group=MESH)
 
 
 def demo(

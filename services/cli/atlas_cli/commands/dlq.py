@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
+from atlas_cli.help_groups import READ_MODELS, add
+from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 
 # The loop that owns a record looks for what is asked four times a second; one that is away does not.
 SETTLED_WITHIN_S = 15.0
@@ -58,12 +59,12 @@ def register(parent: typer.Typer) -> None:
     group = typer.Typer(
         help="Records that a projection could not handle, and those that wait for them.", no_args_is_help=True
     )
-    group.command("ls")(ls)
-    group.command("show")(show)
-    group.command("retry")(retry)
-    group.command("drop")(drop)
-    group.command("skip")(skip)
-    parent.add_typer(group, name="dlq")
+    add(group, ls, "atlas dlq ls users --all")
+    add(group, show, "atlas dlq show users/users.events/0@17 --raw")
+    add(group, retry, "atlas dlq retry users/users.events/0@17", "atlas dlq retry --projection users")
+    add(group, drop, "atlas dlq drop users/users.events/0@17", "atlas dlq drop --projection users --yes")
+    add(group, skip, 'atlas dlq skip users/users.events/0@18 --reason "it ends the process"')
+    parent.add_typer(group, name="dlq", rich_help_panel=READ_MODELS)
 
 
 def ls(
@@ -110,12 +111,11 @@ def retry(ids: Ids = None, projection: Of = None, as_json: JsonFlag = False) -> 
 def drop(
     ids: Ids = None,
     projection: Of = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Give records up for good; what waited behind them is handled. A rebuild leaves them out as well."""
-    if not yes:
-        typer.confirm("Their events will never be in the read model. Give them up?", abort=True)
+    confirm("Their events will never be in the read model. Give them up?", yes=yes)
     _settle("drop", ids, projection, as_json)
 
 

@@ -1,10 +1,13 @@
 """`atlas health` and `atlas lag`: what the health-aggregator knows."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from typing_extensions import TypedDict
 
+from atlas_cli.completing import topics
+from atlas_cli.help_groups import OPERATE, add
 from atlas_cli.output import JsonFlag, print_json, print_rows, say
 
 # The aggregator gives up on its brokers after 15 s and says so; the answer is worth waiting for.
@@ -12,6 +15,7 @@ TIMEOUT_S = 20.0
 PAGE_ROWS = 500
 RUNBOOK = "docs/runbooks/a-consumer-is-blocked-by-a-transaction.md"
 LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state")
+SPARE_COLUMNS = ("committed", "end")
 
 
 class _Instance(TypedDict):
@@ -57,8 +61,8 @@ class _Lag(TypedDict):
 
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
-    parent.command("health")(health)
-    parent.command("lag")(lag)
+    add(parent, health, "atlas health", group=OPERATE)
+    add(parent, lag, "atlas lag", "atlas lag --topic users.events --partitions", group=OPERATE)
 
 
 def health(as_json: JsonFlag = False) -> None:
@@ -84,18 +88,51 @@ def health(as_json: JsonFlag = False) -> None:
 
 def lag(
     group: Annotated[str | None, typer.Option(help="Only this consumer group.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Only this topic.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Only this topic.", autocompletion=topics)] = None,
+    partitions: Annotated[bool, typer.Option("--partitions", help="A row for each partition.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """How far every consumer group is behind, in records and in seconds, worst first; dead groups too."""
+    """How far every consumer group is behind, in records and in seconds, worst first; dead groups too.
+
+    A row is a group and a topic: the records of all partitions, the seconds and the state of the worst one. --json has
+    each partition, with or without --partitions.
+    """
     found, blocked = _every_page({"group": group, "topic": topic})
-    rows: list[dict[str, Any]] = [{**row} for row in found]
-    if not as_json:
-        rows = [{column: row[column] for column in LAG_COLUMNS} for row in rows]
-    print_rows(rows, as_json=as_json, empty="no group reads or has read anything")
+    empty = "no group reads or has read anything"
+    if as_json:
+        print_rows([{**row} for row in found], as_json=True)
+    elif partitions:
+        rows = [{column: row[column] for column in LAG_COLUMNS} for row in map(dict, found)]
+        print_rows(rows, as_json=False, empty=empty, spare=SPARE_COLUMNS)
+    else:
+        print_rows(summed(found), as_json=False, empty=empty)
     for each in blocked:
         place = f"{each['topic']}/{each['partition']}"
         say(f"{place}: {each['text']}, which holds back {each['records']} records; {RUNBOOK}", err=True)
+
+
+def summed(rows: list[_Row]) -> list[dict[str, Any]]:
+    """A row for each group and topic, in the order of their worst partitions, which come first in `rows`."""
+    of: dict[tuple[str, str], list[_Row]] = {}
+    for row in rows:
+        of.setdefault((row["group"], row["topic"]), []).append(row)
+    return [
+        {
+            "group": group,
+            "topic": topic,
+            "partitions": len(parts),
+            "records": _known([part["lag_records"] for part in parts], sum),
+            "seconds": _known([part["lag_seconds"] for part in parts], max),
+            "state": parts[0]["state"],
+        }
+        for (group, topic), parts in of.items()
+    ]
+
+
+def _known(values: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
+    """`of` the values that are known; None when none is."""
+    known = [value for value in values if value is not None]
+    return of(known) if known else None
 
 
 def _every_page(wanted: dict[str, str | None]) -> tuple[list[_Row], list[_Blocked]]:

@@ -5,9 +5,14 @@ from typing import Annotated
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_json, say
+from atlas_cli import completing
+from atlas_cli.help_groups import MESH, add
+from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 
-Part = Annotated[str, typer.Argument(help="A part of the mesh, as `atlas status` names it.")]
+Part = Annotated[
+    str,
+    typer.Argument(help="A part of the mesh, as `atlas status` names it.", autocompletion=completing.parts),
+]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", help="A part with all it needs, or `servers`, or `services`; may be repeated."),
@@ -16,8 +21,14 @@ Only = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (up, down, status, logs, env, start, stop, restart):
-        app.command()(command)
+    add(app, up, "atlas up", "atlas up --only gateway", group=MESH)
+    add(app, down, "atlas down", "atlas down --purge --yes", group=MESH)
+    add(app, status, "atlas status", group=MESH)
+    add(app, logs, "atlas logs gateway relay -n 50", group=MESH)
+    add(app, env, 'eval "$(atlas env)"', "atlas env ATLAS_GATEWAY_URL", group=MESH)
+    add(app, start, "atlas start relay", group=MESH)
+    add(app, stop, "atlas stop relay", group=MESH)
+    add(app, restart, "atlas restart projector", group=MESH)
 
 
 def up(
@@ -39,6 +50,7 @@ def up(
 
 def down(
     purge: Annotated[bool, typer.Option("--purge", help="Also delete all data, logs and secrets.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Stop the mesh; no process is left, also when its supervisor was killed."""
@@ -47,6 +59,8 @@ def down(
     from atlas_cli.mesh_up import take_down
 
     home = Home.find()
+    if purge and home.path.exists():
+        confirm(f"Delete all data, logs and secrets below {home.path}?", yes=yes)
     stopped = asyncio.run(take_down(home))
     if purge:
         home.remove()
@@ -75,7 +89,10 @@ def status(as_json: JsonFlag = False) -> None:
 
 
 def logs(
-    parts: Annotated[list[str] | None, typer.Argument(help="Whose logs; all when none is named.")] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Whose logs; all when none is named.", autocompletion=completing.parts),
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", help="Last lines of each.")] = 20,
     as_json: JsonFlag = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from atlas_cli.help_groups import OPERATE, add
 from atlas_cli.output import CommandError, JsonFlag, print_rows, say
 from atlas_cli.settings import load_settings
 
@@ -13,7 +14,7 @@ _METRICS_MAX_BYTES = 64_000_000
 
 def register(app: typer.Typer) -> None:
     """Add `metrics`."""
-    app.command()(metrics)
+    add(app, metrics, "atlas metrics relay --grep lag", group=OPERATE)
 
 
 def metrics(

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, overwrite, print_json, print_rows, say
+from atlas_cli.faults import START_IT
+from atlas_cli.help_groups import EVENTS, add
+from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, overwrite, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,12 +43,12 @@ class _Discarded(TypedDict):
 def register(parent: typer.Typer) -> None:
     """Add the group `outbox`."""
     group = typer.Typer(help="Rows on their way to topics, and rows that could not be sent.", no_args_is_help=True)
-    group.command("status")(status)
-    group.command("parked")(parked)
-    group.command("retry")(retry)
-    group.command("discard")(discard)
-    group.command("backfill")(backfill)
-    parent.add_typer(group, name="outbox")
+    add(group, status, "atlas outbox status")
+    add(group, parked, "atlas outbox parked --topic users.events")
+    add(group, retry, "atlas outbox retry 17 18", "atlas outbox retry --all")
+    add(group, discard, "atlas outbox discard 17", "atlas outbox discard --topic users.events --yes")
+    add(group, backfill, "atlas outbox backfill public.users --event users.UserRegistered --map user_id=id")
+    parent.add_typer(group, name="outbox", rich_help_panel=EVENTS)
 
 
 def status(as_json: JsonFlag = False) -> None:
@@ -90,13 +92,12 @@ def discard(
     ids: Ids = None,
     topic: Topic = None,
     everything: All = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Delete parked rows for good; what waited behind them is sent."""
     choice = _choice(ids, topic, everything)
-    if not yes:
-        typer.confirm("Their events will never reach a topic. Delete them?", abort=True)
+    confirm("Their events will never reach a topic. Delete them?", yes=yes)
     answer = _change("discard", "discarded", _Discarded, choice)
     _say(answer, f"{answer['discarded']} rows are deleted", as_json=as_json)
 
@@ -145,7 +146,7 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
         # Through a pooler or not: one connection and large transactions, so a plan a statement is no cost.
         connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=5, **options({}))
     except (OSError, asyncpg.PostgresError) as error:
-        raise CommandError(f"the database does not answer: {error}") from None
+        raise CommandError(f"the database does not answer: {error}; {START_IT}") from None
     try:
         run = await open_run(connection, table, event, anew=restart)
         progress = await run.progress(connection)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from atlas_cli.completing import topics
+from atlas_cli.help_groups import EVENTS, add
 from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
@@ -20,11 +22,11 @@ _LINE_EVERY_S = 2.0
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    parent.command("produce")(produce)
+    add(parent, produce, "atlas produce flights.events examples/flights.ndjson", group=EVENTS)
 
 
 def produce(
-    topic: Annotated[str, typer.Argument(help="The topic, as `atlas topics` names it.")],
+    topic: Annotated[str, typer.Argument(help="The topic, as `atlas topics` names it.", autocompletion=topics)],
     file: Annotated[str, typer.Argument(help="NDJSON, a JSON object or a JSON array; - reads standard input.")],
     as_json: JsonFlag = False,
 ) -> None:

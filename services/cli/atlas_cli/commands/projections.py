@@ -10,7 +10,8 @@ from urllib.parse import quote
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.output import CommandError, JsonFlag, console, print_json, print_rows, printable, say
+from atlas_cli.help_groups import READ_MODELS, add
+from atlas_cli.output import CommandError, JsonFlag, confirm, console, print_json, print_rows, printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -51,11 +52,11 @@ class _Begun(TypedDict):
 
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
-    parent.command("projections")(projections)
-    parent.command("rebuild")(rebuild)
-    parent.command("rebuild-into")(rebuild_into)
-    parent.command("rollback")(rollback)
-    parent.command("begin")(begin)
+    add(parent, projections, "atlas projections", group=READ_MODELS)
+    add(parent, rebuild, "atlas rebuild flights", "atlas rebuild flights --verify", group=READ_MODELS)
+    add(parent, rebuild_into, "atlas rebuild-into users users_then --until 2013-06-01T00:00:00Z", group=READ_MODELS)
+    add(parent, rollback, "atlas rollback flights", group=READ_MODELS)
+    add(parent, begin, "atlas begin flights", group=READ_MODELS)
 
 
 def projections(as_json: JsonFlag = False) -> None:
@@ -140,7 +141,7 @@ def _asking_first(run: Callable[..., dict[str, Any]], *, fresh: bool, yes: bool,
     except rebuilding.RowsMissing as missing:
         if not can_ask or not sys.stdin.isatty():
             raise CommandError(f"{missing}; --yes swaps all the same") from None
-        typer.confirm(f"{printable(str(missing))}. Swap all the same?", abort=True, err=True)
+        confirm(f"{missing}. Swap all the same?", yes=False)
     return run("though_missing")
 
 

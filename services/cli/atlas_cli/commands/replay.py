@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_cli.completing import topics
+from atlas_cli.help_groups import ARCHIVE, add
 from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
@@ -21,11 +23,13 @@ _PLACE = "an offset, a time (2013-01-01T10:00:00Z, 2013-01-01) or an age (-10m, 
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    parent.command("replay")(replay_topic)
+    add(parent, replay_topic, "atlas replay users.events --to users.again", name="replay", group=ARCHIVE)
 
 
 def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, given by name
-    topic: Annotated[str, typer.Argument(help="The topic to replay; it need not exist any more.")],
+    topic: Annotated[
+        str, typer.Argument(help="The topic to replay; it need not exist any more.", autocompletion=topics)
+    ],
     target: Annotated[str, typer.Option("--to", metavar="TOPIC", help="Where to; made when there is none.")],
     start: Annotated[str, typer.Option("--from", metavar="WHERE", help=f"beginning, {_PLACE}.")] = "beginning",
     until: Annotated[str, typer.Option(metavar="WHERE", help=f"end, {_PLACE}; itself left out.")] = "end",

@@ -9,21 +9,31 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from atlas_cli.help_groups import SCHEMAS
+from atlas_cli.help_groups import add as add_command
 from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_contracts.folder import Locked
     from atlas_contracts.importing import Offer
 
-app = typer.Typer(no_args_is_help=True)
-
 
 def register(parent: typer.Typer) -> None:
     """Add the group."""
-    parent.add_typer(app, name="schemas", help="List, check and release event schemas.")
+    app = typer.Typer(help="List, check and release event schemas.", no_args_is_help=True)
+    add_command(app, list_schemas, "atlas schemas list", name="list")
+    add_command(app, check, "atlas schemas check", "atlas schemas check --against main")
+    add_command(app, add, "atlas schemas add schemas/users/user_registered.v2.avsc")
+    add_command(
+        app,
+        import_schemas,
+        "atlas schemas import avro/ --topic orders.events --key order_id",
+        "atlas schemas import https://registry.example.com --subject orders-value",
+        name="import",
+    )
+    parent.add_typer(app, name="schemas", rich_help_panel=SCHEMAS)
 
 
-@app.command("list")
 def list_schemas(as_json: JsonFlag = False) -> None:
     """Every released schema: id, event type, version, topic and file."""
     from atlas_contracts.errors import BrokenSchemas
@@ -44,10 +54,9 @@ def list_schemas(as_json: JsonFlag = False) -> None:
         }
         for schema in sorted(registry.schemas.values(), key=lambda schema: schema.id)
     ]
-    print_rows(rows, as_json=as_json, empty="no schemas")
+    print_rows(rows, as_json=as_json, empty="no schemas", spare=("path",))
 
 
-@app.command()
 def check(
     against: Annotated[
         str | None, typer.Option(metavar="REF", help="A git ref that this folder may only add to.")
@@ -72,7 +81,6 @@ def check(
     say("schemas: nothing wrong")
 
 
-@app.command()
 def add(
     path: Annotated[Path, typer.Argument(help="The new file, <context>/<event>.v<N>.avsc.")], as_json: JsonFlag = False
 ) -> None:
@@ -92,7 +100,6 @@ def add(
         say(f"{relative} has id {number}")
 
 
-@app.command("import")
 def import_schemas(
     source: Annotated[str, typer.Argument(metavar="PATH|URL", help="A file, a folder of .avsc, or a registry's URL.")],
     subject: Annotated[list[str] | None, typer.Option(help="Of a registry: these subjects alone.")] = None,

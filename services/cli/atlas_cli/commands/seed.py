@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_cli.help_groups import MESH, add
 from atlas_cli.output import JsonFlag, print_json, say
 from atlas_cli.settings import load_settings
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add `seed`."""
-    app.command()(seed)
+    add(app, seed, "atlas seed", "atlas seed --users 10 --flights 100", group=MESH)
 
 
 def seed(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas_cli.completing import topics
+from atlas_cli.help_groups import EVENTS, add
 from atlas_cli.output import JsonFlag, inline_json, print_json, say
 
 if TYPE_CHECKING:
@@ -19,11 +21,11 @@ _SAY_EVERY_S = 2.0
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    parent.command("tail")(tail)
+    add(parent, tail, "atlas tail users.events --from -10m", "atlas tail users.events.dlq -n 1", group=EVENTS)
 
 
 def tail(  # noqa: PLR0913, PLR0917 - each is an option of the command, given by name
-    topic: Annotated[str, typer.Argument(help="Any topic, a dead-letter topic too.")],
+    topic: Annotated[str, typer.Argument(help="Any topic, a dead-letter topic too.", autocompletion=topics)],
     start: Annotated[
         str,
         typer.Option(

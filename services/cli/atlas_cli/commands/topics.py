@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas_cli.help_groups import EVENTS, add
 from atlas_cli.output import JsonFlag, print_rows, say
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    parent.command("topics")(topics)
+    add(parent, topics, "atlas topics", "atlas topics --create", group=EVENTS)
 
 
 def topics(
@@ -35,17 +36,19 @@ def topics(
     rows = asyncio.run(_rows())
     if not as_json:
         rows = [{**row, **{name: ", ".join(row[name]) for name in ("events", "differs")}} for row in rows]
-    print_rows(rows, as_json=as_json)
+    print_rows(rows, as_json=as_json, spare=("events", "retention"))
 
 
 async def _create() -> None:
     from atlas_kafka.admin import TopicSpec, ensure_topics
 
-    from atlas_cli.connect import load_registry
+    from atlas_cli.connect import kafka_reader, load_registry
     from atlas_cli.settings import load_settings
 
     settings = load_settings()
-    await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in load_registry(settings).kafka_topics()])
+    specs = [TopicSpec(*topic) for topic in load_registry(settings).kafka_topics()]
+    async with kafka_reader(settings):  # which says so when no broker answers, where the admin would wait for one
+        await ensure_topics(settings.kafka_brokers, specs)
 
 
 async def _apply() -> list[str]:

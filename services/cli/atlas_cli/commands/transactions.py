@@ -6,47 +6,48 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.output import CommandError, JsonFlag, print_rows, say
+from atlas_cli.help_groups import OPERATE, add
+from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
     from atlas_kafka.transactions import OpenTransaction
 
-YesFlag = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
-
-app = typer.Typer(no_args_is_help=True, help="Open transactions that hold back readers.")
-
 
 def register(parent: typer.Typer) -> None:
     """Add the group of commands."""
-    parent.add_typer(app, name="transactions")
+    app = typer.Typer(no_args_is_help=True, help="Open transactions that hold back readers.")
+    add(app, ls, "atlas transactions ls")
+    add(app, abort, "atlas transactions abort etl-1", "atlas transactions abort --hanging users.events/0 --yes")
+    parent.add_typer(app, name="transactions", rich_help_panel=OPERATE)
 
 
-@app.command("ls")
 def ls(as_json: JsonFlag = False) -> None:
     """The oldest open transaction of each partition that has one: since when, how much it holds back, whose it is."""
     rows = asyncio.run(_rows())
     print_rows(rows, as_json=as_json, empty="no transaction is open")
 
 
-@app.command("abort")
 def abort(
     transactional_id: Annotated[str, typer.Argument(help="Whose transaction to end.")] = "",
     hanging: Annotated[str, typer.Option(help="Instead: TOPIC/PARTITION whose oldest transaction hangs.")] = "",
     yes: YesFlag = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """End an open transaction as aborted: its records are never read, what came after them is."""
     if bool(transactional_id) == bool(hanging):
         raise CommandError("name a transactional id, or --hanging TOPIC/PARTITION")
-    if not yes:
-        typer.confirm("Its records will never be read, and its producer is shut out. Abort it?", abort=True)
+    confirm("Its records will never be read, and its producer is shut out. Abort it?", yes=yes)
     if hanging:
-        partition = _partition_of(hanging)
-        asyncio.run(_abort_hanging(partition))
-        say(f"the oldest transaction of {hanging} is aborted")
+        asyncio.run(_abort_hanging(_partition_of(hanging)))
+        which = f"the oldest transaction of {hanging}"
     else:
         asyncio.run(_abort(transactional_id))
-        say(f"the transaction of {transactional_id} is aborted")
+        which = f"the transaction of {transactional_id}"
+    if as_json:
+        print_json({"aborted": hanging or transactional_id})
+    else:
+        say(f"{which} is aborted")
 
 
 async def _rows() -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from atlas_cli.demo import prove
 from atlas_cli.demo.load import DemoUser, Event, Progress, post_events, register_users
 from atlas_cli.demo.view import Show
 from atlas_cli.demo.watch import ARCHIVER_GROUP, Snapshot, Watch, open_watch
+from atlas_cli.faults import START_IT
 from atlas_cli.output import CommandError
 from atlas_cli.rebuilding import rebuild
 from atlas_cli.settings import CliSettings
@@ -128,7 +129,7 @@ async def _require_ready(session: aiohttp.ClientSession, services: dict[str, str
         except TimeoutError:
             raise CommandError(f"{name} at {url} is not ready: {reasons[url]}") from None
         except aiohttp.ClientError as error:
-            raise CommandError(f"{name} at {url} does not answer ({error}); start the mesh with `make up`") from None
+            raise CommandError(f"{name} at {url} does not answer ({error}); {START_IT}") from None
 
 
 async def _load(

@@ -62,7 +62,7 @@ def test_expire_and_holds(atlas: Atlas) -> None:
     with pytest.raises(CommandError, match=r"care\.events has a hold case-7 already"):
         atlas("hold", TOPIC, "case-7", "--reason", "again")
     with pytest.raises(CommandError, match="under hold case-7"):
-        atlas("expire", TOPIC, "--older-than-days", "30")
+        atlas("expire", TOPIC, "--older-than-days", "30", "--yes")
     assert [hold["reason"] for hold in atlas("holds", TOPIC)] == ["a dispute"]
     assert atlas("release", TOPIC, "case-7") == {"topic": TOPIC, "name": "case-7"}
     with pytest.raises(CommandError, match=r"care\.events has no hold case-7"):
@@ -70,7 +70,7 @@ def test_expire_and_holds(atlas: Atlas) -> None:
     (row,) = atlas("expire", TOPIC, "--older-than-days", "30", "--dry-run")
     assert (row["segments"], row["records"]) == (6, 60)
     assert whole(atlas) == 60
-    (row,) = atlas("expire", TOPIC, "--older-than-days", "30", "--grace", "0")
+    (row,) = atlas("expire", TOPIC, "--older-than-days", "30", "--grace", "0", "--yes")
     assert row["floor"] == 60
     assert whole(atlas) == 0
 

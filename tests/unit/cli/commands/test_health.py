@@ -91,9 +91,31 @@ def test_lag_of_one_group_or_topic(answers: Answers) -> None:
 
 
 def test_lag_as_a_table(answers: Answers) -> None:
-    table = run("lag")
-    for text in ("projector.flights", "600.0", "no-members", "lag seconds"):
+    table = run("lag", "--partitions")
+    for text in ("projector.flights", "600.0", "no-members", "lag seconds", "committed"):
         assert text in table
+
+
+def test_lag_sums_up_by_group_and_topic_worst_first(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {**ROW, "partition": 1, "lag_records": 5, "lag_seconds": 30.0, "state": "lagging"}
+    unknown = {**ROW, "group": "archiver", "lag_records": 1, "lag_seconds": None, "state": "lagging"}
+    answers.bodies["/lag"]["items"] = [ROW, more, unknown]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line.split() for line in run("lag").splitlines()] == [
+        ["group", "topic", "partitions", "records", "seconds", "state"],
+        ["projector.flights", "flights.events", "2", "7", "600.0", "no-members"],
+        ["archiver", "flights.events", "1", "1", "lagging"],
+    ]
+
+
+def test_a_narrow_table_of_partitions_does_without_offsets(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = {**ROW, "group": "projector.departures", "topic": "flights.reference"}
+    answers.bodies["/lag"]["items"] = [long]
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("lag", "--partitions")
+    assert "committed" not in table
+    assert "projector.departures  flights.reference" in table
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_lag_names_what_blocks_a_partition(answers: Answers) -> None:
