@@ -9,6 +9,8 @@ from atlas_contracts.resolution import named_types
 from atlas_contracts.unions import branches_of
 from atlas_http.routes import Part, ref
 
+_TAGGED = "The value below its type's name; without it where one type alone takes it."
+
 
 def components(event_type: str, definition: Any) -> dict[str, Part]:
     """The schemas of an event by their names in the document: its own, and one for each record within it.
@@ -25,6 +27,8 @@ class _Maker:
         self._event_type = event_type
         self._named = named
         self.made: dict[str, Part] = {}
+        # By identity: what is not a reference and has a union inside.
+        self._with_unions: dict[int, Part] = {}
 
     def leaf(self, _definition: Any, meaning: Meaning) -> Part:
         if meaning.openapi_number is None:
@@ -55,19 +59,34 @@ class _Maker:
         return ref(name), fill
 
     def array(self, _definition: Mapping[str, Any], items: Part) -> Part:
-        return {"type": "array", "items": items}
+        return self._around(items, {"type": "array", "items": items})
 
     def map(self, _definition: Mapping[str, Any], values: Part) -> Part:
-        return {"type": "object", "additionalProperties": values}
+        return self._around(values, {"type": "object", "additionalProperties": values})
 
     def union(self, branches: Sequence[Any], made: Sequence[Part]) -> Part:
+        """All that is taken: each branch plain and below its name, where it comes first if it is given out so."""
         told = branches_of(branches, self._named)
-        if not told.tagged:
-            return {"anyOf": list(made)}
-        forms = [
-            part
-            if name == "null"
-            else {"type": "object", "required": [name], "properties": {name: part}, "additionalProperties": False}
-            for name, part in zip(told.names, made, strict=True)
-        ]
-        return {"oneOf": forms, "description": "The value below its type's name; plain where one type alone takes it."}
+        shapes = [self._once(part) for part in made]
+        tags = sorted(told.by_tag, key=lambda tag: (told.by_tag[tag], tag not in told.names))
+        below = {tag: shapes[told.by_tag[tag]] for tag in tags if told.names[told.by_tag[tag]] != "null"}
+        part: Part = {"anyOf": shapes}
+        if below:
+            tagged = {"type": "object", "minProperties": 1, "maxProperties": 1, "properties": below}
+            tagged["additionalProperties"] = False
+            part = {"anyOf": [tagged, *shapes], "description": _TAGGED} if told.tagged else {"anyOf": [*shapes, tagged]}
+        self._with_unions[id(part)] = part
+        return part
+
+    def _around(self, inner: Part, part: Part) -> Part:
+        if id(inner) in self._with_unions:
+            self._with_unions[id(part)] = part
+        return part
+
+    def _once(self, part: Part) -> Part:
+        """A branch is said twice: what has unions inside is a schema of its own, or it would double with each level."""
+        if id(part) not in self._with_unions:
+            return part
+        name = f"{self._event_type}-{part['type']}-{len(self.made)}"
+        self.made[name] = part
+        return ref(name)

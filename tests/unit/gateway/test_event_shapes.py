@@ -1,26 +1,36 @@
 """Avro as JSON schema: what the schema takes, the codec takes, and what the codec gives out the schema takes."""
 
 import json
+import re
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import fastavro
 import jsonschema
 import pytest
+from atlas_avro.names import parse
+from atlas_avro.primitives import PRIMITIVES
 from atlas_avro.table import meaning
+from atlas_contracts.binary_reader import compile_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.json_form import compile_render
 from atlas_contracts.registry import Registry
+from atlas_contracts.resolution import named_types
+from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from atlas_gateway.event_shapes import components
-from hypothesis import given
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from tests.conformance.schemas import Maker
+from tests.conformance.values import Endless, Values
 from tests.unit.avro.definitions import DEFINITIONS
 
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 CODEC = Codec(REGISTRY)
+PAGE = Path(__file__).parents[3] / "docs" / "types.md"
 
 
 def validator(event_type: str, definition: Any) -> jsonschema.Draft202012Validator:
@@ -113,9 +123,82 @@ def test_named_types_and_containers() -> None:
     assert properties["hash"]["minLength"] == 4
     assert properties["list"]["items"]["type"] == "number"
     assert properties["map"]["additionalProperties"]["anyOf"][0] == {"type": "null"}
-    assert properties["child"]["anyOf"][1] == {"$ref": "#/components/schemas/a.Tree"}
+    tree = {"$ref": "#/components/schemas/a.Tree"}
+    tagged = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    assert properties["child"] == {
+        "anyOf": [{"type": "null"}, tree, tagged | {"properties": {"a.Tree": tree, "Tree": tree}}]
+    }
     assert properties["leaf"] == {"$ref": "#/components/schemas/a.Tree-a.Leaf"}
     assert schemas["a.Tree-a.Leaf"]["description"] == "Green."
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_what_is_taken_is_described_and_what_is_given_out(random: Random) -> None:
+    """Any schema, any value: as it is given out, and with tags put on or taken off here and there."""
+    definition = parse(Maker(random).whole(3))
+    named = named_types(definition)
+    try:
+        body = Values(random, named, sound=True).written(definition)
+        shape = compile_shape(definition, {})
+    except (Endless, Faults):  # no value ends, or a default is of a record that is not whole yet
+        reject()
+    schema = validator("t.R", definition)
+    given_out = json.loads(json.dumps(compile_render(definition, {})(compile_reader(definition)(body, 0))))
+    shape(given_out, True)
+    assert schema.is_valid(given_out)
+    tags = [*PRIMITIVES, *named, *(name.rpartition(".")[2] for name in named), "array", "map"]
+    for _ in range(5):
+        value = retagged(random, given_out, [tag for tag in tags if tag != "null"])
+        try:
+            shape(value, True)
+        except Faults:
+            continue
+        assert schema.is_valid(value), (definition, value)
+
+
+def retagged(random: Random, value: Any, tags: list[str]) -> Any:
+    if isinstance(value, list):
+        value = [retagged(random, part, tags) for part in value]
+    if isinstance(value, dict):
+        value = {key: retagged(random, part, tags) for key, part in value.items()}
+        if len(value) == 1 and random.randint(0, 2) == 0:
+            return next(iter(value.values()))
+    return {random.choice(tags): value} if random.randint(0, 5) == 0 else value
+
+
+def unions_of_the_page() -> list[tuple[Any, list[str], list[str]]]:
+    """The rows of docs/types.md whose union is written as such: what it takes, what it gives out."""
+    rows = re.findall(r"^\| `(\[.+?\])` \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+    return [
+        (json.loads(union), *(re.findall(r"`([^`]+)`(?! is refused)", cell) for cell in cells))
+        for union, *cells in rows
+    ]
+
+
+@pytest.mark.parametrize(("union", "taken", "given_out"), unions_of_the_page(), ids=str)
+def test_unions_are_described_as_the_page_has_them(union: Any, taken: list[str], given_out: list[str]) -> None:
+    schema = of_field(union)
+    shape, render = compile_shape(union, {}), compile_render(union, {})
+    assert all(schema.is_valid({"f": json.loads(text)}) for text in [*taken, *given_out])
+    assert {json.dumps(render(shape(json.loads(text), True))) for text in taken} == set(given_out)
+
+
+def test_the_page_has_unions() -> None:
+    assert len(unions_of_the_page()) >= 3
+
+
+def test_a_union_in_a_union_in_a_union_stays_small() -> None:
+    definition: Any = "int"
+    for _ in range(50):
+        definition = ["null", {"type": "array", "items": definition}]
+    schemas = components("t.R", fastavro.parse_schema(record_of(definition)))
+    assert len(json.dumps(schemas)) < 50_000
+    assert validator("t.R", fastavro.parse_schema(record_of(definition))).is_valid({"f": [[{"array": [None]}]]})
+
+
+def record_of(definition: Any) -> dict[str, Any]:
+    return {"type": "record", "name": "t.R", "fields": [{"name": "f", "type": definition}]}
 
 
 def test_a_schema_that_nests_by_names_stays_small() -> None:

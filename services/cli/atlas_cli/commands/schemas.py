@@ -66,16 +66,20 @@ def check(
     """Refuse an edited, removed or incompatible schema, and topics that contradict the schemas.
 
     With --against also a lock that does not go on from that one, and topics that were renamed or have another key.
+    Warns where a new version gives values out in another form of JSON, and of shared types that no event names.
     """
+    from atlas_contracts.cautions import cautions
     from atlas_contracts.checks import check as check_folder
 
     directory = _directory()
-    faults = check_folder(directory, _released(directory, against) if against else None)
+    released = _released(directory, against) if against else None
+    faults, warnings = check_folder(directory, released), cautions(directory, released)
     if against and not faults:
         faults = _topic_changes(directory, against)
     if as_json:
-        print_json({"faults": faults})
+        print_json({"faults": faults, "warnings": warnings})
         raise typer.Exit(1 if faults else 0)
+    _warn(warnings)
     if faults:
         _fail(faults)
     say("schemas: nothing wrong")
@@ -85,18 +89,23 @@ def add(
     path: Annotated[Path, typer.Argument(help="The new file, <context>/<event>.v<N>.avsc.")], as_json: JsonFlag = False
 ) -> None:
     """Check a new schema against everything and give it the next id."""
+    from atlas_contracts.cautions import cautions
     from atlas_contracts.checks import add as add_schema
     from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.folder import read_lock
 
     directory = _directory()
     relative = _relative(path, directory)
     try:
+        others = read_lock(directory).keys() - {relative}
         number = add_schema(directory, relative)
     except BrokenSchemas as error:
         _fail(error.faults)
+    warnings = [line for line in cautions(directory, others) if line.startswith(f"{relative}: ")]
     if as_json:
-        print_json({"path": relative, "id": number})
+        print_json({"path": relative, "id": number, "warnings": warnings})
     else:
+        _warn(warnings)
         say(f"{relative} has id {number}")
 
 
@@ -215,6 +224,11 @@ def _at(directory: Path, ref: str, name: str) -> Iterator[Path]:
         copy = Path(folder) / name
         copy.write_bytes(shown.stdout)
         yield copy
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        say(f"warning: {warning}", err=True)
 
 
 def _fail(faults: "tuple[str, ...] | list[str]") -> NoReturn:

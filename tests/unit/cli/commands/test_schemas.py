@@ -53,7 +53,7 @@ def test_list_names_every_schema(schemas: Path) -> None:
 
 def test_check_is_content_with_the_mesh(schemas: Path) -> None:
     assert atlas("check")[0] == "schemas: nothing wrong\n"
-    assert json.loads(atlas("check", "--json")[0]) == {"faults": []}
+    assert json.loads(atlas("check", "--json")[0]) == {"faults": [], "warnings": []}
 
 
 def test_a_new_version_is_added_and_then_checks(schemas: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_new_version_is_added_and_then_checks(schemas: Path) -> None:
     assert f"run `atlas schemas add {V2}`" in atlas("check", code=1)[1]
     highest = len(list(SCHEMAS.rglob("*.avsc")))
     assert atlas("add", f"schemas/{V2}")[0] == f"{V2} has id {highest + 1}\n"
-    assert json.loads(atlas("add", V2, "--json")[0]) == {"path": V2, "id": highest + 1}
+    assert json.loads(atlas("add", V2, "--json")[0]) == {"path": V2, "id": highest + 1, "warnings": []}
     atlas("check")
 
 
@@ -80,6 +80,33 @@ def test_an_edited_schema_fails(schemas: Path) -> None:
     path.write_text(path.read_text().replace("A person opened an account.", "Someone came."))
     assert "edited after its release" in atlas("check", code=1)[1]
     assert "edited after its release" in atlas("list", code=1)[1]
+
+
+def test_a_version_that_changes_the_form_of_json_says_so(schemas: Path) -> None:
+    definition = json.loads((schemas / "users/user_deactivated.v1.avsc").read_text())
+    (reason,) = (field for field in definition["fields"] if field["name"] == "reason")
+    assert reason["type"] == ["null", "string"]
+    reason["type"] = ["null", "string", "bytes"]
+    (schemas / V2).write_text(json.dumps(definition))
+    line = (
+        f"{V2}: /reason: its values were given out plain, and are now"
+        ' with their type\'s name, as {"string": …}, in JSON and to handlers, old events too'
+    )
+    assert json.loads(atlas("check", "--json", code=1)[0])["warnings"] == [line]
+    shown, said = atlas("add", V2)
+    assert said == f"warning: {line}\n"
+    assert shown.startswith(f"{V2} has id ")
+    assert json.loads(atlas("add", V2, "--json")[0])["warnings"] == [line]
+    shown, said = atlas("check")
+    assert (shown, said) == ("schemas: nothing wrong\n", f"warning: {line}\n")
+
+
+def test_against_what_was_released_only_what_is_new_is_warned_of(schemas: Path) -> None:
+    test_a_version_that_changes_the_form_of_json_says_so(schemas)
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(schemas.parent)]
+    for arguments in (["init", "-q"], ["add", "schemas"], ["commit", "-qm", "released"]):
+        subprocess.run([*git, *arguments], check=True)
+    assert atlas("check", "--against", "HEAD") == ("schemas: nothing wrong\n", "")
 
 
 def test_a_renumbered_lock_fails_against_what_was_released(schemas: Path) -> None:
