@@ -60,7 +60,7 @@ db-shell: $(LOCAL) ## Open psql on the database of the mesh
 migrate: $(LOCAL) ## Apply the migrations that are missing
 	@$(ATLAS) db migrate
 
-migration: $(LOCAL) ## Begin a new migration of a context: make migration CONTEXT=users NAME="add a column"; without it, of Atlas
+migration: $(DEV) ## Begin a new migration of a context: make migration CONTEXT=users NAME="add a column"; without it, of Atlas
 	@test -n "$$NAME" || { echo 'give it a name: make migration CONTEXT=users NAME="add a column"' >&2; exit 2; }
 	@$(BIN)/python -m atlas_runtime.new_migration "$(CONTEXT)" "$$NAME"
 
@@ -71,6 +71,7 @@ db-reset: $(LOCAL) ## Drop the database and make it anew; YES=1 does not ask
 lint: $(DEV) ## Everything that is checked without running it
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	PRE_COMMIT_HOME=$(CURDIR)/$(VENV)/pre-commit $(BIN)/pre-commit run --all-files --hook-stage manual
 	$(MAKE) --no-print-directory type
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r libs contexts services infra

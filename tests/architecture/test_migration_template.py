@@ -40,3 +40,15 @@ def test_a_new_migration_passes_lint(root: Path, tmp_path: Path, name: str) -> N
             cwd=root,
         )
         assert done.returncode == 0, text.decode() + done.stdout.decode() + done.stderr.decode()
+
+
+def test_a_new_migration_is_formatted_by_itself(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "infra" / "postgres", tmp_path / "postgres", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    with (tmp_path / "postgres" / "migrations" / "script.py.mako").open("a") as template:
+        template.write("import os\nNAMES = {'a':1,\n  'b':2}\n")
+    alembic = [sys.executable, "-m", "alembic", "-c", str(tmp_path / "postgres" / "alembic.ini")]
+    subprocess.run([*alembic, "revision", "-m", "x", "--rev-id", "9999"], check=True, capture_output=True)
+    [made] = (tmp_path / "postgres" / "migrations" / "versions").glob("9999_*.py")
+    assert 'NAMES = {"a": 1, "b": 2}\n' in made.read_text()
+    assert "import os" not in made.read_text()
