@@ -24,5 +24,5 @@ def test_it_works_as_written(copy: Copy) -> None:
     printed = [copy.follow(step) for step in steps(RUNBOOK)]
     assert '"seat":"12C"' in printed[-1].replace(" ", ""), "the query answers with the booking"
     assert "SeatBooked" in printed[-1], "the event is on the topic"
-    copy.run([".venv/bin/ruff", "check", "services/gateway", "services/projector"])
-    copy.run([".venv/bin/mypy", "services/gateway", "services/projector"])
+    copy.run([".venv/bin/ruff", "check", "contexts"])
+    copy.run(["env", "MYPYPATH=contexts/bookings", ".venv/bin/mypy", "contexts/bookings/atlas_bookings"])
