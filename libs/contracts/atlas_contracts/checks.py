@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from atlas_avro.names import NotASchema, parse
-from atlas_avro.table import meaning
 
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.errors import BrokenSchemas
@@ -24,13 +23,12 @@ from atlas_contracts.folder import (
     schema_paths,
     write_lock,
 )
+from atlas_contracts.keys import faults as faults_of_key
 from atlas_contracts.released_types import changed_types
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from atlas_contracts.shared_types import SharedTypes
-from atlas_contracts.topics import Topic, read_topics
-
-_KEY_TYPES = {"string", "int", "long"}
+from atlas_contracts.topics import Source, Topic, read_topics
 
 
 def check(directory: Path, released: Mapping[str, Locked] | None = None) -> list[str]:
@@ -141,23 +139,30 @@ def _version_faults(versions: Sequence[SchemaFile]) -> Iterator[str]:
 
 
 def _topic_faults(topics: Mapping[str, Topic], by_type: Mapping[str, Sequence[SchemaFile]]) -> Iterator[str]:
-    taken: dict[str, str] = {}
+    taken: dict[str, Topic] = {}
     for topic in topics.values():
         for event in topic.events:
-            if event in taken:
-                yield f"{TOPICS}: {event} is on {taken[event]} and on {topic.name}; an event type has one topic"
-            taken.setdefault(event, topic.name)
+            if event in taken and {topic.source, taken[event].source} != {Source.ANY}:
+                yield (
+                    f"{TOPICS}: {event} is on {taken[event].name} and on {topic.name}; an event that commands or the"
+                    " mesh emit has one topic"
+                )
+            taken.setdefault(event, topic)
             if event not in by_type:
                 yield f"{TOPICS}: {topic.name}: no schema for {event}"
                 continue
-            fields = {field["name"]: field["type"] for field in by_type[event][-1].definition["fields"]}
-            key = topic.key_field(event)
-            if key not in fields:
-                yield f"{TOPICS}: {topic.name}: {event} has no field {key}, which is to be its key"
-            elif (found := meaning(fields[key])) is None or found.name not in _KEY_TYPES:
-                yield f"{TOPICS}: {topic.name}: the key {key} of {event} is not a string, int or long"
+            if rule := topic.key_field(event):
+                yield from _key_faults(topic, event, rule, by_type[event][-1])
     yield from (
         f"{versions[-1].path}: no topic takes {event}; name it in {TOPICS}"
         for event, versions in by_type.items()
         if event not in taken
     )
+
+
+def _key_faults(topic: Topic, event: str, rule: str, file: SchemaFile) -> Iterator[str]:
+    try:
+        definition = parse(file.definition)
+    except NotASchema:
+        return  # told of the file
+    yield from (f"{TOPICS}: {topic.name}: {event} {reason}" for reason in faults_of_key(rule, definition))

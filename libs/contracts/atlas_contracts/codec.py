@@ -17,12 +17,14 @@ from atlas_contracts.binary_reader import BROKEN, Reader, compile_reader
 from atlas_contracts.errors import FieldError, InvalidEvent, Undecodable, UnknownSchema
 from atlas_contracts.events import Event
 from atlas_contracts.json_form import Render, compile_render
+from atlas_contracts.keys import GIVEN, FindKey, NoKey, is_plain, text_of
 from atlas_contracts.limits import needs_limits
 from atlas_contracts.registry import Registry, Schema
 from atlas_contracts.resolving_reader import compile_resolving_reader
 from atlas_contracts.run_reader import RunReader
 from atlas_contracts.scalars import Faults, Shape
 from atlas_contracts.shapes import compile_shape
+from atlas_contracts.topics import Topic
 
 MAGIC = b"\x00"
 PREFIX_BYTES = 5
@@ -45,6 +47,11 @@ class _Compiled:
     exact: bool
     crowded: bool
     plain: bool
+    definition: Any
+
+    def plain_key(self, rule: str) -> bool:
+        """See keys.is_plain."""
+        return is_plain(rule, self.definition)
 
     def mended(self, event_type: str, obj: Any, *, from_json: bool) -> bytes:
         """The framed bytes of a value that is not plainly right: with its defaults. Raises InvalidEvent."""
@@ -171,6 +178,28 @@ class Codec:
         """The value as JSON can hold it: dates, times and decimals as text, bytes as text of code points."""
         return self._compiled(event.type).render(event.value)  # type: ignore[no-any-return]
 
+    def key(self, topic: Topic, event_type: str) -> FindKey | None:
+        """A function from a value and its framed bytes to the key of its record on the topic; None when whoever posts
+        the record gives it.
+
+        The key has one text whatever form the value came in: that of `to_json`, for a uuid its lower case. The function
+        raises InvalidEvent when the key is null.
+        """
+        rule = topic.key_field(event_type)
+        if rule == GIVEN:
+            return None
+        if self._compiled(event_type).plain_key(rule):
+            return lambda value, _framed: str(value[rule]).encode()
+
+        def found(_value: Mapping[str, Any], framed: bytes) -> bytes:
+            try:
+                return text_of(rule, self.to_json(self.decode(framed)))
+            except NoKey as error:
+                fault = FieldError(error.path, "null", f"the record's key: {rule}")
+                raise InvalidEvent(event_type, [fault]) from None
+
+        return found
+
     def _compiled(self, event_type: str) -> _Compiled:
         try:
             return self._types[event_type]
@@ -187,6 +216,7 @@ def _compile(schema: Schema) -> _Compiled:
     definition = schema.parsed
     return _Compiled(
         prefix=frame_prefix(schema),
+        definition=definition,
         shape=compile_shape(definition, {}),
         write=compile_writer(definition, json=False),
         write_json=compile_writer(definition, json=True),

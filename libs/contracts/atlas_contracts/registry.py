@@ -42,7 +42,10 @@ class Registry:
         self._versions: dict[str, tuple[Schema, ...]] = {}
         for schema in sorted(schemas.values(), key=lambda schema: schema.version):
             self._versions[schema.type] = (*self._versions.get(schema.type, ()), schema)
-        self._topic_of = {event: topic for topic in topics.values() for event in topic.events}
+        self._topics_of: dict[str, list[Topic]] = {}
+        for topic in topics.values():
+            for event in topic.events:
+                self._topics_of.setdefault(event, []).append(topic)
 
     @classmethod
     def load(cls, directory: Path) -> "Registry":
@@ -112,11 +115,13 @@ class Registry:
             raise UnknownSchema(f"no topic is named {name}") from None
 
     def topic_of(self, event_type: str) -> Topic:
-        """The one topic this event type goes to; UnknownSchema when no topic takes it."""
-        try:
-            return self._topic_of[event_type]
-        except KeyError:
-            raise UnknownSchema(f"no topic takes {event_type}") from None
+        """The one topic this event type goes to; UnknownSchema when no topic takes it, or several do."""
+        found = self._topics_of.get(event_type, [])
+        if not found:
+            raise UnknownSchema(f"no topic takes {event_type}")
+        if len(found) > 1:
+            raise UnknownSchema(f"{event_type} has several topics: {', '.join(topic.name for topic in found)}")
+        return found[0]
 
     def kafka_topics(self) -> list[tuple[str, int, dict[str, str]]]:
         """Name, partitions and configuration of every topic to create, dead-letter topics among them.

@@ -34,15 +34,18 @@ def _gone(before: Mapping[str, Topic], now: Mapping[str, Topic]) -> Iterator[str
 
 
 def _changed(before: Mapping[str, Topic], now: Mapping[str, Topic]) -> Iterator[str]:
-    place_of = {event: topic.name for topic in now.values() for event in topic.events}
+    places_of: dict[str, list[str]] = {}
+    for topic in now.values():
+        for event in topic.events:
+            places_of.setdefault(event, []).append(topic.name)
     for name, topic in before.items():
         if name not in now:
             continue
         for event in topic.events:
-            place = place_of.get(event)
-            if place not in (name, None):
-                yield f"topics.yaml: {event} went from {name} to {place}; its history does not: put it back"
-            elif place == name and now[name].key_field(event) != topic.key_field(event):
+            places = places_of.get(event, [])
+            if places and name not in places:
+                yield f"topics.yaml: {event} went from {name} to {places[0]}; its history does not: put it back"
+            elif places and now[name].key_field(event) != topic.key_field(event):
                 yield (
                     f"topics.yaml: {name}: the key of {event} was {topic.key_field(event)} and is"
                     f" {now[name].key_field(event)}; what is there keeps the old one: put it back"

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
+from atlas_contracts.keys import GIVEN, paths_of
 
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_PARTITIONS = 1
@@ -49,7 +50,9 @@ class WhenRecreated(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as declared; `retention_ms` is -1 for ever. `key` names the key field of each event type on it."""
+    """A topic as declared; `retention_ms` is -1 for ever. `key` says where the key of each event type on it comes from:
+    see atlas_contracts.keys.
+    """
 
     name: str
     events: tuple[str, ...]
@@ -65,7 +68,9 @@ class Topic:
         return self.name + DEAD_LETTER_SUFFIX
 
     def key_field(self, event_type: str) -> str:
-        """The field whose value is the record's key; UnknownSchema when the event does not belong on this topic."""
+        """Where the record's key comes from, GIVEN for whoever posts it; UnknownSchema when the event does not belong
+        on this topic.
+        """
         try:
             return self.key[event_type]
         except KeyError:
@@ -73,7 +78,7 @@ class Topic:
             raise UnknownSchema(f"{event_type} does not belong on {self.name}, which takes {allowed}") from None
 
     def key_of(self, event_type: str, value: Mapping[str, Any]) -> bytes:
-        """The record's key for this value: the key field as UTF-8 text."""
+        """The record's key for a value whose key is a field of text or a whole number; see Codec.key for others."""
         return str(value[self.key_field(event_type)]).encode()
 
 
@@ -111,6 +116,18 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _rule_faults(rule: object) -> list[str]:
+    if rule is None:
+        return []
+    if not isinstance(rule, str):
+        return ["`key` is neither a field's name, nor null, nor a mapping from event type to one of these"]
+    try:
+        paths_of(rule)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 def parse_retention(text: object) -> int:
     """`7d`, `12h`, `30m`, `45s` or `forever` in milliseconds (-1 for ever); ValueError for anything else."""
     if text == "forever":
@@ -129,7 +146,7 @@ def _topic(name: str, entry: dict[str, Any]) -> Topic:
         events=events,
         partitions=entry["partitions"],
         retention_ms=parse_retention(entry["retention"]),
-        key=MappingProxyType({event: key if isinstance(key, str) else key[event] for event in events}),
+        key=MappingProxyType({event: (key[event] if isinstance(key, dict) else key) or GIVEN for event in events}),
         # What nobody has thought about is closed: a forged event is worse than a refused one.
         source=Source(entry.get("source", Source.OUTBOX)),
         when_recreated=WhenRecreated(entry.get("when_recreated", WhenRecreated.BEGIN)),
@@ -151,10 +168,12 @@ def _entry_faults(name: object, entry: object) -> list[str]:
     if len(set(events)) < len(events):
         faults.append("an event type is listed twice")
     if isinstance(key, dict):
-        faults += [f"no key field for {event}" for event in events if not isinstance(key.get(event), str)]
+        faults += [f"no key field for {event}" for event in events if event not in key]
         faults += [f"a key field for {event}, which is not among its events" for event in key if event not in events]
-    elif not isinstance(key, str):
-        faults.append("`key` is neither a field's name nor a mapping from event type to field")
+    rules = list(key.values()) if isinstance(key, dict) else [key]
+    faults += [fault for rule in rules for fault in _rule_faults(rule)]
+    if None in rules and entry.get("source") != Source.ANY:
+        faults.append("`key` is null, which is for topics that anybody posts to: `source: any`")
     if type(partitions) is not int or partitions < 1:
         faults.append(f"`partitions` is {partitions!r}, not a number from 1")
     if (source := entry.get("source", Source.OUTBOX)) not in list(Source):

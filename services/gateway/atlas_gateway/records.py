@@ -8,6 +8,7 @@ from typing import Any
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.headers import CONTENT_TYPE, cloud_event_headers, new_id
+from atlas_contracts.keys import FindKey
 from atlas_contracts.scalars import describe
 from atlas_contracts.timestamps import rfc3339
 from atlas_contracts.topics import Topic
@@ -48,6 +49,7 @@ class Maker:
         self._crowded = crowded
         self._only_type = topic.events[0] if len(topic.events) == 1 else None
         self._constant = {event_type: _constant_headers(event_type) for event_type in topic.events}
+        self._key = {event_type: codec.key(topic, event_type) for event_type in topic.events}
         self._tail = [("content-type", CONTENT_TYPE)]
         if traceparent is not None:
             self._tail.append(("traceparent", traceparent.encode()))
@@ -79,8 +81,11 @@ class Maker:
         if type(event_type) is not str or event_type not in self._constant:
             return self._long(item)
         value = item["value"]
+        find = self._key[event_type]
+        if find is None:
+            return self._long(item)
         framed = self._encode(event_type, value, "/value")
-        key = self._topic.key_of(event_type, value)
+        key = self._found(find, event_type, value, framed, "/value")
         headers = [
             *self._constant[event_type],
             ("ce_id", new_id().encode()),
@@ -99,10 +104,7 @@ class Maker:
             errors = [field_error("/type", found, f"one of {', '.join(self._topic.events)}")]
             raise Refused(INVALID_RECORD, f"The record is no event of {self._topic.name}.", errors)
         framed = self._encode(event_type, envelope.value, envelope.value_path)
-        key = self._topic.key_of(event_type, envelope.value)
-        if envelope.key is not None and envelope.key != key.decode():
-            errors = [field_error("/key", describe(envelope.key), f"{key.decode()}, the value's own key")]
-            raise Refused(INVALID_RECORD, "The key is not the value's.", errors)
+        key = self._key_of(event_type, envelope, framed)
         time_ms = self._time_of(envelope)
         headers = cloud_event_headers(
             event_type=event_type,
@@ -113,6 +115,28 @@ class Maker:
             traceparent=self._traceparent,
         )
         return Outgoing(self._topic.name, key, framed, [*headers, *envelope.headers])
+
+    def _key_of(self, event_type: str, envelope: Envelope, framed: bytes) -> bytes:
+        """The value's key, or the one that is given where the value has none; Refused where neither is right."""
+        find = self._key[event_type]
+        if find is None:
+            if not isinstance(envelope.key, str) or not envelope.key:
+                found = "nothing" if envelope.key is None else describe(envelope.key)
+                expected = "the record's key, which the value does not hold"
+                raise Refused(INVALID_RECORD, "The record has no key.", [field_error("/key", found, expected)])
+            return envelope.key.encode()
+        key = self._found(find, event_type, envelope.value, framed, envelope.value_path)
+        if envelope.key is not None and envelope.key != key.decode():
+            errors = [field_error("/key", describe(envelope.key), f"{key.decode()}, the value's own key")]
+            raise Refused(INVALID_RECORD, "The key is not the value's.", errors)
+        return key
+
+    def _found(self, find: FindKey, event_type: str, value: Any, framed: bytes, value_path: str) -> bytes:
+        try:
+            return find(value, framed)
+        except InvalidEvent as invalid:
+            errors = [field_error(value_path + error.path, error.found, error.expected) for error in invalid.errors]
+            raise Refused(INVALID_RECORD, f"The {event_type} has no key.", errors) from None
 
     def _time_of(self, envelope: Envelope) -> int:
         time_ms = envelope.time_ms

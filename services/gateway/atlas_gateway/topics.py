@@ -47,7 +47,7 @@ async def _items(resources: Gateway, wanted: Sequence[Topic]) -> list[dict[str, 
             "source": topic.source.value,
             "partitions": None if state is None else state.partitions,
             "retention_ms": None if state is None else int(state.config["retention.ms"]),
-            "events": dict(topic.key),
+            "events": {event: rule or None for event, rule in topic.key.items()},
             "differs": None if states is None else differences(specs[topic.name], state),
         }
         listed.append(shown)

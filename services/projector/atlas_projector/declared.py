@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
+from atlas_contracts.keys import GIVEN, last_names
 from atlas_contracts.registry import Registry
 from atlas_projection.projection import Projection
 from atlas_projection.reads import faults as faults_of_reads
@@ -53,7 +54,8 @@ def _events(projection: Projection, registry: Registry) -> Iterable[str]:
     taken = [event for topic in topics for event in topic.events]
     for event in projection.handlers:
         if topics and event not in taken:
-            where = f"; {registry.topic_of(event).name} does" if event in _placed(registry) else ""
+            places = [topic.name for topic in registry.topics.values() if event in topic.events]
+            where = f"; {places[0]} does" if places else ""
             yield f"it handles {event}, which none of its topics takes{where or _near(event, taken)}"
 
 
@@ -67,7 +69,7 @@ def _keys(projection: Projection, registry: Registry) -> Iterable[str]:
             missing = [] if projection.each is not None else [key for key in projection.key if key not in fields]
             if missing:
                 yield f"its key is {', '.join(projection.key)}, and {event} has no field {', '.join(missing)}"
-            elif topic.key[event] not in projection.key and not projection.table.per_partition:
+            elif not _keyed_by(topic.key[event], projection) and not projection.table.per_partition:
                 yield (
                     f"its key is {', '.join(projection.key)}, but records of {event} on {name} are keyed by"
                     f" {topic.key[event]}: rows of one key would come from several partitions and overwrite each other;"
@@ -75,8 +77,9 @@ def _keys(projection: Projection, registry: Registry) -> Iterable[str]:
                 )
 
 
-def _placed(registry: Registry) -> set[str]:
-    return {event for topic in registry.topics.values() for event in topic.events}
+def _keyed_by(rule: str, projection: Projection) -> bool:
+    """Whether the record's key is among what finds the row; where posts give it, that is for them to see to."""
+    return rule == GIVEN or bool(set(last_names(rule)) & set(projection.key))
 
 
 def _near(name: str, names: Iterable[str]) -> str:

@@ -43,13 +43,16 @@ def list_schemas(as_json: JsonFlag = False) -> None:
         registry = Registry.load(_directory())
     except BrokenSchemas as error:
         _fail(error.faults)
-    topic_of = {event: topic.name for topic in registry.topics.values() for event in topic.events}
+    topics_of: dict[str, list[str]] = {}
+    for topic in registry.topics.values():
+        for event in topic.events:
+            topics_of.setdefault(event, []).append(topic.name)
     rows = [
         {
             "id": schema.id,
             "type": schema.type,
             "version": schema.version,
-            "topic": topic_of.get(schema.type),
+            "topic": ", ".join(topics_of.get(schema.type, [])) or None,
             "path": schema.path,
         }
         for schema in sorted(registry.schemas.values(), key=lambda schema: schema.id)
