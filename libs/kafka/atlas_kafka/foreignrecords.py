@@ -144,9 +144,9 @@ class _ForeignRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         """The batch's records. Raises the error when it is a damaged one."""
         if calc_crc32c(batch[CRC_FROM:]) != HEADER.unpack_from(batch)[4]:
             raise error
-        try:
+        if not isinstance(error, inflate.TooLarge):
             yield from _records(batch)
-        except inflate.TooLarge:
+        else:  # known from one attempt, which holds the event loop for as long as 64 MB take
             record = stand_in(self._tp, batch)
             yield record._replace(offset=max(record.offset, self.next_fetch_offset))
 

@@ -10,6 +10,7 @@ from aiokafka.errors import CorruptRecordException
 from atlas_archive.batches import unpack
 from atlas_archive.container import read_file
 from atlas_archive.splicer import Splicer
+from atlas_kafka import inflate
 from atlas_kafka.foreignrecords import STAND_IN, accept_foreign_records
 from atlas_kafka.lightrecords import LightRecord, _light
 from atlas_kafka.rawbatches import RawRecords
@@ -117,6 +118,22 @@ def test_one_record_stands_for_a_batch_that_is_too_large(size: int) -> None:
     assert after == 2 + size
     exact = archived(*batches)
     assert [(r.offset, r.timestamp, r.value) for r in exact] == [(r.offset, r.timestamp, r.value) for r in found]
+
+
+def test_a_batch_that_is_too_large_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt holds the event loop for as long as 64 MB take, and is made again with each fetch."""
+    tried: list[int] = []
+    into_bound = inflate._into_bound
+
+    def counted(*arguments: Any) -> bytes:
+        tried.append(1)
+        return into_bound(*arguments)
+
+    monkeypatch.setattr(inflate, "_into_bound", counted)
+    data = packed(Foreign(value=bytes(inflate.INFLATED_MAX_BYTES)), 0)
+    found, _after = read(batch(bytes(cramjam.zstd.compress(data)), 1, codec=4))
+    assert [record.value[: len(STAND_IN)] for record in found] == [STAND_IN]
+    assert len(tried) == 1
 
 
 def one(body: bytes) -> bytes:
