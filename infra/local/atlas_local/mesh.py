@@ -52,11 +52,15 @@ class Mesh:
     """Components by name. A part that is neither in `components` nor in `steps` is an outside server, or not here."""
 
     def __init__(self, home: Home, *, isolated: bool = False, environ: Mapping[str, str] | None = None) -> None:
-        """`isolated`: no ATLAS_… setting of the user counts, and the easily remembered ports are left to others."""
+        """`isolated`: no ATLAS_… setting of the user counts, the easily remembered ports are left to others, and a
+        folder `schemas` in `home` is the one.
+        """
         self.home = home
         home.make()
         self.ports = Ports(home.path / "ports.json", None if isolated else _PREFERRED_PORTS)
         self._working_directory = home.path if isolated else ROOT  # a service reads `.env` there
+        own_schemas = home.path / "schemas"
+        self._schemas = own_schemas if isolated and own_schemas.is_dir() else ROOT / "schemas"
         self._user = _user_settings(os.environ if environ is None else environ, isolated)
         secret = home.secret
         self._admin_password = secret("ATLAS_POSTGRES_ADMIN_PASSWORD")
@@ -112,7 +116,7 @@ class Mesh:
             "ATLAS_S3_BUCKET": self._user.get("ATLAS_S3_BUCKET", BUCKET),
             "ATLAS_S3_ACCESS_KEY": self._s3.access_key,
             "ATLAS_S3_SECRET_KEY": self._s3.secret_key,
-            "ATLAS_SCHEMAS_DIR": self._user.get("ATLAS_SCHEMAS_DIR", str(ROOT / "schemas")),
+            "ATLAS_SCHEMAS_DIR": self._user.get("ATLAS_SCHEMAS_DIR", str(self._schemas)),
             "ATLAS_POSTGRES_PASSWORD": self._password,
             "ATLAS_POSTGRES_ADMIN_PASSWORD": self._admin_password,
         }

@@ -255,12 +255,13 @@ class TestMesh:
 
 @contextmanager
 def running_mesh(settings: Mapping[str, str] | None = None) -> Iterator[TestMesh]:
-    """A whole mesh on data of its own, its services with `settings`; gone afterwards. Not inside a running loop."""
+    """A whole mesh on data and schemas of its own, with `settings`; gone afterwards. Not inside a running loop."""
     asyncio.run(sweep(TEST_HOMES))
     home = Home(TEST_HOMES / f"mesh-{uuid.uuid4().hex[:8]}")
     home.make()
     lines = [f"{name}={value}\n" for name, value in (settings or {}).items()]
     (home.path / ".env").write_text("".join(lines))  # services read it there
+    shutil.copytree(ROOT / "schemas", home.path / "schemas")
     supervisor = spawn_isolated(home, ())
     try:
         alive = lambda: supervisor.exit_code is None  # noqa: E731
