@@ -5,10 +5,9 @@ on a projected topic is DEAD; what no projection reads is archived and no more.
 """
 
 import asyncio
-import contextlib
 import random
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +19,13 @@ from atlas_contracts.codec import Codec
 from tests.chaos.data_good import DEPARTED, TOPIC, flight
 from tests.chaos.data_ledger import End, Ledger
 
-DEAD, VISIBLE, UNREAD = {End.DEAD}, {End.VISIBLE}, {End.UNREAD}
+DEAD, VISIBLE, UNREAD, REPEATED = {End.DEAD}, {End.VISIBLE}, {End.UNREAD}, {End.REPEATED}
 EITHER = {End.DEAD, End.VISIBLE}
 
 Headers = list[tuple[str, bytes | None]]
 
 
-def _own_key() -> bytes:
+def own_key() -> bytes:
     return f"H{uuid.uuid4().hex}".encode()
 
 
@@ -36,7 +35,7 @@ class Hostile:
 
     ends: set[End]
     value: bytes | None
-    key: bytes | None = field(default_factory=_own_key)
+    key: bytes | None = field(default_factory=own_key)
     topic: str = TOPIC
     headers: Headers = field(default_factory=list)
     timestamp_ms: int | None = None
@@ -44,7 +43,7 @@ class Hostile:
     row: str | None = None
 
 
-def _visible(codec: Codec, changed: dict[str, Any] | None = None, **how: Any) -> Hostile:
+def visible(codec: Codec, changed: dict[str, Any] | None = None, **how: Any) -> Hostile:
     """A flight that is odd in a way that no column minds."""
     value = flight("H") | (changed or {})
     return Hostile(VISIBLE, codec.encode(DEPARTED, value), value["flight_id"].encode(), row=value["flight_id"], **how)
@@ -103,10 +102,10 @@ def _odd_values(codec: Codec) -> list[Hostile]:
         _dead(codec, carrier=random.randbytes(6000).hex()),
         Hostile(DEAD, whole.replace(number, zigzag(2**31), 1)),  # beyond the type's 32 bits
         Hostile(DEAD, whole.replace(number, zigzag(-(2**63)), 1)),
-        _visible(codec, {"tail_number": "\x1b]0;owned\x07[/red]\r\n\u202e"}),
-        _visible(codec, {"tail_number": "x" * 200_000}),
-        _visible(codec, {"tail_number": "\ufffe\ud7ff\U0010ffff"}),
-        _visible(codec, {"departure_delay_minutes": 2**31 - 1, "arrival_delay_minutes": -(2**31)}),
+        visible(codec, {"tail_number": "\x1b]0;owned\x07[/red]\r\n\u202e"}),
+        visible(codec, {"tail_number": "x" * 150_000}),
+        visible(codec, {"tail_number": "\ufffe\ud7ff\U0010ffff"}),
+        visible(codec, {"departure_delay_minutes": 2**31 - 1, "arrival_delay_minutes": -(2**31)}),
     ]
 
 
@@ -114,15 +113,13 @@ def _odd_frames(codec: Codec) -> list[Hostile]:
     """Keys, headers and times of every kind around a good value."""
     many: Headers = [("h", b"1")] * random.choice((1_000, 20_000))
     return [
-        _visible(codec, headers=many),
-        _visible(codec, headers=[(f"h{number}", b"") for number in range(300)]),
-        _visible(codec, headers=[("", b""), ("", None), ("a" * 30_000, b"\xff"), ("\x00", b"\x00"), ("\x1b[2J", None)]),
-        _visible(
-            codec, headers=[("traceparent", b"\xff" * 100), ("ce_time", b"\xff"), ("ce_id", random.randbytes(99))]
-        ),
-        _visible(codec, headers=[("ce_sequence", b"9" * 5_000), ("atlas_dlq_topic", b"x"), ("atlas_dlq_offset", b"y")]),
-        _visible(codec, timestamp_ms=0),
-        _visible(codec, timestamp_ms=1_356_998_400_000),
+        visible(codec, headers=many),
+        visible(codec, headers=[(f"h{number}", b"") for number in range(300)]),
+        visible(codec, headers=[("", b""), ("", None), ("a" * 30_000, b"\xff"), ("\x00", b"\x00"), ("\x1b[2J", None)]),
+        visible(codec, headers=[("traceparent", b"\xff" * 100), ("ce_time", b"\xff"), ("ce_id", random.randbytes(99))]),
+        visible(codec, headers=[("ce_sequence", b"9" * 5_000), ("atlas_dlq_topic", b"x"), ("atlas_dlq_offset", b"y")]),
+        visible(codec, timestamp_ms=0),
+        visible(codec, timestamp_ms=1_356_998_400_000),
         Hostile(EITHER, _body(codec), None),
         Hostile(EITHER, _body(codec), b""),
         Hostile(EITHER, _body(codec), b"\x1b[2J\x00\xff" + random.randbytes(8)),
@@ -206,34 +203,3 @@ class ForeignProducer:
     async def _held(self, producer: AIOKafkaProducer) -> None:
         value = flight("ABORTED")
         await producer.send_and_wait(TOPIC, self._codec.encode(DEPARTED, value), value["flight_id"].encode())
-
-    async def with_header_names(self, names: Iterable[bytes]) -> None:
-        """Records whose header names are these bytes, by a client that does not care for UTF-8."""
-        for name in names:
-            record = _visible(self._codec)
-            assert record.value is not None and record.key is not None  # noqa: PT018 - narrows the types
-            # A value of kcat's is the whole of its input when no delimiter is in it.
-            process = await asyncio.create_subprocess_exec(
-                *(
-                    "kcat",
-                    "-P",
-                    "-b",
-                    self._brokers,
-                    "-t",
-                    TOPIC,
-                    "-p",
-                    "0",
-                    "-k",
-                    record.key.decode(),
-                    "-D",
-                    "\x01\x02\x03",
-                ),
-                *(b"-H", name + b"=1"),
-                stdin=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            await process.communicate(record.value)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            self._ledger.sent["header names"] += 1
-            self._ledger.expected_rows.add(record.row or "")

@@ -32,6 +32,8 @@ def event(**changed: Any) -> dict[str, Any]:
     return {"type": DEPARTED, "value": flight("H") | changed}
 
 
+# Above what the topic takes, and little enough to be packed with others.
+_REFUSED_BYTES = 200_000
 _OPTIONAL = {"tail_number", "air_time_minutes", "arrival_delay_minutes"}
 
 
@@ -85,7 +87,7 @@ def _odd_records() -> list[tuple[dict[str, Any], set[End], str | None]]:
     for time in (0, "1970-01-01T00:00:00Z", "2013-01-01T00:00:00Z", 1_356_998_400_000):
         odd = event() | {"time": time}
         rows.append((odd, VISIBLE, odd["value"]["flight_id"]))
-    heads = event() | {"headers": {f"h{number}": "" for number in range(200)}}
+    heads = event() | {"headers": {f"h{number}": "" for number in range(100)}}
     rows.append((heads, VISIBLE, heads["value"]["flight_id"]))
     rows.append((event() | {"key": "\u0000\x1b[2J" + uuid.uuid4().hex}, EITHER, None))
     return rows
@@ -160,43 +162,43 @@ class HostileClient:
 
     def __init__(self, mesh: TestMesh, ledger: Ledger, session: aiohttp.ClientSession) -> None:
         self._mesh = mesh
-        self._ledger = ledger
+        self.ledger = ledger
         self._session = session
 
     async def send(self, turns: int) -> None:
         """So many times each kind."""
-        kinds = (self._faulty, self._odd, self._mixed, self._whole, self._raw)
+        kinds = (self._faulty, self._odd, self._mixed, self._large, self._whole, self._raw)
         for _ in range(turns):
             await asyncio.gather(*(send() for send in random.sample(kinds, len(kinds))))
 
     async def _faulty(self) -> None:
         """A post of nothing but faults: each has its own error."""
         records = _faulty_records()
-        status, answer = await self._ask("POST", POST, JSON, _json(records))
+        status, answer = await self.ask("POST", POST, JSON, _json(records))
         results = answer.get("results", ())
         if status != 422 or len(results) != len(records):
-            self._ledger.note_broken("faulty records", f"{status} {answer}")
+            self.ledger.note_broken("faulty records", f"{status} {answer}")
             return
         for record, result in zip(records, results, strict=True):
             if "error" in result:
-                self._ledger.refuse("faulty record")
+                self.ledger.refuse("faulty record")
             else:
-                self._ledger.note_broken("faulty record", f"taken: {record}")
+                self.ledger.note_broken("faulty record", f"taken: {record}")
 
     async def _odd(self) -> None:
         rows = _odd_records()
         body = b"\n".join(orjson.dumps(record) for record, _, _ in rows)
-        status, answer = await self._ask("POST", POST, LINES, body)
+        status, answer = await self.ask("POST", POST, LINES, body)
         results = answer.get("results", ())
         if status not in (200, 207) or len(results) != len(rows):
-            self._ledger.note_broken("odd records", f"{status} {answer}")
+            self.ledger.note_broken("odd records", f"{status} {answer}")
             return
         for (_record, ends, row), result in zip(rows, results, strict=True):
             if "error" in result:
-                self._ledger.refuse("odd record")
+                self.ledger.refuse("odd record")
             else:
                 place = (TOPIC, result["partition"], result["offset"])
-                self._ledger.accept("odd record", place, ends, row)
+                self.ledger.accept("odd record", place, ends, row)
 
     async def _mixed(self) -> None:
         """Good lines with a faulty one between each two: the good ones are on the topic, all of them."""
@@ -207,29 +209,51 @@ class HostileClient:
             for value, fault in zip(good, faulty, strict=True)
             for line in ({"type": DEPARTED, "value": value}, fault)
         ]
-        status, answer = await self._ask("POST", POST, LINES, b"\n".join(map(_json, lines)))
+        status, answer = await self.ask("POST", POST, LINES, b"\n".join(map(_json, lines)))
         results = answer.get("results", ())
         if status != 207 or len(results) != len(lines):
-            self._ledger.note_broken("mixed lines", f"{status} {answer}")
+            self.ledger.note_broken("mixed lines", f"{status} {answer}")
             return
         for value, result, fault in zip(good, results[::2], results[1::2], strict=True):
             if "error" in result or "error" not in fault:
-                self._ledger.note_broken("mixed line", f"good: {result}, faulty: {fault}")
+                self.ledger.note_broken("mixed line", f"good: {result}, faulty: {fault}")
             else:
-                self._ledger.flights.add(value["flight_id"])
-                self._ledger.refuse("faulty line")
+                self.ledger.flights.add(value["flight_id"])
+                self.ledger.refuse("faulty line")
+
+    async def _large(self) -> None:
+        """Good lines of one partition, and some between them that the topic does not take: the broker alone knows."""
+        small = [flight() for _ in range(60)]
+        values = [
+            flight("H") | {"tail_number": "x" * _REFUSED_BYTES} if n % 20 == 10 else v for n, v in enumerate(small)
+        ]
+        status, answer = await self.ask(
+            "POST", POST, LINES, b"\n".join(_json({"type": DEPARTED, "value": v}) for v in values)
+        )
+        results = answer.get("results", ())
+        if status != 207 or len(results) != len(values):
+            self.ledger.note_broken("large lines", f"{status} {answer}")
+            return
+        for value, result in zip(values, results, strict=True):
+            good = value["tail_number"] is None
+            if good != ("error" not in result):
+                self.ledger.note_broken("large line", f"good: {good}, {result}")
+            elif good:
+                self.ledger.flights.add(value["flight_id"])
+            else:
+                self.ledger.refuse("large line")
 
     async def _whole(self) -> None:
         for method, path, headers, body in _refused_requests():
-            status, answer = await self._ask(method, path, headers, body)
+            status, answer = await self.ask(method, path, headers, body)
             if 400 <= status < 500 and answer.get("status") == status:
-                self._ledger.refuse("refused request")
+                self.ledger.refuse("refused request")
             else:
-                self._ledger.note_broken(
+                self.ledger.note_broken(
                     "refused request", f"{method} {path[:80]} {headers} {body[:60]!r}: {status} {answer}"
                 )
 
-    async def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    async def ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and problem or answer; 0 when there was none."""
         url = self._mesh.url("gateway") + path
         data = io.BytesIO(body) if body else None  # aiohttp warns of a large body in bytes
@@ -255,9 +279,9 @@ class HostileClient:
                 answer = await reader.read(200)
                 writer.close()
         except (OSError, TimeoutError) as error:
-            self._ledger.note_broken("raw bytes", f"{service} {text[:60]!r}: {type(error).__name__} {error}")
+            self.ledger.note_broken("raw bytes", f"{service} {text[:60]!r}: {type(error).__name__} {error}")
             return
         if answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")):
-            self._ledger.note_broken("raw bytes", f"{service} {text[:60]!r}: {answer[:80]!r}")
+            self.ledger.note_broken("raw bytes", f"{service} {text[:60]!r}: {answer[:80]!r}")
         else:
-            self._ledger.refuse("raw bytes")
+            self.ledger.refuse("raw bytes")

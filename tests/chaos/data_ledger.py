@@ -14,6 +14,8 @@ class End(StrEnum):
     DEAD = "dead-lettered"
     VISIBLE = "visible"
     UNREAD = "read by no projection"
+    WAITED = "dead-lettered at first, and then visible"
+    REPEATED = "taken for a repeat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,7 @@ class Ledger:
     refused: Counter[str] = field(default_factory=Counter)
     accepted: dict[Place, Accepted] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
-    # Rows of hostile records whose place the client that sent them does not tell.
-    expected_rows: set[str] = field(default_factory=set)
+    parked: set[bytes] = field(default_factory=set)  # keys of hostile rows of the outbox, each to be set aside
 
     @property
     def good_sent(self) -> int:

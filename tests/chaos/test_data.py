@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from atlas_local.testing import TestMesh, requires, running_mesh
+from atlas_local.testing import TestMesh, running_mesh
 
 from tests.chaos.data import SETTINGS, failed, run
 
@@ -12,7 +12,6 @@ pytestmark = pytest.mark.chaos
 
 @pytest.fixture(scope="module")
 def mesh_under_hostile_data() -> Iterator[TestMesh]:
-    requires("kcat")
     with running_mesh(SETTINGS) as mesh:
         yield mesh
 
