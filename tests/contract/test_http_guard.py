@@ -29,6 +29,8 @@ from atlas_runtime import http_server
 from atlas_runtime.http_guard import READING_METHODS
 from atlas_runtime.probes import Health, serve_probes
 
+from tests import samples
+
 ROOT = Path(__file__).parents[2]
 # As in the gateway's own process, where warnings are no errors.
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
@@ -58,7 +60,7 @@ async def served(service: str) -> AsyncIterator[Served]:
     if service == "gateway":
         registry = Registry.load(ROOT / "schemas")
         resources: Any = SimpleNamespace(settings=GatewaySettings(), registry=registry, requests=Requests())
-        app = make_app(resources, Health("gateway"))
+        app = make_app(resources, Health("gateway"), samples.ROUTES)
         defined = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
         async with http_server.listen(app, "127.0.0.1", 0) as port:
             yield f"http://127.0.0.1:{port}", _changing(defined)

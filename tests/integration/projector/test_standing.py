@@ -283,9 +283,8 @@ async def test_a_key_in_two_partitions_is_shown_as_it_was_written_last(rig: "Rig
         await rig.send("flights.FlightCancelled", value, key="f1", partition=partition)
 
     async def shown() -> str | None:
-        return ((await reader._one("flights", "flight_id", "flight_id, carrier", "f1", cached=True)) or {}).get(
-            "carrier"
-        )
+        row = await samples.row(reader, "flights", "f1")
+        return None if row is None else row["carrier"]
 
     async with rig.running(rig.live(flights)):
         for number in range(6):
