@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from atlas_avro.names import NotASchema, parse
 from atlas_contracts.forms import form_faults
+from atlas_contracts.limits import limit_faults
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from atlas_contracts.shared_types import SharedTypes
 
 from tests.conformance.avro_java import AvroJava, Refused
 from tests.conformance.schemas import Maker, spelled
+from tests.unit.avro.large import TOO_MUCH_OF_NOTHING
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "types.md"
 FIXED = {"type": "fixed", "name": "F", "size": 2}
@@ -72,6 +74,7 @@ REFUSED_HERE: dict[str, Any] = {
     "two fields with one alias, an alias of a field with a dot": of_field(aliases=["a.b"]),
     "a default that its logical type does not take": of_field({"type": "string", "logicalType": "uuid"}, default="x"),
     "a namespace that is no text": of_field({**FIXED, "namespace": 3}),
+    "a type whose values take no byte and have more than 65,536 values in them": TOO_MUCH_OF_NOTHING,
     "types within types deeper than 104": of_field("int"),
 }
 
@@ -85,11 +88,11 @@ def refused(definition: Any) -> list[str]:
         if faults := form_faults(resolved):
             return faults
         compile_shape(parse(resolved), {})
+        return limit_faults(parse(resolved))
     except NotASchema as error:
         return [str(error)]
     except Faults as faults:
         return [f"a default does not fit its type: {error}" for error in faults.errors]
-    return []
 
 
 def said_by(java: AvroJava, definition: Any) -> str:

@@ -76,6 +76,8 @@ class _Compiler:
         return [f"i = {self._functions[name]}(b, i, e)"]
 
     def _lines(self, schema: Any, depth: int) -> list[str]:
+        if depth and isinstance(schema, dict) and schema.get("name") in self._functions:
+            return self._call(schema["name"])
         if depth > _INLINE_DEPTH:
             return [f"i = {self._function(schema)}(b, i, e)"]
         if isinstance(schema, list):

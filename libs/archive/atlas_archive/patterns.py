@@ -26,6 +26,7 @@ LONGEST = (255, 2047)  # bytes of a text, tried in this order
 _LONGEST_KEY = 255
 _LONGEST_HEADER = 127
 _CHOICES_MAX = 15_000  # of lengths in one expression: compiling takes some 12 µs for each
+_PARTS_MAX = 4_000  # written out: a type that is named in many places is written in each, and in those that hold it
 _NESTING_MAX = 16
 _VARINT = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
 _LONG_VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
@@ -107,12 +108,14 @@ class _Writer:
         self._named: dict[str, Any] = {}
         self.column = body + 1
         self.choices = 0
+        self._parts = 0
         self.texts: list[int] = []
         self.long_texts: list[int] = []
 
     def of(self, schema: Any, within: tuple[str, ...]) -> bytes:
         """The source for a parsed schema; `within`: the named types around it. Raises _Irregular."""
-        if len(within) > _NESTING_MAX:
+        self._parts += 1
+        if len(within) > _NESTING_MAX or self._parts > _PARTS_MAX:
             raise _Irregular
         if isinstance(schema, list):
             return b"(?:" + b"|".join(self._branches(schema, within)) + b")"

@@ -13,7 +13,7 @@ from typing import Any
 
 from atlas_avro.table import value_of
 
-from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, holds_itself, may_be_empty, needs_limits
+from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, empty_parts, empty_types, holds_itself, needs_limits
 from atlas_contracts.resolution import named_types
 from atlas_contracts.unions import branches_of
 from atlas_contracts.varints import int_varint, refuse_depth, refuse_end, varint
@@ -21,6 +21,8 @@ from atlas_contracts.varints import int_varint, refuse_depth, refuse_end, varint
 Reader = Callable[[bytes, int], Any]
 # Lines that read a value, and the expression that is it afterwards.
 Read = tuple[list[str], str]
+# What a value of may have others in it.
+NESTS = ("record", "error", "array", "map")
 # What a Reader raises on bytes that do not follow its schema.
 BROKEN = (LookupError, ValueError, struct.error, RecursionError)
 
@@ -66,6 +68,7 @@ class ReaderCompiler:
         # Functions of a schema that needs limits are also given `d`, how many arrays, maps and records are around the
         # value, and `z`, how many items without a byte of their own may come yet. Others pay for neither.
         self._limited = needs_limits(schema)
+        self._empty = empty_types(self._named)
         self._recursive = holds_itself(schema)
         self._around = 0
 
@@ -122,7 +125,7 @@ class ReaderCompiler:
             return self._primitive(schema)
         kind = schema["type"]
         if kind in ("record", "error"):
-            return self._record(schema)
+            return self._call(schema["name"]) if schema["name"] in self._functions else self._record(schema)
         if kind in ("array", "map"):
             held = schema["items" if kind == "array" else "values"]
             return self._blocks(kind, held, lambda: self._nested(held))
@@ -153,10 +156,13 @@ class ReaderCompiler:
     def _call(self, name: str) -> Read:
         if name not in self._functions:
             self._functions[name] = f"named_{len(self._functions)}"
-            function = self.function(lambda: self._read(self._named[name]))
+            function = self.function(lambda: self._defined(self._named[name]))
             self.sources.append(f"{self._functions[name]} = {function}")
         value = self._variable()
         return [f"{value}, i = {self._called(self._functions[name])}"], value
+
+    def _defined(self, schema: Any) -> Read:
+        return self._record(schema) if schema["type"] in ("record", "error") else self._read(schema)
 
     def _record(self, schema: Mapping[str, Any]) -> Read:
         lines: list[str] = []
@@ -193,7 +199,7 @@ class ReaderCompiler:
 
     def _nested(self, schema: Any) -> Read:
         """A value inside a union or a loop: CPython nests few blocks, so what could nest again gets a function."""
-        if isinstance(schema, list) or (isinstance(schema, dict) and schema["type"] in ("record", "array", "map")):
+        if isinstance(schema, list) or (isinstance(schema, dict) and schema["type"] in NESTS):
             return self._apart(lambda: self._read(schema))
         return self._read(schema)
 
@@ -209,8 +215,10 @@ class ReaderCompiler:
         self._around -= 1
         # A count is checked before anything is made of it; where items take no byte, against what is left for those.
         most = f" if {count} > len(b): raise ValueError('more items than bytes')"
-        if kind == "array" and may_be_empty(held, self._named):
-            most = f" z[0] -= {count}\n if z[0] < 0: raise ValueError('more than {EMPTY_ITEMS_MAX} empty items')"
+        if kind == "array" and (each := empty_parts(held, self._empty)):
+            most = (
+                f" z[0] -= {count} * {each}\n if z[0] < 0: raise ValueError('more than {EMPTY_ITEMS_MAX} empty items')"
+            )
         if kind == "array":
             empty, lines = "[]", [*item, f"{value}.append({result})"]
         else:

@@ -24,6 +24,7 @@ from atlas_contracts.folder import (
     write_lock,
 )
 from atlas_contracts.keys import faults as faults_of_key
+from atlas_contracts.limits import limit_faults
 from atlas_contracts.released_types import changed_types
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
@@ -120,8 +121,10 @@ def _made_of(name: str, types: SharedTypes, by_type: Mapping[str, Sequence[Schem
 
 
 def _form_faults(path: str, definition: Mapping[str, Any]) -> Iterator[str]:
+    parsed = parse(definition)
+    yield from (f"{path}: {fault}" for fault in limit_faults(parsed))
     try:
-        compile_shape(parse(definition), {})
+        compile_shape(parsed, {})
     except Faults as faults:
         yield from (f"{path}: a default does not fit its type: {error}" for error in faults.errors)
 

@@ -15,17 +15,27 @@ from atlas_contracts.resolution import named_types
 # Arrays, maps and records around a value. Readers and renderers take up to four frames for each, of the 1,000 that
 # Python allows by default, and JSON writers stop at 254.
 NESTING_MAX = 200
-# Items of arrays that take no byte (null, a record without fields), in one value. Each is 8 bytes of memory.
+# Values that take no byte (null, a record without fields) as items of arrays, with all that is in them, in one value.
+# Each is 8 bytes of memory, a record more.
 EMPTY_ITEMS_MAX = 65_536
 
 
 def needs_limits(parsed: Any) -> bool:
     """Whether values of a definition that fastavro has parsed could break a limit and still be small."""
-    named = named_types(parsed)
+    empty = empty_types(named_types(parsed))
     return holds_itself(parsed) or any(
-        isinstance(part, Mapping) and part["type"] == "array" and may_be_empty(part["items"], named)
+        isinstance(part, Mapping) and part["type"] == "array" and empty_parts(part["items"], empty)
         for part in parts(parsed)
     )
+
+
+def limit_faults(parsed: Any) -> list[str]:
+    """A line for each type of a definition whose every value breaks a limit, whatever its bytes are."""
+    return [
+        f"a value of {name} takes no byte, and {number:,} values are in it: more than {EMPTY_ITEMS_MAX:,}"
+        for name, number in empty_types(named_types(parsed)).items()
+        if number > EMPTY_ITEMS_MAX
+    ]
 
 
 def holds_itself(parsed: Any, within: frozenset[str] = frozenset()) -> bool:
@@ -43,20 +53,42 @@ def holds_itself(parsed: Any, within: frozenset[str] = frozenset()) -> bool:
     return kind not in NAMED and holds_itself(kind, within)
 
 
-def may_be_empty(parsed: Any, named: Mapping[str, Any]) -> bool:
-    """Whether a value of this definition may take no byte. `named`: the types it refers to by name."""
+def empty_types(named: Mapping[str, Any]) -> dict[str, int]:
+    """The named types whose values may take no byte, and how many values are in one of them, itself among these.
+
+    One that holds itself without a byte in between has no finite value, and is none of them.
+    """
+    found: dict[str, int] = {}
+    left = {
+        name: definition for name, definition in named.items() if definition["type"] in ("record", "error", "fixed")
+    }
+    while True:
+        now = {name: parts for name, definition in left.items() if (parts := _parts(definition, found))}
+        if not now:
+            return found
+        found |= now
+        left = {name: definition for name, definition in left.items() if name not in now}
+
+
+def empty_parts(parsed: Any, empty: Mapping[str, int]) -> int:
+    """How many values are in a value of this definition that takes no byte; 0 when it takes some. `empty`: of the named
+    types that it refers to.
+    """
     if isinstance(parsed, str):
-        # A type that holds itself without a byte in between has no finite value.
-        return parsed == "null" or (
-            parsed in named and not holds_itself(named[parsed]) and _empty(named[parsed], named)
-        )
-    return isinstance(parsed, dict) and _empty(parsed, named)
+        return 1 if parsed == "null" else empty.get(parsed, 0)
+    return _parts(parsed, empty) if isinstance(parsed, Mapping) else 0
 
 
-def _empty(parsed: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
+def _parts(parsed: Mapping[str, Any], empty: Mapping[str, int]) -> int:
     kind = parsed["type"]
     if kind in ("record", "error"):
-        return all(may_be_empty(field["type"], named) for field in parsed["fields"])
+        within = [empty_parts(_by_name(field["type"]), empty) for field in parsed["fields"]]
+        return 1 + sum(within) if all(within) else 0
     if kind == "fixed":
-        return int(parsed["size"]) == 0
-    return kind not in ("array", "map", "enum") and may_be_empty(kind, named)
+        return int(int(parsed["size"]) == 0)
+    return 0 if kind in ("array", "map", "enum") else empty_parts(kind, empty)
+
+
+def _by_name(parsed: Any) -> Any:
+    """A definition that stands inside another, as what it is called: it is looked at once, and by itself."""
+    return parsed["name"] if isinstance(parsed, Mapping) and parsed["type"] in NAMED else parsed

@@ -11,7 +11,7 @@ from typing import Any
 from atlas_avro.names import NAMED
 from atlas_avro.walk import without_logical_types
 
-from atlas_contracts.binary_reader import Read, Reader, ReaderCompiler
+from atlas_contracts.binary_reader import NESTS, Read, Reader, ReaderCompiler
 from atlas_contracts.resolution import PROMOTIONS, branch_for, defined, fields, kind_of, named_types, same_name
 from atlas_contracts.shapes import compile_shape
 
@@ -89,7 +89,8 @@ class ResolvingCompiler(ReaderCompiler):
         if kind in NAMED and not same_name(wanted, written):
             return self._never(f"{written['name']} is not {wanted['name']}")
         if kind in ("record", "error"):
-            return self._pair_named(written, wanted) if isinstance(writer, str) else self._pair_record(written, wanted)
+            again = isinstance(writer, str) or (written["name"], wanted["name"]) in self._pairs
+            return self._pair_named(written, wanted) if again else self._pair_record(written, wanted)
         if kind in ("array", "map"):
             part = "items" if kind == "array" else "values"
             return self._blocks(kind, written[part], lambda: self._pair_nested(written[part], wanted[part]))
@@ -110,7 +111,7 @@ class ResolvingCompiler(ReaderCompiler):
 
     def _pair_nested(self, writer: Any, reader: Any) -> Read:
         """As ReaderCompiler._nested."""
-        if isinstance(writer, list) or (isinstance(writer, dict) and writer["type"] in ("record", "array", "map")):
+        if isinstance(writer, list) or (isinstance(writer, dict) and writer["type"] in NESTS):
             return self._apart(lambda: self._pair(writer, reader))
         return self._pair(writer, reader)
 

@@ -20,6 +20,7 @@ from atlas_contracts.unions import branches_of
 _LONGEST = (255, 63)
 _CHOICES_MAX = 4_000  # of lengths in one expression: compiling takes some 20 µs for each, while the event loop waits
 _NESTING_MAX = 16
+_PARTS_MAX = 4_000  # written out: a type that is named in many places is written in each, and in those that hold it
 _BRANCHES_MAX = 64  # whose index is one byte
 # At most 32 and 64 bits: the last byte of the longest holds the few that are left.
 _INT = r"(?:[\x80-\xff]{0,3}+[\x00-\x7f]|[\x80-\xff]{4}[\x00-\x0f])"
@@ -72,12 +73,14 @@ class _Writer:
     def __init__(self, longest: int) -> None:
         self._longest = longest
         self._choices = 0
+        self._parts = 0
         self._named: dict[str, Any] = {}
         self.converts: list[Convert] = []
 
     def of(self, schema: Any, within: tuple[str, ...]) -> tuple[str, str]:
         """The source and what builds the value; `within`: the named types around it. Raises _Irregular."""
-        if len(within) > _NESTING_MAX:
+        self._parts += 1
+        if len(within) > _NESTING_MAX or self._parts > _PARTS_MAX:
             raise _Irregular
         if isinstance(schema, list):
             return self._union(schema)

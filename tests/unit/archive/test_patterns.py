@@ -8,12 +8,16 @@ import fastavro
 import pytest
 from atlas_archive.batches import pack
 from atlas_archive.checker import CHECK_ERRORS, compile_skip
+from atlas_archive.columns import columns_of
 from atlas_archive.layout import framing, parse
 from atlas_archive.patterns import HEADERS, KEY, LONGEST, REST, VALUE_SIZE, RecordPattern, record_pattern
 from atlas_archive.records import Record
 from atlas_archive.varints import read_unsigned
+from atlas_avro.names import parse as with_full_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.unit.avro.large import LARGE, bounded
 
 ORDER: Any = {
     "type": "record",
@@ -183,3 +187,16 @@ def fastavro_string(text: str) -> bytes:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, "string", text)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_schemas_cost_no_more_than_they_may(name: str) -> None:
+    text = json.dumps(LARGE[name])
+    with bounded():
+        parsed = parse(text)
+    with bounded():
+        compile_skip(parsed)
+    with bounded():
+        record_pattern(((1, text),), (), LONGEST[0])
+    with bounded():
+        columns_of(with_full_names(LARGE[name]))

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atlas_avro.names import parse
 from atlas_contracts.binary import zigzag
 from atlas_contracts.binary_reader import BROKEN, compile_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent, Undecodable
-from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, holds_itself, needs_limits
+from atlas_contracts.limits import EMPTY_ITEMS_MAX, NESTING_MAX, empty_types, holds_itself, needs_limits
 from atlas_contracts.registry import Registry
+from atlas_contracts.resolution import named_types
 from atlas_contracts.run_pattern import run_pattern
 from fastavro.schema import parse_schema
 from hypothesis import given
@@ -216,3 +218,36 @@ def test_which_schemas_need_limits(schema: Any, itself: bool, limits: bool) -> N
     parsed = parse_schema(schema)
     assert holds_itself(parsed) is itself
     assert needs_limits(parsed) is limits
+
+
+EMPTY = {"type": "record", "name": "t.E", "fields": []}
+
+
+def record(name: str, *fields: Any) -> dict[str, Any]:
+    named = [{"name": f"f{number}", "type": kind} for number, kind in enumerate(fields)]
+    return {"type": "record", "name": name, "fields": named}
+
+
+@pytest.mark.parametrize(
+    ("definition", "parts"),
+    [
+        (EMPTY, {"t.E": 1}),
+        (record("t.R", "null", EMPTY, "t.E", {"type": "t.E"}), {"t.E": 1, "t.R": 5}),
+        (record("t.R", "null", {"type": "fixed", "name": "t.F", "size": 0}), {"t.F": 1, "t.R": 3}),
+        (record("t.R", "null", "int", EMPTY), {"t.E": 1}),
+        (record("t.R", ["null"]), {}),
+        (record("t.R", {"type": "array", "items": "null"}), {}),
+        (record("t.R", "t.R"), {}),
+        (record("t.R", record("t.A", record("t.B", "t.R", EMPTY))), {"t.E": 1}),
+    ],
+)
+def test_which_types_take_no_byte_and_what_is_in_them(definition: Any, parts: dict[str, int]) -> None:
+    assert empty_types(named_types(parse(definition))) == parts
+
+
+def test_items_without_bytes_count_with_all_that_is_in_them() -> None:
+    read = compile_reader(parse({"type": "array", "items": record("t.R", "null", "null", EMPTY)}))
+    most = EMPTY_ITEMS_MAX // 4
+    assert len(read(zigzag(most) + b"\x00", 0)) == most
+    with pytest.raises(ValueError, match=f"more than {EMPTY_ITEMS_MAX} empty items"):
+        read(zigzag(most + 1) + b"\x00", 0)

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from tests.conformance.schemas import Maker
 from tests.conformance.values import Endless, Values
 from tests.unit.avro.definitions import DEFINITIONS
+from tests.unit.avro.large import LARGE, bounded
 
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 CODEC = Codec(REGISTRY)
@@ -199,6 +200,12 @@ def test_a_union_in_a_union_in_a_union_stays_small() -> None:
 
 def record_of(definition: Any) -> dict[str, Any]:
     return {"type": "record", "name": "t.R", "fields": [{"name": "f", "type": definition}]}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_schemas_cost_no_more_than_they_may(name: str) -> None:
+    with bounded():
+        assert len(json.dumps(components("t.R", parse(LARGE[name])))) < 1_000_000
 
 
 def test_a_schema_that_nests_by_names_stays_small() -> None:
