@@ -6,7 +6,7 @@ from typing import Any
 
 # What a context may be built on.
 OFFERED = {"atlas_avro", "atlas_contracts", "atlas_http", "atlas_projection", "atlas_readmodel", "atlas_runtime"}
-# Their demo and seed are still the CLI's; see docs/adr/0031-contexts.md.
+# Their demo and seed are still the CLI's; see docs/adr/0032-contexts.md.
 NOT_YET = ("services/cli/atlas_cli/demo/", "services/cli/atlas_cli/commands/", "services/cli/atlas_cli/flights_data.py")
 
 
