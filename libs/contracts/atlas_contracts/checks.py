@@ -21,6 +21,7 @@ from atlas_contracts.folder import (
     read_lock,
     read_schema,
     schema_paths,
+    topic_in,
     write_lock,
 )
 from atlas_contracts.keys import faults as faults_of_key
@@ -151,6 +152,8 @@ def _topic_faults(topics: Mapping[str, Topic], by_type: Mapping[str, Sequence[Sc
                     " mesh emit has one topic"
                 )
             taken.setdefault(event, topic)
+            if (own := topic_in(event)) not in ("", topic.name):
+                yield f"{TOPICS}: {topic.name}: {event} is for {own} alone"
             if event not in by_type:
                 yield f"{TOPICS}: {topic.name}: no schema for {event}"
                 continue

@@ -1,5 +1,9 @@
 """The schemas folder: `<context>/<event>.v<N>.avsc` files and ids.lock, which gives each its id for good.
 
+A record name that means another schema on each topic (ksqlDB's) has files for each, named
+`<context>/<topic>-<event>.v<N>.avsc`. The event type is then `<topic>-<full name>`,
+as registries call its subject; no name of Avro has a dash.
+
 What of these is shared with others has files of its own: shared_types.py.
 """
 
@@ -20,7 +24,9 @@ LOCK = "ids.lock"
 TOPICS = "topics.yaml"
 # The folder is named as the namespace is.
 _FILE = re.compile(
-    r"(?P<context>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)/(?P<event>[a-z_][a-z0-9_]*)\.v(?P<version>[1-9]\d*)\.avsc", re.ASCII
+    r"(?P<context>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)/(?:(?P<topic>[A-Za-z0-9._-]+)-)?(?P<event>[a-z_][a-z0-9_]*)"
+    r"\.v(?P<version>[1-9]\d*)\.avsc",
+    re.ASCII,
 )
 
 
@@ -87,9 +93,10 @@ def read_schema(
     if resolved.types and (faults := form_faults(resolved.definition)):
         raise BrokenSchemas([f"{path}: {fault}" for fault in faults])
     name = own_name(definition, "")
-    wanted = f"{match['context']}/{_snake(name.rpartition('.')[2])}"
-    if name.rpartition(".")[0] != match["context"] or path.rpartition(".v")[0] != wanted:
-        raise BrokenSchemas([f"{path}: holds {name}, which belongs in {_folder_of(name)}.v{match['version']}.avsc"])
+    name = name if match["topic"] is None else type_on(match["topic"], name)
+    wanted = _stem_of(name)
+    if path.rpartition(".v")[0] != wanted:
+        raise BrokenSchemas([f"{path}: holds {name}, which belongs in {wanted}.v{match['version']}.avsc"])
     text = canonical(resolved.definition)
     return SchemaFile(path, name, int(match["version"]), resolved.definition, text, digest(text), resolved.types)
 
@@ -138,13 +145,24 @@ def _entry(locked: Locked) -> dict[str, Any]:
 
 def path_of(name: str, version: int) -> str:
     """Where a version of an event type belongs, relative to the folder."""
-    return f"{_folder_of(name)}.v{version}.avsc"
+    return f"{_stem_of(name)}.v{version}.avsc"
+
+
+def type_on(topic: str, name: str) -> str:
+    """The event type that a record name is on this topic alone."""
+    return f"{topic}-{name}"
+
+
+def topic_in(event_type: str) -> str:
+    """The one topic that an event type is for; empty where that is not in its name."""
+    return event_type.rpartition("-")[0]
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _folder_of(name: str) -> str:
+def _stem_of(event_type: str) -> str:
+    topic, dash, name = event_type.rpartition("-")
     context, _, event = name.rpartition(".")
-    return f"{context or '<namespace>'}/{_snake(event)}"
+    return f"{context or '<namespace>'}/{topic}{dash}{_snake(event)}"

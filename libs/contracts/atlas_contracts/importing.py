@@ -27,6 +27,7 @@ from atlas_contracts.folder import (
     write_lock,
 )
 from atlas_contracts.forms import form_faults
+from atlas_contracts.import_names import Met, There, types_of
 from atlas_contracts.inlining import inline
 from atlas_contracts.shared_types import canonical
 from atlas_contracts.topics import read_topics
@@ -63,7 +64,7 @@ def import_schemas(
 ) -> Imported:
     """Write the schemas, their ids and their topics. Raises BrokenSchemas with every fault; then nothing is changed.
 
-    `keys`: the field that is the records' key, by topic; "" for all others. Partitions and retention of a topic that is
+    `keys`: the records' key (keys.py), by topic; "" for all others. Partitions and retention of a topic that is
     declared here are to be looked at.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -95,10 +96,17 @@ class _Trial:
 
     def take(self, offers: Sequence[Offer]) -> Imported:
         """Write what is offered into the copy. Raises BrokenSchemas."""
+        read: list[tuple[Offer, dict[str, Any], str]] = []
         for offer in offers:
             try:
-                self._take(offer)
+                definition = _definition(offer)
+                read.append((offer, definition, parse(definition)["name"]))
             except (NotASchema, ValueError, RecursionError) as error:
+                self._faults.append(f"{offer.source}: {error}")
+        for offer, definition, event_type in self._with_types(read):
+            try:
+                self._take(offer, definition, event_type)
+            except ValueError as error:
                 self._faults.append(f"{offer.source}: {error}")
         self._declare_topics()
         if self._faults:
@@ -106,9 +114,25 @@ class _Trial:
         self._give_ids()
         return self._done
 
-    def _take(self, offer: Offer) -> None:
-        definition = _definition(offer)
-        name = parse(definition)["name"]
+    def _with_types(self, read: Sequence[tuple[Offer, dict[str, Any], str]]) -> list[tuple[Offer, dict[str, Any], str]]:
+        """With event types instead of names; first the topic with most versions of a type, which has their order."""
+        texts: dict[tuple[str, str], list[str]] = {}
+        for offer, definition, name in read:
+            texts.setdefault((name, offer.topic), []).append(canonical(parse(definition)))
+        declared = read_topics(self._directory / TOPICS)
+        there = There(
+            lambda name: [self._text_of(path) for path in self._versions(name)],
+            lambda name: [topic.name for topic in declared.values() if name in topic.events],
+        )
+        try:
+            types = types_of([Met(name, topic, tuple(found)) for (name, topic), found in texts.items()], there)
+        except ValueError as error:
+            self._faults.append(str(error))
+            return []
+        ordered = sorted(read, key=lambda each: -len(texts[each[2], each[0].topic]))
+        return [(offer, definition, types[name, offer.topic]) for offer, definition, name in ordered]
+
+    def _take(self, offer: Offer, definition: dict[str, Any], name: str) -> None:
         self._events.setdefault(offer.topic, [])
         if name not in self._events[offer.topic]:
             self._events[offer.topic].append(name)
@@ -157,13 +181,16 @@ class _Trial:
                 if missing:
                     self._faults.append(f"{TOPICS}: {topic}: add {', '.join(missing)} to its `events` first")
                 continue
-            key = self._keys.get(topic, self._keys.get("", ""))
-            if not key:
-                self._faults.append(f"{topic}: which field is the records' key? Say --key {topic}=FIELD")
+            key = self._keys.get(topic, self._keys.get(""))
+            if key is None:
+                self._faults.append(
+                    f"{topic}: which field is the records' key? Say --key {topic}=FIELD, or a path ('after.id |"
+                    f" before.id'), or --key {topic}= where no field is"
+                )
                 continue
             entry = {
                 "source": "any",
-                "key": key,
+                "key": key or None,
                 "events": events,
                 "partitions": PARTITIONS,
                 "retention": RETENTION,

@@ -40,13 +40,13 @@ def paths_of(rule: str) -> tuple[Path, ...]:
 
 
 def is_plain(rule: str, definition: Any) -> bool:
-    """Whether the key is a field that is text or a whole number and nothing more, so that the value as it was posted
-    says it.
+    """Whether the key is a field that is text or a whole number and nothing more, which can't be left out: so the
+    value as it was posted says it.
     """
     ((name, *within), *others) = paths_of(rule)
     if within or others:
         return False
-    types = {field["name"]: field["type"] for field in definition["fields"]}
+    types = {field["name"]: field["type"] for field in definition["fields"] if "default" not in field}
     kind = types.get(name)
     bare = kind["type"] if isinstance(kind, Mapping) else kind
     return isinstance(bare, str) and bare in _PLAIN and logical(kind) is None

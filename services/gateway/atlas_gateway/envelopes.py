@@ -43,7 +43,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What is said around an event's value; None where nothing is said. `value_path` is where the value was."""
+    """What is said around an event's value; None where nothing is said. `value_path` is where the value was.
+
+    `partition_key`: a CloudEvent's extension of that name; it counts where the key is in no field of the value.
+    """
 
     value: Any
     value_path: str
@@ -54,6 +57,7 @@ class Envelope:
     subject: str | None = None
     time_ms: int | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    partition_key: str | None = None
 
 
 def plain(item: Any) -> Envelope:
@@ -121,8 +125,9 @@ def cloud_event(item: Any, faults: Iterable[Mapping[str, str]] = ()) -> Envelope
     if "dataschema" in item:
         headers += (("ce_dataschema", item["dataschema"].encode()),)
     return Envelope(
-        item["data"], "/data", item["type"], None, item["id"], item["source"], item.get("subject"), time_ms, headers
-    )
+        item["data"], "/data", item["type"], None, item["id"], item["source"], item.get("subject"), time_ms, headers,
+        extensions.get("partitionkey"),
+    )  # fmt: skip
 
 
 def is_json_type(value: Any) -> bool:

@@ -17,14 +17,15 @@ def components(event_type: str, definition: Any) -> dict[str, Part]:
 
     `definition` is as fastavro has parsed it. A record within is a schema of its own, so one may hold itself.
     """
-    maker = _Maker(event_type, named_types(definition))
+    maker = _Maker(event_type, definition["name"], named_types(definition))
     fold(definition, maker)
     return maker.made
 
 
 class _Maker:
-    def __init__(self, event_type: str, named: Mapping[str, Any]) -> None:
+    def __init__(self, event_type: str, own_name: str, named: Mapping[str, Any]) -> None:
         self._event_type = event_type
+        self._own_name = own_name
         self._named = named
         self.made: dict[str, Part] = {}
         # By identity: what is not a reference and has a union inside.
@@ -42,7 +43,7 @@ class _Maker:
     def record(self, definition: Mapping[str, Any]) -> tuple[Part, Callable[[Sequence[Part]], None]]:
         full = definition["name"]
         # Two events may each have a record of one name, and not the same one.
-        name = full if full == self._event_type else f"{self._event_type}-{full}"
+        name = self._event_type if full == self._own_name else f"{self._event_type}-{full}"
         properties: dict[str, Part] = {}
         self.made[name] = {
             "type": "object",

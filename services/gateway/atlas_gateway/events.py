@@ -133,7 +133,7 @@ async def _again(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 def routes(registry: Registry) -> tuple[Route, ...]:
     takers = open_topics(registry.topics.values())
-    types = [event_type for topic in takers for event_type in topic.events]
+    types = list(dict.fromkeys(event_type for topic in takers for event_type in topic.events))
     record: Part = {"oneOf": [ref(f"{event_type}.Record") for event_type in types]} if types else {"type": "object"}
     cloud: Part = {"type": "object", "required": ["specversion", "id", "source", "type", "data"]}
     content = {

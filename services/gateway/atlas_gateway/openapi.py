@@ -1,11 +1,12 @@
 """/openapi.json: OpenAPI 3.1, put together from the route tables, the bodies and the Avro schemas."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import orjson
 from aiohttp import web
+from atlas_contracts.keys import GIVEN
 from atlas_contracts.registry import Registry
-from atlas_contracts.topics import Source
+from atlas_contracts.topics import Source, Topic
 from atlas_http.routes import Part, Route, models, named_schemas, ref
 from pydantic.json_schema import models_json_schema
 
@@ -125,20 +126,27 @@ def _schemas(routes: list[Route], registry: Registry) -> dict[str, Part]:
         for event_type in topic.events:
             schemas |= components(event_type, registry.latest(event_type).parsed)
             if topic.source is Source.ANY:
-                schemas[record_name(event_type)] = _posted(event_type, required=len(topic.events) > 1)
+                takers = [each for each in registry.topics.values() if event_type in each.events]
+                schemas[record_name(event_type)] = _posted(event_type, takers)
     return schemas
 
 
-def _posted(event_type: str, *, required: bool) -> Part:
+def _posted(event_type: str, takers: Sequence[Topic]) -> Part:
+    """What each of the topics takes that take the event."""
+    required = ["value"]
+    if any(len(topic.events) > 1 for topic in takers):
+        required.insert(0, "type")
+    if any(topic.key_field(event_type) == GIVEN for topic in takers):
+        required.append("key")
     text: Part = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}
     return {
         "type": "object",
         "description": f"A {event_type} to be put on its topic",
-        "required": ["type", "value"] if required else ["value"],
+        "required": required,
         "properties": {
             "type": {"const": event_type},
             "value": ref(event_type),
-            "key": {**text, "description": "The record's key; it has to be the value's key field, and may be left out"},
+            "key": {**text, "description": "The record's key; where it is in the value, it may be left out"},
             "id": {**text, "description": "The event's id (ce_id); a new UUIDv7 when left out"},
             "time": {
                 "anyOf": [

@@ -120,11 +120,12 @@ class Maker:
         """The value's key, or the one that is given where the value has none; Refused where neither is right."""
         find = self._key[event_type]
         if find is None:
-            if not isinstance(envelope.key, str) or not envelope.key:
-                found = "nothing" if envelope.key is None else describe(envelope.key)
-                expected = "the record's key, which the value does not hold"
+            given = envelope.partition_key if envelope.key is None else envelope.key
+            if not isinstance(given, str) or not given:
+                found = "nothing" if given is None else describe(given)
+                expected = "the record's key, which the value does not hold (of a CloudEvent: partitionkey)"
                 raise Refused(INVALID_RECORD, "The record has no key.", [field_error("/key", found, expected)])
-            return envelope.key.encode()
+            return given.encode()
         key = self._found(find, event_type, envelope.value, framed, envelope.value_path)
         if envelope.key is not None and envelope.key != key.decode():
             errors = [field_error("/key", describe(envelope.key), f"{key.decode()}, the value's own key")]

@@ -9,6 +9,7 @@ import pytest
 from atlas_contracts.checks import add, check
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.folder import LOCK, Locked, read_lock, write_lock
+from atlas_contracts.registry import Registry
 
 V1, V2, V3 = (f"shop/order_placed.v{version}.avsc" for version in (1, 2, 3))
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
@@ -165,3 +166,14 @@ def test_a_broken_file_does_not_hide_the_others(folder: Path, new_version: Write
     faults = check(folder)
     assert len(faults) == 2
     assert faults[0].startswith("shop/bad.v1.avsc: can't be read")
+
+
+def test_a_type_of_one_topic_has_files_of_that_name_and_no_other_topic(folder: Path) -> None:
+    (folder / "shop/shop.events-order_placed.v1.avsc").write_text((folder / V1).read_text())
+    edit(folder / "topics.yaml", "[shop.OrderPlaced]", "[shop.OrderPlaced, shop.events-shop.OrderPlaced]")
+    assert add(folder, "shop/shop.events-order_placed.v1.avsc") == 2
+    assert check(folder) == []
+    topics = (folder / "topics.yaml").read_text()
+    assert Registry.load(folder).schema(2).type == "shop.events-shop.OrderPlaced"
+    (folder / "topics.yaml").write_text(topics.replace("shop.events:", "shop.more:"))
+    assert "topics.yaml: shop.more: shop.events-shop.OrderPlaced is for shop.events alone" in check(folder)

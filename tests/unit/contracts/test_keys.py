@@ -34,6 +34,7 @@ CHANGE: dict[str, Any] = {
         {"name": "plain", "type": "string"},
         {"name": "odd", "type": ["null", "string", "long"], "default": None},
         {"name": "share", "type": "double"},
+        {"name": "late", "type": "string", "default": "l"},
     ],
 }
 VALUE = {
@@ -67,6 +68,7 @@ def codec(folder: Path, key: str, source: str = "any", more: str = "") -> Codec:
         ("uid", "0190f3c4-0000-7000-8000-000000000abc"),
         ("price", "1.50"),
         ("day | kind", "B"),
+        ("late", "l"),
     ],
 )
 def test_a_key_has_one_text_whatever_form_its_value_came_in(tmp_path: Path, rule: str, text: str) -> None:
@@ -140,7 +142,7 @@ def test_any_text_is_a_rule_or_refused(text: str) -> None:
 def test_only_plain_fields_are_read_from_what_was_posted() -> None:
     definition = parse(CHANGE)
     assert is_plain("plain", definition)
-    for rule in ("uid", "price", "day", "after.id", "plain | uid", "kind"):
+    for rule in ("uid", "price", "day", "after.id", "plain | uid", "kind", "late"):
         assert not is_plain(rule, definition)
 
 

@@ -117,7 +117,8 @@ def import_schemas(
     subject: Annotated[list[str] | None, typer.Option(help="Of a registry: these subjects alone.")] = None,
     topic: Annotated[str | None, typer.Option(help="The topic; of <topic>-value subjects it is known.")] = None,
     key: Annotated[
-        list[str] | None, typer.Option(metavar="[TOPIC=]FIELD", help="The field that is the records' key.")
+        list[str] | None,
+        typer.Option(metavar="[TOPIC=]FIELD", help="The records' key: a field or path; TOPIC= for none."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     as_json: JsonFlag = False,
