@@ -78,7 +78,7 @@ class Chain:
             port = taken.getsockname()[1]
         async with AsyncExitStack() as stack:
             live = await self._live(projection, stack)
-            config = ConsumerConfig(self.servers.kafka_brokers, f"{self.prefix}p", (self.topic,), "test")
+            config = ConsumerConfig(self.servers.kafka_brokers, f"{self.prefix}p", projection.topics, "test")
             session = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
             services = [
                 asyncio.create_task(answer(GatewaySettings(**self.settings(http_port=port)), stop)),
@@ -111,28 +111,30 @@ class Chain:
         async with open_store(address) as opened:
             yield opened
 
-    async def archived(self, count: int) -> list[Record]:
-        """The topic's archived records, once there are so many."""
+    async def archived(self, count: int, topic: str = "") -> list[Record]:
+        """A topic's archived records, once there are so many; of the one under test, where none is named."""
+        topic = topic or self.topic
         async with self.store() as store:
 
             async def there() -> bool:
-                return sum(partition.records for partition in await summaries(store, self.topic)) >= count
+                return sum(partition.records for partition in await summaries(store, topic)) >= count
 
             await wait_until(f"{count} records to be archived", there, READY_S)
-            (incarnation,) = {partition.incarnation for partition in await summaries(store, self.topic)}
+            (incarnation,) = {partition.incarnation for partition in await summaries(store, topic)}
             found: list[Record] = []
-            for history in (await histories(store, self.topic, incarnation)).values():
+            for history in (await histories(store, topic, incarnation)).values():
                 async with aclosing(read_history(store, history)) as blocks:
                     async for block in blocks:
                         found += block
             return found
 
-    async def exported(self, folder: Path) -> None:
-        """Write the topic's archive as Parquet, as `atlas archive export` does."""
+    async def exported(self, folder: Path, topic: str = "") -> None:
+        """Write a topic's archive as Parquet, as `atlas archive export` does."""
+        topic = topic or self.topic
         readings = readings_of(Registry.load(self.folder))
         async with self.store() as store:
-            (incarnation,) = {partition.incarnation for partition in await summaries(store, self.topic)}
-            for history in (await histories(store, self.topic, incarnation)).values():
+            (incarnation,) = {partition.incarnation for partition in await summaries(store, topic)}
+            for history in (await histories(store, topic, incarnation)).values():
                 done = await export(store, history, folder, readings)
                 assert done.unreadable == 0
 

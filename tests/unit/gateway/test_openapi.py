@@ -7,11 +7,12 @@ import pytest
 from aiohttp import web
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import documented
-from atlas_gateway.openapi import document
+from atlas_gateway.openapi import document, record_name
 from atlas_http.routes import Route, answer, json_body
 from pydantic import BaseModel
 
 from tests import samples
+from tests.conformance.public_kinds import KINDS, Kind, folder_of
 
 REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
 ROUTES = documented(REGISTRY, samples.ROUTES)
@@ -116,3 +117,20 @@ def test_what_a_route_refers_to_is_described_whoever_made_the_model() -> None:
     assert "seat" in schemas["Inner"]["properties"]
     assert "seat" in schemas["BookSeat"]["properties"]
     assert "RegisterUser" in schemas
+
+
+@pytest.fixture(scope="module")
+def of_kinds(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return folder_of(tmp_path_factory.mktemp("kinds"), "a.")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.topic)
+def test_events_of_public_projects_kinds_are_described_as_they_are_posted(of_kinds: Registry, kind: Kind) -> None:
+    event_type = of_kinds.schema(kind.id).type
+    components = document(ROUTES, of_kinds, "1")["components"]
+    whole = {"$ref": f"#/components/schemas/{record_name(event_type)}", "components": components}
+    for post in kind.posts:
+        errors = [error.message for error in jsonschema.Draft202012Validator(whole).iter_errors(post.body())]
+        assert errors == []
+        without = {"value": post.value}
+        assert jsonschema.Draft202012Validator(whole).is_valid(without) is not post.given
