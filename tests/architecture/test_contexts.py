@@ -5,13 +5,32 @@ import re
 from typing import Any
 
 # What a context may be built on.
-OFFERED = {"atlas_avro", "atlas_contracts", "atlas_http", "atlas_projection", "atlas_readmodel", "atlas_runtime"}
+OFFERED = {
+    "atlas_avro",
+    "atlas_contracts",
+    "atlas_flags",
+    "atlas_http",
+    "atlas_projection",
+    "atlas_readmodel",
+    "atlas_runtime",
+}
 # Their demo and seed are still the CLI's; see docs/adr/0032-contexts.md.
 NOT_YET = ("services/cli/atlas_cli/demo/", "services/cli/atlas_cli/commands/", "services/cli/atlas_cli/flights_data.py")
 
 
 # What a projection must not ask for: its handlers are pure functions of a row and an event.
-IMPURE = {"aiohttp", "aiokafka", "asyncio", "asyncpg", "atlas_http", "redis", "socket", "subprocess", "time"}
+IMPURE = {
+    "aiohttp",
+    "aiokafka",
+    "asyncio",
+    "asyncpg",
+    "atlas_flags",
+    "atlas_http",
+    "redis",
+    "socket",
+    "subprocess",
+    "time",
+}
 
 
 def imported(tree: ast.Module) -> set[str]:

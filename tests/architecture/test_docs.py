@@ -127,7 +127,11 @@ def test_every_link_and_every_path_leads_somewhere(root: Path, pages: dict[str, 
 
 
 def test_every_setting_is_one(root: Path, pages: dict[str, str]) -> None:
-    mesh = root / "infra" / "local" / "atlas_local" / "mesh.py"  # what `atlas env` shows beside the settings
-    known = {name for file in (root / ".env.sample", mesh) for name in SETTING.findall(file.read_text())}
+    local = root / "infra" / "local" / "atlas_local"  # what `atlas env` shows beside the settings, and the mesh's place
+    known = {
+        name
+        for file in (root / ".env.sample", local / "mesh.py", local / "home.py")
+        for name in SETTING.findall(file.read_text())
+    }
     named = {(where, name) for where, text in pages.items() for name in SETTING.findall(text)}
     assert not [f"{where}: {name}" for where, name in sorted(named) if name not in known]

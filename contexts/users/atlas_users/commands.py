@@ -25,8 +25,10 @@ from atlas_readmodel.token import Token
 from atlas_runtime.metrics import timed_query
 
 from atlas_users.bodies import ChangeProfile, DeactivateUser, RegisterUser, User
+from atlas_users.flags import REGISTRATION
 
 TOKEN = "Atlas-Token"
+REGISTRATION_CLOSED = Kind("registration-closed", 409, "Registration is closed")
 EMAIL_TAKEN = Kind("email-taken", 409, "The address belongs to another user")
 DEACTIVATED = Kind("user-deactivated", 409, "The user is deactivated")
 
@@ -49,11 +51,13 @@ Row = Mapping[str, Any]
 
 
 async def register_user(request: web.Request) -> web.Response:
-    """Make a user. 201 with Location, ETag and Atlas-Token; 409 when the address is taken."""
+    """Make a user. 201 with Location, ETag and Atlas-Token; 409 when the address is taken or nobody may register."""
     resources = request.app[RESOURCES]
     body = await read_command(request, RegisterUser)
 
     async def effect(connection: Connection) -> Answer:
+        if not REGISTRATION.value():  # in here, so that a key that was answered before gets its answer again
+            raise Problem(REGISTRATION_CLOSED, "Nobody can register now; try again later.")
         with timed_query("users.register"), _unique_email(body.email):
             row = await _one(
                 connection, _INSERT, UUID(new_id()), body.email, body.display_name, body.country, _now_ms()

@@ -116,6 +116,7 @@ class Mesh:
             "ATLAS_S3_BUCKET": self._user.get("ATLAS_S3_BUCKET", BUCKET),
             "ATLAS_S3_ACCESS_KEY": self._s3.access_key,
             "ATLAS_S3_SECRET_KEY": self._s3.secret_key,
+            "ATLAS_FLAGS_FILE": self._user.get("ATLAS_FLAGS_FILE", str(self.home.path / "flags.json")),
             "ATLAS_SCHEMAS_DIR": self._user.get("ATLAS_SCHEMAS_DIR", str(self._schemas)),
             "ATLAS_POSTGRES_PASSWORD": self._password,
             "ATLAS_POSTGRES_ADMIN_PASSWORD": self._admin_password,

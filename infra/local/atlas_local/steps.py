@@ -68,7 +68,7 @@ def _reason(output: str) -> str:
 
 
 async def migrate(dsn: str, env: Mapping[str, str] | None = None) -> str:
-    """Apply the migrations that are missing and name each branch's newest; raises StartFailed with what Alembic said."""
+    """Apply the missing migrations and name each branch's newest; raises StartFailed with what Alembic said."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "atlas_runtime.migrations", "-c", str(ALEMBIC_INI), "upgrade", "heads"),
         env={**(os.environ if env is None else env), "ATLAS_POSTGRES_DSN": dsn},

@@ -5,8 +5,8 @@ A context's pyproject.toml names what it has, under its own name:
     [project.entry-points."atlas.projections"]
     bookings = "atlas_bookings.projection:PROJECTIONS"
 
-The groups are `atlas.routes` (HTTP, served by the gateway), `atlas.projections` (run by the projector) and
-`atlas.migrations` (a package whose modules are Alembic's).
+The groups are `atlas.routes` (HTTP, served by the gateway), `atlas.projections` (run by the projector),
+`atlas.migrations` (a package whose modules are Alembic's) and `atlas.flags` (feature flags, listed by `atlas flags`).
 """
 
 from collections.abc import Collection, Iterable
@@ -16,6 +16,7 @@ from typing import Any
 ROUTES = "atlas.routes"
 PROJECTIONS = "atlas.projections"
 MIGRATIONS = "atlas.migrations"
+FLAGS = "atlas.flags"
 
 
 class BrokenContext(Exception):

@@ -45,6 +45,9 @@ class ServiceSettings(BaseSettings):
     schemas_dir: Path = Path("schemas")
     # The bounded contexts whose routes and projections this process runs; empty: all that are installed.
     contexts: tuple[str, ...] = ()
+    # Values of feature flags by name, and a JSON file of them, which wins and is read again when it changes.
+    flags: dict[str, bool | int | float | str] = {}
+    flags_file: Path | None = None
     kafka_brokers: str = "127.0.0.1:9092"
     # The health-aggregator takes no others: it waits for a multiple of this before it calls an instance dead.
     heartbeat_interval_s: float = Field(default=2.0, ge=0.1, le=30)

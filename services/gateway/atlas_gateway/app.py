@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_flags.providers import provide
 from atlas_http import idempotency
 from atlas_http.incoming import expect_continue
 from atlas_http.resources import RESOURCES, Pool
@@ -55,6 +56,7 @@ log = structlog.get_logger()
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Answer HTTP until `stop`; then say not ready, finish the requests in flight (8 s at most) and close."""
     schemas = Registry.load(settings.schemas_dir)
+    provide(settings.flags, settings.flags_file)
     projections = contexts.flat(contexts.PROJECTIONS, settings.contexts)
     own = own_routes(settings.contexts, projections)
     await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in schemas.kafka_topics()])

@@ -22,7 +22,7 @@ EXAMPLE = re.compile(r"^Example: (.+)$", re.MULTILINE)
 # Run a mesh, end in another program, ask an outside registry.
 NOT_RUN = {"up", "db shell", "schemas import"}
 # Say something useful without a mesh: of files, or that there is none.
-NEED_NO_MESH = {"down", "logs", "schemas list", "schemas check", "schemas add"}
+NEED_NO_MESH = {"down", "logs", "flags", "schemas list", "schemas check", "schemas add"}
 # What these take is gone for good, so they ask.
 DESTROY = {"down", "outbox discard", "dlq drop", "archive expire", "db reset", "transactions abort"}
 GONE_FOR_GOOD = re.compile(r"\b(delete|drop|give up|giv\w+ \w+ up|for good|aborted)\b", re.IGNORECASE)

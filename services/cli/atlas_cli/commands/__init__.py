@@ -11,6 +11,7 @@ from atlas_cli.commands import (
     database,
     demo,
     dlq,
+    flags,
     health,
     mesh,
     metrics,
@@ -42,6 +43,7 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     schemas.register,
     health.register,
     metrics.register,
+    flags.register,
     transactions.register,
     database.register,
 )

@@ -1,0 +1,1 @@
+"""Feature flags: declared with a type, evaluated by OpenFeature, changed without a restart."""
