@@ -57,9 +57,37 @@ def _in_order(parsed: Mapping[str, Any], faults: list[str]) -> tuple[list[str], 
             order.append(name)
             left.remove(name)
         if len(left) == before:
-            faults += [f"{name}: {reasons[name]}" for name in left]
+            circle = _circle({name: set(_mentioned(parsed[name])) for name in left}, _defined(parsed, left))
+            if circle:
+                faults.append(f"{' → '.join(circle)}: these files refer to each other in a circle; put them into one")
+            faults += [f"{name}: {reasons[name]}" for name in left if name not in circle]
             break
     return order, uses
+
+
+def _defined(parsed: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """The file of each type that one of these files is of."""
+    found: dict[str, str] = {}
+    for name in names:
+        made = parsed[name]
+        if isinstance(made, dict) and isinstance(made.get("name"), str):
+            space = made.get("namespace")
+            found[f"{space}.{made['name']}" if space and "." not in made["name"] else made["name"]] = name
+    return found
+
+
+def _circle(uses: Mapping[str, set[str]], file_of: Mapping[str, str]) -> list[str]:
+    """Files each of which names a type of the next, and the last one of the first; empty when there are none."""
+    for first in uses:
+        path = [first]
+        while True:
+            ahead = [file_of[used] for used in sorted(uses[path[-1]]) if file_of.get(used, path[-1]) != path[-1]]
+            if not ahead:
+                break
+            if ahead[0] in path:
+                return [*path[path.index(ahead[0]) :], ahead[0]]
+            path.append(ahead[0])
+    return []
 
 
 def _mentioned(definition: Any) -> Iterable[str]:

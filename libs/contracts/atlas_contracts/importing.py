@@ -40,7 +40,7 @@ RETENTION = "30d"
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A schema as it was found: `source` says where. `refers_to`: the texts of types that it names, each after those
-    that it names itself. Those of one topic are in the order of their versions.
+    that it names itself. Those of one topic are in the order of their versions; `version` is that of a registry.
     """
 
     source: str
@@ -48,15 +48,19 @@ class Offer:
     topic: str
     id: int | None = None
     refers_to: tuple[str, ...] = ()
+    version: int | None = None
 
 
 @dataclass(slots=True)
 class Imported:
-    """What came in: id by path; topics that were declared; sources whose schema was there already."""
+    """What came in: id by path; topics that were declared; sources whose schema was there already; by path, the version
+    that a registry calls it where that is another one.
+    """
 
     ids: dict[str, int] = field(default_factory=dict)
     topics: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
+    renumbered: dict[str, int] = field(default_factory=dict)
 
 
 def import_schemas(
@@ -140,6 +144,9 @@ class _Trial:
         for path in versions:
             if self._text_of(path) == canonical(parse(definition)):
                 number = self._id_of(path)
+                if number is None and path not in self._done.ids:
+                    self._done.ids[path] = offer.id or 0  # left by an import that was cut off before it gave the id
+                    return
                 if offer.id is not None and number != offer.id:
                     raise ValueError(f"its id is {offer.id}, and {path}, which is the same schema, has id {number}")
                 self._done.known.append(offer.source)
@@ -154,6 +161,8 @@ class _Trial:
         (self._directory / path).parent.mkdir(parents=True, exist_ok=True)
         (self._directory / path).write_text(json.dumps(definition, indent=2, ensure_ascii=False) + "\n")
         self._done.ids[path] = offer.id or 0  # 0: the next one that is free
+        if offer.version not in (None, len(versions) + 1):
+            self._done.renumbered[path] = offer.version or 0
         try:
             read_schema(self._directory, path)
         except BrokenSchemas as error:

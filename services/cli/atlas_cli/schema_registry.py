@@ -3,12 +3,15 @@
 Whatever answers is held to limits: sizes, numbers, time. No redirect is followed, so credentials go nowhere else.
 """
 
+import asyncio
 import json
 from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+from aiohttp import hdrs
 from atlas_contracts.importing import Offer
 
 from atlas_cli.output import CommandError
@@ -21,6 +24,9 @@ VERSIONS_MAX = 1_000
 # Of types that a schema refers to, and these to others.
 REFERENCES_MAX = 500
 TIMEOUT_S = 10.0
+# Of all of it.
+OVERALL_S = 300.0
+FAULTS_MAX = 20
 
 _VALUE = "-value"
 _SHOWN = 200
@@ -39,11 +45,28 @@ async def offers(
         raise CommandError(
             f"{parts.scheme}://{parts.hostname or ''}: expected http(s)://HOST[:PORT], credentials apart"
         )
+    if auth and parts.scheme == "http" and not _is_here(parts.hostname):
+        raise CommandError(f"http://{parts.hostname}: credentials go over https only, or to this machine")
     user, _, password = (auth or "").partition(":")
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    login = aiohttp.BasicAuth(user, password) if auth else None
-    async with aiohttp.ClientSession(timeout=timeout, auth=login) as session:
-        return await _Registry(session, url.rstrip("/")).offers(subjects, topic)
+    login = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth(user, password, encoding="utf-8")} if auth else {}
+    async with aiohttp.ClientSession(timeout=timeout, headers=login) as session:
+        try:
+            async with asyncio.timeout(OVERALL_S):
+                return await _Registry(session, url.rstrip("/")).offers(subjects, topic)
+        except TimeoutError:
+            raise CommandError(f"{url}: not done within {OVERALL_S:g} s; say --subject") from None
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Odd(CommandError):
+    """What the registry says of one schema can't be taken; others may be right."""
 
 
 class _Registry:
@@ -59,20 +82,28 @@ class _Registry:
             raise CommandError(f"{self._url}: has no subject {', '.join(missing)[:_SHOWN]}")
         found: list[Offer] = []
         passed: list[str] = []
+        faults: list[str] = []
         for subject in sorted(subjects or names):
             if not subject.endswith(_VALUE) and not (subjects and topic):
                 passed.append(subject)
                 continue
             of_topic = topic or subject.removesuffix(_VALUE)
             versions = await self._list(f"/subjects/{quote(subject, safe='')}/versions", int, VERSIONS_MAX)
-            found += [await self._offer(subject, str(version), of_topic) for version in sorted(versions)]
+            for version in sorted(versions):
+                try:
+                    found.append(await self._offer(subject, version, of_topic))
+                except _Odd as odd:
+                    faults.append(str(odd))
+        if faults:
+            more = f"; and {len(faults) - FAULTS_MAX} more" if len(faults) > FAULTS_MAX else ""
+            raise CommandError("; ".join(faults[:FAULTS_MAX]) + more)
         return found, passed
 
-    async def _offer(self, subject: str, version: str, topic: str) -> Offer:
-        entry = await self._version(subject, version)
+    async def _offer(self, subject: str, version: int, topic: str) -> Offer:
+        entry = await self._version(subject, str(version))
         texts: dict[tuple[str, str], str] = {}
         await self._refer(entry, texts, ())
-        return Offer(f"{subject} v{version}", entry["schema"], topic, entry["id"], tuple(texts.values()))
+        return Offer(f"{subject} v{version}", entry["schema"], topic, entry["id"], tuple(texts.values()), version)
 
     async def _refer(
         self, entry: Mapping[str, Any], texts: dict[tuple[str, str], str], within: tuple[tuple[str, str], ...]
@@ -86,7 +117,7 @@ class _Registry:
                 raise self._odd("a reference", reference, "an object with `subject` and `version`")
             place = (reference["subject"], str(reference.get("version")))
             if place in within:
-                raise CommandError(f"{self._url}: {place[0]} v{place[1]} refers to itself")
+                raise _Odd(f"{self._url}: {place[0]} v{place[1]} refers to itself")
             if place in texts:
                 continue
             if len(self._fetched) > SUBJECTS_MAX * 2 or len(within) + len(texts) > REFERENCES_MAX:
@@ -103,7 +134,7 @@ class _Registry:
             if not isinstance(entry, dict) or not isinstance(entry.get("schema"), str):
                 raise self._odd(path, entry, "an object with `schema`")
             if entry.get("schemaType", "AVRO") != "AVRO":
-                raise CommandError(f"{subject} v{version}: its type is {str(entry['schemaType'])[:_SHOWN]}, not AVRO")
+                raise _Odd(f"{subject} v{version}: its type is {str(entry['schemaType'])[:_SHOWN]}, not AVRO")
             if type(entry.get("id")) is not int or not 0 < entry["id"] < 2**31:
                 raise self._odd(f"{path}: id", entry.get("id"), "a positive number of 32 bits")
             self._fetched[place] = entry
@@ -138,5 +169,5 @@ class _Registry:
         except (ValueError, RecursionError):
             raise CommandError(f"{self._url}{path}: the answer is not JSON") from None
 
-    def _odd(self, what: str, found: Any, expected: str) -> CommandError:
-        return CommandError(f"{self._url}: {what}: found {str(found)[:_SHOWN]}, expected {expected}")
+    def _odd(self, what: str, found: Any, expected: str) -> _Odd:
+        return _Odd(f"{self._url}: {what}: found {str(found)[:_SHOWN]}, expected {expected}")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from typer.testing import CliRunner
 
-from tests.unit.cli.commands.serving import serving
+from tests.unit.cli.commands.serving import serving, serving_raw
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 ADDRESS = {"type": "record", "name": "Address", "namespace": "com.acme", "fields": [{"name": "city", "type": "string"}]}
@@ -171,3 +172,84 @@ def test_what_does_not_answer_or_is_no_address(schemas: Path) -> None:
     assert "secret" not in atlas("http://me:secret@127.0.0.1:1", code=1)
     assert "Say --topic" in atlas("nowhere", code=1)
     assert "can't be read" in atlas("nowhere", "--topic", "t", code=1)
+
+
+def test_versions_with_holes_keep_their_ids_and_are_said(schemas: Path) -> None:
+    third = registry()("GET", "/subjects/orders-value/versions/2", b"")[1]
+    holes = {"/subjects/orders-value/versions": [1, 7], "/subjects/orders-value/versions/7": third | {"version": 7}}
+    with serving(registry(**holes)) as url:
+        said = atlas(url, "--key", "order_id")
+    assert "com/acme/orders/order_placed.v2.avsc is version 7 of the registry" in said.replace(
+        "com.acme.orders", "com/acme/orders"
+    )
+    assert Registry.load(schemas).schema(502).version == 2
+
+
+def test_every_fault_of_a_registry_is_said(schemas: Path) -> None:
+    wrong = {
+        "/subjects/orders-value/versions/1": {"schema": "{}", "schemaType": "PROTOBUF", "id": 1},
+        "/subjects/orders-value/versions/2": {"schema": "{}", "id": -1},
+    }
+    with serving(registry(**wrong)) as url:
+        said = atlas(url, "--key", "order_id", code=1)
+    assert "orders-value v1: its type is PROTOBUF, not AVRO" in said
+    assert "versions/2: id: found -1" in said
+    assert before(schemas) == before(SCHEMAS)
+
+
+def test_files_in_a_circle_are_named(schemas: Path, tmp_path: Path) -> None:
+    wild = tmp_path / "wild"
+    wild.mkdir()
+    for one, other in (("A", "B"), ("B", "A")):
+        record = {"type": "record", "name": one, "namespace": "x", "fields": [{"name": "it", "type": f"x.{other}"}]}
+        (wild / f"{one.lower()}.avsc").write_text(json.dumps(record))
+    said = atlas(str(wild), "--topic", "x.events", "--key", "it", code=1)
+    assert "a.avsc → b.avsc → a.avsc: these files refer to each other in a circle" in " ".join(said.split())
+
+
+def test_an_import_that_was_cut_off_is_repaired_by_the_next(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are there, the lock is the old one: what a crash between the two leaves."""
+    lock = (schemas / "ids.lock").read_text()
+    with serving(registry()) as url:
+        atlas(url, "--key", "order_id")
+        whole = before(schemas)
+        for left in ("ids.lock", "topics.yaml"):
+            (schemas / "ids.lock").write_text(lock)
+            if left == "topics.yaml":
+                shutil.copyfile(SCHEMAS / "topics.yaml", schemas / "topics.yaml")
+            atlas(url, "--key", "order_id")
+            assert before(schemas) == whole
+
+
+def test_credentials_go_to_nobody_in_the_clear(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_REGISTRY_AUTH", "user:secret-word")
+    said = atlas("http://registry.example.org", code=1)
+    assert said == "http://registry.example.org: credentials go over https only, or to this machine"
+    monkeypatch.setenv("ATLAS_REGISTRY_AUTH", "user:gehe:im-日本")
+    logins: list[str | None] = []
+    with serving(registry(), logins) as url:
+        atlas(url, "--key", "order_id")
+    assert set(logins) == {"Basic " + b64encode("user:gehe:im-日本".encode()).decode()}
+
+
+@pytest.mark.parametrize(("status", "body", "says"), [(302, b"{}", "answered 302"), (200, b"<html>", "is not JSON")])
+def test_an_answer_of_something_else_is_said(schemas: Path, status: int, body: bytes, says: str) -> None:
+    with serving_raw(body, status) as url:
+        assert says in atlas(url, "--key", "order_id", code=1)
+    assert before(schemas) == before(SCHEMAS)
+
+
+def test_a_registry_that_never_answers_ends_in_time(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from atlas_cli import schema_registry
+
+    monkeypatch.setattr(schema_registry, "TIMEOUT_S", 0.2)
+    with serving_raw(b"", silent=True) as url:
+        assert "/subjects" in atlas(url, "--key", "order_id", code=1)
+
+
+def test_it_ends_in_time(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from atlas_cli import schema_registry
+
+    monkeypatch.setattr(schema_registry, "OVERALL_S", 0.0)
+    with serving(registry()) as url:
+        assert "not done within 0 s" in atlas(url, "--key", "order_id", code=1)

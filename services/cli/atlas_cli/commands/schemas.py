@@ -141,12 +141,15 @@ def import_schemas(
     except BrokenSchemas as error:
         _fail(error.faults)
     if as_json:
-        print_json({"ids": done.ids, "topics": done.topics, "known": done.known, "passed_over": passed})
+        said = {"ids": done.ids, "topics": done.topics, "known": done.known, "passed_over": passed}
+        print_json(said | {"renumbered": done.renumbered})
         return
     rows = [{"id": number, "path": path} for path, number in done.ids.items()]
     print_rows(rows, as_json=False, empty="nothing new")
     for each in passed:
         say(f"passed over: {each}")
+    for path, version in done.renumbered.items():
+        say(f"{path} is version {version} of the registry: versions here have no holes")
     if done.ids:
         say("nothing was written" if dry_run else _next_steps(done.topics))
 

@@ -15,12 +15,16 @@ Answer = Callable[[str, str, bytes], tuple[int, Any]]
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """The address of a server within the block; `answer(method, path, body)` gives status and JSON."""
+def serving(answer: Answer, logins: list[str | None] | None = None) -> Iterator[str]:
+    """The address of a server within the block; `answer(method, path, body)` gives status and JSON. `logins` gets the
+    header Authorization of each request.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if logins is not None:
+                logins.append(self.headers.get("Authorization"))
             status, found = answer(self.command, self.path, body)
             text = json.dumps(found).encode()
             self.send_response(status)
