@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from atlas_avro.names import NotASchema, parse
+from atlas_contracts.binary import compile_writer
 from atlas_contracts.forms import form_faults
+from atlas_contracts.inlining import inline
 from atlas_contracts.limits import limit_faults
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
@@ -118,6 +120,16 @@ def test_what_is_refused_here_alone_is_listed(java: AvroJava, name: str) -> None
     assert refused(definition)
     assert not said_by(java, definition)
     assert f"| {name} |" in PAGE.read_text()
+
+
+def test_a_type_without_a_namespace_has_one_name_in_all(java: AvroJava) -> None:
+    """As it is given out, with the shared type written in, Java's library reads it, and its JSON has the same tags."""
+    line = {"type": "record", "name": "u.Line", "fields": [{"name": "f", "type": ["null", "F"]}]}
+    whole = inline(record("F", line, ["null", "F"]), {"F": FIXED}).definition
+    answer = java.ask("to_json", schema=json.dumps(whole), hex=(b"ab\x02cd\x02ef").hex())
+    assert json.loads(answer["json"]) == {"f0": "ab", "f1": {"f": {"F": "cd"}}, "f2": {"F": "ef"}}
+    shown = compile_shape(parse(whole), {})(json.loads(answer["json"]), True)
+    assert compile_writer(parse(whole), json=False)(shown) == b"ab\x02cd\x02ef"
 
 
 Slip = Callable[[Random, dict[str, Any]], None]

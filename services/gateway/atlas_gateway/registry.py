@@ -1,7 +1,8 @@
 """The schemas folder as a read-only, Confluent-compatible registry.
 
 Subjects are event types (RecordNameStrategy). `<topic>-<event type>` means the same, and so does `<topic>-value` for a
-topic with one event type, for clients that can't be told otherwise. Errors are problem documents that also carry
+topic with one event type, for clients that can't be told otherwise. A schema is given out with the shared types that it
+names written in, so that there are no references. Errors are problem documents that also carry
 Confluent's error_code and message.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from atlas_avro.names import NotASchema, parse
 from atlas_contracts.registry import Registry, Schema
 from atlas_http.incoming import COMMAND_MAX_BYTES, read
 from atlas_http.problems import FORBIDDEN, Kind, Problem
@@ -162,7 +164,7 @@ async def _registered(request: web.Request) -> Schema | None:
     try:
         body = orjson.loads(await read(request, COMMAND_MAX_BYTES))
         wanted = _comparable(orjson.loads(body["schema"]))
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (orjson.JSONDecodeError, KeyError, TypeError, NotASchema, RecursionError):
         raise _refused(
             _INVALID_SCHEMA, 'The body has to be {"schema": "<Avro definition as a JSON string>"}.'
         ) from None
@@ -174,13 +176,14 @@ async def _registered(request: web.Request) -> Schema | None:
 
 
 def _comparable(definition: Any) -> Any:
-    if isinstance(definition, dict):
-        name = definition.get("name")
-        plain = {key: _comparable(value) for key, value in definition.items() if key not in ("doc", "namespace")}
-        if isinstance(name, str) and "namespace" in definition and "." not in name:
-            plain["name"] = f"{definition['namespace']}.{name}"
-        return plain
-    return [_comparable(part) for part in definition] if isinstance(definition, list) else definition
+    """A definition with its names in full, without its words. Raises NotASchema."""
+    return _without_words(parse(definition))
+
+
+def _without_words(parsed: Any) -> Any:
+    if isinstance(parsed, dict):
+        return {key: _without_words(value) for key, value in parsed.items() if key != "doc"}
+    return [_without_words(part) for part in parsed] if isinstance(parsed, list) else parsed
 
 
 def _described(request: web.Request, schema: Schema) -> dict[str, Any]:

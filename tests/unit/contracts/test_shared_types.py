@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from atlas_avro.names import NotASchema
 from atlas_contracts.checks import add, check
+from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.folder import read_lock
 from atlas_contracts.registry import Registry
@@ -57,6 +58,21 @@ def test_an_event_that_names_a_shared_type_is_released_with_it(folder: Path, new
     locked = read_lock(folder)[V2]
     assert locked.types == {MONEY: SharedTypes.read(folder).files[MONEY].sha256}
     assert read_lock(folder)[V1].types == {}
+
+
+def test_events_are_written_and_read_whatever_version_of_a_type_they_have(folder: Path, new_version: Write) -> None:
+    put(folder, MONEY, money())
+    new_version(2, price={"type": "Money", "default": {"amount": 7}})
+    add(folder, V2)
+    order = {"order_id": "a", "lines": [], "placed_at": 0, "price": {"amount": 1}}
+    framed = Codec(Registry.load(folder)).encode_json("shop.OrderPlaced", order)
+    put(folder, "shop/types/Money.v2.avsc", money(2))
+    new_version(3)
+    add(folder, V3)
+    codec = Codec(Registry.load(folder))
+    assert codec.decode(framed).value["price"] == {"amount": 1, "since2": 0}
+    newest = codec.encode_json("shop.OrderPlaced", {**order, "price": {"amount": 1, "since2": 5}})
+    assert codec.to_json(codec.decode(newest))["price"] == {"amount": 1, "since2": 5}
 
 
 def test_a_later_version_of_a_type_is_nothing_to_what_is_released(folder: Path, new_version: Write) -> None:

@@ -18,3 +18,11 @@ def test_types_and_names_do() -> None:
         {"type": "record", "name": "x.A", "fields": []},
     ):
         assert _comparable(one) != _comparable(other)
+
+
+def test_nor_does_how_a_type_is_referred_to() -> None:
+    inner = {"type": "record", "name": "In", "namespace": "x", "fields": [{"name": "f", "type": ["null", "In"]}]}
+    one = {"type": "record", "name": "x.A", "fields": [{"name": "f", "type": inner}, {"name": "g", "type": "In"}]}
+    whole = {"type": "record", "name": "x.In", "fields": [{"name": "f", "type": ["null", "x.In"]}]}
+    other = {"type": "record", "name": "x.A", "fields": [{"name": "f", "type": whole}, {"name": "g", "type": "x.In"}]}
+    assert _comparable(one) == _comparable(other)

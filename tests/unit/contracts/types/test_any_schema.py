@@ -179,3 +179,26 @@ def test_the_deepest_schema_that_is_accepted_can_be_used(
     assert codec.encode("t.Deep", event.value) == codec.encode_json("t.Deep", value)
     parsed = Registry.load(tmp_path).latest("t.Deep").parsed
     assert compile_resolving_reader(parsed, parsed)(codec.encode_json("t.Deep", value), 5) == event.value
+
+
+def test_an_event_may_be_what_avro_calls_an_error(
+    tmp_path: Path, release: Callable[[Path, str, dict[str, Any]], int]
+) -> None:
+    """Also where its like nest in arrays, deeper than Python nests loops."""
+    (tmp_path / "topics.yaml").write_text(
+        "topics:\n  t.events: {key: id, events: [t._Failed], partitions: 1, retention: 1d}\n"
+    )
+    kind: Any = "int"
+    value: Any = 5
+    for level in range(30):
+        inner = {"type": "error", "name": f"t.In{level}", "fields": [{"name": "f", "type": kind}]}
+        kind, value = {"type": "array", "items": inner}, [{"f": value}, {"f": value}][: 2 if level < 3 else 1]
+    fields = [{"name": "id", "type": "string"}, {"name": "f", "type": kind}]
+    older = {"type": "error", "name": "_Failed", "namespace": "t", "fields": fields}
+    release(tmp_path, "t/_failed.v1.avsc", older)
+    framed = Codec(Registry.load(tmp_path)).encode_json("t._Failed", {"id": "1", "f": value})
+    newer = {**older, "fields": [*fields, {"name": "more", "type": "int", "default": 0}]}
+    release(tmp_path, "t/_failed.v2.avsc", newer)
+    codec = Codec(Registry.load(tmp_path))
+    assert codec.to_json(codec.decode(framed)) == {"id": "1", "f": value, "more": 0}
+    assert codec.decode(codec.encode("t._Failed", codec.decode(framed).value)).value == codec.decode(framed).value
