@@ -35,10 +35,10 @@ def deep(count: int) -> Any:
     return made
 
 
-def fanned(width: int, *, optional: bool, leaf: Any = "int") -> Any:
-    """50 levels, each of which holds the one below in so many fields: width^50 places."""
+def fanned(width: int, *, optional: bool, leaf: Any = "int", levels: int = LEVELS) -> Any:
+    """Levels each of which holds the one below in so many fields: width^levels places."""
     made, name = leaf, leaf if isinstance(leaf, str) else leaf["name"]
-    for level in range(LEVELS):
+    for level in range(levels):
         fields = {f"a{number}": made if number == 0 else name for number in range(width)}
         if optional:
             fields = {field: ["null", of, "string"] for field, of in fields.items()}
@@ -66,6 +66,7 @@ LARGE: dict[str, dict[str, Any]] = {
     "50 levels of 10 columns": event(deep(10)),
     "2^50 places": event(fanned(2, optional=False)),
     "10^50 places": event(fanned(10, optional=False)),
+    "10^12 places, not deep": event(fanned(10, optional=False, levels=12)),
     "10^50 places in unions": event(fanned(10, optional=True)),
     "40 records in each other": record("t.R", {"id": "string", **crowd(40)}),
     "50 unions in each other": event(unions()),

@@ -14,6 +14,7 @@ from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.limits import EMPTY_ITEMS_MAX, limit_faults
 from atlas_contracts.registry import Registry
 from atlas_contracts.resolving_reader import compile_resolving_reader
+from atlas_contracts.run_pattern import run_pattern
 
 from tests.unit.avro.large import LARGE, TOO_MUCH_OF_NOTHING, bounded
 
@@ -38,6 +39,8 @@ def test_a_large_schema_is_released_and_used_in_bounded_time(tmp_path: Path, rel
         registry = Registry.load(tmp_path)
     with bounded():
         Codec(registry)
+    with bounded():
+        run_pattern(b"\x00\x00\x00\x00\x02", registry.schema(2).parsed)
     with bounded():
         compile_resolving_reader(registry.schema(1).parsed, registry.schema(2).parsed)
 
