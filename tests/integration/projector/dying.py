@@ -46,7 +46,11 @@ async def main(brokers: str, dsn: str, redis_url: str, topic: str) -> None:
         ended_at_standstill(STANDSTILL_S),
     ):
         live = Live(users, stores.of(users.model), cache, codec, DeadLetters(producer))
-        await consume(ConsumerConfig(brokers, f"dying-{topic}", (topic,), "dying", light=True), live, stop)
+        # A group of its own: the broker would keep the dead one's partitions for a session of 10 s. Where to read from
+        # and who died of what is in the database, not in the group.
+        await consume(
+            ConsumerConfig(brokers, f"dying-{os.getpid()}-{topic}", (topic,), "dying", light=True), live, stop
+        )
 
 
 if __name__ == "__main__":
