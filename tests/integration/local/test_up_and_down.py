@@ -191,8 +191,7 @@ async def test_a_supervisor_that_hangs_is_named_and_down_ends_it(cli, monkeypatc
     await cli.run("up", "--only", "valkey")
     before, pid = cli.processes(), cli.supervisor
     os.kill(pid, signal.SIGSTOP)
-    for command in ("status", "up"):
-        text = await cli.run(command, code=1)
+    for text in await asyncio.gather(*(cli.run(command, code=1) for command in ("status", "up"))):
         assert text.startswith(f"atlas: the supervisor of {cli.home.path}, process {pid}, does not answer for 10 s;")
         assert text.count("\n") == 1
     assert "the mesh is down" in await cli.run("down")
