@@ -110,6 +110,10 @@ class _KeptRecords(MemoryRecords):  # type: ignore[misc]
 class _ForeignRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of an answer: aiokafka's, and of the batches that it refuses ours."""
 
+    def __iter__(self) -> Iterator[Any]:
+        """What aiokafka's `__next__` asks, without its call for each record: looking at it takes one already."""
+        return self._records_iterator or iter(())
+
     def _unpack_records(self) -> Iterator[Any]:
         expected: int = self.next_fetch_offset  # type: ignore[has-type]
         while True:
