@@ -12,6 +12,8 @@ from atlas_contracts.json_changes import json_changes
 from atlas_contracts.json_form import compile_render
 from atlas_contracts.resolution import named_types
 from atlas_contracts.resolving_reader import compile_resolving_reader
+from atlas_contracts.scalars import Faults
+from atlas_contracts.shapes import compile_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +87,10 @@ def test_a_branch_more_changes_how_old_values_are_given_out_only_where_it_is_sai
     except Endless:
         return
     new = parse(newer)
+    try:
+        compile_shape(new, {})
+    except Faults:  # a default that would hold itself for ever: the check refuses such a schema
+        return
     was = compile_render(older, {})(compile_reader(older)(body, 0))
     now = compile_render(new, {})(compile_resolving_reader(older, new)(body, 0))
     assert was == now or json_changes(newer, older), (older, newer, was, now)
