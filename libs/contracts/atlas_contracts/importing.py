@@ -78,7 +78,7 @@ def import_schemas(
         faults = check(trial, read_lock(directory))
         if faults:
             raise BrokenSchemas(faults)
-        if not dry_run and done.ids:
+        if not dry_run and (done.ids or done.topics):
             for path in done.ids:
                 (directory / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(trial / path, directory / path)

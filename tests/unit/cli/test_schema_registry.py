@@ -13,6 +13,7 @@ import typer
 from atlas_cli.commands.schemas import register
 from atlas_cli.output import CommandError
 from atlas_contracts.codec import Codec
+from atlas_contracts.keys import GIVEN
 from atlas_contracts.registry import Registry
 from typer.testing import CliRunner
 
@@ -162,6 +163,18 @@ def test_a_key_has_to_be_said_and_to_be_there(schemas: Path) -> None:
     with serving(registry()) as url:
         assert "orders: which field is the records' key? Say --key orders=FIELD" in atlas(url, code=1)
         assert "has no field nope" in atlas(url, "--key", "nope", code=1)
+
+
+def test_a_key_may_be_a_path_or_in_no_field(schemas: Path, tmp_path: Path) -> None:
+    wild = tmp_path / "changed.avsc"
+    row = {"type": "record", "name": "Value", "fields": [{"name": "id", "type": "long"}]}
+    sides = [{"name": name, "type": ["null", kind]} for name, kind in (("before", row), ("after", "Value"))]
+    wild.write_text(json.dumps({"type": "record", "name": "shop.Changed", "fields": sides}))
+    atlas(str(wild), "--topic", "shop.rows", "--key", "after.id | before.id")
+    atlas(str(wild), "--topic", "shop.kept", "--key", "shop.kept=")
+    topics = Registry.load(schemas).topics
+    assert topics["shop.rows"].key_field("shop.Changed") == "after.id | before.id"
+    assert topics["shop.kept"].key_field("shop.Changed") == GIVEN
 
 
 def test_what_does_not_answer_or_is_no_address(schemas: Path) -> None:

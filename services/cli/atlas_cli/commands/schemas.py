@@ -150,7 +150,7 @@ def import_schemas(
         say(f"passed over: {each}")
     for path, version in done.renumbered.items():
         say(f"{path} is version {version} of the registry: versions here have no holes")
-    if done.ids:
+    if done.ids or done.topics:
         say("nothing was written" if dry_run else _next_steps(done.topics))
 
 
