@@ -78,30 +78,40 @@ def _defined(parsed: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
 
 def _circle(uses: Mapping[str, set[str]], file_of: Mapping[str, str]) -> list[str]:
     """Files each of which names a type of the next, and the last one of the first; empty when there are none."""
-    for first in uses:
-        path = [first]
-        while True:
-            ahead = [file_of[used] for used in sorted(uses[path[-1]]) if file_of.get(used, path[-1]) != path[-1]]
-            if not ahead:
-                break
-            if ahead[0] in path:
-                return [*path[path.index(ahead[0]) :], ahead[0]]
-            path.append(ahead[0])
+    ahead = {name: sorted({file_of[used] for used in uses[name] if used in file_of} - {name}) for name in uses}
+    done: set[str] = set()
+    for first, others in ahead.items():
+        path, left = [first], [iter(others)]
+        while path:
+            following = next(left[-1], None)
+            if following is None:
+                done.add(path.pop())
+                left.pop()
+            elif following in path:
+                return [*path[path.index(following) :], following]
+            elif following not in done:
+                path.append(following)
+                left.append(iter(ahead[following]))
     return []
 
 
-def _mentioned(definition: Any) -> Iterable[str]:
+def _mentioned(definition: Any, space: str = "") -> Iterable[str]:
+    """The names in a definition, each as it stands and, without a dot, as one of the namespace around it."""
     if isinstance(definition, str):
         yield definition
+        if space and "." not in definition:
+            yield f"{space}.{definition}"
     elif isinstance(definition, list):
         for branch in definition:
-            yield from _mentioned(branch)
-    else:
+            yield from _mentioned(branch, space)
+    elif isinstance(definition, Mapping):
+        name = str(definition.get("name", ""))
+        space = name.rpartition(".")[0] or str(definition.get("namespace", space))
         for of in definition.get("fields", ()):
-            yield from _mentioned(of["type"])
+            yield from _mentioned(of["type"], space)
         for part in ("items", "values", "type"):
             if part in definition:
-                yield from _mentioned(definition[part])
+                yield from _mentioned(definition[part], space)
 
 
 def _all(order: Iterable[str], uses: Mapping[str, set[str]]) -> dict[str, set[str]]:

@@ -81,8 +81,8 @@ def import_schemas(
         if not dry_run and (done.ids or done.topics):
             for path in done.ids:
                 (directory / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(trial / path, directory / path)
-            for name in (TOPICS, LOCK):  # the lock last: without it the files are only not released
+            # Each is there whole or not at all. The lock last: without it the files are only not released.
+            for name in (*done.ids, TOPICS, LOCK):
                 fresh = directory / f"{name}.new"
                 shutil.copyfile(trial / name, fresh)
                 fresh.replace(directory / name)

@@ -40,10 +40,13 @@ async def offers(
     A subject `<topic>-value` is of that topic; of others only those asked for, which go to `topic`. `auth` is
     USER:PASSWORD. Raises CommandError.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise CommandError(f"the registry's address: {error}; expected http(s)://HOST[:PORT]") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise CommandError(
-            f"{parts.scheme}://{parts.hostname or ''}: expected http(s)://HOST[:PORT], credentials apart"
+            f"{parts.scheme}://{parts.hostname or ''}: expected http(s)://HOST[:PORT][/PATH], credentials apart"
         )
     if auth and parts.scheme == "http" and not _is_here(parts.hostname):
         raise CommandError(f"http://{parts.hostname}: credentials go over https only, or to this machine")
@@ -65,6 +68,15 @@ def _is_here(host: str) -> bool:
         return False
 
 
+def _said(data: bytes) -> str:
+    """What an answer that is no success says, the way these registries do where it can be read."""
+    try:
+        told = json.loads(data)
+        return f"{told['error_code']}: {told['message']}"[:_SHOWN]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return data[:_SHOWN].decode(errors="replace")
+
+
 class _Odd(CommandError):
     """What the registry says of one schema can't be taken; others may be right."""
 
@@ -77,18 +89,20 @@ class _Registry:
         self._fetched: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     async def offers(self, subjects: Collection[str], topic: str | None) -> tuple[list[Offer], list[str]]:
-        names = await self._list("/subjects", str, SUBJECTS_MAX)
-        if missing := sorted(set(subjects) - set(names)):
-            raise CommandError(f"{self._url}: has no subject {', '.join(missing)[:_SHOWN]}")
+        names = subjects or await self._list("/subjects", str, SUBJECTS_MAX)
         found: list[Offer] = []
         passed: list[str] = []
         faults: list[str] = []
-        for subject in sorted(subjects or names):
+        for subject in sorted(names):
             if not subject.endswith(_VALUE) and not (subjects and topic):
                 passed.append(subject)
                 continue
             of_topic = topic or subject.removesuffix(_VALUE)
-            versions = await self._list(f"/subjects/{quote(subject, safe='')}/versions", int, VERSIONS_MAX)
+            try:
+                versions = await self._list(f"/subjects/{quote(subject, safe='')}/versions", int, VERSIONS_MAX)
+            except _Odd as odd:
+                faults.append(str(odd))
+                continue
             for version in sorted(versions):
                 try:
                     found.append(await self._offer(subject, version, of_topic))
@@ -160,8 +174,11 @@ class _Registry:
                 if self._bytes > ANSWERS_MAX_BYTES:
                     raise CommandError(f"{self._url}: answers of more than {ANSWERS_MAX_BYTES:,} bytes; say --subject")
                 if response.status != 200:
-                    said = data[:_SHOWN].decode(errors="replace")
-                    raise CommandError(f"{self._url}{path}: answered {response.status} {said}".rstrip())
+                    refused = f"{self._url}{path}: answered {response.status} {_said(data)}".rstrip()
+                    # One schema may be broken or gone; who may not ask, or asks at no registry, is told at once.
+                    if path.startswith("/subjects/") and response.status not in (401, 403):
+                        raise _Odd(refused)
+                    raise CommandError(refused)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise CommandError(f"{self._url}{path}: {str(error) or type(error).__name__}"[: 2 * _SHOWN]) from None
         try:

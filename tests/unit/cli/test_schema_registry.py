@@ -215,8 +215,9 @@ def test_every_fault_of_a_registry_is_said(schemas: Path) -> None:
 def test_files_in_a_circle_are_named(schemas: Path, tmp_path: Path) -> None:
     wild = tmp_path / "wild"
     wild.mkdir()
-    for one, other in (("A", "B"), ("B", "A")):
-        record = {"type": "record", "name": one, "namespace": "x", "fields": [{"name": "it", "type": f"x.{other}"}]}
+    for one, others in (("A", ["B", "Dead"]), ("B", ["x.A"]), ("Dead", ["x.Nobody"])):
+        fields = [{"name": f"f{number}", "type": other} for number, other in enumerate(others)]
+        record = {"type": "record", "name": one, "namespace": "x", "fields": fields}
         (wild / f"{one.lower()}.avsc").write_text(json.dumps(record))
     said = atlas(str(wild), "--topic", "x.events", "--key", "it", code=1)
     assert "a.avsc → b.avsc → a.avsc: these files refer to each other in a circle" in " ".join(said.split())
@@ -260,6 +261,36 @@ def test_a_registry_that_never_answers_ends_in_time(schemas: Path, monkeypatch: 
     monkeypatch.setattr(schema_registry, "TIMEOUT_S", 0.2)
     with serving_raw(b"", silent=True) as url:
         assert "/subjects" in atlas(url, "--key", "order_id", code=1)
+
+
+@pytest.mark.parametrize("url", ["http://[bad:secret-word@x", "http://h/?apikey=secret-word", "http://h/#secret-word"])
+def test_an_address_that_is_none_is_refused_without_its_secret(schemas: Path, url: str) -> None:
+    said = atlas(url, "--key", "order_id", code=1)
+    assert "expected http(s)://HOST" in said
+    assert "secret-word" not in said
+
+
+def test_what_a_registry_refuses_is_said_of_each_version(schemas: Path) -> None:
+    """In the words of its own API; who may not ask is told once."""
+    gone = {"error_code": 40402, "message": "Version not found"}
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, Any]:
+        return (404, gone) if "/orders-value/versions/" in path else registry()(method, path, body)
+
+    with serving(answer) as url:
+        said = atlas(url, "--key", "order_id", code=1)
+    assert said.count("answered 404 40402: Version not found") == 2
+    with serving(lambda *_: (403, {"error_code": 403, "message": "no"})) as url:
+        assert atlas(url, "--subject", "orders-value", "--key", "x", code=1).count("answered 403") == 1
+
+
+def test_a_subject_that_is_asked_for_needs_no_list_of_all(schemas: Path) -> None:
+    def answer(method: str, path: str, body: bytes) -> tuple[int, Any]:
+        return (500, "too many") if path == "/subjects" else registry()(method, path, body)
+
+    with serving(answer) as url:
+        assert "501" in atlas(url, "--subject", "orders-value", "--key", "order_id")
+        assert "nobody-value/versions: answered 404" in atlas(url, "--subject", "nobody-value", "--key", "x", code=1)
 
 
 def test_it_ends_in_time(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
