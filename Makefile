@@ -88,7 +88,7 @@ type: $(DEV) ## Check the types
 check: lint test-unit ## What to run before a commit
 
 test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/kafka for some
-	$(if $(filter tests,$(TESTS)),$(BIN)/python -m tests.both,$(PYTEST) $(TESTS))
+	$(PYTEST) $(TESTS)
 
 test-unit: $(DEV) ## Run the tests that need no server
 	$(PYTEST) $(if $(filter tests,$(TESTS)),tests/unit tests/architecture $(wildcard contexts/*/tests),$(TESTS))
