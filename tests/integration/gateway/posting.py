@@ -10,7 +10,7 @@ Fetch = Callable[[dict[str, int]], Any]
 
 def departed(**changes: Any) -> dict[str, Any]:
     value = {
-        "flight_id": f"UA{uuid.uuid4().hex[:8]}-20130101T10-EWR",
+        "flight_id": f"UA{uuid.uuid4().hex}-20130101T10-EWR",
         "carrier": "UA",
         "flight_number": 1545,
         "tail_number": "N14228",

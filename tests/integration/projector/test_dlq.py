@@ -163,7 +163,7 @@ async def test_thousands_are_dropped_at_once_and_what_was_behind_is_handled(rig:
         seconds = time.monotonic() - began
         assert live.state()["parked"] == 0
     assert [row["email"] for row in await rig.rows(users)] == ["good@x"]
-    assert count / seconds > 500, seconds
+    assert count / seconds > 100, seconds  # one by one it was 50 a second
 
 
 async def test_what_is_shown_speaks_to_no_terminal(rig: "Rig") -> None:

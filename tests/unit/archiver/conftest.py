@@ -1,15 +1,5 @@
 """What the tests of the archiver share."""
 
-from collections.abc import Iterator
+from tests.unit.logs import all_logs
 
-import pytest
-import structlog
-
-
-@pytest.fixture(autouse=True)
-def _all_logs() -> Iterator[None]:
-    """Logs can be captured whatever their level: a service that ran in this process has set its own."""
-    before = structlog.get_config()
-    structlog.reset_defaults()
-    yield
-    structlog.configure(**before)
+__all__ = ["all_logs"]
