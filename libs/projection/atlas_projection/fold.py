@@ -16,6 +16,7 @@ from atlas_projection.waiting import Waiting, place_of
 
 RowBefore = Callable[[Key], Row | None]
 NO_SEQUENCE = "it has no ce_sequence header, so its place in the entity's history is unknown"
+NO_VERSION = "its ce_sequence header is {found}, expected a version up to {last}, so it is no part of a history"
 
 
 @dataclass(slots=True)
@@ -117,6 +118,7 @@ class _Folder:
         """As plain, for rows that carry their entity's version."""
         folded, waiting = self.folded, self._waiting
         rows, row_before = folded.rows, self._row_before
+        last = self._projection.last_version or 0
         for change in changes:
             key, meta = change.key, change.meta
             if waiting.blocked and self._is_behind(meta):
@@ -125,6 +127,9 @@ class _Folder:
             sequence = meta.sequence
             if sequence is None:
                 self._failed(meta, Rejected(NO_SEQUENCE))
+                continue
+            if sequence > last:
+                self._failed(meta, Rejected(NO_VERSION.format(found=sequence, last=last)))
                 continue
             known = 0 if row is None else row[column]
             if sequence <= known:

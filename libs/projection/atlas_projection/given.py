@@ -50,7 +50,7 @@ class Scenario:
     _offsets: "count[int]" = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        self.waiting = Waiting(self.projection.ordered, versioned=self.projection.versioned is not None)
+        self.waiting = Waiting(self.projection.ordered, last_version=self.projection.last_version)
 
     def events(self, *events: Given) -> Self:
         """Fold the events as one batch; those of one key have the same record key."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from atlas_contracts.events import Meta
@@ -45,9 +46,9 @@ class Projection:
 
     `each`: for events that change several rows, or a row whose key is not in the event as it stands (a time window,
     see `windows`): what each of the rows is given as its event. All of them change, or none.
-    `versioned`: the column that holds the entity's version (`ce_sequence`). It is set by the projector; a repeated
-    event is ignored by it, and one that comes before an earlier one waits for that. Only for topics whose `source` is
-    `outbox`: the projector does not start otherwise, because anybody could give such an event its version.
+    `versioned`: the column of integers that holds the entity's version (`ce_sequence`). It is set by the projector; a
+    repeated event is ignored by it, and one that comes before an earlier one waits for that. Only for topics whose
+    `source` is `outbox`: the projector does not start otherwise, because anybody could give such an event its version.
     `replaces`: no handler looks at the row, so it need not be read.
     `owner`: the table whose rows the events tell of, so that `atlas compare` can hold the read model against it.
     `cached`: readers cache rows of this projection by their key.
@@ -83,6 +84,18 @@ class Projection:
     def ordered(self) -> bool:
         """Whether the order of a record key's events matters: not where each partition adds up what it sees."""
         return not self.table.per_partition
+
+    @cached_property
+    def last_version(self) -> int | None:
+        """The greatest version that the column `versioned` holds; None where rows have no version."""
+        if self.versioned is None:
+            return None
+        whole = None if isinstance(self.table, Documents) else self.table.check()
+        return next(
+            last
+            for bits in (63, 31, 15)
+            if (last := 2**bits - 1) and (whole is None or whole.wrong_in(self.versioned, last) is None)
+        )
 
     @property
     def take(self) -> Callable[[Any], Any] | None:

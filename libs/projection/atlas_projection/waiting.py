@@ -33,9 +33,9 @@ def place_of(meta: Meta) -> Place:
 class Waiting:
     """What waits in one generation.
 
-    `ordered`: whether a record blocks the later ones of its key. `versioned`: only those do that carry their entity's
-    version. One without is no part of the entity's history and blocks nobody; should it have been one after all, the
-    next has a version that is ahead and waits for that reason.
+    `ordered`: whether a record blocks the later ones of its key. `last_version`: only those do that carry a version of
+    their entity, up to this one. One without is no part of the entity's history and blocks nobody; should it have been
+    one after all, the next has a version that is ahead and waits for that reason.
 
     Of what was decided before, records that were dropped, stepped over or left unread are not read; with `strict` those
     that were set aside are not either, as what comes to light about a record may depend on the records around it.
@@ -43,10 +43,10 @@ class Waiting:
 
     def __init__(
         self, ordered: bool, rulings: Mapping[Place, Decision] | None = None, *,
-        reasons: Mapping[Place, str] | None = None, versioned: bool = False, strict: bool = False,
+        reasons: Mapping[Place, str] | None = None, last_version: int | None = None, strict: bool = False,
     ) -> None:  # fmt: skip
         self._ordered = ordered
-        self._versioned = versioned
+        self._last_version = last_version
         self._rulings = dict(rulings or {})
         self._unread: dict[tuple[str, int], dict[int, str | None]] = {}
         for place, decision in self._rulings.items():
@@ -105,11 +105,14 @@ class Waiting:
         """From now on records of this key wait; nothing without a key or an order does, nor behind what is no part of
         the entity's history.
         """
-        if not self._ordered or meta.key is None or (self._versioned and meta.sequence is None):
+        if not self._ordered or meta.key is None or not self._in_a_history(meta):
             return
         if self.ruling(place_of(meta)) is not Decision.DROPPED:
             entity = _entity(meta)
             self.blocked[entity] = min(meta.offset, self.blocked.get(entity, meta.offset))
+
+    def _in_a_history(self, meta: Meta) -> bool:
+        return self._last_version is None or ((version := meta.sequence) is not None and version <= self._last_version)
 
     def unblock(self, meta: Meta) -> None:
         """Records of this key are handled again."""

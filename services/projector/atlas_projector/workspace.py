@@ -78,7 +78,7 @@ class Workspace:
             self.projection.ordered,
             (decided or waits).rulings,
             reasons=(decided or waits).reasons,
-            versioned=self.projection.versioned is not None,
+            last_version=self.projection.last_version,
             strict=self._strict,
         )
         for record in waits.records:

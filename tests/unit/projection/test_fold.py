@@ -8,7 +8,7 @@ import pytest
 from atlas_contracts.events import Meta
 from atlas_flights.projections.routes import ROUTES
 from atlas_projection.change import Change, Key, key_getter
-from atlas_projection.fold import NO_SEQUENCE, Folded, fold
+from atlas_projection.fold import NO_SEQUENCE, NO_VERSION, Folded, fold
 from atlas_projection.given import Given, event, given
 from atlas_projection.projection import Projection, Rejected, Row, Value
 from atlas_projection.waiting import Waiting
@@ -106,16 +106,18 @@ def test_memory_that_is_gone_is_nobodys_fault() -> None:
         fold(COUNTS, [Change(("a",), greedy, {}, Meta("c", 0, 0, 0, None, ()))], lambda _: None, Waiting(ordered=True))
 
 
-@pytest.mark.parametrize("sequence", [None, b"", b"x", b"9" * 5000, b"-1", b"1.5"])
+@pytest.mark.parametrize("sequence", [None, b"", b"x", b"9" * 5000, b"-1", b"1.5", b"2147483648", b"%d" % (2**63 - 1)])
 def test_what_is_no_part_of_an_entitys_history_holds_nobody_back(sequence: bytes | None) -> None:
     headers = [] if sequence is None else [("ce_sequence", sequence)]
     forged = Meta("users.events", 0, 0, 0, b"u1", headers)
-    held = Waiting(ordered=True, versioned=True)
+    held = Waiting(ordered=True, last_version=USERS.last_version)
     value = {"user_id": "u1", "email": "a", "display_name": "a", "country": None, "registered_at": 1}
     register = USERS.handlers["users.UserRegistered"]
     true = Meta("users.events", 0, 1, 0, b"u1", [("ce_sequence", b"1")])
     folded = fold(USERS, [Change(("u1",), register, value, each) for each in (forged, true)], lambda _: None, held)
-    assert [(meta.offset, reason) for meta, reason in folded.rejected] == [(0, NO_SEQUENCE)]
+    (rejected,) = folded.rejected
+    said = NO_SEQUENCE if forged.sequence is None else NO_VERSION.format(found=forged.sequence, last=2**31 - 1)
+    assert (rejected[0].offset, rejected[1]) == (0, said)
     assert folded.rows[("u1",)] == value | {"status": "active", "updated_at": 1, "_offset": 1, "version": 1}
     assert not held.blocked
 

@@ -37,7 +37,7 @@ def test_nothing_waits_without_order_or_key_or_behind_what_was_dropped() -> None
 
 def test_what_has_no_version_blocks_nobody_where_versions_matter() -> None:
     foreign = Meta("t", 0, 5, 0, b"k", [("ce_type", b"x"), ("ce_sequence", b"two")])
-    held = Waiting(ordered=True, versioned=True)
+    held = Waiting(ordered=True, last_version=9)
     held.block(foreign)
     assert not held.blocked
     held.block(meta(6))
