@@ -10,7 +10,9 @@ The groups are `atlas.routes` (HTTP, served by the gateway), `atlas.projections`
 """
 
 from collections.abc import Collection, Iterable
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
 from typing import Any
 
 ROUTES = "atlas.routes"
@@ -47,6 +49,12 @@ def offered(group: str, chosen: Collection[str] = ()) -> dict[str, Any]:
 def flat(group: str, chosen: Collection[str] = ()) -> list[Any]:
     """The same, for groups whose entries are sequences: all of their items."""
     return [item for items in offered(group, chosen).values() for item in items]
+
+
+def gathered(package: str, path: Iterable[str], name: str) -> list[Any]:
+    """What each module of a package has under `name`, in the order of the modules' names: `__name__`, `__path__`."""
+    modules = sorted(found.name for found in iter_modules(path))
+    return [item for module in modules for item in getattr(import_module(f"{package}.{module}"), name)]
 
 
 def _in_order(entries: Iterable[EntryPoint]) -> list[EntryPoint]:

@@ -8,12 +8,13 @@ from typer.core import TyperGroup
 
 # What people do, in the order that `atlas --help` shows it.
 MESH = "Mesh"
+YOURS = "Your own"
 EVENTS = "Events"
 READ_MODELS = "Read models"
 ARCHIVE = "Archive"
 SCHEMAS = "Schemas"
 OPERATE = "Operate"
-GROUPS = (MESH, EVENTS, READ_MODELS, ARCHIVE, SCHEMAS, OPERATE)
+GROUPS = (MESH, YOURS, EVENTS, READ_MODELS, ARCHIVE, SCHEMAS, OPERATE)
 
 
 class Grouped(TyperGroup):

@@ -1,0 +1,275 @@
+"""A new projection: a table, a handler an event, how it is read, and a test of each handler."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas_contracts.topics import Source, Topic
+
+from atlas_cli.output import CommandError
+from atlas_cli.scaffold import contexts, schemas
+from atlas_cli.scaffold.code import docstring, imports
+from atlas_cli.scaffold.fields import Field
+from atlas_cli.scaffold.naming import entity_of, read_model_name, snake, words
+from atlas_cli.scaffold.plan import Plan
+
+_MODULE = """\
+{doc}
+
+{imports}
+
+TABLE = Table(
+    columns={{
+{columns}
+    }},
+    key=("{key}",),{indexes}
+)
+
+
+{handlers}
+{constant} = Projection(
+    name="{name}",
+    version=1,
+    topics=("{topic}",),
+    table=TABLE,{versioned}
+    handlers={{
+{handled}
+    }},
+    reads=Reads(
+        path="{path}",
+        what="{what}",
+        order={order},{filters}{times}
+    ),
+)
+
+PROJECTIONS = ({constant},)
+"""
+_FIRST = """\
+def {snake}(_row: Row | None, event: Value, _meta: Meta) -> Row:
+    {doc}
+    return {{
+{fields}
+    }}
+
+
+"""
+_LATER = """\
+def {snake}(row: Row | None, event: Value, _meta: Meta) -> Row:
+    {doc}
+    if row is None:
+        raise Rejected("{name} came before the {what} that it is about")
+    return row | {{
+{fields}
+    }}
+
+
+"""
+_TEST = """\
+{doc}
+
+{imports}
+
+{examples}
+"""
+_FIRST_TEST = """
+
+def test_{snake}_makes_a_row() -> None:
+    given({constant}).when(event("{event}"{sequence}, **{name})).then({name}{version})
+"""
+_LATER_TEST = """
+
+def test_{snake}_changes_the_row() -> None:
+    before = given({constant}).events(event("{first_event}"{first_sequence}, **{first}))
+    before.when(event("{event}"{sequence}, **{name})).then({{**{first}, **{name}}}{version})
+
+
+def test_{snake}_of_nothing_is_rejected() -> None:
+    assert given({constant}).when(event("{event}"{first_sequence}, **{name})).then(None).rejected
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A projection as it is asked for: `text` is CONTEXT.name; the first of `events` makes a row, others change it."""
+
+    text: str
+    events: tuple[str, ...]
+    filters: tuple[str, ...] = ()
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    type: str
+    fields: tuple[Field, ...]
+
+    @property
+    def name(self) -> str:
+        return self.type.partition(".")[2]
+
+
+def new_projection(root: Path, wanted: Wanted) -> Plan:
+    """Plan it. Raises CommandError."""
+    plan = Plan(root)
+    context, name = read_model_name(wanted.text)
+    contexts.require_gathering(root, context, "projections")
+    types = [event if "." in event else f"{context}.{event}" for event in wanted.events]
+    events = [_Event(each, schemas.fields_of(root, each)) for each in types]
+    topics = {topic.name: topic for topic in (schemas.topic_of(root, each.type) for each in events)}
+    if len(topics) != 1:
+        raise CommandError(
+            f"these events are on {', '.join(topics)}; a projection of several topics is written by hand"
+        )
+    for path in (root / contexts.FOLDER).glob("*/atlas_*/projections/*.py"):
+        if f'name="{name}"' in path.read_text():
+            raise CommandError(f"{path.relative_to(root)} has a read model {name} already; choose another name")
+    made = _Projection(context, name, wanted, tuple(events), *topics.values())
+    plan.add(f"{contexts.package(context)}/projections/{name}.py", made.module())
+    plan.add(f"{contexts.folder(context)}/tests/projections/test_{name}.py", made.test())
+    plan.next_steps = ["make up", f"curl -sS localhost:8080{made.path}"]
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Projection:
+    context: str
+    name: str
+    wanted: Wanted
+    events: tuple[_Event, ...]
+    topic: Topic
+
+    @property
+    def path(self) -> str:
+        return self.wanted.path or f"/{self.name.replace('_', '-')}"
+
+    @property
+    def key(self) -> Field:
+        """The key of the topic, which each of the events has. Raises CommandError."""
+        found = None
+        for each in self.events:
+            rule = self.topic.key[each.type]
+            of_event = next((field for field in each.fields if field.name == rule and not field.optional), None)
+            if of_event is None or (found is not None and of_event != found):
+                raise CommandError(f"the key of {each.type} is {rule}; write this one by hand: docs/read-models.md")
+            found = of_event
+        assert found is not None
+        return found
+
+    @property
+    def versioned(self) -> bool:
+        return self.topic.source is Source.OUTBOX
+
+    def columns(self) -> dict[str, Field]:
+        """Of the first event as they are, of the others nullable; the key first. Raises CommandError."""
+        first = self.events[0].fields
+        found = {self.key.name: self.key} | {each.name: each for each in first}
+        for event in self.events[1:]:
+            for each in event.fields:
+                known = found.setdefault(each.name, Field(each.name, each.definition, optional=True))
+                if known.definition != each.definition:
+                    raise CommandError(f"{each.name} of {event.type} has another type than before; write this by hand")
+                if each.optional and not known.optional:
+                    found[each.name] = Field(each.name, each.definition, optional=True)
+        unknown = [name for name in self.wanted.filters if name not in found]
+        if unknown:
+            raise CommandError(f"no event has the field {', '.join(unknown)}; there are {', '.join(found)}")
+        return found
+
+    def module(self) -> str:
+        columns = self.columns()
+        times = [each.name for each in columns.values() if each.is_time]
+        moment = next((each.name for each in self.events[0].fields if each.is_time and not each.optional), None)
+        indexes = [f'"({name})",' for name in self.wanted.filters]
+        indexes += [f'"({moment}, {self.key.name})",'] if moment else []
+        order = f'("{moment} DESC", "{self.key.name} DESC")' if moment else f'("{self.key.name}",)'
+        declared = [f'"{each.name}": "{each.in_read_model()}{_null(each)}",' for each in columns.values()]
+        declared += ['"version": "bigint NOT NULL",'] if self.versioned else []
+        named = "Projection, Rejected, Row, Value" if len(self.events) > 1 else "Projection, Row, Value"
+        wanted = ["atlas_contracts.events:Meta", "atlas_readmodel.table:Table", "atlas_projection.reads:Reads"]
+        wanted += [f"atlas_projection.projection:{each}" for each in named.split(", ")]
+        wanted += ["atlas_projection.reads:By"] if self.wanted.filters else []
+        return _MODULE.format(
+            doc=docstring(f"{self.name.replace('_', ' ')} as they are now: one row a {self._what}"),
+            imports=imports(wanted),
+            columns=_indented(declared, 8),
+            key=self.key.name,
+            indexes=f"\n    indexes=(\n{_indented(indexes, 8)}\n    )," if indexes else "",
+            handlers="".join(self._handlers(columns)),
+            constant=self.name.upper(),
+            name=self.name,
+            topic=self.topic.name,
+            versioned='\n    versioned="version",' if self.versioned else "",
+            handled=_indented([f'"{each.type}": {snake(each.name)},' for each in self.events], 8),
+            path=self.path,
+            what=self._what,
+            order=order,
+            filters=_block("filters={", [f'"{name}": By(),' for name in self.wanted.filters], "},"),
+            times=_block("times=(", [f'"{name}",' for name in times], "),"),
+        )
+
+    def test(self) -> str:
+        texts = [_example(each) for each in self.events]
+        wanted = ["atlas_projection.given:event", "atlas_projection.given:given", "typing:Any"]
+        wanted.append(f"atlas_{self.context}.projections.{self.name}:{self.name.upper()}")
+        wanted += ["decimal:Decimal"] if any("Decimal(" in text for text in texts) else []
+        first = self.events[0]
+        tests = [_FIRST_TEST.format(**self._told(first, 1), event=first.type)]
+        tests += [
+            _LATER_TEST.format(
+                **self._told(each, 2), event=each.type, first_event=first.type, first=snake(first.name).upper(),
+                first_sequence=self._sequence(1),
+            )
+            for each in self.events[1:]
+        ]  # fmt: skip
+        doc = docstring(f"{self.name}: events in, rows out")
+        head = _TEST.format(doc=doc, imports=imports(wanted), examples="\n".join(texts))
+        return f"{head}{''.join(tests)}"
+
+    @property
+    def _what(self) -> str:
+        return entity_of(self.key.name).replace("_", " ")
+
+    def _handlers(self, columns: dict[str, Field]) -> Sequence[str]:
+        first = self.events[0]
+        own = {each.name for each in first.fields}
+        made = [f'"{name}": event["{name}"],' if name in own else f'"{name}": None,' for name in columns]
+        doc = docstring(f"a new {self._what}")
+        handlers = [_FIRST.format(snake=snake(first.name), doc=doc, fields=_indented(made, 8))]
+        for each in self.events[1:]:
+            fields = [f'"{field.name}": event["{field.name}"],' for field in each.fields if field.name != self.key.name]
+            doc = docstring(" ".join(words(each.name)))
+            handlers.append(
+                _LATER.format(
+                    snake=snake(each.name), doc=doc, name=each.name, what=self._what, fields=_indented(fields, 8)
+                )
+            )
+        return handlers
+
+    def _sequence(self, number: int) -> str:
+        return f", sequence={number}" if self.versioned else ""
+
+    def _told(self, event: _Event, number: int) -> dict[str, str]:
+        return {
+            "constant": self.name.upper(),
+            "snake": snake(event.name),
+            "name": snake(event.name).upper(),
+            "sequence": self._sequence(number),
+            "version": f' | {{"version": {number}}}' if self.versioned else "",
+        }
+
+
+def _null(each: Field) -> str:
+    return "" if each.optional else " NOT NULL"
+
+
+def _example(event: _Event) -> str:
+    lines = [f'"{each.name}": {each.python()},' for each in event.fields]
+    return f"{snake(event.name).upper()}: dict[str, Any] = {{\n{_indented(lines, 4)}\n}}"
+
+
+def _block(begin: str, lines: Sequence[str], end: str) -> str:
+    return f"\n        {begin}\n{_indented(lines, 12)}\n        {end}" if lines else ""
+
+
+def _indented(lines: Sequence[str], blanks: int) -> str:
+    return "\n".join(" " * blanks + line for line in lines)
