@@ -42,8 +42,8 @@ ROUTES = (
     Route(
         "POST", "{path}",
         {snake}, "{plural}", "{summary}",
-        parameters=({parameters},), body=json_body({name}{required}),
-        responses=answer({status}, "{summary}: done", Changed, headers=HEADERS),
+        parameters=({parameters}), body=json_body({name}{required}),
+        responses=answer({status}, "Done: which one, and its version", Changed, headers=HEADERS),
         problems=({problems}),
     ),
 )  # fmt: skip
@@ -186,7 +186,7 @@ class _Command:
             values=f"{{**body.model_dump(){set_now}}}" if times else "body.model_dump()",
             path=self.path,
             summary=self.summary,
-            parameters=f"_{constant}.path_parameter(), IF_MATCH, KEY_PARAMETER" if self.changes else "KEY_PARAMETER",
+            parameters=f"_{constant}.path_parameter(), IF_MATCH, KEY_PARAMETER" if self.changes else "KEY_PARAMETER,",
             required="" if any(not each.optional for each in self.body) else ", required=False",
             status=200 if self.changes else 201,
             problems="400, 404, 409, 412, 413, 415, 422, 503" if self.changes else "400, 409, 413, 415, 422, 503",

@@ -99,8 +99,8 @@ def require_gathering(root: Path, context: str, part: str) -> None:
     init = root / package(context) / part / "__init__.py"
     if not init.is_file() or "gathered(" not in init.read_text():
         raise CommandError(
-            f"{package(context)}/{part} does not gather its modules, so `atlas new context` did not make it; add to it by"
-            " hand"
+            f"{package(context)}/{part} does not gather its modules, so `atlas new context` did not make it; add by"
+            " hand to it"
         )
 
 

@@ -8,13 +8,25 @@ from decimal import Decimal
 from typing import Any
 
 from atlas_avro.table import logical, meaning
+from pydantic import BaseModel
 
 from atlas_cli.output import CommandError
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _TYPED = re.compile(r"(?P<kind>[a-z]+)(\((?P<digits>\d{1,4}),(?P<scale>\d{1,4})\))?(?P<many>\[\])?(?P<optional>\?)?")
 # What the state and the read model have beside the event's fields.
 _RESERVED = {"version"}
+# Words that PostgreSQL takes as a column's name only in quotes (its documentation, appendix C), but Python's own.
+_SQL = re.compile(
+    r"all|analyse|analyze|any|array|asc|asymmetric|authorization|binary|both|case|cast|check|collate"
+    r"|collation|column|concurrently|constraint|create|cross|current_catalog|current_date|current_role"
+    r"|current_schema|current_time|current_timestamp|current_user|default|deferrable|desc|distinct|do|end"
+    r"|except|false|fetch|foreign|freeze|full|grant|group|having|ilike|initially|inner|intersect|into"
+    r"|isnull|join|lateral|leading|left|like|limit|localtime|localtimestamp|natural|notnull|null|offset|on"
+    r"|only|order|outer|overlaps|placing|primary|references|returning|right|select|session_user|similar"
+    r"|some|symmetric|system_user|table|tablesample|then|to|trailing|true|union|unique|user|using|variadic"
+    r"|verbose|when|where|window"
+)
 _MANY_MAX = 1_000
 
 
@@ -123,6 +135,9 @@ def field(text: str) -> Field:
         raise CommandError(f"no field: {text!r}; expected name:type, and as type {EXPECTED}")
     if name in _RESERVED:
         raise CommandError(f"no field: {name!r} is set by Atlas itself; choose another name")
+    if _SQL.fullmatch(name) or hasattr(BaseModel, name):
+        whose = "SQL" if _SQL.fullmatch(name) else "Pydantic"
+        raise CommandError(f"no field: {name!r} is a word of {whose}; choose another name")
     one = _one(text, match)
     return Field(name, {"type": "array", "items": one} if match["many"] else one, bool(match["optional"]))
 

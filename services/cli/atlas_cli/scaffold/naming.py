@@ -9,7 +9,7 @@ _CONTEXT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _PASCAL = re.compile(r"[A-Z][A-Za-z0-9]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+")
 # PostgreSQL cuts names at 63 bytes, and lines of code end at 120.
-_LONGEST = 40
+_LONGEST = 32
 # Names that stand for something else below `contexts` and `schemas`, or in the database.
 _TAKEN = {"health", "types", "test", "tests", "atlas", "app", "readmodel", "public"}
 

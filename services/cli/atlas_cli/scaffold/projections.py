@@ -26,8 +26,7 @@ TABLE = Table(
 )
 
 
-{handlers}
-{constant} = Projection(
+{handlers}{constant} = Projection(
     name="{name}",
     version=1,
     topics=("{topic}",),
@@ -74,17 +73,19 @@ _TEST = """\
 _FIRST_TEST = """
 
 def test_{snake}_makes_a_row() -> None:
-    given({constant}).when(event("{event}"{sequence}, **{name})).then({name}{version})
+    row = {{**{name}.value{version}}}
+    given({constant}).when({name}).then(row)
 """
 _LATER_TEST = """
 
 def test_{snake}_changes_the_row() -> None:
-    before = given({constant}).events(event("{first_event}"{first_sequence}, **{first}))
-    before.when(event("{event}"{sequence}, **{name})).then({{**{first}, **{name}}}{version})
+    row = {{**{first}.value, **{name}.value{version}}}
+    given({constant}).events({first}).when({name}).then(row)
 
 
 def test_{snake}_of_nothing_is_rejected() -> None:
-    assert given({constant}).when(event("{event}"{first_sequence}, **{name})).then(None).rejected
+    alone = replace({name}, sequence={sequence})
+    assert given({constant}).when(alone).then(None).rejected
 """
 
 
@@ -173,6 +174,9 @@ class _Projection:
         unknown = [name for name in self.wanted.filters if name not in found]
         if unknown:
             raise CommandError(f"no event has the field {', '.join(unknown)}; there are {', '.join(found)}")
+        for name in self.wanted.filters:
+            if found[name].many or found[name].is_time or found[name].definition in ("double", "boolean"):
+                raise CommandError(f"{name} is no field to filter by: expected text, a number, a date or an id")
         return found
 
     def module(self) -> str:
@@ -208,20 +212,24 @@ class _Projection:
         )
 
     def test(self) -> str:
-        texts = [_example(each) for each in self.events]
-        wanted = ["atlas_projection.given:event", "atlas_projection.given:given", "typing:Any"]
+        texts = [_example(each, self._sequence(number + 1)) for number, each in enumerate(self.events)]
+        wanted = ["atlas_projection.given:Given", "atlas_projection.given:given"]
         wanted.append(f"atlas_{self.context}.projections.{self.name}:{self.name.upper()}")
         wanted += ["decimal:Decimal"] if any("Decimal(" in text for text in texts) else []
-        first = self.events[0]
-        tests = [_FIRST_TEST.format(**self._told(first, 1), event=first.type)]
-        tests += [
-            _LATER_TEST.format(
-                **self._told(each, 2), event=each.type, first_event=first.type, first=snake(first.name).upper(),
-                first_sequence=self._sequence(1),
+        wanted += ["dataclasses:replace"] if len(self.events) > 1 else []
+        first = snake(self.events[0].name).upper()
+        tests = [
+            (_LATER_TEST if number > 1 else _FIRST_TEST).format(
+                constant=self.name.upper(),
+                snake=snake(each.name),
+                name=snake(each.name).upper(),
+                first=first,
+                sequence=self._sequence(1),
+                version=f', "version": {number}' if self.versioned else "",
             )
-            for each in self.events[1:]
-        ]  # fmt: skip
-        doc = docstring(f"{self.name}: events in, rows out")
+            for number, each in enumerate(self.events, 1)
+        ]
+        doc = docstring(f"{self.name.replace('_', ' ')}: events in, rows out")
         head = _TEST.format(doc=doc, imports=imports(wanted), examples="\n".join(texts))
         return f"{head}{''.join(tests)}"
 
@@ -245,26 +253,18 @@ class _Projection:
             )
         return handlers
 
-    def _sequence(self, number: int) -> str:
-        return f", sequence={number}" if self.versioned else ""
-
-    def _told(self, event: _Event, number: int) -> dict[str, str]:
-        return {
-            "constant": self.name.upper(),
-            "snake": snake(event.name),
-            "name": snake(event.name).upper(),
-            "sequence": self._sequence(number),
-            "version": f' | {{"version": {number}}}' if self.versioned else "",
-        }
+    def _sequence(self, number: int) -> int | None:
+        return number if self.versioned else None
 
 
 def _null(each: Field) -> str:
     return "" if each.optional else " NOT NULL"
 
 
-def _example(event: _Event) -> str:
+def _example(event: _Event, sequence: int | None) -> str:
     lines = [f'"{each.name}": {each.python()},' for each in event.fields]
-    return f"{snake(event.name).upper()}: dict[str, Any] = {{\n{_indented(lines, 4)}\n}}"
+    last = f"    sequence={sequence},\n" if sequence else ""
+    return f'{snake(event.name).upper()} = Given(\n    "{event.type}",\n    {{\n{_indented(lines, 8)}\n    }},\n{last})'
 
 
 def _block(begin: str, lines: Sequence[str], end: str) -> str:
