@@ -142,6 +142,10 @@ async def _stop_part(supervisor: Supervisor, _stop: asyncio.Event, request: dict
     return await supervisor.stop(request["name"])
 
 
+async def _refresh(supervisor: Supervisor, _stop: asyncio.Event, _request: dict[str, Any]) -> Any:
+    return await supervisor.refresh()
+
+
 async def _kill(supervisor: Supervisor, _stop: asyncio.Event, request: dict[str, Any]) -> Any:
     return supervisor.kill(request["name"])
 
@@ -156,6 +160,7 @@ REQUESTS: dict[str, Handler] = {
     "want": _want,
     "start": _start,
     "stop": _stop_part,
+    "refresh": _refresh,
     "kill": _kill,
     "down": _down,
 }

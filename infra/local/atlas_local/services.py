@@ -8,8 +8,10 @@ from pathlib import Path
 import aiohttp
 
 from atlas_local.component import NotReady, NotWell
+from atlas_local.home import ROOT
 from atlas_local.ports import Ports
 from atlas_local.processes import Command
+from atlas_local.running_code import digest
 from atlas_local.topology import Part
 
 # A service drains for up to ten seconds by itself.
@@ -26,6 +28,7 @@ class Service:
         self.name = part.name
         self.port_names = (part.name,)
         self._module, self._ports, self._environment, self._cwd = part.module, ports, environment, cwd
+        self._runs = ""
 
     @property
     def url(self) -> str:
@@ -37,8 +40,17 @@ class Service:
 
     def command(self) -> Command:
         """Read the addresses now: a server may have moved to another port since the last start."""
+        self._runs = self._digest()
         env = {**self._environment(), "ATLAS_HTTP_PORT": str(self._ports.get(self.name))}
         return Command(argv=[sys.executable, "-m", self._module], env=env, cwd=self._cwd, stop_s=_STOP_S)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether schemas or contexts that it runs have changed since it was last started."""
+        return self._runs != self._digest()
+
+    def _digest(self) -> str:
+        return digest(self.name, ROOT, Path(self._environment()["ATLAS_SCHEMAS_DIR"]))
 
     async def ping(self) -> None:
         """Ask whether it is ready; NotReady carries its own reasons."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from atlas_local.home import Home
 from atlas_local.mesh import Mesh
 from atlas_local.processes import Identity, reap, rotate, spawned_into
+from atlas_local.services import Service
 from atlas_local.topology import MESH, Kind, Part, UnknownPart, select
 from atlas_local.unit import USABLE, State, Unit
 from atlas_local.waiting import wait_until
@@ -74,6 +75,32 @@ class Supervisor:
         if unit.state not in (State.OFF, State.OUTSIDE, State.ABSENT):
             unit.ask(False)
             await unit.settle(State.STOPPED, State.OUTSIDE)
+        return unit.as_dict()
+
+    async def refresh(self) -> dict[str, Any]:
+        """Have changed schemas and contexts run: topics and migrations first, then the services that run them.
+
+        Gives the services that were `restarted`, and what `failed`, with the reason. Where a step fails, no service is
+        restarted: the old code goes on with the old tables.
+        """
+        services = {name: part for name, part in self.mesh.components.items() if isinstance(part, Service)}
+        stale = [name for name, part in services.items() if self.units[name].wanted and part.is_stale]
+        steps = [name for name in ("topics", "database") if stale and self.units[name].wanted]
+        failed = _failures([await self._again(name) for name in steps])
+        if failed:
+            return {"restarted": [], "failed": failed}
+        return {
+            "restarted": stale,
+            "failed": _failures(await asyncio.gather(*(self._again(name) for name in stale))),
+        }
+
+    async def _again(self, name: str) -> dict[str, Any]:
+        unit = self.units[name]
+        if unit.part.kind is Kind.SERVICE:
+            await self.stop(name)
+            return await self.start(name)
+        unit.ask(True)
+        await unit.settle(State.DONE, State.BACKOFF, State.OUTSIDE)
         return unit.as_dict()
 
     def kill(self, name: str) -> dict[str, Any]:
@@ -160,6 +187,10 @@ class Supervisor:
                 with suppress(OSError):  # a full disk, which the copy would need more of
                     rotate(unit.log)
             await asyncio.sleep(_ROTATE_EVERY_S)
+
+
+def _failures(replies: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{reply['name']}: {reply['detail']}" for reply in replies if reply["state"] == State.BACKOFF]
 
 
 def disk_free(directory: Path) -> int | None:

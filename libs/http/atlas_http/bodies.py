@@ -1,9 +1,11 @@
 """The base of what a command takes, and fields that PostgreSQL and the event can hold."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
 
 
 class Body(BaseModel):
@@ -22,5 +24,6 @@ def _milliseconds(value: datetime) -> datetime:
 Text = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")]
 Int = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Many = Annotated[list[T], Field(max_length=1_000)]
 # With an offset, as exact as `timestamp-millis` is.
 Moment = Annotated[AwareDatetime, AfterValidator(_milliseconds)]

@@ -9,11 +9,14 @@ The groups are `atlas.routes` (HTTP, served by the gateway), `atlas.projections`
 `atlas.migrations` (a package whose modules are Alembic's) and `atlas.flags` (feature flags, listed by `atlas flags`).
 """
 
+import json
 from collections.abc import Collection, Iterable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 ROUTES = "atlas.routes"
 PROJECTIONS = "atlas.projections"
@@ -27,7 +30,7 @@ class BrokenContext(Exception):
 
 def contexts() -> list[str]:
     """The names of all contexts that are installed, in order."""
-    return sorted({entry.name for group in (ROUTES, PROJECTIONS, MIGRATIONS) for entry in entry_points(group=group)})
+    return sorted({entry.name for group in (ROUTES, PROJECTIONS, MIGRATIONS) for entry in _entries(group)})
 
 
 def offered(group: str, chosen: Collection[str] = ()) -> dict[str, Any]:
@@ -39,11 +42,7 @@ def offered(group: str, chosen: Collection[str] = ()) -> dict[str, Any]:
     if unknown:
         installed = ", ".join(contexts()) or "none"
         raise BrokenContext(f"no context {', '.join(unknown)} is installed; installed: {installed}")
-    return {
-        entry.name: _loaded(entry)
-        for entry in _in_order(entry_points(group=group))
-        if not chosen or entry.name in chosen
-    }
+    return {entry.name: _loaded(entry) for entry in _entries(group) if not chosen or entry.name in chosen}
 
 
 def flat(group: str, chosen: Collection[str] = ()) -> list[Any]:
@@ -57,8 +56,18 @@ def gathered(package: str, path: Iterable[str], name: str) -> list[Any]:
     return [item for module in modules for item in getattr(import_module(f"{package}.{module}"), name)]
 
 
-def _in_order(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
-    return sorted(entries, key=lambda entry: entry.name)
+def _entries(group: str) -> list[EntryPoint]:
+    """What is offered under the group, in order; but by a folder that was deleted, which pip still knows."""
+    return sorted((entry for entry in entry_points(group=group) if _is_there(entry)), key=lambda entry: entry.name)
+
+
+def _is_there(entry: EntryPoint) -> bool:
+    try:
+        text = entry.dist.read_text("direct_url.json") if entry.dist is not None else None
+        url = urlsplit(json.loads(text)["url"]) if text else None
+    except (ValueError, LookupError, TypeError):
+        return True
+    return url is None or url.scheme != "file" or Path(unquote(url.path)).exists()
 
 
 def _loaded(entry: EntryPoint) -> Any:

@@ -3,35 +3,44 @@
 import asyncio
 import subprocess
 import time
+from contextlib import suppress
 
 from atlas_local import client
 from atlas_local.component import StartFailed
-from atlas_local.control import NoAnswer, Refused
+from atlas_local.control import NoAnswer, NotRunning, Refused, request
 from atlas_local.daemon import ALREADY_RUNS, spawn_detached, supervise
-from atlas_local.home import AlreadyRuns, Home
+from atlas_local.home import ROOT, AlreadyRuns, Home
 from atlas_local.mesh import Mesh
 from atlas_local.processes import last_lines
 from atlas_local.supervisor import DISK_FULL_BYTES, Supervisor, disk_free
 from atlas_local.topology import UnknownPart, select
 
+from atlas_cli.developing import follow, told
 from atlas_cli.mesh_view import Progress, print_addresses
-from atlas_cli.output import CommandError, print_json, say
+from atlas_cli.new_contexts import install
+from atlas_cli.output import CommandError, print_json, say, spinner
 
+_REFRESH_S = 240.0
 _AGAIN_S = 0.5  # between two tries to hold the home
 
 
 async def bring_up(home: Home, names: tuple[str, ...], *, as_json: bool) -> None:
     """Find the running mesh and ask it for what is missing, or start one; return when every part has answered a probe.
 
-    A part that fails is named with its last log lines; the rest keeps running.
+    One that runs takes over schemas and contexts that have changed since. A part that fails is named with its last log
+    lines; the rest keeps running.
     """
     began = time.monotonic()
     _check(names)
+    for name in install(ROOT):
+        say(f"installed the context {name}", err=True)
     supervisor = _Supervisor(home, names)
     try:
         running = await client.status(home, probe=False)
         if running["running"] and not as_json:
             say(f"the mesh runs already, supervised by process {running['supervisor']['pid']}")
+        if running["running"] and not running["stopping"]:
+            await _refresh(home, quiet=as_json)
         with Progress(quiet=as_json) as progress:
             state = await client.until_ready(home, progress.show, supervisor.is_coming, names)
     except (StartFailed, NoAnswer, Refused) as error:
@@ -42,6 +51,27 @@ async def bring_up(home: Home, names: tuple[str, ...], *, as_json: bool) -> None
         print_json(state)
     else:
         print_addresses(state, time.monotonic() - began)
+
+
+async def _refresh(home: Home, *, quiet: bool) -> None:
+    """Raises CommandError where something of what is new does not work; NoAnswer, Refused."""
+    with suppress(NotRunning), spinner("topics, migrations and services that have changed", quiet=quiet):
+        reply = await request(home, "refresh", timeout_s=_REFRESH_S)
+        for line in told(reply) if reply["restarted"] else ():
+            say(line, err=True)
+        if reply["failed"]:
+            first, *more = reply["failed"]
+            raise CommandError(first.splitlines()[0], [*first.splitlines()[1:], *more])
+
+
+async def develop(home: Home) -> None:
+    """Bring the mesh up, and have what is edited run in it until Ctrl-C."""
+    await bring_up(home, (), as_json=False)
+    say("watching contexts and schemas; Ctrl-C ends this, the mesh runs on")
+    try:
+        await follow(home, ROOT, install, say)
+    except (NotRunning, NoAnswer, Refused) as error:
+        raise CommandError(f"{error}; start the mesh again: atlas dev") from None
 
 
 class _Supervisor:

@@ -22,6 +22,7 @@ Only = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     add(app, up, "atlas up", "atlas up --only gateway", group=MESH)
+    add(app, dev, "atlas dev", group=MESH)
     add(app, down, "atlas down", "atlas down --purge --yes", group=MESH)
     add(app, status, "atlas status", group=MESH)
     add(app, logs, "atlas logs gateway relay -n 50", group=MESH)
@@ -46,6 +47,15 @@ def up(
         run_in_foreground(home, names, as_json=as_json)
     else:
         asyncio.run(bring_up(home, names, as_json=as_json))
+
+
+def dev() -> None:
+    """Start the mesh, and have each change of a context or a schema run in it as soon as it is saved."""
+    from atlas_local.home import Home
+
+    from atlas_cli.mesh_up import develop
+
+    asyncio.run(develop(Home.find()))
 
 
 def down(

@@ -117,12 +117,12 @@ def new_command(root: Path, wanted: Wanted) -> Plan:
     event = wanted.event if "." in wanted.event else f"{context}.{wanted.event}"
     fields = schemas.fields_of(root, event)
     topic = schemas.topic_of(root, event)
-    key = _key(topic.key[event], event, fields)
     if topic.source is not Source.OUTBOX:
         raise CommandError(
             f"{event} is on {topic.name}, whose events anybody may post (`source: {topic.source}`); those of a command"
             " are on a topic of the outbox alone"
         )
+    key = _key(topic.key[event], event, fields)
     entity = wanted.entity or entity_of(key)
     kept = [each for each in fields if each.name != key]
     table = f"app.{plural(entity)}"
@@ -168,6 +168,7 @@ class _Command:
         wanted = [*_IMPORTS, *(name for _, _, names in annotations for name in names)]
         wanted += ["atlas_http.entities:now"] if times else []
         wanted += ["atlas_http.entities:IF_MATCH"] if self.changes else []
+        body = "".join(f"\n    {name}: {annotation}" for name, annotation, _ in annotations)
         set_now = "".join(f', "{name}": now()' for name in times)
         constant = plural(self.entity).upper()
         return _MODULE.format(
@@ -180,7 +181,7 @@ class _Command:
             key=self.key,
             what=self.entity.replace("_", " "),
             name=self.name,
-            body="".join(f"\n    {name}: {annotation}" for name, annotation, _ in annotations) + "\n",
+            body=f"{body}\n" if body else "",
             snake=snake(self.name),
             verb="change" if self.changes else "create",
             values=f"{{**body.model_dump(){set_now}}}" if times else "body.model_dump()",

@@ -10,7 +10,7 @@ FOLDER = "contexts"
 
 _PROJECT = """\
 [project]
-name = "atlas-{kebab}"
+name = "atlas-{name}"
 version = "0.1.0"
 description = "{doc}"
 requires-python = ">=3.11"
@@ -25,13 +25,13 @@ dependencies = [
 ]
 
 [project.entry-points."atlas.routes"]
-{kebab} = "atlas_{name}.commands:ROUTES"
+{name} = "atlas_{name}.commands:ROUTES"
 
 [project.entry-points."atlas.projections"]
-{kebab} = "atlas_{name}.projections:PROJECTIONS"
+{name} = "atlas_{name}.projections:PROJECTIONS"
 
 [project.entry-points."atlas.migrations"]
-{kebab} = "atlas_{name}.migrations"
+{name} = "atlas_{name}.migrations"
 
 [build-system]
 requires = ["hatchling"]
@@ -65,16 +65,16 @@ def package(context: str) -> str:
 
 def folder(context: str) -> str:
     """The folder of all that is its own but schemas."""
-    return f"{FOLDER}/{context.replace('_', '-')}"
+    return f"{FOLDER}/{context}"
 
 
 def new_context(root: Path, name: str, doc: str) -> Plan:
     """Plan its package. Raises CommandError."""
     plan = Plan(root)
-    context, kebab = context_name(name), name.replace("_", "-")
+    context = context_name(name)
     if (root / folder(context)).exists():
         raise CommandError(f"the context {context} is there already: {folder(context)}")
-    plan.add(f"{folder(context)}/pyproject.toml", _PROJECT.format(name=context, kebab=kebab, doc=one_sentence(doc)))
+    plan.add(f"{folder(context)}/pyproject.toml", _PROJECT.format(name=context, doc=one_sentence(doc)))
     code = package(context)
     plan.add(f"{code}/__init__.py", f'"""{doc}"""\n')
     plan.add(f"{code}/py.typed", "")

@@ -27,7 +27,6 @@ _SQL = re.compile(
     r"|some|symmetric|system_user|table|tablesample|then|to|trailing|true|union|unique|user|using|variadic"
     r"|verbose|when|where|window"
 )
-_MANY_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +105,15 @@ class Field:
 
     def in_read_model(self) -> str:
         """Its column in a read model: a moment is kept as the event has it, and shown as RFC 3339."""
-        return "bigint" if self.is_time else self.in_state()
+        if logical(self.one) == "timestamp-millis":
+            return "bigint[]" if self.many else "bigint"
+        return self.in_state()
 
     def in_body(self) -> tuple[str, tuple[str, ...]]:
         """Its annotation, and what has to be imported for it as `module:name`."""
         annotation, imports = _annotation(self.one)
         if self.many:
-            annotation = f"Annotated[list[{annotation}], Field(max_length={_MANY_MAX})]"
-            imports = (*imports, "typing:Annotated", "pydantic:Field")
+            annotation, imports = f"Many[{annotation}]", (*imports, f"{_BODIES}:Many")
         return (f"{annotation} | None = None" if self.optional else annotation), imports
 
     def example(self) -> str:

@@ -40,13 +40,17 @@ def remove_command(root: Path, text: str) -> Plan:
     module = f"{contexts.package(context)}/commands/{snake(name)}.py"
     if not (root / module).is_file():
         raise CommandError(f"there is no command {text}: {module} is not there")
-    entity = re.search(r'Entity\("([a-z0-9_]+)"', (root / module).read_text())
-    others = [path for path in _commands(root, context) if entity and f'Entity("{entity[1]}"' in path.read_text()]
-    names = [snake(name)]
-    if entity and len(others) == 1:
-        names.append(entity[1])
-    own = [path for each in names for path in migrations.of_command(root, context, each)]
-    for path in own:
+    text_of = (root / module).read_text()
+    entity = re.search(r'Entity\("([a-z0-9_]+)"', text_of)
+    name_of_migration = snake(name)
+    if entity and f"_{entity[1].upper()}.create(" in text_of:
+        others = [
+            path.name for path in _commands(root, context) if entity[0] in path.read_text() and path.stem != snake(name)
+        ]
+        if others:
+            raise CommandError(f"{', '.join(others)} changes what {text} makes; take that out first")
+        name_of_migration = entity[1]
+    for path in migrations.of_command(root, context, name_of_migration):
         if path != migrations.last(root, context):
             raise CommandError(f"{path} was written with it, and later ones follow; take those commands out first")
         plan.remove(path)
