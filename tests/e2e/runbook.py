@@ -34,8 +34,10 @@ def steps(runbook: Path) -> Iterator[Step]:
 class Copy:
     """A copy of the checkout's tracked and new files that runs with the checkout's virtual environment."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *coming: str) -> None:
+        """`coming`: contexts that are not there yet; what runs by then has to find them."""
         self.path = path
+        self._installed: set[str] = set()
         listed = subprocess.run(
             ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             capture_output=True,
@@ -47,7 +49,7 @@ class Copy:
                 shutil.copy2(ROOT / name, path / name)
         (path / ".venv").symlink_to(ROOT / ".venv")
         packages = [*path.glob("libs/*"), *path.glob("services/*"), path / "infra/local", path / ".installed"]
-        packages += path.glob("contexts/*")
+        packages += [*path.glob("contexts/*"), *(path / "contexts" / name for name in coming)]
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ATLAS_")},
             "PYTHONPATH": os.pathsep.join(map(str, packages)),
@@ -113,11 +115,11 @@ class Copy:
         """What `make` does with a context that is new, without touching the environment that the copy shares."""
         for context in self.path.glob("contexts/*/pyproject.toml"):
             folder = context.parent
-            if (ROOT / "contexts" / folder.name).exists() or str(folder) in self._env["PYTHONPATH"]:
+            if (ROOT / "contexts" / folder.name).exists() or folder.name in self._installed:
                 continue
+            self._installed.add(folder.name)
             install = [".venv/bin/uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
             self.run([*install, "--python", ".venv/bin/python", "--target", ".installed", "-e", str(folder)])
-            self._env["PYTHONPATH"] += os.pathsep + str(folder)
 
     def _write_migration(self, text: str) -> None:
         assert self._made is not None, "no command made a migration"

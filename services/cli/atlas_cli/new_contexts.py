@@ -12,31 +12,29 @@ _INSTALL_S = 120
 
 def install(root: Path) -> list[str]:
     """Install the contexts of this checkout that are not; gives their names. Raises CommandError."""
-    missing = [
-        project.parent for project in sorted(root.glob("contexts/*/pyproject.toml")) if not _is_installed(project)
-    ]
-    if missing:
+    folders = missing(root)
+    if folders:
         uv = Path(sys.executable).with_name("uv")
         if not uv.exists():
-            raise CommandError(f"the context {missing[0].name} is not installed; install it: make up")
-        command = [
-            str(uv),
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            sys.executable,
-            "--no-deps",
-            "--no-build-isolation",
-        ]
-        editable = [word for folder in missing for word in ("-e", str(folder))]
-        done = subprocess.run([*command, *editable], capture_output=True, text=True, timeout=_INSTALL_S, check=False)
+            raise CommandError(f"the context {folders[0].name} is not installed; install it: make up")
+        command = [str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--no-deps"]
+        editable = [word for folder in folders for word in ("-e", str(folder))]
+        done = subprocess.run(
+            [*command, "--no-build-isolation", *editable],
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_S,
+            check=False,
+        )
         if done.returncode != 0:
-            raise CommandError(
-                f"the contexts could not be installed: {', '.join(each.name for each in missing)}",
-                done.stderr.splitlines(),
-            )
-    return [folder.name for folder in missing]
+            names = ", ".join(each.name for each in folders)
+            raise CommandError(f"these contexts could not be installed: {names}", done.stderr.splitlines())
+    return [folder.name for folder in folders]
+
+
+def missing(root: Path) -> list[Path]:
+    """The contexts that are not installed, or have other parts since."""
+    return [project.parent for project in sorted(root.glob("contexts/*/pyproject.toml")) if not _is_installed(project)]
 
 
 def _is_installed(project: Path) -> bool:

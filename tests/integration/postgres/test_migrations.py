@@ -65,3 +65,34 @@ async def test_0009_can_be_taken_back(fresh, connection) -> None:
     assert await state(connection) != before
     assert (await run(fresh, "downgrade", "0008")).returncode == 0
     assert await state(connection) == before
+
+
+async def test_a_context_that_is_gone_stops_no_migration_and_goes_on_when_it_is_back(fresh, connection) -> None:
+    assert (await run(fresh, "upgrade", "heads")).returncode == 0
+    at = {row["version_num"] for row in await connection.fetch("TABLE alembic_version")}
+    await connection.execute("CREATE TABLE app.kept (id int)")
+    await connection.execute("INSERT INTO alembic_version VALUES ('gone_0003')")
+
+    again = await run(fresh, "upgrade", "heads")
+    assert again.returncode == 0, again.stderr
+    assert "the context gone is not here any more; its tables stay as they are" in again.stderr
+    assert {row["version_num"] for row in await connection.fetch("TABLE alembic_version")} == at
+    assert await connection.fetchval("SELECT to_regclass('app.kept') IS NOT NULL")
+
+    # As if one that is here had been gone for a while: its first migration does not run a second time.
+    one = next(version for version in sorted(at) if not version.isdigit())
+    await connection.execute("DELETE FROM alembic_version WHERE version_num = $1", one)
+    await connection.execute("INSERT INTO alembic_version_absent VALUES ($1)", one)
+    back = await run(fresh, "upgrade", "heads")
+    assert back.returncode == 0, back.stderr
+    assert {row["version_num"] for row in await connection.fetch("TABLE alembic_version")} == at
+    absent = [row["version_num"] for row in await connection.fetch("TABLE alembic_version_absent")]
+    assert absent == ["gone_0003"]
+
+
+async def test_a_version_that_nobody_knows_is_still_an_error(fresh, connection) -> None:
+    assert (await run(fresh, "upgrade", "heads")).returncode == 0
+    await connection.execute("UPDATE alembic_version SET version_num = '9999' WHERE version_num ~ '^[0-9]+$'")
+    refused = await run(fresh, "upgrade", "heads")
+    assert refused.returncode != 0
+    assert "9999" in refused.stderr
