@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
 
 from atlas_kafka.fates import describe
+from atlas_kafka.internals.fetching import FetchResult, move_position, partition_of, put_records, records_of
 
 # A fetch may have been damaged on its way, and another replica may have the batch whole.
 ATTEMPTS = 3
@@ -71,20 +71,22 @@ class Buffer(OrderedDict[TopicPartition, Any]):
 
 def _take(result: Any, damages: Damages, max_records: int | None = None) -> list[Any]:
     """FetchResult.getall, but an error is never raised past records that were read."""
-    if not result.check_assignment(result._topic_partition) or not result.has_more():
+    place = partition_of(result)
+    if not result.check_assignment(place) or not result.has_more():
         return []
     taken: list[Any] = []
+    records = records_of(result)
     try:
-        for record in result._partition_records:
+        for record in records:
             taken.append(record)
             if max_records is not None and len(taken) >= max_records:
-                result._update_position()
+                move_position(result)
                 return taken
     except Exception as error:  # noqa: BLE001 - whatever a codec raises
         if not taken:
-            damages.meet(result._topic_partition, result._partition_records.next_fetch_offset, error)
-    result._update_position()
-    result._partition_records = None
+            damages.meet(place, records.next_fetch_offset, error)
+    move_position(result)
+    put_records(result, None)
     return taken
 
 

@@ -7,8 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import structlog
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     IncompatibleBrokerVersion,
@@ -18,9 +17,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from atlas_kafka.fates import backoff_s, describe
+from atlas_kafka.internals.protocol import InitProducerIdRequest
 from atlas_kafka.metrics import PRODUCERS_RENEWED, RECORDS_OUT, RECORDS_REFUSED
 from atlas_kafka.partition_queue import Batch, Identity, Next, PartitionQueue
 from atlas_kafka.produce_answers import Answer, Verdict

@@ -4,7 +4,7 @@ aiokafka speaks Fetch up to version 11, which names topics: a consumer that stan
 offset 3 of another one of that name, and nobody is told. Version 13, which every broker since Kafka 3.1 speaks, takes
 ids: the broker answers that it does not know the id, however quickly the topic was made again.
 
-It stands in for the client of aiokafka's fetcher: what it relies on is tested against a broker.
+It stands in for the client of aiokafka's fetcher.
 """
 
 import asyncio
@@ -14,14 +14,22 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult
 from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.types import CompactArray, CompactBytes, Int8, Int16, Int32, Int64
 
 from atlas_kafka.damage import Buffer, Damages, end_of
 from atlas_kafka.flexible import TEXT, Uuid, array, body
+from atlas_kafka.internals.fetching import READ_UNCOMMITTED, Fetcher, FetchRequest, FetchResult, limits_of, rack_of
+from atlas_kafka.internals.protocol import (
+    CompactArray,
+    CompactBytes,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Request,
+    RequestStruct,
+    Response,
+)
 
 # What a broker answers when it has no topic of this id, or another of its name.
 UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID = 100, 103
@@ -100,7 +108,7 @@ class _FetchRequest(Request[_FetchRequestV13]):  # type: ignore[misc]
 
     def __init__(self, named: FetchRequest, ids: Mapping[str, str], without: Collection[TopicPartition] = ()) -> None:
         self._named = named
-        self._topics: list[tuple[uuid.UUID, list[tuple[Any, ...]], dict[int, bytes]]] = []
+        self.topics: list[tuple[uuid.UUID, list[tuple[Any, ...]], dict[int, bytes]]] = []
         for topic, partitions in named.topics:
             wanted: list[tuple[Any, ...]] = [
                 (number, -1, offset, -1, -1, max_bytes, {})
@@ -108,12 +116,11 @@ class _FetchRequest(Request[_FetchRequestV13]):  # type: ignore[misc]
                 if TopicPartition(topic, number) not in without
             ]
             if topic in ids and wanted:
-                self._topics.append((uuid.UUID(ids[topic]), wanted, {}))
+                self.topics.append((uuid.UUID(ids[topic]), wanted, {}))
 
     def build(self, request_struct_class: type[_FetchRequestV13]) -> _FetchRequestV13:
         named, no_session = self._named, (0, -1)
-        limits = (named._max_wait_ms, named._min_bytes, named._max_bytes, named._isolation_level)
-        return request_struct_class(-1, *limits, *no_session, self._topics, [], named._rack_id, {})
+        return request_struct_class(-1, *limits_of(named), *no_session, self.topics, [], rack_of(named), {})
 
 
 class _Answer(NamedTuple):
@@ -131,9 +138,9 @@ class FetchById:
     be read at the moment, `answered` when (monotonic) it last could.
     """
 
-    def __init__(self, fetcher: Any) -> None:
+    def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._client = fetcher._client
+        self._client = fetcher.client
         self.ids: Mapping[str, str] = {}
         self.outdated: set[TopicPartition] = set()
         self.failing: dict[TopicPartition, str] = {}
@@ -141,8 +148,9 @@ class FetchById:
         self.damages = Damages()
         # Nothing is fetched of these; whoever gives the set changes it.
         self.paused: Collection[TopicPartition] = ()
-        fetcher._records = Buffer(fetcher._records)
-        fetcher._records.damages = self.damages
+        buffer = Buffer(fetcher.buffer)
+        buffer.damages = self.damages
+        fetcher.buffer = buffer
         self.begun_at = time.monotonic()
         self._updating: asyncio.Future[None] | None = None
 
@@ -152,25 +160,24 @@ class FetchById:
         self.outdated, self.failing, self.answered = set(), {}, {}
         self.begun_at = time.monotonic()
         self.damages.waiting.clear()
-        self._fetcher._records.clear()
+        self._fetcher.buffer.clear()
 
     def drop(self, place: TopicPartition) -> None:
         """Forget what was fetched of the partition and not taken."""
-        self._fetcher._records.pop(place, None)
+        self._fetcher.buffer.pop(place, None)
 
     def take(self, place: TopicPartition) -> list[Any]:
         """What was fetched of the partition and not taken, up to a batch that can't be read."""
-        result = self._fetcher._records.pop(place, None)
+        result = self._fetcher.buffer.pop(place, None)
         return result.getall() if isinstance(result, FetchResult) else []
 
     def reach(self, place: TopicPartition) -> tuple[int, int]:
         """Up to where an assigned partition was taken, and where it ends by the last answer about it; 0: not known."""
-        state = self._fetcher._subscriptions.subscription.assignment.state_value(place)
-        return state.position if state.has_valid_position else 0, state.highwater or 0
+        return self._fetcher.reach(place)
 
     def buffered(self, place: TopicPartition) -> bool:
         """Whether records of the partition wait to be taken."""
-        return place in self._fetcher._records
+        return place in self._fetcher.buffer
 
     async def end_of_batch(self, place: TopicPartition, offset: int) -> int:
         """Where the batch that `offset` is in ends, by its own word or where the next begins. Raises KafkaError."""
@@ -219,7 +226,7 @@ class FetchById:
             without = {*without, *self.paused}
             self.answered.update(dict.fromkeys(self.paused, time.monotonic()))  # silence about these is meant
         asked = _FetchRequest(request, ids, without)
-        if not asked._topics:
+        if not asked.topics:
             await asyncio.sleep(NOTHING_TO_FETCH_S)
             return _Answer([])
         response = await self._client.send(node_id, asked, **options)
@@ -247,6 +254,6 @@ class FetchById:
 
 def fetch_by_id(consumer: AIOKafkaConsumer) -> FetchById:
     """From now on `consumer` fetches by id, and nothing until it is told ids. Call it right after `start()`."""
-    fetcher = consumer._fetcher
-    fetcher._client = by_id = FetchById(fetcher)
+    fetcher = Fetcher(consumer)
+    fetcher.client = by_id = FetchById(fetcher)
     return by_id

@@ -7,8 +7,7 @@ import uuid
 from io import BytesIO
 from typing import Any
 
-from aiokafka.protocol.abstract import AbstractType
-from aiokafka.protocol.types import CompactArray, CompactString, Schema, TaggedFields
+from atlas_kafka.internals.protocol import AbstractType, CompactArray, CompactString, Schema, TaggedFields
 
 TEXT = CompactString("utf-8")
 _TAGS = ("tags", TaggedFields)

@@ -11,36 +11,25 @@ Three things that brokers take end every consumer of aiokafka, again after each 
   its value STAND_IN and then the batch as the broker has it. So it is archived byte for byte, and elsewhere it is no
   event, which is a dead letter.
 
-aiokafka decodes a batch itself; only one that it refuses is taken apart here. This reaches into its fetcher: what it
-relies on is tested against its classes and against a broker.
+aiokafka decodes a batch itself; only one that it refuses is taken apart here.
 """
 
-import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record import default_records
-from aiokafka.record._crecords import default_records as compiled_records
-from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import calc_crc32c
 
 from atlas_kafka import inflate
+from atlas_kafka.batch_format import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER
+from atlas_kafka.internals.records import PartitionRecords, calc_crc32c, take_apart_with
 from atlas_kafka.metrics import BATCHES_TOO_LARGE
 
 log = structlog.get_logger(__name__)
 
 # No first byte of an Avro value's framing.
 STAND_IN = b"a batch that is too large to be taken apart:\n"
-# base offset, length, leader epoch, magic, crc, attributes, last offset delta, first and last timestamp,
-# producer id, epoch and sequence, number of records
-HEADER = struct.Struct(">qiibIhiqqqhii")
-_PLACE = struct.Struct(">qi")
-LENGTH_AT, CRC_FROM = 12, 21
-CODEC_MASK, APPEND_TIME = 0x07, 0x08
 _CODECS = {"gzip_decode": inflate.gzip, "snappy_decode": inflate.snappy, "lz4_decode": inflate.lz4}
 _CODECS |= {"zstd_decode": inflate.zstd}
 
@@ -59,12 +48,7 @@ class ForeignRecord(NamedTuple):
 
 def accept_foreign_records() -> None:
     """From now on every consumer made in this process reads on where aiokafka's own would end. May be called again."""
-    fetcher.MemoryRecords = _KeptRecords
-    fetcher.PartitionRecords = _ForeignRecords
-    for name, decode in _CODECS.items():
-        for module in (default_records, compiled_records):
-            assert hasattr(module, name), name
-            setattr(module, name, decode)
+    take_apart_with(_ForeignRecords, _CODECS)
 
 
 def stand_in(partition: TopicPartition, batch: bytes) -> ForeignRecord:
@@ -84,53 +68,26 @@ def stand_in(partition: TopicPartition, batch: bytes) -> ForeignRecord:
     return ForeignRecord(fields[0], fields[8 if appended else 7], int(appended), None, STAND_IN + batch, [])
 
 
-class _KeptRecords(MemoryRecords):  # type: ignore[misc]
-    """The batches of an answer, and its bytes, for those that have to be looked at closely."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._data = data
-        self._at = 0
-        self._current: Any = None
-
-    def next_batch(self) -> Any:
-        self._current = super().next_batch()
-        return self._current
-
-    def current(self) -> bytes:
-        """The batch that was given last."""
-        while True:
-            base, length = _PLACE.unpack_from(self._data, self._at)
-            end = self._at + LENGTH_AT + length
-            if base == self._current.base_offset:
-                return self._data[self._at : end]
-            self._at = end
-
-
-class _ForeignRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+class _ForeignRecords(PartitionRecords):
     """The records of an answer: aiokafka's, and of the batches that it refuses ours."""
 
-    def __iter__(self) -> Iterator[Any]:
-        """What aiokafka's `__next__` asks, without its call for each record: looking at it takes one already."""
-        return self._records_iterator or iter(())
-
-    def _unpack_records(self) -> Iterator[Any]:
-        expected: int = self.next_fetch_offset  # type: ignore[has-type]
+    def unpack(self) -> Iterator[Any]:
+        expected = self.next_fetch_offset
         while True:
             try:
                 # Begun anew it goes on with the batch after the one that it refused.
-                for made in super()._unpack_records():
+                for made in self.unpack_on():
                     if made.offset != expected:
                         self._check_number(made.offset, expected)
                     expected = made.offset + 1
                     yield made
             except (UnicodeDecodeError, inflate.TooLarge, CorruptRecordException) as error:
                 self.next_fetch_offset = expected
-                batch = self._records.current()
+                batch = self.batch()
                 for record in self._odd(batch, error):
                     if record.offset >= expected:
                         self.next_fetch_offset = record.offset + 1
-                        yield self._consumer_record(self._tp, record)
+                        yield self.made(record)
                 fields = HEADER.unpack_from(batch)
                 self.next_fetch_offset = expected = fields[0] + fields[6] + 1
             else:
@@ -138,7 +95,7 @@ class _ForeignRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _check_number(self, offset: int, expected: int) -> None:
         """Raises CorruptRecordException where this can't be the offset of the next record of the current batch."""
-        fields = HEADER.unpack_from(self._records.current())
+        fields = HEADER.unpack_from(self.batch())
         base, last, count = fields[0], fields[6], fields[12]
         whole = count == last + 1  # without gaps, as all are that were not compacted
         if offset > base + last or (whole and offset != max(base, expected)):
@@ -151,7 +108,7 @@ class _ForeignRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if not isinstance(error, inflate.TooLarge):
             yield from _records(batch)
         else:  # known from one attempt, which holds the event loop for as long as 64 MB take
-            record = stand_in(self._tp, batch)
+            record = stand_in(self.partition, batch)
             yield record._replace(offset=max(record.offset, self.next_fetch_offset))
 
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection
 
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32
-
 from atlas_kafka.flexible import TEXT, Uuid, array, body
+from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request, RequestStruct, Response
 
 _ASSIGNMENT = body(
     ("topic_partitions", array(("topic_id", Uuid), ("topic", TEXT), ("partitions", CompactArray(Int32)))),

@@ -5,16 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
-from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from atlas_kafka.fates import Transient, describe
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.group_messages import DescribeConsumerGroups, ListGroups
+from atlas_kafka.internals.client import ConnectionGroup, CoordinationType, client_of
+from atlas_kafka.internals.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata, DescribeGroupsRequest
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 
@@ -45,7 +44,7 @@ async def topic_ranges(consumer: AIOKafkaConsumer, topics: Collection[str]) -> M
     Raises Transient when no broker answers.
     """
     try:
-        metadata = await consumer._client.fetch_all_metadata()
+        metadata = await client_of(consumer).fetch_all_metadata()
     except KafkaError as error:
         raise Transient(f"Kafka: {describe(error)}") from error
     partitions = [
@@ -85,8 +84,8 @@ class GroupListing:
 async def list_groups(admin: AIOKafkaAdminClient) -> list[GroupListing]:
     """Every group, by name; raises KafkaError."""
     found: dict[str, GroupListing] = {}
-    for broker in (await admin._client.fetch_all_metadata()).brokers():
-        response = await admin._client.send(broker.nodeId, ListGroups())
+    for broker in (await client_of(admin).fetch_all_metadata()).brokers():
+        response = await client_of(admin).send(broker.nodeId, ListGroups())
         if response.error_code:
             raise for_code(response.error_code)("groups not listed")
         for name, protocol, _state, *more in response.groups:
@@ -98,7 +97,7 @@ async def group_members(admin: AIOKafkaAdminClient, group: GroupListing) -> tupl
     """How many members the group has (None: the brokers do not tell), and the topics that those want or have."""
     if group.type == "consumer":
         coordinator = await admin.find_coordinator(group.name)
-        response = await admin._client.send(coordinator, DescribeConsumerGroups([group.name]))
+        response = await client_of(admin).send(coordinator, DescribeConsumerGroups([group.name]))
         for code, _message, name, _state, _epoch, _assigned, _assignor, members, *_ in response.groups:
             if name == group.name and code == 0:
                 wanted = {topic for member in members for topic in member[6]}

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import cramjam
-from aiokafka.codec import lz4_decode, snappy_decode, zstd_decode
+
+from atlas_kafka.internals.records import lz4_decode, snappy_decode, zstd_decode
 
 # Far above what producers make (1 MB unless they are told otherwise), and little enough to hold a few at a time. Not a
 # setting: the archiver and whoever compares its archive with the topic must agree.

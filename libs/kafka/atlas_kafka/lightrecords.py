@@ -1,16 +1,15 @@
 """Records with only what is read of them: aiokafka's own take three times as long to make.
 
-`give_light_records` has a consumer give these; all else about it stays what it is. It reaches into aiokafka's fetcher:
-what it relies on is tested against its classes and against a broker.
+`give_light_records` has a consumer give these; all else about it stays what it is.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
 
 from atlas_kafka.damage import Buffer
+from atlas_kafka.internals.fetching import Fetcher, FetchResult, make_records_by
 
 
 class LightRecord(NamedTuple):
@@ -29,9 +28,10 @@ _new: Callable[..., Any] = tuple.__new__
 
 def give_light_records(consumer: AIOKafkaConsumer) -> None:
     """From now on `consumer.getmany` gives LightRecord. Call it right after `start()`."""
-    fetcher = consumer._fetcher
-    before, fetcher._records = fetcher._records, _Fetched(fetcher._records)
-    fetcher._records.damages = getattr(before, "damages", None)
+    fetcher = Fetcher(consumer)
+    fetched = _Fetched(fetcher.buffer)
+    fetched.damages = getattr(fetcher.buffer, "damages", None)
+    fetcher.buffer = fetched
 
 
 class _Fetched(Buffer):
@@ -39,7 +39,7 @@ class _Fetched(Buffer):
 
     def __setitem__(self, partition: TopicPartition, result: Any) -> None:
         if isinstance(result, FetchResult):
-            result._partition_records._consumer_record = _light
+            make_records_by(result, _light)
         super().__setitem__(partition, result)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from atlas_kafka.fates import Transient
+from atlas_kafka.internals.client import client_of
+from atlas_kafka.internals.coordinator import committed_with_metadata
 from atlas_kafka.topic_ids import TopicNow, topics_now
 
 
@@ -30,14 +32,14 @@ async def partitions_now(
 ) -> Mapping[TopicPartition, PartitionNow]:
     """Those of the partitions that exist. Raises Transient when a topic changes meanwhile, and KafkaError."""
     names = {partition.topic for partition in partitions}
-    topics = await topics_now(consumer._client, names)
+    topics = await topics_now(client_of(consumer), names)
     there = [tp for tp in partitions if tp.topic in topics and tp.partition in topics[tp.topic].partitions]
     if not there:
         return {}
     first = await consumer.beginning_offsets(there)
     end = await consumer.end_offsets(there)
     # Offsets are asked for by name: they are those of this topic if it is still the same one after.
-    if await topics_now(consumer._client, names) != topics:
+    if await topics_now(client_of(consumer), names) != topics:
         raise Transient(f"topics change: {', '.join(sorted(names))}")
     return {tp: PartitionNow(topics[tp.topic].id, first[tp], end[tp], len(topics[tp.topic].partitions)) for tp in there}
 
@@ -51,13 +53,14 @@ async def committed_to(
     """
     if not partitions:
         return {}
-    found = await consumer._coordinator.fetch_committed_offsets(list(partitions))
+    found = await committed_with_metadata(consumer, partitions)
     offsets = {}
     for place, now in partitions.items():
         commit = found.get(place)
-        known = commit is not None and commit.offset >= 0
-        ours = known and (commit.metadata == now.topic_id or (not commit.metadata and commit.offset <= now.end))
-        offsets[place] = commit.offset if ours else 0
+        offsets[place] = 0
+        if commit is not None and commit.offset >= 0:
+            ours = commit.metadata == now.topic_id or (not commit.metadata and commit.offset <= now.end)
+            offsets[place] = commit.offset if ours else 0
     return offsets
 
 

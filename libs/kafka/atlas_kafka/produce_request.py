@@ -6,10 +6,8 @@ aiokafka's own request knows neither.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import CompactBytes, Int16, Int32, Int64
-
 from atlas_kafka.flexible import TEXT, array, body
+from atlas_kafka.internals.protocol import CompactBytes, Int16, Int32, Int64, Request, RequestStruct, Response
 from atlas_kafka.produce_answers import Answer
 
 _ANSWER = body(

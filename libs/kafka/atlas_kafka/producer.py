@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 import structlog
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient
 from aiokafka.errors import (
     KafkaError,
     ProducerClosed,

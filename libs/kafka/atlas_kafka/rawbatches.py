@@ -3,8 +3,6 @@
 aiokafka makes an object of every record and of each of its headers. For records with the usual eight headers that
 costs more than everything an archiver does with them. `give_batches` has a consumer hand over each fetched batch as it
 came; assignment, positions, commits and `read_committed` stay what they are.
-
-It reaches into aiokafka's fetcher: what it relies on is checked when it is applied, and tested against a broker.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
-from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.record.util import calc_crc32c, encode_varint
 
+from atlas_kafka.batch_format import APPEND_TIME, CODEC_MASK, CONTROL, CRC_FROM, HEADER, LENGTH_AT, MAGIC, TRANSACTIONAL
 from atlas_kafka.damage import Buffer
-from atlas_kafka.foreignrecords import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER, LENGTH_AT, stand_in
+from atlas_kafka.foreignrecords import stand_in
 from atlas_kafka.inflate import CODECS, TooLarge, at_most
+from atlas_kafka.internals.fetching import (
+    Fetcher,
+    FetchRequest,
+    FetchResult,
+    aborted_of,
+    put_records,
+    records_of,
+    release,
+)
+from atlas_kafka.internals.records import calc_crc32c, encode_varint
 
-_TRANSACTIONAL, _CONTROL = 0x10, 0x20
 _CONTROL_KEY = slice(5, 9)  # of the one record of a control batch: every number before its key takes one byte
 _ABORT_MARKER = b"\x00\x00\x00\x00"  # the key of a control record: version 0, type 0 (1 is a commit's)
 
@@ -79,11 +84,11 @@ def _one_record(batch: RawBatch) -> bytes:
 
 def give_batches(consumer: AIOKafkaConsumer) -> None:
     """From now on `consumer.getmany` gives RawBatch, and `max_records` counts them. Call it right after `start()`."""
-    fetcher = consumer._fetcher
-    fetched = _Fetched(fetcher._records)
-    fetched.damages = getattr(fetcher._records, "damages", None)
-    fetcher._records = fetched
-    fetcher._client = _Tap(fetcher._client, fetched)
+    fetcher = Fetcher(consumer)
+    fetched = _Fetched(fetcher.buffer)
+    fetched.damages = getattr(fetcher.buffer, "damages", None)
+    fetcher.buffer = fetched
+    fetcher.client = _Tap(fetcher.client, fetched)
 
 
 class _Fetched(Buffer):
@@ -95,15 +100,10 @@ class _Fetched(Buffer):
 
     def __setitem__(self, partition: TopicPartition, result: Any) -> None:
         if isinstance(result, FetchResult):
-            records = result._partition_records
-            committed = records._isolation_level == READ_COMMITTED
-            aborted = records._aborted_transactions if committed else []
-            result._partition_records = RawRecords(
-                partition, self.answers.pop(partition), records.next_fetch_offset, aborted
-            )
-            # What it would have iterated over refers to it and holds the whole answer: until the collector finds
-            # such pairs they take hundreds of megabytes.
-            records._records_iterator = None
+            records = records_of(result)
+            data = self.answers.pop(partition)
+            put_records(result, RawRecords(partition, data, records.next_fetch_offset, aborted_of(records)))
+            release(records)
         super().__setitem__(partition, result)
 
 
@@ -162,7 +162,7 @@ class RawRecords:
             )
             if end > len(data):
                 return  # cut off by the size of the answer: it comes again, whole
-            if fields[3] != 2 or calc_crc32c(memoryview(data)[at + CRC_FROM : end]) != fields[4]:
+            if fields[3] != MAGIC or calc_crc32c(memoryview(data)[at + CRC_FROM : end]) != fields[4]:
                 raise CorruptRecordException(f"{self._partition} has a damaged batch at offset {base}")
             head, body = data[at : at + HEADER.size], data[at + HEADER.size : end]
             start, at = self.next_fetch_offset, end
@@ -179,8 +179,8 @@ class RawRecords:
         """Whether the batch holds records that count; keeps track of the transactions that were aborted."""
         while self._aborted and self._aborted[0][1] <= base:
             self._aborting.add(self._aborted.pop(0)[0])
-        if attributes & _CONTROL:
+        if attributes & CONTROL:
             if body[_CONTROL_KEY] == _ABORT_MARKER:
                 self._aborting.discard(producer)
             return False
-        return not (attributes & _TRANSACTIONAL and producer in self._aborting)
+        return not (attributes & TRANSACTIONAL and producer in self._aborting)

@@ -14,6 +14,8 @@ from atlas_kafka.endings import InHand
 from atlas_kafka.fates import Fate, Transient, describe, fate_of
 from atlas_kafka.fetch_by_id import FetchById
 from atlas_kafka.groups import held_partitions
+from atlas_kafka.internals.client import client_of
+from atlas_kafka.internals.coordinator import is_rebalancing
 from atlas_kafka.metrics import REBALANCES, RECORDS_IN, TOPICS_CHANGED
 from atlas_kafka.partitions_now import PartitionNow, changed, committed_to, partitions_now
 from atlas_kafka.paused import Paused
@@ -134,21 +136,20 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._ends[partition] = now.end
 
     async def _topics(self) -> Mapping[str, TopicNow]:
-        topics = await topics_now(self._consumer._client, self._config.topics)
+        topics = await topics_now(client_of(self._consumer), self._config.topics)
         missing = [name for name in self._config.topics if name not in topics]
         if missing:
             self.trouble = trouble(Facts(missing=missing), time.monotonic())
         return topics
 
     async def _facts(self, topics: Mapping[str, TopicNow]) -> Facts:
-        subscription = self._consumer._subscription
-        assigned = None if subscription.reassignment_in_progress else set(self._consumer.assignment())
+        assigned = None if is_rebalancing(self._consumer) else set(self._consumer.assignment())
         now = time.monotonic()
         if assigned != self._assigned:
             self._assigned, self._assigned_since = assigned, now
         nobody_s = 0
         if assigned == set() and now - self._assigned_since > PATIENCE_S:
-            held = await held_partitions(self._consumer._client, self._config.group)
+            held = await held_partitions(client_of(self._consumer), self._config.group)
             nobody_s = sum(len(topic.partitions) for topic in topics.values()) - len(held)
         fetching = self._fetching
         since = max(self._assigned_since, fetching.begun_at) if assigned else self._assigned_since

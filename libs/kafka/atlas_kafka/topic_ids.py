@@ -7,12 +7,11 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32
 
 from atlas_kafka.flexible import TEXT, Uuid, array, body
+from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request, RequestStruct, Response
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from aiokafka import AIOKafkaClient
 from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, for_code
-from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.internals.client import client_of
+from atlas_kafka.internals.protocol import DescribeConfigsRequest
 from atlas_kafka.topic_ids import topics_now
 
 # As AlterConfigs replaces all of a topic's own settings, those that stay have to be said again: these are the topic's.
@@ -68,7 +69,7 @@ async def apply(brokers: str, declared: Iterable[TopicSpec]) -> list[str]:
     specs = {topic.name: topic for topic in declared}
     done = [f"{name}: made" for name in await ensure_topics(brokers, specs.values())]
     async with open_admin(brokers) as admin:
-        states = await topic_states(admin._client, sorted(specs))
+        states = await topic_states(client_of(admin), sorted(specs))
         for name, state in states.items():
             spec = specs[name]
             if state.partitions < spec.partitions:

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Boolean, CompactArray, Int16, Int32, Int64
-
 from atlas_kafka.flexible import TEXT, array, body
+from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Int64, Request, RequestStruct, Response
 
 _Tags = dict[int, bytes]
 

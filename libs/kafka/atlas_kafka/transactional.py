@@ -1,7 +1,6 @@
 """Producing in transactions, with aiokafka's producer: for what writes by itself and ends with its first error."""
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from atlas_kafka.fates import Transient, retrying
+from atlas_kafka.internals.sending import give_up_batches, keep_batches
 from atlas_kafka.metrics import RECORDS_OUT
 from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, partition_for, size_of
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
@@ -47,9 +47,7 @@ async def open_transactional_producer(
             request_timeout_ms=10_000,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
-        # aiokafka would give up a batch that has waited for ten seconds for a partition's leader, but not take back its
-        # sequence numbers: from then on the broker refuses everything for that partition as out of order.
-        producer._message_accumulator._batch_ttl = math.inf
+        keep_batches(producer)
         try:
             await start_whole(producer.start())
         except BaseException:
@@ -75,9 +73,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
             await producer.stop()
             return
     log.warning("kafka producer not flushed", after_s=CLOSE_TIMEOUT_S)
-    producer._message_accumulator.fail_all(Transient("the producer was closed"))
-    if (sending := producer._sender.sender_task) is not None:
-        sending.cancel()
+    give_up_batches(producer, Transient("the producer was closed"))
     with suppress(KafkaError, OSError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await producer.client.close()

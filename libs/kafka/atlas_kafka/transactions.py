@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
 
 from atlas_kafka.transaction_messages import AbortMarker, DescribeProducers, DescribeTransactions, ListTransactions

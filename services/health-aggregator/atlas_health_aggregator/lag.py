@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from atlas_kafka.admin import open_admin
 from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.groups import topic_ranges
+from atlas_kafka.internals.client import client_of
 from atlas_kafka.topic_ids import topic_ids
 from atlas_kafka.transactions import OpenTransaction, open_transactions
 
@@ -155,7 +156,7 @@ class LagReader:
         standing = self._standing.look({each: (span.stable, span.end) for each, span in ranges.items()}, now)
         found: Mapping[TopicPartition, OpenTransaction] = {}
         try:
-            found = await open_transactions(clients.reader._client, list(standing))
+            found = await open_transactions(client_of(clients.reader), list(standing))
         except KafkaError as error:
             log.warning("open transactions not read", error=describe(error))
         blockades = {}
@@ -191,8 +192,8 @@ async def _scan(clients: _Clients, position: Position, known: Scan | None) -> Sc
 
 async def _ids_of(reader: AIOKafkaConsumer, wanted: Set[str]) -> dict[str, str]:
     """The ids of those topics that exist: what a member says that it wants may be no topic's name at all."""
-    there: Set[str] = (await reader._client.fetch_all_metadata()).topics()
-    return await topic_ids(reader._client, sorted(wanted & there))
+    there: Set[str] = (await client_of(reader).fetch_all_metadata()).topics()
+    return await topic_ids(client_of(reader), sorted(wanted & there))
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ class _Builder:
         progress.from_generation, progress.to_generation = live.number, generation.number
         builder = cls(projection, store, strict, source, progress, generation.number)
         partitions = await source.partitions()
-        await builder._writer.add_positions(((place.topic, place.partition) for place in partitions), ids)
+        await store.rows(generation.number).add_positions(((place.topic, place.partition) for place in partitions), ids)
         return builder
 
     async def approach(self, setup: Setup | None) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.internals.client import client_of
 from atlas_kafka.lightrecords import give_light_records
 from atlas_kafka.topic_ids import topic_ids
 
@@ -100,7 +101,7 @@ class TopicSource:
 
     async def incarnations(self) -> Mapping[str, str]:
         """Kafka's id of each topic."""
-        return await topic_ids(self._consumer._client, self._topics)
+        return await topic_ids(client_of(self._consumer), self._topics)
 
     async def former(self) -> Sequence[str]:
         """None: a broker knows nothing of a topic that was deleted."""

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import KafkaError
 from atlas_kafka.produce_answers import Answer, Verdict
 

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import KafkaError, NoError, for_code
-from aiokafka.protocol.transaction import InitProducerIdRequest
 from atlas_kafka.fates import describe
+from atlas_kafka.internals.protocol import InitProducerIdRequest
 from atlas_kafka.produce_answers import Answer, Verdict
 from atlas_kafka.produce_request import Produce
 

@@ -9,8 +9,7 @@ import asyncio
 import zlib
 from collections.abc import Collection, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from atlas_kafka.admin import TopicSpec
 from atlas_kafka.groups import open_reader
 from atlas_outbox.sent import Sent, pack_sent, unpack_sent

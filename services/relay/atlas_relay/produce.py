@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.api import Request
+from aiokafka import AIOKafkaClient, TopicPartition
+from atlas_kafka.internals.protocol import Request
 from atlas_kafka.produce_answers import Answer, Verdict
 from atlas_kafka.produce_request import answers_of
 
@@ -38,8 +37,8 @@ class Producer:
         """The batch as the next of its partition."""
         sequence = self.sequences.get(target, 0)
         self.sequences[target] = (sequence + batch.record_count()) % _SEQUENCES
-        batch._set_producer_state(self.id, self.epoch, sequence)
-        return batch._build()
+        batch.stamp(self.id, self.epoch, sequence)
+        return batch.build()
 
 
 async def offer(

@@ -8,9 +8,17 @@ request is in `atlas_kafka.produce_request`.
 from io import BytesIO
 from typing import Any
 
-from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
-from aiokafka.protocol.types import Boolean, Int16, Int32, Int64
 from atlas_kafka.flexible import TEXT, array, body
+from atlas_kafka.internals.protocol import (
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    Request,
+    RequestStruct,
+    Response,
+    ResponseHeader_v0,
+)
 
 # Where brokers list the features that the whole cluster has agreed on.
 _FINALIZED_FEATURES = 2

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from aiokafka import TopicPartition
-from aiokafka.record.util import calc_crc32c
+from atlas_kafka.internals.records import calc_crc32c
 from atlas_outbox.headers import NO_HEADERS, varint
 from atlas_outbox.sent import Row
 
@@ -85,10 +85,10 @@ class SplicedBatch:
         """Bytes of its records: at least that many as their keys, values and headers have."""
         return self.bytes - _HEADER.size
 
-    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+    def stamp(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._state = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
+    def build(self) -> bytes:
         if self._built is None:
             count = len(self.ids)
             times = (self._timestamp_ms, self._timestamp_ms)

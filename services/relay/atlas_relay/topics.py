@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Collection, Sequence
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka import AIOKafkaClient
 from atlas_kafka.fates import Transient
 from atlas_outbox.sent import Row
 

@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import (
     ConcurrentTransactions,
     CoordinatorLoadInProgressError,
@@ -27,8 +26,8 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.protocol.api import Request
-from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
+from atlas_kafka.internals.client import CoordinationType
+from atlas_kafka.internals.protocol import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest, Request
 from atlas_kafka.produce_request import Batches, Produce, ProduceInTransaction
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 

@@ -23,7 +23,7 @@ def packed(rows, *, wire_bytes: int = 900_000, wire_rows: int = 5000, transactio
 
 def read(batch: SplicedBatch):
     """The batch's records as the client library reads them, with its checksum checked."""
-    parsed = MemoryRecords(batch._build()).next_batch()
+    parsed = MemoryRecords(batch.build()).next_batch()
     assert parsed.validate_crc()
     return parsed
 
@@ -40,7 +40,7 @@ def test_the_client_library_reads_what_was_spliced(size):
         [("ce_id", b"1"), ("none", None)],
     )
     assert (second.value, second.timestamp, second.offset - first.offset) == (None, 1234, 1)
-    assert len(batch._build()) == batch.size()
+    assert len(batch.build()) == batch.size()
 
 
 def test_more_records_than_have_a_varint_at_hand():

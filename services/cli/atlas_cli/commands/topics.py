@@ -68,6 +68,7 @@ async def _apply() -> list[str]:
 async def _rows() -> list[dict[str, Any]]:
     from atlas_kafka.admin import TopicSpec
     from atlas_kafka.groups import topic_ranges
+    from atlas_kafka.internals.client import client_of
     from atlas_kafka.topic_state import differences, topic_states
 
     from atlas_cli.connect import kafka_reader, load_registry
@@ -78,7 +79,7 @@ async def _rows() -> list[dict[str, Any]]:
     names = [name for topic in registry.topics.values() for name in (topic.name, topic.dead_letter)]
     async with kafka_reader(settings) as reader:
         ranges = await topic_ranges(reader, names)
-        states = await topic_states(reader._client, names)
+        states = await topic_states(client_of(reader), names)
     specs = {spec.name: spec for spec in (TopicSpec(*topic) for topic in registry.kafka_topics())}
     held: dict[str, int] = {}
     for partition, (first, end) in ranges.items():

@@ -77,6 +77,7 @@ async def _rows() -> list[dict[str, Any]]:
 async def _held() -> "dict[TopicPartition, tuple[int, OpenTransaction | None]]":
     """What is held back, by partition: how many offsets, and the oldest open transaction."""
     from atlas_kafka.groups import open_reader, topic_ranges
+    from atlas_kafka.internals.client import client_of
     from atlas_kafka.transactions import open_transactions
 
     from atlas_cli.connect import kafka_reader
@@ -93,7 +94,7 @@ async def _held() -> "dict[TopicPartition, tuple[int, OpenTransaction | None]]":
         high = await topic_ranges(uncommitted, topics)
         stable = await topic_ranges(reader, topics)
         held = {each: high[each][1] - end for each, (_, end) in stable.items() if each in high and high[each][1] > end}
-        found = await open_transactions(reader._client, list(held))
+        found = await open_transactions(client_of(reader), list(held))
     return {each: (count, found.get(each)) for each, count in sorted(held.items())}
 
 
@@ -110,6 +111,7 @@ async def _abort(transactional_id: str) -> None:
 
 async def _abort_hanging(partition: "TopicPartition") -> None:
     from atlas_kafka.groups import open_reader
+    from atlas_kafka.internals.client import client_of
     from atlas_kafka.transactions import abort_hanging
 
     from atlas_cli.settings import load_settings
@@ -121,7 +123,7 @@ async def _abort_hanging(partition: "TopicPartition") -> None:
     if not found.hanging:
         raise CommandError(f"{found.transactional_id} has it open in {name}: atlas transactions abort takes that id")
     async with open_reader(load_settings().kafka_brokers, "atlas-cli") as reader:
-        await abort_hanging(reader._client, partition, found)
+        await abort_hanging(client_of(reader), partition, found)
 
 
 def _partition_of(text: str) -> "TopicPartition":
