@@ -72,7 +72,22 @@ def time_text(count: int, digits: int) -> str:
 
 def instant_parser(digits: int) -> Callable[[str], int]:
     """Makes of `2024-01-01T05:30:00+05:30` the count since the epoch. Raises ValueError, also without an offset."""
-    return _parser(_INSTANT, _EPOCH, digits, "not RFC 3339 with an offset")
+    exact = _parser(_INSTANT, _EPOCH, digits, "not RFC 3339 with an offset")
+    a_second, (least, most) = _A_SECOND[digits], _INSTANTS[digits]
+
+    def parse(text: str) -> int:
+        # The form that nearly all write, in half the time: what fromisoformat takes beside it has another shape.
+        if len(text) == 24 and f"{text[4]}{text[7]}{text[10]}{text[13]}{text[16]}{text[19]}{text[23]}" == "--T::.Z":
+            try:
+                since = datetime.fromisoformat(text) - _EPOCH
+            except ValueError:
+                return exact(text)  # which says what is wrong
+            count = (since.days * DAY_S + since.seconds) * a_second + since.microseconds * a_second // 10**6
+            if least <= count <= most:
+                return count
+        return exact(text)
+
+    return parse
 
 
 def local_parser(digits: int) -> Callable[[str], int]:

@@ -33,6 +33,7 @@ import org.apache.avro.io.BinaryEncoder;
 import org.apache.avro.io.DecoderFactory;
 import org.apache.avro.io.Encoder;
 import org.apache.avro.io.EncoderFactory;
+import org.apache.avro.util.TimePeriod;
 
 /**
  * Apache Avro's own library as a server on standard input: a line of JSON with `op` in, a line of JSON out, in order.
@@ -52,6 +53,7 @@ public final class Conformance {
         FAST.setFastReaderEnabled(true);
         LOGICAL.addLogicalTypeConversion(new Conversions.DecimalConversion());
         LOGICAL.addLogicalTypeConversion(new Conversions.UUIDConversion());
+        LOGICAL.addLogicalTypeConversion(new Conversions.DurationConversion());
         LOGICAL.addLogicalTypeConversion(new TimeConversions.DateConversion());
         LOGICAL.addLogicalTypeConversion(new TimeConversions.TimeMillisConversion());
         LOGICAL.addLogicalTypeConversion(new TimeConversions.TimeMicrosConversion());
@@ -215,6 +217,7 @@ public final class Conformance {
         return switch (schema.getLogicalType().getName()) {
             case "decimal" -> new BigDecimal(text);
             case "uuid" -> UUID.fromString(text);
+            case "duration" -> period(text.split(" "));
             case "date" -> LocalDate.parse(text);
             case "time-millis", "time-micros" -> LocalTime.parse(text);
             case "timestamp-millis", "timestamp-micros", "timestamp-nanos" -> Instant.parse(text);
@@ -223,10 +226,18 @@ public final class Conformance {
         };
     }
 
+    /** Its own text tells years of months, so each of the three is a number. */
+    private static TimePeriod period(String[] numbers) {
+        return TimePeriod.of(Long.parseLong(numbers[0]), Long.parseLong(numbers[1]), Long.parseLong(numbers[2]));
+    }
+
     private static String text(Schema schema, byte[] body) throws IOException {
         Object value = read(LOGICAL, schema, schema, body);
         if (value instanceof BigDecimal number) {
             return number.toPlainString();
+        }
+        if (value instanceof TimePeriod period) {
+            return period.getMonths() + " " + period.getDays() + " " + period.getMillis();
         }
         if (value instanceof LocalTime time) {
             return DateTimeFormatter.ISO_LOCAL_TIME.format(time);

@@ -51,3 +51,23 @@ def test_nanoseconds_are_not_cut() -> None:
     assert times.as_datetime(1_000, 9) == datetime(1970, 1, 1, 0, 0, 0, 1, UTC)
     with pytest.raises(ValueError, match="finer than a microsecond"):
         times.as_datetime(1_001, 9)
+
+
+@given(
+    st.from_regex(r"[0-9+-]{4}-[0-9W+-]{2}-[0-9+ -]{2}T[0-9+-]{2}:[0-9+-]{2}:[0-9+-]{2}\.[0-9+Z:-]{3}Z", fullmatch=True)
+    | st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat(timespec="milliseconds")[:23] + "Z")
+    | st.tuples(st.sampled_from("2024-02-29T10:15:00.250"), st.characters()).map(
+        lambda pair: f"{'2024-02-29T10:15:00.250'.replace(*pair, 1)}Z"
+    ),
+    st.sampled_from([3, 6, 9]),
+)
+def test_the_form_that_is_read_fast_means_what_it_means_otherwise(text: str, digits: int) -> None:
+    """A zero more behind the point, or an offset of none, is another form of the same moment."""
+
+    def read(form: str) -> int | None:
+        try:
+            return times.instant_parser(digits)(form)
+        except ValueError:
+            return None
+
+    assert read(text) == read(f"{text[:-1]}0Z") == read(f"{text[:-1]}+00:00")
