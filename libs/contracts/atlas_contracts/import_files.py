@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from atlas_avro.names import NotASchema, parse
+from atlas_avro.names import NotASchema, definitions, parse
 
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.importing import Offer, sound
+from atlas_contracts.shared_types import SharedTypes
 
 
-def offers_of_files(texts: Mapping[str, str], topic: str) -> list[Offer]:
+def offers_of_files(texts: Mapping[str, str], topic: str, shared: SharedTypes | None = None) -> list[Offer]:
     """What files hold, by name. One that others refer to is part of these, and no event of its own.
 
-    Raises BrokenSchemas.
+    They may name `shared` types, which are there already. Raises BrokenSchemas.
     """
     faults: list[str] = []
     parsed: dict[str, Any] = {}
@@ -23,7 +24,8 @@ def offers_of_files(texts: Mapping[str, str], topic: str) -> list[Offer]:
             faults.append(f"{name}: {error}")
     if faults:
         raise BrokenSchemas(faults)
-    order, known = _in_order(parsed, faults)
+    there = shared.known({name for each in parsed.values() for name in definitions(each)}) if shared is not None else {}
+    order, known = _in_order(parsed, there, faults)
     if faults:
         raise BrokenSchemas(faults)
     behind = _all(order, known)
@@ -35,10 +37,14 @@ def offers_of_files(texts: Mapping[str, str], topic: str) -> list[Offer]:
     ]
 
 
-def _in_order(parsed: Mapping[str, Any], faults: list[str]) -> tuple[list[str], dict[str, set[str]]]:
-    """The files so that each comes after those whose types it names, and which those are."""
+def _in_order(
+    parsed: Mapping[str, Any], there: Mapping[str, Any], faults: list[str]
+) -> tuple[list[str], dict[str, set[str]]]:
+    """The files so that each comes after those whose types it names, and which those are. `there`: types by name that
+    are in none of them.
+    """
     order: list[str] = []
-    names: dict[str, Any] = {}
+    names = dict(there)
     holder: dict[str, str] = {}
     uses: dict[str, set[str]] = {}
     left, reasons = list(parsed), dict[str, str]()

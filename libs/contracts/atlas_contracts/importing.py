@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atlas_avro.names import NotASchema, outline, parse
+from atlas_avro.names import NotASchema, definitions, outline, parse
 
 from atlas_contracts.checks import check
 from atlas_contracts.errors import BrokenSchemas
@@ -29,7 +29,7 @@ from atlas_contracts.folder import (
 from atlas_contracts.forms import form_faults
 from atlas_contracts.import_names import Met, There, types_of
 from atlas_contracts.inlining import inline
-from atlas_contracts.shared_types import canonical
+from atlas_contracts.shared_types import SharedTypes, canonical
 from atlas_contracts.topics import read_topics
 
 # Of a topic that is declared here.
@@ -94,6 +94,7 @@ class _Trial:
         self._directory = directory
         self._keys = keys
         self._lock = read_lock(directory)
+        self._shared = SharedTypes.read(directory)
         self._faults: list[str] = []
         self._events: dict[str, list[str]] = {}
         self._done = Imported()
@@ -103,7 +104,7 @@ class _Trial:
         read: list[tuple[Offer, dict[str, Any], str]] = []
         for offer in offers:
             try:
-                definition = _definition(offer)
+                definition = _definition(offer, self._shared)
                 read.append((offer, definition, parse(definition)["name"]))
             except (NotASchema, ValueError, RecursionError) as error:
                 self._faults.append(f"{offer.source}: {error}")
@@ -219,17 +220,18 @@ class _Trial:
         write_lock(self._directory, self._lock)
 
 
-def _definition(offer: Offer) -> dict[str, Any]:
-    """The definition, with all that it refers to inside. Raises ValueError, NotASchema."""
+def _definition(offer: Offer, shared: SharedTypes) -> dict[str, Any]:
+    """The definition, with all that it refers to inside, shared types too. Raises ValueError, NotASchema."""
     definition = sound(offer.text)
     if not isinstance(definition, dict) or definition.get("type") not in ("record", "error"):
         kind = definition.get("type") if isinstance(definition, dict) else type(definition).__name__
         raise ValueError(f"an event is a record; this is {kind!r}")
     if "." not in str(definition.get("name", "")) and not definition.get("namespace"):
         definition = {**definition, "namespace": _namespace_for(offer.topic)}
-    known: dict[str, Any] = {}
-    for text in offer.refers_to:
-        parse(sound(text), known)
+    referred = [sound(text) for text in offer.refers_to]
+    known = shared.known({name for each in (*referred, definition) for name in definitions(each)})
+    for each in referred:
+        parse(each, known)
     elsewhere = {name: outline(made) for name, made in known.items()}
     whole = inline(definition, elsewhere).definition
     assert isinstance(whole, dict)

@@ -74,6 +74,27 @@ class SharedTypes:
                 broken[path] = error.faults
         return cls(files, broken)
 
+    def known(self, besides: Collection[str] = ()) -> dict[str, Any]:
+        """The newest of each by its name, parsed, with the types that it is made of; but those named in `besides`, and
+        what is broken.
+        """
+        names: dict[str, Any] = {}
+        left = [file.definition for name, file in self.newest.items() if name not in besides]
+        while left:
+            waiting: list[Any] = []
+            for definition in left:
+                trial = dict(names)
+                try:
+                    parse(definition, trial)
+                except NotASchema:  # it names one that comes later, or that is left out
+                    waiting.append(definition)
+                else:
+                    names = trial
+            if len(waiting) == len(left):
+                break
+            left = waiting
+        return names
+
     def resolve(self, definition: Any, pinned: Collection[str] = ()) -> Resolved:
         """The definition with each shared type that it names written in: the version whose path is in `pinned`, of
         others the newest. Raises NotASchema, with the field, also for what is wrong with the definition itself.

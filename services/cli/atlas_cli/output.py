@@ -7,6 +7,7 @@ or rich's markup. What can't be printed is shown as an escape such as \\x1b; mar
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask before something is gone for good.")]
 # Elsewhere than on a terminal nothing is as narrow as the 80 columns that rich supposes.
+# Of lines of progress where nobody watches.
+_LINE_EVERY_S = 5.0
 _WIDTH_OF_A_FILE = 200
 
 
@@ -180,6 +183,24 @@ def spinner(text: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]
     with Progress(*columns, console=console(err=True), disable=quiet) as bar:
         task = bar.add_task(printable(text))
         yield lambda now: bar.update(task, description=printable(now))
+
+
+@contextmanager
+def progress(text: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """As `spinner` on a terminal; elsewhere what it is called with is a line on stderr, every few seconds."""
+    if quiet or sys.stderr.isatty():
+        with spinner(text, quiet=quiet) as tell:
+            yield tell
+        return
+    said_at = time.monotonic()
+
+    def tell_now_and_then(now: str) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _LINE_EVERY_S:
+            said_at = time.monotonic()
+            say(now, err=True)
+
+    yield tell_now_and_then
 
 
 def _plain_json(text: str) -> str:

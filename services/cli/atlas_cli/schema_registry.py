@@ -5,13 +5,14 @@ Whatever answers is held to limits: sizes, numbers, time. No redirect is followe
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiohttp import hdrs
+from atlas_avro.names import definitions
 from atlas_contracts.importing import Offer
 
 from atlas_cli.output import CommandError
@@ -33,12 +34,17 @@ _SHOWN = 200
 
 
 async def offers(
-    url: str, subjects: Collection[str] = (), *, topic: str | None = None, auth: str | None = None
+    url: str,
+    subjects: Collection[str] = (),
+    *,
+    topic: str | None = None,
+    auth: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Offer], list[str]]:
     """What the registry has of these subjects, or of all; and the subjects that were passed over.
 
     A subject `<topic>-value` is of that topic; of others only those asked for, which go to `topic`. `auth` is
-    USER:PASSWORD. Raises CommandError.
+    USER:PASSWORD. `tell` hears before each subject how far this is. Raises CommandError.
     """
     try:
         parts = urlsplit(url)
@@ -56,7 +62,7 @@ async def offers(
     async with aiohttp.ClientSession(timeout=timeout, headers=login) as session:
         try:
             async with asyncio.timeout(OVERALL_S):
-                return await _Registry(session, url.rstrip("/")).offers(subjects, topic)
+                return await _Registry(session, url.rstrip("/"), tell).offers(subjects, topic)
         except TimeoutError:
             raise CommandError(f"{url}: not done within {OVERALL_S:g} s; say --subject") from None
 
@@ -82,9 +88,10 @@ class _Odd(CommandError):
 
 
 class _Registry:
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, tell: Callable[[str], None]) -> None:
         self._session = session
         self._url = url
+        self._tell = tell
         self._bytes = 0
         self._fetched: dict[tuple[str, str], Mapping[str, Any]] = {}
 
@@ -93,7 +100,8 @@ class _Registry:
         found: list[Offer] = []
         passed: list[str] = []
         faults: list[str] = []
-        for subject in sorted(names):
+        for number, subject in enumerate(sorted(names), 1):
+            self._tell(f"subject {number:,} of {len(names):,}: {subject}")
             if not subject.endswith(_VALUE) and not (subjects and topic):
                 passed.append(subject)
                 continue
@@ -137,8 +145,23 @@ class _Registry:
             if len(self._fetched) > SUBJECTS_MAX * 2 or len(within) + len(texts) > REFERENCES_MAX:
                 raise CommandError(f"{self._url}: more than {REFERENCES_MAX} references behind one schema")
             other = await self._version(*place)
+            self._check_name(reference, other["schema"])
             await self._refer(other, texts, (*within, place))
             texts[place] = other["schema"]
+
+    def _check_name(self, reference: Mapping[str, Any], text: str) -> None:
+        """A reference names the type that it is for: another one would be written in unseen, or found missing later."""
+        name = reference.get("name")
+        try:
+            found = definitions(json.loads(text))
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            return  # no schema, which is said where it is read
+        if name is not None and name not in found:
+            what = ", ".join(found)[:_SHOWN] or "no named type"
+            place = f"{reference['subject']} v{reference.get('version')}"
+            raise _Odd(
+                f"{self._url}: a reference's name: found {str(name)[:_SHOWN]!r}, expected {what}, as {place} has"
+            )
 
     async def _version(self, subject: str, version: str) -> Mapping[str, Any]:
         place = (subject, version)

@@ -143,7 +143,7 @@ def test_a_dry_run_writes_nothing(schemas: Path) -> None:
         ({"/subjects": "x" * 5_000_000}, "more than 4,194,304 bytes"),
         (
             {"/subjects/address/versions/1": {"id": 71, "schema": json.dumps(ADDRESS), "references": [
-                {"name": "x", "subject": "orders-value", "version": 1}]}},
+                {"name": "com.acme.orders.OrderPlaced", "subject": "orders-value", "version": 1}]}},
             "refers to itself",
         ),
         ({"/subjects/address/versions/1": {"id": 71, "schema": json.dumps({**ADDRESS, "fields": 7})}}, "orders-value"),
@@ -299,3 +299,90 @@ def test_it_ends_in_time(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(schema_registry, "OVERALL_S", 0.0)
     with serving(registry()) as url:
         assert "not done within 0 s" in atlas(url, "--key", "order_id", code=1)
+
+
+def test_references_of_several_levels(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order refers to an address, which refers to a country: each with its own version."""
+    country = {
+        "type": "record",
+        "name": "Country",
+        "namespace": "com.acme",
+        "fields": [{"name": "code", "type": "string"}],
+    }
+    address = {**ADDRESS, "fields": [*ADDRESS["fields"], {"name": "country", "type": "com.acme.Country"}]}
+    order = {**ORDER, "fields": [*ORDER["fields"], {"name": "sold_in", "type": "com.acme.Country"}]}
+    to_country = {"name": "com.acme.Country", "subject": "country", "version": 4}
+    to_address = {"name": "com.acme.Address", "subject": "address", "version": 1}
+    changed = {
+        "/subjects/orders-value/versions": [1],
+        "/subjects/country/versions/4": {"id": 9, "schema": json.dumps(country)},
+        "/subjects/address/versions/1": {"id": 71, "schema": json.dumps(address), "references": [to_country]},
+        "/subjects/orders-value/versions/1": {
+            "id": 501, "schema": json.dumps(order), "references": [to_country, to_address],
+        },
+    }  # fmt: skip
+    with serving(registry(**changed)) as url:
+        with monkeypatch.context() as patch:
+            patch.setattr("atlas_cli.schema_registry.REFERENCES_MAX", 0)
+            assert "more than 0 references behind one schema" in atlas(url, "--key", "order_id", code=1)
+        atlas(url, "--key", "order_id")
+    codec = Codec(Registry.load(schemas))
+    to = {"city": "Bern", "country": {"code": "CH"}}
+    value = {"order_id": "o1", "to": to, "bill_to": None, "amount": None, "sold_in": {"code": "CH"}}
+    event = codec.decode(codec.encode("com.acme.orders.OrderPlaced", value))
+    assert event.value["to"]["country"] == {"code": "CH"}
+
+
+def test_a_reference_to_another_type_than_it_names_is_refused(schemas: Path) -> None:
+    as_it_was = before(schemas)
+    references = [{"name": "com.acme.Adress", "subject": "address", "version": 1}]
+    one = {"id": 501, "schema": json.dumps(ORDER), "references": references}
+    with serving(registry(**{"/subjects/orders-value/versions/1": one})) as url:
+        told = atlas(url, "--key", "order_id", code=1)
+    assert "a reference's name: found 'com.acme.Adress', expected com.acme.Address, as address v1 has" in told
+    assert before(schemas) == as_it_was
+
+
+def test_more_than_may_be_is_refused(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_it_was = before(schemas)
+    for limit, most, said in (
+        ("ANSWER_MAX_BYTES", 100, "an answer of more than 100 bytes"),
+        ("ANSWERS_MAX_BYTES", 1_000, "answers of more than 1,000 bytes; say --subject"),
+        ("SUBJECTS_MAX", 2, "/subjects: 3 entries, more than 2; say --subject"),
+        ("VERSIONS_MAX", 1, "/versions: 2 entries, more than 1; say --subject"),
+    ):
+        with monkeypatch.context() as patch, serving(registry()) as url:
+            patch.setattr(f"atlas_cli.schema_registry.{limit}", most)
+            assert said in atlas(url, "--key", "order_id", code=1), limit
+    assert before(schemas) == as_it_was
+
+
+def test_what_was_deleted_at_the_registry_is_not_asked_for(schemas: Path) -> None:
+    """A version that was deleted softly is not in the list; one that another schema refers to is still answered."""
+    listed = {"/subjects": ["orders-value"], "/subjects/orders-value/versions": [2]}
+    with serving(registry(**listed)) as url:
+        told = atlas(url, "--key", "order_id")
+    assert "version 2 of the registry" in told
+    assert [schema.id for schema in Registry.load(schemas).versions("com.acme.orders.OrderPlaced")] == [502]
+
+
+def test_files_may_name_shared_types_that_are_there(schemas: Path, tmp_path: Path) -> None:
+    money = {"type": "record", "name": "Money", "namespace": "shop", "fields": [{"name": "cents", "type": "long"}]}
+    (schemas / "shop/types").mkdir(parents=True)
+    (schemas / "shop/types/Money.v1.avsc").write_text(json.dumps(money))
+    wild = tmp_path / "sold.avsc"
+    fields = [{"name": "sale_id", "type": "string"}, {"name": "price", "type": "shop.Money"}]
+    wild.write_text(json.dumps({"type": "record", "name": "shop.Sold", "fields": fields}))
+    atlas(str(wild), "--topic", "shop.sales", "--key", "sale_id")
+    codec = Codec(Registry.load(schemas))
+    assert codec.decode(codec.encode("shop.Sold", {"sale_id": "s1", "price": {"cents": 5}})).value["price"] == {
+        "cents": 5
+    }
+    wild.write_text(json.dumps({"type": "record", "name": "shop.Odd", "fields": [{"name": "a", "type": "shop.Nope"}]}))
+    assert "no type is named shop.Nope" in atlas(str(wild), "--topic", "shop.odd", "--key", "a", code=1)
+
+
+def test_how_far_it_is_is_said(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atlas_cli.output._LINE_EVERY_S", 0.0)
+    with serving(registry()) as url:
+        assert "subject 2 of 3: orders-key" in atlas(url, "--key", "order_id")

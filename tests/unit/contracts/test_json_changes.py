@@ -80,8 +80,8 @@ def test_a_branch_more_changes_how_old_values_are_given_out_only_where_it_is_sai
     if not unions:
         return
     random.choice(unions).append(random.choice([*PRIMITIVES, {"type": "fixed", "name": "t.New", "size": 1}]))
-    if any(len(set(map(str, union))) < len(union) for union in unions) or incompatibilities(newer, older):
-        return
+    if any(len(set(map(_kind, union))) < len(union) for union in unions) or incompatibilities(newer, older):
+        return  # no schema has two branches of one type: a logical type tells them not apart
     try:
         body = Values(random, named_types(older), sound=True).written(older)
     except Endless:
@@ -94,6 +94,10 @@ def test_a_branch_more_changes_how_old_values_are_given_out_only_where_it_is_sai
     was = compile_render(older, {})(compile_reader(older)(body, 0))
     now = compile_render(new, {})(compile_resolving_reader(older, new)(body, 0))
     assert was == now or json_changes(newer, older), (older, newer, was, now)
+
+
+def _kind(branch: Any) -> str:
+    return branch if isinstance(branch, str) else str(branch.get("name", branch["type"]))
 
 
 def _unions(definition: Any) -> Any:

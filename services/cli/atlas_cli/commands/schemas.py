@@ -2,7 +2,7 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -11,7 +11,7 @@ import typer
 
 from atlas_cli.help_groups import SCHEMAS
 from atlas_cli.help_groups import add as add_command
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
+from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, progress, say
 
 if TYPE_CHECKING:
     from atlas_contracts.folder import Locked
@@ -35,12 +35,14 @@ def register(parent: typer.Typer) -> None:
 
 
 def list_schemas(as_json: JsonFlag = False) -> None:
-    """Every released schema: id, event type, version, topic and file."""
+    """Every released schema: id, event type, version, topic, file, and which shared types it was released with."""
     from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.folder import read_lock
     from atlas_contracts.registry import Registry
 
     try:
         registry = Registry.load(_directory())
+        lock = read_lock(_directory())
     except BrokenSchemas as error:
         _fail(error.faults)
     topics_of: dict[str, list[str]] = {}
@@ -53,11 +55,12 @@ def list_schemas(as_json: JsonFlag = False) -> None:
             "type": schema.type,
             "version": schema.version,
             "topic": ", ".join(topics_of.get(schema.type, [])) or None,
+            "types": ", ".join(sorted(lock[schema.path].types)) or None,
             "path": schema.path,
         }
         for schema in sorted(registry.schemas.values(), key=lambda schema: schema.id)
     ]
-    print_rows(rows, as_json=as_json, empty="no schemas", spare=("path",))
+    print_rows(rows, as_json=as_json, empty="no schemas", spare=("path", "types"))
 
 
 def check(
@@ -134,7 +137,8 @@ def import_schemas(
     passed: list[str] = []
     try:
         if source.startswith(("http://", "https://")):
-            offered, passed = _of_registry(source, subject or [], topic)
+            with progress("asking the registry", quiet=as_json) as tell:
+                offered, passed = _of_registry(source, subject or [], topic, tell)
         else:
             offered = _of_files(Path(source), topic)
         done = bring_in(_directory(), offered, keys, dry_run=dry_run)
@@ -154,7 +158,9 @@ def import_schemas(
         say("nothing was written" if dry_run else _next_steps(done.topics))
 
 
-def _of_registry(url: str, subjects: list[str], topic: str | None) -> "tuple[list[Offer], list[str]]":
+def _of_registry(
+    url: str, subjects: list[str], topic: str | None, tell: Callable[[str], None]
+) -> "tuple[list[Offer], list[str]]":
     import asyncio
 
     from atlas_cli.schema_registry import offers
@@ -162,11 +168,12 @@ def _of_registry(url: str, subjects: list[str], topic: str | None) -> "tuple[lis
 
     auth = load_settings().registry_auth
     secret = auth.get_secret_value() if auth is not None else None
-    return asyncio.run(offers(url, subjects, topic=topic, auth=secret))
+    return asyncio.run(offers(url, subjects, topic=topic, auth=secret, tell=tell))
 
 
 def _of_files(path: Path, topic: str | None) -> "list[Offer]":
     from atlas_contracts.import_files import offers_of_files
+    from atlas_contracts.shared_types import SharedTypes
 
     if topic is None:
         raise CommandError("which topic are the events of? Say --topic NAME")
@@ -177,7 +184,7 @@ def _of_files(path: Path, topic: str | None) -> "list[Offer]":
         texts = {str(file.relative_to(path)) if path.is_dir() else file.name: file.read_text() for file in files}
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path}: can't be read: {error}") from None
-    return offers_of_files(texts, topic)
+    return offers_of_files(texts, topic, SharedTypes.read(_directory()))
 
 
 def _next_steps(topics: list[str]) -> str:

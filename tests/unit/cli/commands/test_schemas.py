@@ -48,6 +48,7 @@ def test_list_names_every_schema(schemas: Path) -> None:
         "type": "users.UserRegistered",
         "version": 1,
         "topic": "users.events",
+        "types": None,
         "path": "users/user_registered.v1.avsc",
     }
     assert len(rows) == len(list(SCHEMAS.rglob("*.avsc")))
