@@ -1,6 +1,8 @@
 """`atlas schemas import`: from files and from a registry, all or nothing, with the ids that there are."""
 
 import json
+import re
+import shlex
 import shutil
 from base64 import b64encode
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 from tests.unit.cli.commands.serving import serving, serving_raw
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+RUNBOOK = SCHEMAS.parent / "docs/runbooks/bring-your-schemas.md"
 ADDRESS = {"type": "record", "name": "Address", "namespace": "com.acme", "fields": [{"name": "city", "type": "string"}]}
 ORDER = {
     "type": "record", "name": "OrderPlaced", "namespace": "com.acme.orders", "connect.name": "order",
@@ -380,6 +383,59 @@ def test_files_may_name_shared_types_that_are_there(schemas: Path, tmp_path: Pat
     }
     wild.write_text(json.dumps({"type": "record", "name": "shop.Odd", "fields": [{"name": "a", "type": "shop.Nope"}]}))
     assert "no type is named shop.Nope" in atlas(str(wild), "--topic", "shop.odd", "--key", "a", code=1)
+
+
+def of_one(subject: str, number: int, definition: dict[str, Any]) -> Callable[[str, str, bytes], tuple[int, Any]]:
+    """A registry with one subject."""
+    place = f"/subjects/{subject}/versions"
+    entry = {"id": number, "schema": json.dumps(definition)}
+    return registry(**{"/subjects": [subject], place: [1], f"{place}/1": entry})
+
+
+def test_the_runbook_works_as_written(schemas: Path, tmp_path: Path) -> None:
+    text = RUNBOOK.read_text()
+    row = {"type": "record", "name": "Value", "fields": [{"name": "id", "type": "long"}]}
+    sides = [
+        {"name": name, "type": ["null", kind], "default": None} for name, kind in (("before", row), ("after", "Value"))
+    ]
+    envelope = {"type": "record", "namespace": "dbserver.inventory.orders", "name": "Envelope", "fields": sides}
+    table = "io.confluent.ksql.avro_schemas.KsqlDataSourceSchema"
+    views = {"type": "record", "name": table, "fields": [{"name": "N", "type": ["null", "long"]}]}
+    registries = {
+        "orders=order_id --dry-run": registry(),
+        "before.id'": of_one("dbserver.inventory.orders-value", 900, envelope),
+        "PAGEVIEWS=": of_one("PAGEVIEWS-value", 901, views),
+    }
+    (tmp_path / "path/to/avro").mkdir(parents=True)
+    placed = {"type": "record", "name": "Placed", "fields": [{"name": "order_id", "type": "string"}]}
+    (tmp_path / "path/to/avro/placed.avsc").write_text(json.dumps(placed))
+    commands = [line.strip() for line in text.splitlines() if line.startswith("    atlas schemas import ")]
+    assert len(commands) == 4
+    for command in commands:
+        words = shlex.split(command)[3:]
+        if not words[0].startswith("https://"):
+            atlas(*words)
+            continue
+        (answers,) = (answers for end, answers in registries.items() if command.endswith(end))
+        with serving(answers) as url:
+            atlas(url, *words[1:])
+    (money,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (schemas / "shop/types").mkdir()
+    (schemas / "shop/types/Money.v1.avsc").write_text(money)
+    fields = [{"name": "order_id", "type": "string"}, {"name": "price", "type": "Money"}]
+    priced = {"type": "record", "namespace": "shop", "name": "Priced", "fields": fields}
+    (schemas / "shop/priced.v1.avsc").write_text(json.dumps(priced))
+    declared = schemas / "topics.yaml"
+    declared.write_text(declared.read_text().replace('["shop.Placed"]', '["shop.Placed", "shop.Priced"]'))
+    result = CliRunner().invoke(app, ["schemas", "add", "schemas/shop/priced.v1.avsc"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    topics = Registry.load(schemas).topics
+    assert topics["dbserver.inventory.orders"].events == ("dbserver.inventory.orders.Envelope",)
+    assert topics["PAGEVIEWS"].events == (table,), "the only one of this name"
+    assert "orders" not in topics, "that was a dry run"
+    listed = CliRunner().invoke(app, ["schemas", "list", "--json"], catch_exceptions=False).stdout
+    (row_of,) = (each for each in json.loads(listed) if each["type"] == "shop.Priced")
+    assert row_of["types"] == "shop/types/Money.v1.avsc"
 
 
 def test_how_far_it_is_is_said(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ def _of_files(path: Path, topic: str | None) -> "list[Offer]":
 
 def _next_steps(topics: list[str]) -> str:
     declared = f"topics.yaml has {', '.join(topics)} now; look at partitions, retention and source. " if topics else ""
-    return f"{declared}Next: atlas topics --create; atlas restart gateway; atlas restart projector"
+    return f"{declared}Next: atlas up, which makes topics and restarts the services that read them"
 
 
 def _directory() -> Path:
