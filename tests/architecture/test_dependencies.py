@@ -101,9 +101,10 @@ def test_the_data_flow_is_what_the_design_says(packages: list[Any]) -> None:
             assert "local" not in used, f"{name} imports the embedded mesh"
     assert "contracts" not in needs["relay"]
     assert "readmodel" not in needs["archiver"]
-    assert not needs["avro"], f"avro imports {needs['avro']}"
+    for name in ("avro", "errors"):
+        assert not needs[name], f"{name} imports {needs[name]}"
     for name in ("contracts", "kafka", "outbox", "readmodel", "archive"):
-        assert needs[name] <= {"avro"}, f"{name} imports {needs[name]}"
-    assert needs["runtime"] <= {"contracts", "kafka"}
+        assert needs[name] <= {"avro", "errors"}, f"{name} imports {needs[name]}"
+    assert needs["runtime"] <= {"contracts", "errors", "kafka"}
     assert needs["projection"] <= {"contracts", "readmodel"}
     assert needs["http"] <= {"contracts", "outbox", "readmodel", "runtime"}

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from atlas_kafka.fates import Fate, fate_of
+from atlas_errors.policy import Fate, fate_of
 from atlas_outbox.writer import OutboxRecord, append
 
 PARTITIONS = 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
+from atlas_errors.backoff import retrying
 
-from atlas_kafka.fates import retrying
 from atlas_kafka.starting import start_whole
 
 

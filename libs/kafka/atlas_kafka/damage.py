@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
+from atlas_errors.policy import describe
 
-from atlas_kafka.fates import describe
 from atlas_kafka.internals.fetching import FetchResult, move_position, partition_of, put_records, records_of
 
 # A fetch may have been damaged on its way, and another replica may have the batch whole.

@@ -4,8 +4,8 @@ import time
 
 import structlog
 from aiokafka import ConsumerRecord
+from atlas_errors.policy import Transient, describe
 
-from atlas_kafka.fates import Transient, describe
 from atlas_kafka.metrics import DEAD_LETTERS
 from atlas_kafka.outgoing import Outgoing, RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Producer, send_one

@@ -17,8 +17,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from atlas_errors.backoff import Backoff
+from atlas_errors.policy import describe
 
-from atlas_kafka.fates import backoff_s, describe
 from atlas_kafka.internals.protocol import InitProducerIdRequest
 from atlas_kafka.metrics import PRODUCERS_RENEWED, RECORDS_OUT, RECORDS_REFUSED
 from atlas_kafka.partition_queue import Batch, Identity, Next, PartitionQueue
@@ -186,7 +187,7 @@ class Dispatcher:
 
     async def _renew(self, queue: PartitionQueue) -> None:
         """Give the queue a new identity, however long that takes; its records fail when there may be none."""
-        attempt = 0
+        backoff = Backoff()
         while queue.identity is None and not queue.idle:
             try:
                 queue.renew(await self.identify())
@@ -195,8 +196,7 @@ class Dispatcher:
                 queue.fail(error)
             except (KafkaError, OSError) as error:
                 log.warning("no new producer id", topic=queue.topic, partition=queue.partition, error=describe(error))
-                await asyncio.sleep(backoff_s(attempt))
-                attempt += 1
+                await asyncio.sleep(backoff.next_s())
                 queue.forget_dropped()
         queue.scheduled = False
         self.schedule(queue)

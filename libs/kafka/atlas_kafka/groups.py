@@ -8,8 +8,8 @@ from io import BytesIO
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from atlas_errors.policy import Transient, describe
 
-from atlas_kafka.fates import Transient, describe
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.group_messages import DescribeConsumerGroups, ListGroups
 from atlas_kafka.internals.client import ConnectionGroup, CoordinationType, client_of

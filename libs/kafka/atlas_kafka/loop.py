@@ -21,18 +21,19 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
+from atlas_errors.backoff import Backoff, retrying
+from atlas_errors.metrics import RETRIES
+from atlas_errors.policy import Fate, describe, fate_of
 
 from atlas_kafka.attention import PATIENCE_S
 from atlas_kafka.blocked import BlockedWatch
-from atlas_kafka.fates import Fate, Rewind, backoff_s, describe, fate_of, retrying, wait_unless
 from atlas_kafka.fetch_by_id import FetchById, fetch_by_id
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.lightrecords import give_light_records
-from atlas_kafka.metrics import RETRIES
 from atlas_kafka.positions import step_over_damage
 from atlas_kafka.rawbatches import give_batches
 from atlas_kafka.session import LOOK_EVERY_S, Session
-from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Sink
+from atlas_kafka.sink import ConsumerConfig, Offsets, PositionBeyondEnd, Records, Rewind, Sink
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 __all__ = ["ConsumerConfig", "Offsets", "OnState", "PositionBeyondEnd", "Records", "Sink", "consume"]
@@ -64,7 +65,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
         session, blocked = Session(config, sink, consumer, fetching), BlockedWatch()
         consumer.subscribe(topics=list(config.topics), listener=session)
         watching = asyncio.create_task(_watch(session, on_state))
-        attempt = 0
+        backoff = Backoff()
         try:
             while not stop.is_set():
                 try:
@@ -83,13 +84,14 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                         raise
                     session.rewind_due = True
                     RETRIES.labels(f"consume {config.group}").inc()
-                    log.warning("consumer backs off", group=config.group, attempt=attempt + 1, error=describe(error))
+                    log.warning(
+                        "consumer backs off", group=config.group, attempt=backoff.failures + 1, error=describe(error)
+                    )
                     on_state(describe(error))
-                    await wait_unless(stop, backoff_s(attempt))
-                    attempt += 1
+                    await backoff.wait(stop)
                 else:
                     if session.caught_breath:
-                        attempt = 0
+                        backoff.reset()
                         on_state(session.trouble or await blocked.look(consumer))
         finally:
             watching.cancel()

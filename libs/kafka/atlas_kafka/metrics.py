@@ -5,7 +5,6 @@ from prometheus_client import Counter, Gauge
 RECORDS_IN = Counter("atlas_kafka_records_in", "Records taken from a topic and made durable", ["topic", "group"])
 RECORDS_OUT = Counter("atlas_kafka_records_out", "Records acknowledged by the broker", ["topic"])
 DEAD_LETTERS = Counter("atlas_kafka_dead_letters", "Records sent to a dead-letter topic", ["topic", "group"])
-RETRIES = Counter("atlas_retries", "Attempts that failed for a passing reason and were made again", ["what"])
 REBALANCES = Counter("atlas_kafka_rebalances", "Times a consumer's assignment changed", ["group"])
 RECORDS_LOST = Counter(
     "atlas_kafka_records_lost", "Records that retention deleted before this group read them", ["topic", "group"]

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from atlas_errors.policy import Transient, describe
+
 from atlas_kafka.calls import Entry
-from atlas_kafka.fates import Transient, describe
 from atlas_kafka.internals.records import DefaultRecordBatchBuilder
 from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge, size_of
 from atlas_kafka.produce_answers import Answer, Verdict

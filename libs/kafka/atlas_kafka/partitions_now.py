@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_errors.policy import Transient
 
-from atlas_kafka.fates import Transient
 from atlas_kafka.internals.client import client_of
 from atlas_kafka.internals.coordinator import committed_with_metadata
 from atlas_kafka.topic_ids import TopicNow, topics_now

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka import TopicPartition
+from atlas_errors.policy import describe
 
-from atlas_kafka.fates import describe
 from atlas_kafka.metrics import PAUSED
 
 log = structlog.get_logger(__name__)

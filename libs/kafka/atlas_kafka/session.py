@@ -8,10 +8,10 @@ from contextlib import suppress
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
+from atlas_errors.policy import Fate, Transient, describe, fate_of
 
 from atlas_kafka.attention import PATIENCE_S, Facts, trouble
 from atlas_kafka.endings import InHand
-from atlas_kafka.fates import Fate, Transient, describe, fate_of
 from atlas_kafka.fetch_by_id import FetchById
 from atlas_kafka.groups import held_partitions
 from atlas_kafka.internals.client import client_of

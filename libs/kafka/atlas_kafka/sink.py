@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
+from atlas_errors.policy import Transient
 
 from atlas_kafka.endings import OnEnded
-from atlas_kafka.fates import Transient
 from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.paused import Paused
 
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 Offsets = Mapping[TopicPartition, int]
+
+
+class Rewind(Exception):
+    """Not a fault: the loop reads again from what is durable, at once."""
 
 
 class PositionBeyondEnd(Transient):

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from atlas_errors.backoff import retrying
+from atlas_errors.policy import Transient
 
-from atlas_kafka.fates import Transient, retrying
 from atlas_kafka.internals.sending import give_up_batches, keep_batches
 from atlas_kafka.metrics import RECORDS_OUT
 from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, partition_for, size_of

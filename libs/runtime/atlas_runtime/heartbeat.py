@@ -12,7 +12,8 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Topic
-from atlas_kafka.fates import Transient, describe, wait_unless
+from atlas_errors.backoff import wait_unless
+from atlas_errors.policy import Transient, describe
 from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Outgoing, Producer, open_producer, send_one
 

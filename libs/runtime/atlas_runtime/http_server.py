@@ -12,7 +12,7 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from atlas_kafka.fates import Fate, fate_of
+from atlas_errors.policy import Fate, fate_of
 
 CONTENT_TYPE = "application/problem+json"
 # What the endpoints of services beside the gateway take: lists of ids.

@@ -3,9 +3,9 @@
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from atlas_errors.metrics import RETRIES
 from atlas_kafka.metrics import RECORDS_IN as KAFKA_RECORDS_IN
 from atlas_kafka.metrics import RECORDS_OUT as KAFKA_RECORDS_OUT
-from atlas_kafka.metrics import RETRIES
 from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = [

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from atlas_kafka.fates import Fate, fate_of
+from atlas_errors.policy import Fate, fate_of
 
 
 class NeedsSession(Exception):

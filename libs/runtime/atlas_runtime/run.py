@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 import uvloop
-from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_errors.policy import Fate, describe, fate_of
 from prometheus_client import disable_created_metrics
 
 from atlas_runtime import logs, traces

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from atlas_archive.segments import Options, SchemaText
 from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_contracts.registry import Registry
-from atlas_kafka.fates import Fate, fate_of, retrying
+from atlas_errors.backoff import retrying
+from atlas_errors.policy import Fate, fate_of
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.paused import Paused
 from atlas_runtime.clock import Clock

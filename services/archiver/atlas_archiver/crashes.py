@@ -15,7 +15,7 @@ from atlas_archive.batches import Batch
 from atlas_archive.deaths import Reader, forget_reader, note_reader, reader_of
 from atlas_archive.manifests import PartitionPath
 from atlas_archive.store import ObjectStore
-from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_errors.policy import Fate, describe, fate_of
 
 from atlas_archiver.partition import DiedOver
 

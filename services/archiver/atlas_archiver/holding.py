@@ -10,7 +10,7 @@ from atlas_archive.batches import Batch
 from atlas_archive.segments import Segment
 from atlas_archive.steps import in_turns
 from atlas_archive.store import ObjectStore
-from atlas_kafka.fates import Transient, describe
+from atlas_errors.policy import Transient, describe
 from atlas_kafka.paused import Paused
 
 from atlas_archiver import metrics

@@ -12,7 +12,7 @@ from atlas_archive.batches import Batch
 from atlas_archive.manifests import BadManifest, PartitionPath, offset_of
 from atlas_archive.segments import Options, SchemaText, Segment, Stored
 from atlas_archive.store import MissingObject
-from atlas_kafka.fates import Fate, Transient, fate_of
+from atlas_errors.policy import Fate, Transient, fate_of
 
 RECORDS_A_TURN = 250
 

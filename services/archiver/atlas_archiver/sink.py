@@ -11,8 +11,8 @@ from aiokafka import TopicPartition
 from atlas_archive.batches import Batch
 from atlas_archive.manifests import BadManifest, PartitionPath, last_manifest
 from atlas_archive.store import ObjectStore
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.endings import Ended
-from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.partitions_now import PartitionNow
 from atlas_kafka.paused import Paused
 

@@ -9,13 +9,14 @@ import structlog
 from aiohttp import web
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_errors.backoff import wait_unless
+from atlas_errors.policy import Fate, fate_of
 from atlas_flags.providers import provide
 from atlas_http import idempotency
 from atlas_http.incoming import expect_continue
 from atlas_http.resources import RESOURCES, Pool
 from atlas_http.routes import Route
 from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.fates import Fate, fate_of, wait_unless
 from atlas_kafka.producer import open_producer
 from atlas_outbox.waker import open_waker
 from atlas_projection.projection import Projection

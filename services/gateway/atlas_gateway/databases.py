@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 import structlog
+from atlas_errors.backoff import retrying
 from atlas_http.resources import Pool
-from atlas_kafka.fates import retrying
 from atlas_outbox.pooled import options
 from atlas_runtime.metrics import observe_pool
 from atlas_runtime.pooler import is_pooled

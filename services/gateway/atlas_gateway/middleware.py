@@ -8,9 +8,9 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from atlas_contracts.headers import new_id
+from atlas_errors.policy import Fate, fate_of
 from atlas_http.problems import BROKEN_BODY, INTERNAL, Kind, Problem, of_http_error, unavailable
 from atlas_http.routes import JSON, Route
-from atlas_kafka.fates import Fate, fate_of
 from atlas_readmodel.reader import NotBuilt
 from atlas_runtime.http_guard import Guard
 from atlas_runtime.logs import correlated

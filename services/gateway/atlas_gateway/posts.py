@@ -15,11 +15,12 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.topics import Topic
+from atlas_errors.backoff import retrying
+from atlas_errors.policy import describe
 from atlas_http import idempotency
 from atlas_http.idempotency import Answer, Connection, Once
 from atlas_http.problems import IN_PROGRESS, Problem, unavailable
 from atlas_http.resources import Pool
-from atlas_kafka.fates import describe, retrying
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Delivery, Outgoing

@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_http.problems import Kind
-from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Producer
 

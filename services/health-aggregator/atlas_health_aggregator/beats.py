@@ -17,8 +17,9 @@ import structlog
 from aiokafka import ConsumerRecord
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
+from atlas_errors.backoff import retrying
+from atlas_errors.policy import describe
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import describe, retrying
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import METADATA_MAX_AGE_MS
 from atlas_runtime.heartbeat import EVENT_TYPE

@@ -9,7 +9,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.topics import Topic
-from atlas_kafka.fates import retrying
+from atlas_errors.backoff import retrying
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Outgoing, Producer, send_one

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import orjson
 from aiohttp import web
 from atlas_contracts.timestamps import rfc3339
-from atlas_kafka.fates import describe
+from atlas_errors.policy import describe
 from atlas_runtime.http_server import document
 from atlas_runtime.paging import NoPage, page
 from prometheus_client import REGISTRY

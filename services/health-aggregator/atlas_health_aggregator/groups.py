@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
-from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.groups import GroupListing, group_members, list_groups
 
 # Requests in flight: enough to hide the way to the brokers, few enough not to crowd out the consumers' own commits.

@@ -16,8 +16,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.admin import open_admin
-from atlas_kafka.fates import Fate, describe, fate_of
 from atlas_kafka.groups import topic_ranges
 from atlas_kafka.internals.client import client_of
 from atlas_kafka.topic_ids import topic_ids

@@ -13,9 +13,10 @@ from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import WhenRecreated
+from atlas_errors.backoff import Backoff, wait_unless
+from atlas_errors.policy import describe
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import describe, wait_unless
 from atlas_kafka.loop import ConsumerConfig, consume
 from atlas_kafka.producer import open_producer
 from atlas_projection.projection import Projection
@@ -127,7 +128,7 @@ async def project(
         health.note(f"projection {name}", live.reason)
 
     on_state("starting")
-    pause_s = FAILED_RETRY_S
+    backoff = Backoff(FAILED_RETRY_S, FAILED_RETRY_MAX_S)
     while not stop.is_set():
         began_at = time.monotonic()
         try:
@@ -140,12 +141,13 @@ async def project(
         except MemoryError:
             raise
         except Exception as error:  # this projection's alone: the others go on
-            pause_s = FAILED_RETRY_S if time.monotonic() - began_at > FAILED_RETRY_MAX_S else pause_s
-            on_state(f"failed: {describe(error)}; tried again in {pause_s:g} s")
+            if time.monotonic() - began_at > FAILED_RETRY_MAX_S:
+                backoff.reset()
+            pause_s = backoff.next_s()
+            on_state(f"failed: {describe(error)}; tried again in {pause_s:.0f} s")
             log.error("projection failed", projection=name, error=describe(error), exc_info=error)
             await wait_unless(stop, pause_s)
             live.try_again()
-            pause_s = min(2 * pause_s, FAILED_RETRY_MAX_S)
     on_state("stopped")
 
 

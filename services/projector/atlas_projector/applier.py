@@ -10,7 +10,7 @@ from functools import partial
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_kafka.fates import is_over_content
+from atlas_errors.policy import is_over_content
 from atlas_projection.change import Change
 from atlas_projection.fold import fold
 from atlas_projection.projection import Projection

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_kafka.fates import describe, is_over_content
+from atlas_errors.policy import describe, is_over_content
 from atlas_projection.projection import Projection
 from atlas_readmodel.parking import Decision
 from atlas_readmodel.store import Rows, Store

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from aiokafka import TopicPartition
-from atlas_kafka.fates import is_over_content
+from atlas_errors.policy import is_over_content
 from atlas_projection.change import Change, Key
 from atlas_projection.checks import RowChecks
 from atlas_projection.projection import Projection

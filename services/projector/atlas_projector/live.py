@@ -12,10 +12,11 @@ from typing import Any
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
+from atlas_errors.policy import Transient, describe, is_over_content
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import Rewind, Transient, describe, is_over_content
 from atlas_kafka.loop import Offsets, Records
 from atlas_kafka.partitions_now import PartitionNow
+from atlas_kafka.sink import Rewind
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.generations import Generation

@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_kafka.fates import describe, retrying
+from atlas_errors.backoff import retrying
+from atlas_errors.policy import describe
 from atlas_kafka.groups import open_reader
 from atlas_kafka.partitions_now import partitions_now
 from atlas_readmodel.generations import Generation

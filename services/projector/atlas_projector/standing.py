@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from aiokafka import TopicPartition
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 from atlas_kafka.partitions_now import PartitionNow
 from atlas_readmodel.store import Rows
 from atlas_readmodel.topic_ids import Renewal

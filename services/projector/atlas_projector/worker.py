@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.fates import describe
+from atlas_errors.policy import describe
 from atlas_projection.projection import Projection
 from atlas_readmodel.stores import open_stores
 from atlas_runtime import contexts

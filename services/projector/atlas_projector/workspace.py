@@ -10,7 +10,7 @@ from dataclasses import replace
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
-from atlas_kafka.fates import describe
+from atlas_errors.policy import describe
 from atlas_projection.change import Change, Key
 from atlas_projection.fold import Folded
 from atlas_projection.projection import Projection, Row

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import KafkaError, NoError, for_code
-from atlas_kafka.fates import describe
+from atlas_errors.policy import describe
 from atlas_kafka.internals.protocol import InitProducerIdRequest
 from atlas_kafka.produce_answers import Answer, Verdict
 from atlas_kafka.produce_request import Produce

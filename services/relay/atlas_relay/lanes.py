@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import asyncpg
 import structlog
-from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, wait_unless
+from atlas_errors.backoff import Backoff
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox.reader import Reader
 from atlas_outbox.session import open_session
 from atlas_runtime.probes import Health
@@ -47,7 +48,7 @@ class Lane:
         self._wanted: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._sender: Sender | None = None
-        self._attempt = 0
+        self._backoff = Backoff()
         self.changed = asyncio.Event()
         # Told after each batch whether it was full.
         self.on_batch: Callable[[bool], None] = lambda _full: None
@@ -90,8 +91,7 @@ class Lane:
                 if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, asyncpg.InternalClientError):
                     raise
                 self._note(error)
-                await wait_unless(stop, backoff_s(self._attempt))
-                self._attempt += 1
+                await self._backoff.wait(stop)
             finally:
                 self._sender = None
                 self._hold({})
@@ -103,7 +103,7 @@ class Lane:
             await self._adjust(pump)
             moved = bool(pump.groups) and await pump.cycle()
             # Only now: to connect is not yet to get through.
-            self._attempt = 0
+            self._backoff.reset()
             self._health.note(self._config.name, None)
             if moved:
                 self.on_batch(pump.full)
@@ -131,7 +131,7 @@ class Lane:
         self.changed.set()
 
     def _note(self, error: BaseException) -> None:
-        log.warning("will try again", lane=self._config.name, attempt=self._attempt + 1, error=describe(error))
+        log.warning("will try again", lane=self._config.name, attempt=self._backoff.failures + 1, error=describe(error))
         self._health.note(self._config.name, describe(error))
 
 

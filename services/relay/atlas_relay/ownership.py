@@ -7,7 +7,8 @@ from typing import Any
 
 import asyncpg
 import structlog
-from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, wait_unless
+from atlas_errors.backoff import Backoff
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox import leases
 from atlas_outbox.leases import fair_share
 from atlas_outbox.session import open_session
@@ -44,22 +45,21 @@ class Ownership:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. While the database is away the lanes keep their groups: what they write there is checked
         against the epoch, and what they send is fenced by whoever takes a group over."""
-        attempt = 0
+        backoff = Backoff()
         while not stop.is_set():
             try:
                 async with open_session(self._dsn) as connection:
                     while not stop.is_set():
                         await self._tick(connection)
                         self._health.note("leases", None)
-                        attempt = 0
+                        backoff.reset()
                         await first_of(stop, self._pressed, within_s=TICK_S)
             except Exception as error:
                 if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, asyncpg.InternalClientError):
                     raise
                 log.warning("will try again", what="leases", error=describe(error))
                 self._health.note("leases", describe(error))
-                await wait_unless(stop, backoff_s(attempt))
-                attempt += 1
+                await backoff.wait(stop)
 
     async def fault(self) -> str | None:
         """Why what is held may be another's by now: a database that is silent, not away, raises nothing for long."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import asyncpg
 import orjson
 from aiohttp import web
-from atlas_kafka.fates import Fate, describe, fate_of
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox import parking
 from atlas_outbox.parking import Choice
 from atlas_outbox.stats import read_stats

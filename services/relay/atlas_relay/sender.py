@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from atlas_kafka.fates import Transient, describe
+from atlas_errors.policy import Transient, describe
 from atlas_kafka.produce_answers import Verdict
 from atlas_outbox.sent import Row, Sent
 

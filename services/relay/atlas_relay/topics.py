@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from aiokafka import AIOKafkaClient
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 from atlas_outbox.sent import Row
 
 # A topic made a moment ago may not be known to every broker yet.

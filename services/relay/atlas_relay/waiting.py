@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 
 
 async def first_of(*events: asyncio.Event, within_s: float | None = None) -> None:

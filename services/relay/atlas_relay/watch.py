@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import asyncpg
 import structlog
-from atlas_kafka.fates import Fate, backoff_s, describe, fate_of, wait_unless
+from atlas_errors.backoff import Backoff, wait_unless
+from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox.listener import listening
 from atlas_outbox.stats import OutboxStats, read_stats
 
@@ -25,12 +26,12 @@ async def listen(dsn: str, lanes: Sequence[Lane], stop: asyncio.Event) -> None:
         for lane in lanes:
             lane.wake()
 
-    attempt = 0
+    backoff = Backoff()
     while not stop.is_set():
         lost = asyncio.Event()
         try:
             async with listening(dsn, wake, lost.set):
-                attempt = 0
+                backoff.reset()
                 wake()
                 await first_of(lost, stop)
         except Exception as error:
@@ -38,8 +39,7 @@ async def listen(dsn: str, lanes: Sequence[Lane], stop: asyncio.Event) -> None:
                 raise
             log.warning("will try again", what="listen", error=describe(error))
         if not stop.is_set():
-            await wait_unless(stop, backoff_s(attempt))
-            attempt += 1
+            await backoff.wait(stop)
 
 
 async def publish_stats(pool: "asyncpg.Pool[asyncpg.Record]", stop: asyncio.Event) -> None:

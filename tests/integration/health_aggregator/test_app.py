@@ -17,13 +17,13 @@ import aiohttp
 import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_errors.policy import Fate, fate_of
 from atlas_health_aggregator.admission import Beat
 from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
 from atlas_health_aggregator.liveness import Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.fates import Fate, fate_of
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers

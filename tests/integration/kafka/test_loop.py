@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
+from atlas_errors.policy import Transient
 from atlas_kafka import session
 from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.endings import Ended
-from atlas_kafka.fates import Transient
 from atlas_kafka.fetch_by_id import FetchById
 from atlas_kafka.groups import committed_offsets, group_names, held_partitions, open_reader, topic_ranges
 from atlas_kafka.loop import ConsumerConfig, Offsets, Records, consume

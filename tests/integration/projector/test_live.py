@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
+from atlas_errors.policy import Transient
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_flights.projections.routes import ROUTES
-from atlas_kafka.fates import Transient
 from atlas_kafka.groups import open_reader
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value

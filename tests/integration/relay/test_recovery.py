@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import TopicPartition
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 from atlas_kafka.transactional import open_transactional_producer
 from atlas_outbox import leases
 from atlas_outbox.batches import Want, claim

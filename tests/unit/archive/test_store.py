@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 from atlas_archive.store import ClockOff, S3Address, S3Store, open_store
-from atlas_kafka.fates import Fate, fate_of
+from atlas_errors.policy import Fate, fate_of
 from botocore.exceptions import ClientError
 
 _ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "1"\r\n\r\n'

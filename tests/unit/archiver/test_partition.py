@@ -7,7 +7,7 @@ from aiokafka.errors import InvalidTopicError, KafkaConnectionError
 from atlas_archive.manifests import BadManifest
 from atlas_archive.store import MissingObject
 from atlas_archiver.partition import CanNotBeSpliced, is_its_own, place_in
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 KEY = "topics/t/id/manifest/partition=0/00000000000000000007.json"

@@ -13,7 +13,7 @@ from atlas_archive.manifests import PartitionPath
 from atlas_archive.verify import verify
 from atlas_archiver import metrics
 from atlas_archiver.sink import ArchiveSink
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 from atlas_kafka.paused import Paused
 from atlas_local.waiting import wait_until
 from botocore.exceptions import ClientError

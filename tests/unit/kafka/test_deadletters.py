@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+from atlas_errors.policy import Transient
 from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.fates import Transient
 from atlas_kafka.outgoing import Outgoing, RecordRefused, RecordTooLarge
 from atlas_kafka.producer import Producer
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiokafka.errors import NotEnoughReplicasError, TopicAuthorizationFailedError
+from atlas_errors.policy import Transient
 from atlas_kafka import partition_queue
 from atlas_kafka.calls import Call
-from atlas_kafka.fates import Transient
 from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
 from atlas_kafka.partition_queue import Batch, Identity, Next, PartitionQueue
 from atlas_kafka.produce_answers import Answer

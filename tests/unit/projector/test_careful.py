@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
-from atlas_kafka.fates import describe, is_over_content
+from atlas_errors.policy import describe, is_over_content
 from atlas_projection.change import Change
 from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
 from atlas_projection.waiting import Waiting

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from atlas_kafka.fates import Transient
+from atlas_errors.policy import Transient
 from atlas_relay.waiting import answered
 
 

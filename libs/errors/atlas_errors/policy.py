@@ -9,32 +9,7 @@ Error
 └── Transient   raised where a passing fault has no exception type of its own
 """
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import TypeVar
-
-import structlog
-from aiokafka.errors import (
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    NotCoordinatorError,
-    UnknownTopicOrPartitionError,
-)
-
-from atlas_kafka.metrics import RETRIES
-
-T = TypeVar("T")
-log = structlog.get_logger(__name__)
-
-# The first wait is short because most outages are a restart; the last is short enough that nobody has to restart
-# a service by hand after a long one.
-BACKOFF_FIRST_S = 0.1
-BACKOFF_MAX_S = 5.0
 
 
 class Poison(Exception):
@@ -49,18 +24,21 @@ class Transient(Exception):
     """A dependency is away; the same work may succeed later."""
 
 
-class Rewind(Exception):
-    """Not a fault: the loop reads again from what is durable, at once."""
-
-
 class Fate(Enum):
     POISON = "poison"
     TRANSIENT = "transient"
     CRASH = "crash"
 
 
-# By name, not by type: this library must not import the drivers of databases its user does not have.
+# By name, not by type: this library must not import drivers that its user does not have.
 _TRANSIENT_NAMES = {
+    "aiokafka": {
+        "KafkaConnectionError",
+        "KafkaTimeoutError",
+        "CoordinatorNotAvailableError",
+        "CoordinatorLoadInProgressError",
+        "NotCoordinatorError",
+    },
     "asyncpg": {
         "PostgresConnectionError",
         "ConnectionDoesNotExistError",
@@ -91,16 +69,7 @@ _TRANSIENT_NAMES = {
     },
     "aiohttp": {"ClientConnectionError", "ClientPayloadError", "ServerTimeoutError"},
 }
-_TRANSIENT_TYPES = (
-    Transient,
-    OSError,
-    TimeoutError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    CoordinatorNotAvailableError,
-    CoordinatorLoadInProgressError,
-    NotCoordinatorError,
-)
+_TRANSIENT_TYPES = (Transient, OSError, TimeoutError)
 _TRANSIENT_HTTP_STATUS = {429, 500, 502, 503, 504, 507}
 # A store that is full by its quota, and one that refuses requests since this machine's clock is off: both are mended
 # outside, and the same request succeeds then.
@@ -123,10 +92,6 @@ def fate_of(error: BaseException) -> Fate:
         return Fate.POISON
     if isinstance(error, _TRANSIENT_TYPES):
         return Fate.TRANSIENT
-    if isinstance(error, KafkaError):
-        # A topic that is not there is a wrong configuration although Kafka calls it retriable.
-        transient = error.retriable and not isinstance(error, UnknownTopicOrPartitionError)
-        return Fate.TRANSIENT if transient else Fate.CRASH
     if _is_transient_by_name(error):
         return Fate.TRANSIENT
     return Fate.POISON if _is_refused_by_a_server(error) else Fate.CRASH
@@ -151,6 +116,10 @@ def _is_refused_by_a_server(error: BaseException) -> bool:
 
 
 def _is_transient_by_name(error: BaseException) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] == "aiokafka"}
+    # A topic that is not there is a wrong configuration although Kafka calls it retriable.
+    if "KafkaError" in names and "UnknownTopicOrPartitionError" not in names and getattr(error, "retriable", False):
+        return True
     for kind in type(error).__mro__:
         package = kind.__module__.partition(".")[0]
         if kind.__name__ in _TRANSIENT_NAMES.get(package, ()):
@@ -165,58 +134,6 @@ def _is_transient_by_name(error: BaseException) -> bool:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status in _TRANSIENT_HTTP_STATUS or response.get("Error", {}).get("Code") in _TRANSIENT_S3_CODES
     return False
-
-
-def backoff_s(attempt: int) -> float:
-    """Seconds to wait before attempt number `attempt` + 1 (from 0): exponential, bounded, with full jitter.
-
-    Full jitter (a uniform draw below the bound) spreads the instances that an outage has lined up.
-    """
-    bound = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(attempt, 16))
-    return random.uniform(bound / 4, bound)
-
-
-async def wait_unless(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait `seconds`, or less if `stop` is set meanwhile; True if it was."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def retrying(
-    operation: Callable[[], Awaitable[T]],
-    *,
-    what: str,
-    stop: asyncio.Event,
-    on_retry: Callable[[str | None], None] | None = None,
-) -> T:
-    """Run `operation` until it succeeds, backing off while its errors are transient.
-
-    `on_retry` hears the reason of each failed attempt, and None once it succeeded after one. Errors of another fate
-    are raised; so is the last transient one when `stop` is set.
-    """
-    attempt = 0
-    while True:
-        try:
-            result = await operation()
-        except Exception as error:
-            if fate_of(error) is not Fate.TRANSIENT:
-                raise
-            RETRIES.labels(what).inc()
-            reason = f"{what}: {describe(error)}"
-            log.warning("will try again", what=what, attempt=attempt + 1, error=describe(error))
-            if on_retry is not None:
-                on_retry(reason)
-            if await wait_unless(stop, backoff_s(attempt)):
-                raise
-            attempt += 1
-        else:
-            if attempt and on_retry is not None:
-                on_retry(None)
-            return result
 
 
 def describe(error: BaseException) -> str:

@@ -1,10 +1,8 @@
-"""The three fates, and the back-off."""
-
-import asyncio
+"""The three fates."""
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, ProducerFenced, UnknownTopicOrPartitionError
-from atlas_kafka.fates import BACKOFF_MAX_S, Fate, Poison, Transient, backoff_s, fate_of, is_over_content, retrying
+from atlas_errors.policy import Fate, Poison, Transient, describe, fate_of, is_over_content
 from botocore.exceptions import ClientError, EndpointConnectionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
@@ -83,38 +81,20 @@ def test_what_a_record_holds_is_told_from_what_a_server_lacks(error: Exception, 
     assert is_over_content(error) is over_content
 
 
-def test_backoff_grows_and_is_bounded() -> None:
-    assert all(backoff_s(attempt) <= BACKOFF_MAX_S for attempt in range(200))
-    assert max(backoff_s(0) for _ in range(50)) < min(backoff_s(12) for _ in range(50))
+def test_an_error_of_ours_that_is_one_of_kafkas_has_its_fate() -> None:
+    class Ours(KafkaConnectionError):  # type: ignore[misc]  # aiokafka has no types
+        pass
+
+    assert fate_of(Ours()) is Fate.TRANSIENT
 
 
-async def test_retrying_reports_each_failure_and_the_recovery() -> None:
-    failures = [ConnectionRefusedError(), TimeoutError("slow")]
-    heard: list[str | None] = []
+def test_an_error_of_that_name_from_elsewhere_is_not_taken_for_it() -> None:
+    class KafkaTimeoutError(Exception):
+        retriable = True
 
-    async def operation() -> int:
-        if failures:
-            raise failures.pop(0)
-        return 7
-
-    assert await retrying(operation, what="database", stop=asyncio.Event(), on_retry=heard.append) == 7
-    assert heard == ["database: ConnectionRefusedError", "database: TimeoutError: slow", None]
+    assert fate_of(KafkaTimeoutError()) is Fate.CRASH
 
 
-async def test_retrying_raises_what_will_not_pass() -> None:
-    async def operation() -> None:
-        raise ValueError("a bug")
-
-    with pytest.raises(ValueError, match="a bug"):
-        await retrying(operation, what="x", stop=asyncio.Event())
-
-
-async def test_retrying_gives_up_when_stopped() -> None:
-    stop = asyncio.Event()
-
-    async def operation() -> None:
-        stop.set()
-        raise ConnectionRefusedError
-
-    with pytest.raises(ConnectionRefusedError):
-        await retrying(operation, what="x", stop=stop)
+def test_an_error_is_described_in_one_line() -> None:
+    assert describe(ValueError("a\n  b")) == "ValueError: a b"
+    assert describe(TimeoutError()) == "TimeoutError"

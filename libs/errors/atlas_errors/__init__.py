@@ -1,0 +1,1 @@
+"""What becomes of work that failed, decided in one place; and how it is tried again."""
