@@ -101,10 +101,10 @@ def test_the_data_flow_is_what_the_design_says(packages: list[Any]) -> None:
             assert "local" not in used, f"{name} imports the embedded mesh"
     assert "contracts" not in needs["relay"]
     assert "readmodel" not in needs["archiver"]
-    for name in ("avro", "errors"):
+    for name in ("avro", "errors", "kafka-format"):
         assert not needs[name], f"{name} imports {needs[name]}"
     for name in ("contracts", "kafka", "outbox", "readmodel", "archive"):
-        assert needs[name] <= {"avro", "errors"}, f"{name} imports {needs[name]}"
+        assert needs[name] <= {"avro", "errors", "kafka-format"}, f"{name} imports {needs[name]}"
     assert needs["runtime"] <= {"contracts", "errors", "kafka"}
     assert needs["projection"] <= {"contracts", "readmodel"}
     assert needs["http"] <= {"contracts", "outbox", "readmodel", "runtime"}

@@ -4,7 +4,8 @@ import random
 import uuid
 
 import asyncpg
-from atlas_outbox.shards import key_hash, shard_of
+from atlas_kafka_format.partitioning import key_hash
+from atlas_outbox.shards import shard_of
 
 from tests.chaos.data_ledger import Ledger
 

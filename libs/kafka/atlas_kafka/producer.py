@@ -21,10 +21,11 @@ from aiokafka.errors import (
 )
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import Transient, describe
+from atlas_kafka_format.partitioning import partition_for
 
 from atlas_kafka.calls import Call, Results
 from atlas_kafka.dispatch import Dispatcher
-from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, partition_for, size_of
+from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, size_of
 from atlas_kafka.partition_queue import WITHHELD_S, Identity, PartitionQueue
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
@@ -34,7 +35,6 @@ __all__ = [
     "Producer",
     "RecordTooLarge",
     "open_producer",
-    "partition_for",
     "send_all",
     "send_one",
 ]

@@ -11,10 +11,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import Transient
+from atlas_kafka_format.partitioning import partition_for
 
 from atlas_kafka.internals.sending import give_up_batches, keep_batches
 from atlas_kafka.metrics import RECORDS_OUT
-from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, partition_for, size_of
+from atlas_kafka.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, size_of
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 # One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.

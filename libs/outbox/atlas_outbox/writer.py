@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from atlas_kafka_format.partitioning import key_hash
+
 from atlas_outbox.callers import Caller, fetch_within
 from atlas_outbox.headers import pack_headers
-from atlas_outbox.shards import key_hash, shard_of
+from atlas_outbox.shards import shard_of
 
 _INSERT = """
 INSERT INTO outbox.records (key_hash, shard, topic, key, value, headers)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from atlas_contracts.codec import Codec
-from atlas_kafka.producer import partition_for
+from atlas_kafka_format.partitioning import partition_for
 
 from tests.integration.gateway.posting import Fetch, departed
 

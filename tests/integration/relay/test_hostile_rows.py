@@ -4,9 +4,10 @@ import time
 
 import pytest
 from atlas_kafka.admin import open_admin
+from atlas_kafka_format.partitioning import key_hash
 from atlas_local.waiting import wait_until
 from atlas_outbox.parking import Choice, list_parked, retry
-from atlas_outbox.shards import key_hash, shard_of
+from atlas_outbox.shards import shard_of
 
 pytestmark = pytest.mark.integration
 

@@ -1,12 +1,4 @@
-from aiokafka.partitioner import murmur2
-from atlas_outbox.shards import GROUPS, SHARDS, group_of, key_hash, shard_of
-from hypothesis import given
-from hypothesis import strategies as st
-
-
-@given(st.binary(max_size=100))
-def test_key_hash_is_what_kafka_clients_partition_by(key):
-    assert key_hash(key) == murmur2(key) & 0x7FFFFFFF
+from atlas_outbox.shards import GROUPS, SHARDS, group_of, shard_of
 
 
 def test_shards_never_move():
