@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from atlas_avro.short import SHORT, decimal, digits_of
 from atlas_avro.table import logical, meaning
 from pydantic import BaseModel
 
 from atlas_cli.output import CommandError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_TYPED = re.compile(r"(?P<kind>[a-z]+)(\((?P<digits>\d{1,4}),(?P<scale>\d{1,4})\))?(?P<many>\[\])?(?P<optional>\?)?")
+_TYPED = re.compile(r"(?P<kind>[a-z]+)(\((?P<digits>\d{1,4}),(?P<behind>\d{1,4})\))?(?P<many>\[\])?(?P<optional>\?)?")
 # What the state and the read model have beside the event's fields.
 _RESERVED = {"version"}
 # Words that PostgreSQL takes as a column's name only in quotes (its documentation, appendix C), but Python's own.
@@ -33,7 +34,6 @@ _SQL = re.compile(
 class _Kind:
     """`annotation`: in a body, with the names it needs; `example`: of its JSON; `python`: the same in an event."""
 
-    avro: Any
     annotation: str
     imports: tuple[str, ...]
     example: str
@@ -43,20 +43,20 @@ class _Kind:
 
 _BODIES = "atlas_http.bodies"
 KINDS: Mapping[str, _Kind] = {
-    "string": _Kind("string", "Text", (f"{_BODIES}:Text",), '"text"', '"text"'),
-    "int": _Kind("int", "Int", (f"{_BODIES}:Int",), "7", "7"),
-    "long": _Kind("long", "Long", (f"{_BODIES}:Long",), "9007199254740993", "9007199254740993"),
-    "double": _Kind("double", "float", (), "0.5", "0.5"),
-    "boolean": _Kind("boolean", "bool", (), "true", "True"),
+    "string": _Kind("Text", (f"{_BODIES}:Text",), '"text"', '"text"'),
+    "int": _Kind("Int", (f"{_BODIES}:Int",), "7", "7"),
+    "long": _Kind("Long", (f"{_BODIES}:Long",), "9007199254740993", "9007199254740993"),
+    "double": _Kind("float", (), "0.5", "0.5"),
+    "boolean": _Kind("bool", (), "true", "True"),
     "uuid": _Kind(
-        {"type": "string", "logicalType": "uuid"}, "UUID", ("uuid:UUID",),
+        "UUID", ("uuid:UUID",),
         '"0f8fad5b-d9cb-469f-a165-70867728950e"', '"0f8fad5b-d9cb-469f-a165-70867728950e"',
     ),
     "date": _Kind(
-        {"type": "int", "logicalType": "date"}, "date", ("datetime:date",), '"2024-02-29"', "19782", "a calendar day"
+        "date", ("datetime:date",), '"2024-02-29"', "19782", "a calendar day"
     ),
     "timestamp": _Kind(
-        {"type": "long", "logicalType": "timestamp-millis"}, "Moment", (f"{_BODIES}:Moment",),
+        "Moment", (f"{_BODIES}:Moment",),
         '"2024-02-29T10:15:00.250Z"', "1709201700250", "UTC, milliseconds since the epoch",
     ),
 }  # fmt: skip
@@ -94,7 +94,7 @@ class Field:
         declared: dict[str, Any] = {"name": self.name, "type": self.definition}
         if self.optional:
             declared |= {"type": ["null", self.definition], "default": None}
-        doc = next((kind.doc for kind in KINDS.values() if kind.avro == self.one), "")
+        doc = _kind(self.one).doc
         return declared | ({"doc": doc} if doc else {})
 
     def in_state(self) -> str:
@@ -173,24 +173,23 @@ def of_schema(definition: Mapping[str, Any]) -> tuple[Field, ...]:
 
 def _one(text: str, match: re.Match[str]) -> Any:
     if match["kind"] == "decimal" and match["digits"]:
-        digits, scale = int(match["digits"]), int(match["scale"])
-        definition = {"type": "bytes", "logicalType": "decimal", "precision": digits, "scale": scale}
+        definition = decimal(int(match["digits"]), int(match["behind"]))
         if logical(definition) is None:
             raise CommandError(f"no field: {text!r}: a decimal has 1 to 1000 digits, and no more behind the point")
         return definition
     if match["kind"] not in KINDS or match["digits"]:
         raise CommandError(f"no field: {text!r}; expected as type {EXPECTED}")
-    return KINDS[match["kind"]].avro
+    return SHORT[match["kind"]]
 
 
 def _is_known(definition: Any) -> bool:
-    return logical(definition) == "decimal" or any(kind.avro == definition for kind in KINDS.values())
+    return logical(definition) == "decimal" or definition in SHORT.values()
 
 
 def _annotation(definition: Any) -> tuple[str, tuple[str, ...]]:
     if logical(definition) == "decimal":
-        digits, scale = definition["precision"], definition.get("scale", 0)
-        bounds = f"Field(max_digits={digits}, decimal_places={scale})"
+        digits, behind = digits_of(definition)
+        bounds = f"Field(max_digits={digits}, decimal_places={behind})"
         return f"Annotated[Decimal, {bounds}]", ("decimal:Decimal", "typing:Annotated", "pydantic:Field")
     kind = _kind(definition)
     return kind.annotation, kind.imports
@@ -198,6 +197,6 @@ def _annotation(definition: Any) -> tuple[str, tuple[str, ...]]:
 
 def _kind(definition: Any) -> _Kind:
     if logical(definition) == "decimal":
-        text = f"{Decimal(0):.{definition.get('scale', 0)}f}"
-        return _Kind(definition, "", (), f'"{text}"', f'Decimal("{text}")')
-    return next(kind for kind in KINDS.values() if kind.avro == definition)
+        text = f"{Decimal(0):.{digits_of(definition)[1]}f}"
+        return _Kind("", (), f'"{text}"', f'Decimal("{text}")')
+    return next(kind for word, kind in KINDS.items() if SHORT[word] == definition)
