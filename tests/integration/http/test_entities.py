@@ -53,14 +53,7 @@ async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
 def codec(tmp_path: Path) -> Codec:
     shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
     new_context(tmp_path, "shop", "What is sold.").apply()
-    fields = [
-        "order_id:uuid",
-        "number:string",
-        "price:decimal(9,2)",
-        "day:date?",
-        "tags:string[]",
-        "placed_at:timestamp",
-    ]
+    typed = "order_id:uuid number:string price:decimal(9,2) day:date? tags:string[] placed_at:timestamp"
     new_event(tmp_path, Wanted("shop.OrderPlaced", typed.split())).apply()
     new_event(tmp_path, Wanted("shop.OrderPaid", ["order_id:uuid", "paid_at:timestamp"])).apply()
     return Codec(Registry.load(tmp_path / "schemas"))
@@ -120,7 +113,7 @@ async def test_a_new_one_and_a_change(connection, codec: Codec, ask: Ask) -> Non
         ({"number": "A\0"}, "invalid", "The order can't be held: "),
         ({"number": "A2", "price": Decimal("1e9")}, "invalid", "The order can't be held: "),
         (
-            {"number": "A2", "placed_at": datetime(2024, 1, 1, 0, 0, 0, 1, UTC)},
+            {"number": "A2", "placed_at": TOO_FINE},
             "invalid",
             "The order is no shop.OrderPlaced.",
         ),
