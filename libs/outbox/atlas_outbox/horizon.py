@@ -9,15 +9,6 @@ again.
 
 from dataclasses import dataclass
 
-from atlas_outbox.session import Connection
-
-_LAST_ID = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox.records', 'id')::regclass), 0)"
-_WRITERS = """
-SELECT DISTINCT virtualtransaction FROM pg_locks
-WHERE locktype = 'relation' AND relation = 'outbox.records'::regclass AND mode = 'RowExclusiveLock' AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -45,10 +36,3 @@ class Horizon:
         """The lowest id that a claim of a group need look at, when one that began after the look found `first` as its
         first row, or none."""
         return self.settled + 1 if first is None else min(first, self.settled + 1)
-
-
-async def look(connection: Connection) -> Look:
-    """1. the last id; 2. the writers: in this order, or one who came between would be missed."""
-    last_id = await connection.fetchval(_LAST_ID)  # 1
-    writers = await connection.fetch(_WRITERS)  # 2
-    return Look(last_id, frozenset(row[0] for row in writers))

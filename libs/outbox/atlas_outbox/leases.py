@@ -1,6 +1,6 @@
 """Who relays which group of shards: leases with an epoch, timed by the database's clock alone."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from atlas_outbox.session import Connection
@@ -34,20 +34,6 @@ UPDATE outbox.leases AS lease SET owner = NULL, expires_at = '-infinity'
 FROM unnest($2::smallint[], $3::bigint[]) AS held (shard_group, epoch)
 WHERE lease.owner = $1 AND lease.shard_group = held.shard_group AND lease.epoch = held.epoch
 """
-# The sender's name must be on disk before its first record of the group is sent; and with the name taken off, all that
-# was deleted before is on disk too. Only in the place of the name that was read: the statement of a connection that is
-# given up may still come, after others of the same owner.
-_SET_SENDER = """
-WITH held AS MATERIALIZED (
-    SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::text[]) AS held (shard_group, epoch, former)
-    WHERE set_config('synchronous_commit', 'on', true) = 'on'
-)
-UPDATE outbox.leases AS lease SET sender = $4 FROM held
-WHERE lease.shard_group = held.shard_group AND lease.epoch = held.epoch
-    AND lease.sender IS NOT DISTINCT FROM held.former RETURNING lease.shard_group
-"""
-_SENDERS = "SELECT shard_group, sender FROM outbox.leases WHERE shard_group = ANY ($1::smallint[])"
-_STATE = "SELECT shard_group, epoch, revision FROM outbox.leases WHERE shard_group = ANY ($1::smallint[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +79,3 @@ async def leave(connection: Connection, instance: str) -> None:
         _live, held = await renew(connection, instance, 0)
         await release(connection, instance, held)
         await connection.execute("DELETE FROM outbox.instances WHERE instance = $1", instance)
-
-
-async def states(connection: Connection, groups: Collection[int]) -> dict[int, LeaseState]:
-    """Epoch and revision of these groups."""
-    return {row[0]: LeaseState(*row) for row in await connection.fetch(_STATE, list(groups))}
-
-
-async def senders(connection: Connection, groups: Collection[int]) -> dict[int, str | None]:
-    """Who may have sent rows of each group that are still there: whom a new owner must fence first."""
-    return {row[0]: row[1] for row in await connection.fetch(_SENDERS, list(groups))}
-
-
-async def set_sender(
-    connection: Connection, epochs: Mapping[int, int], former: Mapping[int, str | None], sender: str | None
-) -> set[int]:
-    """Write down, durably, who sends the rows of these groups from now on; None: all that was sent is deleted.
-
-    Groups missing from the answer have other epochs by now, or another sender than `former` says.
-    """
-    names = [former[group] for group in epochs]
-    return {row[0] for row in await connection.fetch(_SET_SENDER, list(epochs), list(epochs.values()), names, sender)}

@@ -6,7 +6,7 @@ owner's next claim does not match and it reads anew which keys are parked.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,23 +15,6 @@ from atlas_outbox.session import Connection
 
 Key = tuple[str, bytes]
 
-_LEASE = """
-SELECT shard_group FROM outbox.leases
-WHERE shard_group = $1 AND epoch = $2 AND revision = $3 FOR SHARE
-"""
-# Each id is looked up by itself (the LIMIT keeps the planner from turning the join round), see batches.py.
-_PARK = """
-WITH parked AS MATERIALIZED (
-    SELECT record.*, aside.error FROM unnest($2::bigint[], $3::text[]) AS aside (id, error) CROSS JOIN LATERAL (
-        SELECT * FROM outbox.records WHERE (shard >> 3) = $1::smallint AND records.id = aside.id LIMIT 1
-    ) AS record
-), gone AS (
-    DELETE FROM outbox.records WHERE (shard >> 3) = $1::smallint AND id = ANY ($2::bigint[])
-)
-INSERT INTO outbox.parked (id, created_at, key_hash, shard, topic, key, value, headers, error)
-SELECT id, created_at, key_hash, shard, topic, key, value, headers, error FROM parked
-"""
-_KEYS = "SELECT topic, key, min(id) FROM outbox.parked WHERE (shard >> 3) = $1::smallint GROUP BY topic, key"
 _LIST = """
 SELECT id, topic, key, error, created_at, parked_at, (shard >> 3) AS shard_group, octet_length(value) AS value_bytes
 FROM outbox.parked
@@ -100,24 +83,6 @@ class Choice:
 
     ids: Sequence[int] | None = None
     topic: str | None = None
-
-
-async def park(connection: Connection, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool:
-    """Move claimed, unsent rows of one group to the parked ones, by id with their errors. Durable when it returns.
-
-    `lease` is group, epoch, revision. False when they are not so any longer; nothing is changed then.
-    """
-    async with connection.transaction():
-        await connection.execute("SET LOCAL synchronous_commit = on")
-        if await connection.fetchval(_LEASE, *lease) is None:
-            return False
-        await connection.execute(_PARK, lease[0], list(errors), list(errors.values()))
-    return True
-
-
-async def parked_keys(connection: Connection, group: int) -> dict[Key, int]:
-    """The keys of the group's parked rows, each with the lowest parked id: rows of the key above it must wait."""
-    return {(row[0], row[1]): row[2] for row in await connection.fetch(_KEYS, group)}
 
 
 async def list_parked(

@@ -29,7 +29,7 @@ _SETTINGS = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
     "work_mem": "32MB",
-    # What must be on disk before it counts says so itself (see batches.py).
+    # What must be on disk before it counts says so itself (see store.py).
     "synchronous_commit": "off",
 }
 

@@ -8,8 +8,8 @@ import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_outbox.reader import Reader
 from atlas_outbox.session import open_session
+from atlas_outbox.store import Store
 from atlas_runtime.probes import Health
 
 from atlas_relay.protocol import Caution, Refused
@@ -82,7 +82,7 @@ class Lane:
                     open_sender(self._config.sender, self._topics, self._caution) as sender,
                 ):
                     self._sender = sender
-                    pump = Pump(Reader(connection), sender, self._caution, self._config.bytes)
+                    pump = Pump(Store(connection), sender, self._caution, self._config.bytes)
                     await self._adjust(pump)
                     await self._pump(pump, stop)
             except Refused as refusal:

@@ -7,10 +7,10 @@ from operator import itemgetter
 from typing import Protocol
 
 from atlas_outbox.batches import FLUSH_FROM_ROWS, Claim, Want, slices_of
-from atlas_outbox.horizon import Horizon, Look
-from atlas_outbox.leases import LeaseState
+from atlas_outbox.horizon import Horizon
 from atlas_outbox.parking import Key
 from atlas_outbox.sent import Row, Sent, sent_of
+from atlas_outbox.store import Store
 
 from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park
@@ -21,22 +21,6 @@ _LOOK_EVERY_S = 0.25
 UNSURE_MAX = 16
 # For thousands of rows at a time; see atlas_outbox.sent.Row.
 _GROUP, _ID, _TOPIC = itemgetter(0), itemgetter(1), itemgetter(3)
-
-
-class Store(Protocol):
-    """The outbox as a pump sees it; atlas_outbox.reader.Reader says what each promises."""
-
-    async def look(self) -> Look: ...
-    async def claim(self, wants: Sequence[Want], *, max_bytes: int) -> Claim: ...
-    async def delete(self, epochs: Mapping[int, int], ids: Sequence[int], *, durable: bool) -> set[int]: ...
-    async def delete_sent(self, sent: Sequence[Sent]) -> int: ...
-    async def senders(self, groups: Collection[int]) -> dict[int, str | None]: ...
-    async def set_sender(
-        self, epochs: Mapping[int, int], former: Mapping[int, str | None], sender: str | None
-    ) -> set[int]: ...
-    async def states(self, groups: Collection[int]) -> dict[int, LeaseState]: ...
-    async def park(self, lease: tuple[int, int, int], errors: Mapping[int, str | None]) -> bool: ...
-    async def parked_keys(self, group: int) -> dict[Key, int]: ...
 
 
 class Channel(Protocol):

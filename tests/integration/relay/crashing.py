@@ -4,8 +4,8 @@ from contextlib import AsyncExitStack
 
 import asyncpg
 from atlas_outbox import leases
-from atlas_outbox.reader import Reader
 from atlas_outbox.session import open_session
+from atlas_outbox.store import Store
 from atlas_relay.protocol import Caution
 from atlas_relay.pump import Pump
 from atlas_relay.sender import SenderConfig, open_sender
@@ -34,7 +34,7 @@ class Owner:
             self.settings.kafka_brokers, f"test-{self.name}", True, self.settings.relay_progress_topic, 10
         )
         self.sender = await self.stack.enter_async_context(open_sender(config, Topics(1 << 20), caution))
-        self.pump = Pump(Reader(self.connection), self.sender, caution, 1 << 20)
+        self.pump = Pump(Store(self.connection), self.sender, caution, 1 << 20)
         return self
 
     async def take(self) -> None:

@@ -7,9 +7,9 @@ import pytest
 from aiokafka import TopicPartition
 from atlas_errors.policy import Transient
 from atlas_kafka.transactional import open_transactional_producer
-from atlas_outbox import leases
-from atlas_outbox.batches import Want, claim
+from atlas_outbox.batches import Want
 from atlas_outbox.sent import sent_of
+from atlas_outbox.store import Store
 from atlas_relay import marks, sender
 from atlas_relay.pump import UNSURE_MAX
 
@@ -83,7 +83,7 @@ async def test_an_owner_that_was_taken_over_from_can_send_nothing(outbox, owner,
     more = [("k0", 1000), ("k1", 1001)]
     await outbox.commit(*more)
     wants = [Want(group, epoch, 0, 100) for group, epoch in stale.epochs.items()]
-    again = await claim(stale.connection, wants, max_bytes=1 << 20)
+    again = await Store(stale.connection).claim(wants, max_bytes=1 << 20)
     assert (list(again.rows), set(again.groups)) == ([], set())
     while await heir.pump.cycle():
         pass
@@ -119,7 +119,7 @@ async def test_marks_of_senders_that_are_no_more_are_let_go(outbox, owner, setti
         await outbox.commit(*ITEMS)
         assert await each.pump.cycle()
     await second.pump.leave(list(second.epochs))
-    assert set((await leases.senders(outbox.connection, range(8))).values()) == {None}
+    assert set((await Store(outbox.connection).senders(range(8))).values()) == {None}
     progress = on_topic(settings.relay_progress_topic)
     last = {record.key.decode(): record.value for record in await progress.records()}
     assert last == {first.sender.name: None, second.sender.name: None}

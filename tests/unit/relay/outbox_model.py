@@ -9,6 +9,7 @@ from atlas_outbox.horizon import Look
 from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
 from atlas_outbox.sent import Row, Sent
+from atlas_outbox.store import Store
 from atlas_relay.protocol import Caution, Refused
 
 T = TypeVar("T")
@@ -103,8 +104,8 @@ class Faults:
         return answer
 
 
-class ModelStore:
-    """What atlas_outbox.reader.Reader promises, on the model."""
+class ModelStore(Store):
+    """What it promises, on the model."""
 
     def __init__(self, postgres: Postgres, faults: Faults) -> None:
         self.postgres, self.faults = postgres, faults

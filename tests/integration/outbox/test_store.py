@@ -5,9 +5,9 @@ import pytest
 from atlas_outbox import leases
 from atlas_outbox.batches import Want
 from atlas_outbox.horizon import Horizon
-from atlas_outbox.reader import Reader
 from atlas_outbox.sent import sent_of
 from atlas_outbox.session import open_session
+from atlas_outbox.store import Store
 from atlas_outbox.writer import OutboxRecord, append_many
 
 ROWS, BATCH = 8_000, 800
@@ -37,7 +37,7 @@ async def _fill(connection):
 
 async def _claimed(session):
     epochs = await leases.take(session, "me", 60, 8)
-    claim = await Reader(session).claim([Want(g, e, 0, BATCH // 8) for g, e in epochs.items()], max_bytes=1 << 30)
+    claim = await Store(session).claim([Want(g, e, 0, BATCH // 8) for g, e in epochs.items()], max_bytes=1 << 30)
     assert len(claim.rows) == BATCH
     return epochs, claim.rows
 
@@ -52,7 +52,7 @@ async def test_a_delete_reads_no_row_but_its_own(session):
     async with session.transaction():
         epochs, rows = await _claimed(session)
         before = await session.fetchval(INDEX_READS)
-        assert await Reader(session).delete(epochs, [row[1] for row in rows], durable=True) == set(epochs)
+        assert await Store(session).delete(epochs, [row[1] for row in rows], durable=True) == set(epochs)
         assert await session.fetchval(INDEX_READS) - before <= BATCH
         assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS - BATCH
 
@@ -60,7 +60,7 @@ async def test_a_delete_reads_no_row_but_its_own(session):
 async def test_what_was_sent_is_deleted_whoever_owns_its_groups_now(session):
     epochs, rows = await _claimed(session)
     others = {group: epoch + (group < 3) for group, epoch in epochs.items()}
-    assert await Reader(session).delete(others, [row[1] for row in rows], durable=False) == {3, 4, 5, 6, 7}
+    assert await Store(session).delete(others, [row[1] for row in rows], durable=False) == {3, 4, 5, 6, 7}
     assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS - BATCH
 
 
@@ -70,7 +70,7 @@ async def test_a_delete_is_on_disk_when_that_was_asked_for(session, durable):
     epochs, rows = await _claimed(session)
     await session.execute("SET commit_delay = 0")
     not_ours = dict.fromkeys(epochs, 99)
-    assert await Reader(session).delete(not_ours, [row[1] for row in rows], durable=durable) == set()
+    assert await Store(session).delete(not_ours, [row[1] for row in rows], durable=durable) == set()
     flushed = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
     assert await session.fetchval(flushed) or not durable
 
@@ -83,7 +83,7 @@ async def test_recovery_deletes_the_batches_that_are_there_and_no_others(session
     await session.execute("DELETE FROM outbox.records WHERE id = $1", gone[0][1])
     async with session.transaction():
         before = await session.fetchval(INDEX_READS)
-        assert await Reader(session).delete_sent(sent) == 2
+        assert await Store(session).delete_sent(sent) == 2
         assert await session.fetchval(INDEX_READS) - before <= 399 + 200
     left = {row[0] for row in await session.fetch("SELECT id FROM outbox.records")}
     assert left.isdisjoint(row[1] for row in there + also)
@@ -91,25 +91,25 @@ async def test_recovery_deletes_the_batches_that_are_there_and_no_others(session
 
 
 async def test_recovery_without_a_batch_deletes_nothing(session):
-    assert await Reader(session).delete_sent([]) == 0
+    assert await Store(session).delete_sent([]) == 0
     assert await session.fetchval("SELECT count(*) FROM outbox.records") == ROWS
 
 
 async def test_a_sender_is_known_until_its_group_is_left(session):
-    reader, epochs = Reader(session), await leases.take(session, "me", 60, 8)
+    store, epochs = Store(session), await leases.take(session, "me", 60, 8)
     nobody = dict.fromkeys(epochs)
-    assert await reader.senders(list(epochs)) == nobody
-    assert await reader.set_sender(epochs, nobody, "one") == set(epochs)
+    assert await store.senders(list(epochs)) == nobody
+    assert await store.set_sender(epochs, nobody, "one") == set(epochs)
     ones = dict.fromkeys(epochs, "one")
-    assert await reader.set_sender({0: epochs[0], 1: epochs[1]}, ones, "two") == {0, 1}
-    assert await reader.set_sender({2: epochs[2] + 1, 3: epochs[3]}, ones, None) == {3}, "the other is not ours"
-    assert await reader.senders([0, 1, 2, 3]) == {0: "two", 1: "two", 2: "one", 3: None}
+    assert await store.set_sender({0: epochs[0], 1: epochs[1]}, ones, "two") == {0, 1}
+    assert await store.set_sender({2: epochs[2] + 1, 3: epochs[3]}, ones, None) == {3}, "the other is not ours"
+    assert await store.senders([0, 1, 2, 3]) == {0: "two", 1: "two", 2: "one", 3: None}
     for late in ("one", None):
         former = dict.fromkeys(epochs) if late else ones
-        assert await reader.set_sender({1: epochs[1]}, former, late) == set(), "of a connection that was given up"
+        assert await store.set_sender({1: epochs[1]}, former, late) == set(), "of a connection that was given up"
     await session.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
     await leases.take(session, "other", 60, 8)
-    assert await reader.senders([0]) == {0: "two"}, "a new owner must know whom to fence"
+    assert await store.senders([0]) == {0: "two"}, "a new owner must know whom to fence"
 
 
 async def test_parking_reads_its_rows_twice_and_no_others(session):
@@ -117,7 +117,7 @@ async def test_parking_reads_its_rows_twice_and_no_others(session):
         epochs, rows = await _claimed(session)
         before = await session.fetchval(INDEX_READS)
         ids = [row[1] for row in rows if row[0] == 3]
-        assert await Reader(session).park((3, epochs[3], 0), dict.fromkeys(ids, "no"))
+        assert await Store(session).park((3, epochs[3], 0), dict.fromkeys(ids, "no"))
         assert await session.fetchval(INDEX_READS) - before <= 2 * len(ids)
         assert await session.fetchval("SELECT count(*) FROM outbox.parked WHERE error = 'no'") == len(ids)
 
@@ -127,14 +127,14 @@ async def test_a_look_names_the_writers_whose_ids_are_not_settled(session, datab
     transaction = writer.transaction()
     await transaction.start()
     (late,) = await append_many(writer, [OutboxRecord("t", b"late", b"v")])
-    horizon, reader = Horizon(), Reader(session)
-    horizon.saw(first := await reader.look())
+    horizon, store = Horizon(), Store(session)
+    horizon.saw(first := await store.look())
     assert first.last_id == late.row_id
-    horizon.saw(await reader.look())
+    horizon.saw(await store.look())
     assert horizon.settled == 0
     await transaction.commit()
     await writer.close()
-    horizon.saw(await reader.look())
+    horizon.saw(await store.look())
     assert horizon.settled == late.row_id
 
 
@@ -145,5 +145,5 @@ async def test_a_claim_begins_at_its_floor(session):
         await session.execute("DELETE FROM outbox.records WHERE id = ANY ($1::bigint[])", [row[1] for row in rows])
         before = await session.fetchval(INDEX_READS)
         wants = [Want(group, epoch, 0, 10, floors[group]) for group, epoch in epochs.items()]
-        assert len((await Reader(session).claim(wants, max_bytes=1 << 30)).rows) == 80
+        assert len((await Store(session).claim(wants, max_bytes=1 << 30)).rows) == 80
         assert await session.fetchval(INDEX_READS) - before <= 2 * 80
