@@ -9,6 +9,7 @@ from atlas_local.testing import requires
 
 from tests.e2e.runbook import Copy, steps
 
+RETIRE = ROOT / "docs/runbooks/retire-an-event-or-a-projection.md"
 RUNBOOK = ROOT / "docs/runbooks/add-an-event-a-command-and-a-projection.md"
 
 
@@ -38,6 +39,8 @@ def test_it_works_as_written(copy: Copy) -> None:
     copy.run([".venv/bin/ruff", "check", "contexts"])
     copy.run([".venv/bin/ruff", "format", "--check", "contexts"])
     copy.run(["env", "MYPYPATH=contexts/bookings", ".venv/bin/mypy", "contexts/bookings/atlas_bookings"])
-    copy.run([".venv/bin/atlas", "down"])
-    copy.run([".venv/bin/atlas", "remove", "context", "bookings", "--yes"])
+    retired = [copy.follow(step) for step in steps(RETIRE)]
+    assert "bookings: the consumer group and 2 tables and keys are gone" in retired[0]
+    left = copy.run([".venv/bin/atlas", "db", "shell", "--", "-Atc", "SELECT count(*) FROM app.bookings"])
+    assert left.strip() == "1", "what commands decided on stays"
     copy.run(["sh", "-euc", f"diff -r {ROOT}/schemas schemas && test ! -e contexts/bookings"])

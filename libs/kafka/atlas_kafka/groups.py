@@ -7,13 +7,18 @@ from io import BytesIO
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.errors import GroupIdNotFound, KafkaConnectionError, KafkaError, for_code
 from atlas_errors.policy import Transient, describe
 
 from atlas_kafka.foreignrecords import accept_foreign_records
 from atlas_kafka.group_messages import DescribeConsumerGroups, ListGroups
 from atlas_kafka.internals.client import ConnectionGroup, CoordinationType, client_of
-from atlas_kafka.internals.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata, DescribeGroupsRequest
+from atlas_kafka.internals.protocol import (
+    ConsumerProtocol,
+    ConsumerProtocolMemberMetadata,
+    DeleteGroupsRequest,
+    DescribeGroupsRequest,
+)
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
 
 
@@ -68,6 +73,21 @@ async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[Topi
 async def group_names(admin: AIOKafkaAdminClient) -> list[str]:
     """Every group the cluster knows, dead ones too, sorted."""
     return sorted({name for name, *_ in await admin.list_consumer_groups()})
+
+
+async def delete_group(admin: AIOKafkaAdminClient, group: str) -> bool:
+    """Forget what the group has committed; False where the cluster does not know it.
+
+    Raises KafkaError, NonEmptyGroup where it has members.
+    """
+    coordinator = await admin.find_coordinator(group)
+    response = await client_of(admin).send(coordinator, DeleteGroupsRequest([group]))
+    ((_name, code),) = response.results
+    if code == GroupIdNotFound.errno:
+        return False
+    if code:
+        raise for_code(code)(group)
+    return True
 
 
 @dataclass(frozen=True, slots=True)

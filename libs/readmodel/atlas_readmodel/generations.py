@@ -129,6 +129,28 @@ async def discard_side(connection: Connection, name: str) -> bool:
     return True
 
 
+async def retire(connection: Connection, name: str) -> list[str]:
+    """Remove a read model with all its generations and all that is known of it; gives its tables, none where there is
+    no such read model. Nobody may run its projection any more.
+    """
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('atlas readmodel ' || $1, 0))", name)
+        rows = await connection.fetch(
+            "SELECT generation FROM readmodel.generations WHERE projection = $1 ORDER BY generation", name
+        )
+        if not rows:
+            return []
+        await connection.execute("SET LOCAL lock_timeout = '10s'")
+        await connection.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{name}")
+        tables = [relation(name, row["generation"]) for row in rows]
+        for table in tables:
+            await connection.execute(f"DROP TABLE IF EXISTS {table}")
+        for table in ("parked", "positions", "generations", "failures", "dead_letters"):
+            await connection.execute(f"DELETE FROM readmodel.{table} WHERE projection = $1", name)
+        await connection.execute("DELETE FROM readmodel.projections WHERE name = $1", name)
+    return tables
+
+
 async def hold(connection: Connection, projection: str) -> Mapping[tuple[str, int], int]:
     """Within the caller's transaction: stop the live generation where it is, and say where that is.
 

@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from atlas_readmodel.documents import DocumentModel
+from atlas_readmodel import generations
+from atlas_readmodel.documents import DocumentModel, root
 from atlas_readmodel.documents_store import DocumentsStore
 from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.postgres_store import PostgresStore
@@ -28,6 +30,16 @@ class Stores:
     pool: asyncpg.Pool
     redis: Redis
     namespace: str = "atlas"
+
+    async def retire(self, name: str) -> list[str]:
+        """Remove the read model of this name, wherever it is kept; gives its tables and keys. Nobody may run it."""
+        async with self.pool.acquire() as connection:
+            removed = await generations.retire(connection, name)
+        redis: Any = self.redis
+        keys = [key async for key in redis.scan_iter(match=f"{root(self.namespace, name)}*", count=1000)]
+        for key in keys:
+            await redis.unlink(key)
+        return [*removed, *(key.decode(errors="replace") for key in keys)]
 
     @asynccontextmanager
     async def only_one(self, what: str) -> AsyncIterator[bool]:

@@ -146,3 +146,21 @@ async def test_a_new_version_may_have_other_columns(pool: Pool) -> None:
         await swap(pool, newer, generation.number)
         await reader.fetch("SELECT * FROM readmodel.things")
         await reader.fetch("SELECT weight FROM readmodel.things")
+
+
+async def test_a_read_model_is_retired_with_all_that_is_known_of_it(pool: Pool) -> None:
+    number = (await begin(pool)).number
+    await fill(pool, 1, 3, 1)
+    await fill(pool, number, 3, 2)
+    await swap(pool, MODEL, number)
+    async with pool.acquire() as connection:
+        assert await generations.retire(connection, "nobodys'; --") == []
+        removed = await generations.retire(connection, MODEL.name)
+        assert len(removed) == 2
+        assert await generations.retire(connection, MODEL.name) == []
+        left = await connection.fetch("SELECT relname FROM pg_class WHERE relname ~ '^things'")
+        assert [row["relname"] for row in left] == []
+        for table in ("generations", "positions", "parked", "failures", "dead_letters"):
+            assert await connection.fetchval(f"SELECT count(*) FROM readmodel.{table}") == 0
+        again = await generations.ensure_live(connection, MODEL)  # as if it had never been
+        assert again.number == 1

@@ -6,7 +6,7 @@ version); its client sends any request that is made of these.
 
 from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata
 from aiokafka.protocol.abstract import AbstractType
-from aiokafka.protocol.admin import DescribeConfigsRequest, DescribeGroupsRequest
+from aiokafka.protocol.admin import DeleteGroupsRequest, DescribeConfigsRequest, DescribeGroupsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 from aiokafka.protocol.types import (
@@ -32,6 +32,8 @@ __all__ = [  # noqa: RUF022
     "AddPartitionsToTxnRequest", "EndTxnRequest", "InitProducerIdRequest",
     # Settings of topics with where each comes from, which the admin client gives in an older version without it.
     "DescribeConfigsRequest",
+    # A group that is retired, for which the admin client has no method.
+    "DeleteGroupsRequest",
     # What members of a group ask for and have, over a client that is open already.
     "ConsumerProtocol", "ConsumerProtocolMemberMetadata", "DescribeGroupsRequest",
 ]  # fmt: skip

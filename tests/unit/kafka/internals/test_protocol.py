@@ -31,6 +31,7 @@ def test_a_type_packs_and_unpacks(kind: Any, value: Any, packed: bytes) -> None:
 
 REQUESTS: dict[str, list[Any]] = {
     "AddPartitionsToTxnRequest": ["t", 1, 2, [("topic", [0])]],
+    "DeleteGroupsRequest": [["group"]],
     "DescribeConfigsRequest": [[(2, "topic", None)], False],
     "DescribeGroupsRequest": [["group"]],
     "EndTxnRequest": ["t", 1, 2, True],
