@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from atlas_contracts.binary import zigzag
+from atlas_avro.varints import long as zigzag
 from atlas_contracts.codec import Codec
 
 from tests.chaos.data_good import DEPARTED, TOPIC, flight

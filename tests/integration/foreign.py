@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
-from atlas_archive.varints import long
+from atlas_avro.varints import long
 
 Bytes = bytes | None
 

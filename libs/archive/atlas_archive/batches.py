@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from atlas_avro.varints import long, read_long, read_unsigned
+
 from atlas_archive.headers import EXACT, sized, walk
 from atlas_archive.records import Incoming, Record
-from atlas_archive.varints import long, read_long, read_unsigned
 
 NULL = 1  # the zigzag varint of -1, the length of what is null
 _NULL = long(-1)

@@ -4,9 +4,10 @@ Written out by hand, and with its loops inlined, because it is the whole cost of
 builds a dictionary for each record and each header, takes twice as long for records with the usual eight headers.
 """
 
+from atlas_avro.varints import read_long, read_unsigned
+
 from atlas_archive.headers import Headers, HeaderShapes
 from atlas_archive.records import Record
-from atlas_archive.varints import read_long, read_unsigned
 
 
 def read_block(data: bytes, count: int, prefix: bytes | None, shapes: HeaderShapes, odd: str) -> list[Record]:

@@ -9,7 +9,7 @@ refers to a named type.
 from collections.abc import Callable
 from typing import Any
 
-from atlas_archive.varints import read_unsigned
+from atlas_avro.varints import read_unsigned
 
 Skip = Callable[[bytes, int, int], int]
 CHECK_ERRORS = (IndexError, ValueError, RecursionError)

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from atlas_avro.varints import long
+
 from atlas_archive.chains import Chain, append, chain_of, floor_of
 from atlas_archive.container import read_file
 from atlas_archive.gaps import has_gap
@@ -21,7 +23,6 @@ from atlas_archive.holds import holds
 from atlas_archive.manifests import DataObject, Manifest, PartitionPath
 from atlas_archive.outputs import container_header
 from atlas_archive.store import MissingObject, ObjectStore
-from atlas_archive.varints import long
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
+from atlas_avro.varints import read_long
 from fastavro import parse_schema, schemaless_reader
 
 from atlas_archive.blocks import read_block
@@ -14,7 +15,6 @@ from atlas_archive.codecs import CODECS, Codec
 from atlas_archive.headers import READABLE, HeaderShapes
 from atlas_archive.layout import MAGIC, METADATA_PREFIX, framing
 from atlas_archive.records import Record
-from atlas_archive.varints import read_long
 
 # What fastavro and our own arithmetic raise when they meet bytes that nobody wrote.
 _DECODING_ERRORS = (

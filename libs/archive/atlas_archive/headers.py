@@ -15,7 +15,7 @@ Avro string must be; as text they are read with `\\x..` in place of what does no
 import re
 from dataclasses import dataclass
 
-from atlas_archive.varints import long, read_long
+from atlas_avro.varints import long, read_long
 
 Headers = tuple[tuple[str, bytes | None], ...]
 # What stands in a name for bytes that are not UTF-8: text that any database, log and JSON takes; or, to compare names

@@ -8,10 +8,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from atlas_avro.varints import long
+
 from atlas_archive.checker import Skip
 from atlas_archive.codecs import Codec
 from atlas_archive.layout import MAGIC, METADATA_PREFIX
-from atlas_archive.varints import long
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from atlas_avro.varints import long
+
 from atlas_archive.layout import framing, parse
-from atlas_archive.varints import long
 
 # Columns of a row, as `findall` gives it; those of the bodies follow, then HEADERS and REST.
 SIZE, WHOLE, STAMP, STEP, KEY, VALUE_SIZE, BODIES = range(7)

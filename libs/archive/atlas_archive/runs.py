@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from operator import itemgetter, lt
 
+from atlas_avro.varints import length_table, long, read_unsigned, two_byte_table, unsigned, unsigned_kept
+
 from atlas_archive.batches import Batch
 from atlas_archive.patterns import (
     HEADERS,
@@ -22,7 +24,6 @@ from atlas_archive.patterns import (
     Body,
     RecordPattern,
 )
-from atlas_archive.varints import length_table, long, read_unsigned, two_byte_table, unsigned, unsigned_kept
 
 _LOW14 = (1 << 14) - 1
 _TIMES_MAX = 2**63

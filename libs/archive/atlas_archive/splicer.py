@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
+from atlas_avro.varints import length_table, long, two_byte_table, unsigned, unsigned_kept
+
 from atlas_archive.batches import NULL, Batch, int64, pack, places, records_of, unpack
 from atlas_archive.checker import CHECK_ERRORS, compile_skip
 from atlas_archive.codecs import CODECS
@@ -19,7 +21,6 @@ from atlas_archive.outputs import Finished, Inline, Output
 from atlas_archive.records import Record
 from atlas_archive.runs import Run, take
 from atlas_archive.steps import Work
-from atlas_archive.varints import length_table, long, two_byte_table, unsigned, unsigned_kept
 
 BLOCK_BYTES = 256 * 1024  # before compression: larger packs no better, and a reader holds one block at a time
 _RUN_BYTES = 64 * 1024  # of records taken at a time: a block ends after one

@@ -15,6 +15,7 @@ from typing import Any
 from atlas_avro.meaning import Meaning
 from atlas_avro.primitives import json_double, same
 from atlas_avro.table import base
+from atlas_avro.varints import long
 from atlas_avro.walk import fold
 
 from atlas_contracts.resolution import named_types
@@ -39,19 +40,8 @@ def compile_writer(definition: Any, *, json: bool) -> Writer:
     return fold(definition, _Maker(json, named_types(definition)))
 
 
-def zigzag(number: int) -> bytes:
-    """A whole number of at most 64 bits as Avro writes it."""
-    rest = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
-
-
 # Most delays, counts and lengths are in here, and a look-up is a third of the work.
-_SMALL = {number: zigzag(number) for number in range(-1024, 8192)}
+_SMALL = {number: long(number) for number in range(-1024, 8192)}
 
 
 def _whole(bits: int) -> Writer:
@@ -63,7 +53,7 @@ def _whole(bits: int) -> Writer:
             if short is not None:
                 return short
             if least <= value <= most:
-                return zigzag(value)
+                return long(value)
         raise Refused
 
     return whole
@@ -74,7 +64,7 @@ _long = _whole(64)
 
 
 def _length(size: int) -> bytes:
-    return _SMALL.get(size) or zigzag(size)
+    return _SMALL.get(size) or long(size)
 
 
 def _null(value: Any) -> bytes:
@@ -145,8 +135,8 @@ _PLAIN: dict[str, Writer] = {
 _JSON = _PLAIN | {"double": _json_double}
 del _JSON["bytes"]
 _ENCODE: dict[str, Callable[[Any], bytes]] = {
-    "int": zigzag,
-    "long": zigzag,
+    "int": long,
+    "long": long,
     "float": _FLOAT.pack,
     "string": _string,
     "bytes": _bytes,
@@ -166,7 +156,7 @@ class _Maker:
         return _converted(meaning.parse if self._json else meaning.check, _ENCODE[base(definition).name])
 
     def enum(self, definition: Mapping[str, Any]) -> Writer:
-        known = {symbol: zigzag(index) for index, symbol in enumerate(definition["symbols"])}
+        known = {symbol: long(index) for index, symbol in enumerate(definition["symbols"])}
 
         def enum(value: Any) -> bytes:
             if isinstance(value, str):
@@ -218,7 +208,7 @@ class _Maker:
         if len(branches) == 2 and branches[0] == "null":
             inner = made[1]
             return lambda value: b"\x00" if value is None else b"\x02" + inner(value)
-        numbered = [(zigzag(index), write) for index, write in enumerate(made)]
+        numbered = [(long(index), write) for index, write in enumerate(made)]
 
         def union(value: Any) -> bytes:
             # No two branches look alike, so the first that takes the value is the one that the shape would choose.
@@ -233,7 +223,7 @@ class _Maker:
 
 
 def _tagged_union(branches: Branches, made: Sequence[Writer]) -> Writer:
-    by_tag = {name: (zigzag(at), made[at]) for at, name in enumerate(branches.names)}
+    by_tag = {name: (long(at), made[at]) for at, name in enumerate(branches.names)}
     null = by_tag.get("null")
 
     def tagged(value: Any) -> bytes:

@@ -4,7 +4,6 @@ aiokafka raises out of the middle of a poll: what it has taken of other partitio
 batch comes again and again. Here the partition alone waits, is tried again, and is then stepped over by whoever reads.
 """
 
-import struct
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,16 +12,13 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from atlas_errors.policy import describe
+from atlas_kafka_format.batches import LENGTH_AT, SPAN
 
 from atlas_kafka.internals.fetching import FetchResult, move_position, partition_of, put_records, records_of
 
 # A fetch may have been damaged on its way, and another replica may have the batch whole.
 ATTEMPTS = 3
 RETRY_EVERY_S = 1.0
-
-# base offset, length, leader epoch, magic, crc, attributes, last offset delta
-_HEADER = struct.Struct(">qiibIhi")
-_LENGTH_AT = 12
 
 
 @dataclass(slots=True)
@@ -95,13 +91,13 @@ def end_of(data: bytes, offset: int) -> int:
 
     A batch that says something impossible about itself ends where the next one begins, else with `offset`.
     """
-    if len(data) < _HEADER.size:
+    if len(data) < SPAN.size:
         return offset + 1
-    base, length, _epoch, _magic, _crc, _attributes, delta = _HEADER.unpack_from(data)
+    base, length, _epoch, _magic, _crc, _attributes, delta = SPAN.unpack_from(data)
     end = base + delta + 1
-    following = _LENGTH_AT + length
-    if 0 < following <= len(data) - _HEADER.size:
-        next_base = _HEADER.unpack_from(data, following)[0]
+    following = LENGTH_AT + length
+    if 0 < following <= len(data) - SPAN.size:
+        next_base = SPAN.unpack_from(data, following)[0]
         if next_base > offset:
             end = min(end, next_base) if end > offset else next_base
     return end if offset < end <= base + 2**31 else offset + 1

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException
+from atlas_avro.varints import read_long
+from atlas_kafka_format.batches import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER
 
 from atlas_kafka import inflate
-from atlas_kafka.batch_format import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER
 from atlas_kafka.internals.records import PartitionRecords, calc_crc32c, take_apart_with
 from atlas_kafka.metrics import BATCHES_TOO_LARGE
 
@@ -137,15 +138,15 @@ _Parts = tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | Non
 
 def _record(data: bytes, at: int) -> _Parts:
     """Timestamp and offset delta, key, value and headers of the record at `at`, and the place after it."""
-    size, at = _varint(data, at)
+    size, at = read_long(data, at)
     end = at + size
     if size < 0 or end > len(data):
         raise ValueError("a length past the end")
-    stamp, at = _varint(data, at + 1)  # after the attributes, which mean nothing yet
-    step, at = _varint(data, at)
+    stamp, at = read_long(data, at + 1)  # after the attributes, which mean nothing yet
+    step, at = read_long(data, at)
     key, at = _sized(data, at, end)
     value, at = _sized(data, at, end)
-    count, at = _varint(data, at)
+    count, at = read_long(data, at)
     headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         name, at = _sized(data, at, end)
@@ -157,23 +158,9 @@ def _record(data: bytes, at: int) -> _Parts:
 
 
 def _sized(data: bytes, at: int, end: int) -> tuple[bytes | None, int]:
-    size, at = _varint(data, at)
+    size, at = read_long(data, at)
     if size < 0:
         return None, at
     if at + size > end:
         raise ValueError("a length past the end")
     return bytes(data[at : at + size]), at + size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The zigzag number at `at`, and the place after it. Raises IndexError, or ValueError past 10 bytes."""
-    number = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return (number >> 1) ^ -(number & 1), at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number longer than 10 bytes")

@@ -11,8 +11,18 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from atlas_avro.varints import long
+from atlas_kafka_format.batches import (
+    APPEND_TIME,
+    CODEC_MASK,
+    CONTROL,
+    CRC_FROM,
+    HEADER,
+    LENGTH_AT,
+    MAGIC,
+    TRANSACTIONAL,
+)
 
-from atlas_kafka.batch_format import APPEND_TIME, CODEC_MASK, CONTROL, CRC_FROM, HEADER, LENGTH_AT, MAGIC, TRANSACTIONAL
 from atlas_kafka.damage import Buffer
 from atlas_kafka.foreignrecords import stand_in
 from atlas_kafka.inflate import CODECS, TooLarge, at_most
@@ -25,7 +35,7 @@ from atlas_kafka.internals.fetching import (
     records_of,
     release,
 )
-from atlas_kafka.internals.records import calc_crc32c, encode_varint
+from atlas_kafka.internals.records import calc_crc32c
 
 _CONTROL_KEY = slice(5, 9)  # of the one record of a control batch: every number before its key takes one byte
 _ABORT_MARKER = b"\x00\x00\x00\x00"  # the key of a control record: version 0, type 0 (1 is a commit's)
@@ -72,14 +82,10 @@ class RawBatch:
 def _one_record(batch: RawBatch) -> bytes:
     """The batch's stand-in, as a broker would store it."""
     value = stand_in(batch.partition, batch.head + batch.packed).value or b""
-    body = bytearray(b"\0\0")  # no attributes, no timestamp delta
-    encode_varint(batch.start_offset - batch.base_offset, body.append)
-    encode_varint(-1, body.append)  # no key
-    encode_varint(len(value), body.append)
-    body += value + b"\0"
-    whole = bytearray()
-    encode_varint(len(body), whole.append)
-    return bytes(whole + body)
+    no_key, no_headers = long(-1), b"\0"
+    start = b"\0\0" + long(batch.start_offset - batch.base_offset)  # no attributes, no timestamp delta
+    body = b"".join((start, no_key, long(len(value)), value, no_headers))
+    return long(len(body)) + body
 
 
 def give_batches(consumer: AIOKafkaConsumer) -> None:

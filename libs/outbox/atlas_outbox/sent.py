@@ -11,7 +11,7 @@ from hashlib import blake2b
 from itertools import chain, pairwise
 from operator import itemgetter
 
-from atlas_outbox.headers import read_varint, varint
+from atlas_avro.varints import long, read_long
 
 # group, id, key hash, topic, key, value, headers: what a claim gives. Plain tuples, because there are thousands.
 Row = tuple[int, int, int, str, bytes, bytes | None, bytes]
@@ -43,8 +43,8 @@ def pack_sent(batches: Sequence[Sent]) -> bytes:
     many, parts = len(small), []
     for batch in batches:
         steps = [batch.ids[0], *(later - earlier for earlier, later in pairwise(batch.ids))]
-        parts += [batch.digest, varint(len(steps))]
-        parts += [small[step] if 0 <= step < many else varint(step) for step in steps]
+        parts += [batch.digest, long(len(steps))]
+        parts += [small[step] if 0 <= step < many else long(step) for step in steps]
     return b"".join(parts)
 
 
@@ -54,10 +54,10 @@ def unpack_sent(packed: bytes) -> list[Sent]:
     try:
         while at < len(packed):
             digest = packed[at : at + _DIGEST_BYTES]
-            count, at = read_varint(packed, at + _DIGEST_BYTES)
+            count, at = read_long(packed, at + _DIGEST_BYTES)
             ids, last = [], 0
             for _ in range(count):
-                step, at = read_varint(packed, at)
+                step, at = read_long(packed, at)
                 ids.append(last := last + step)
             batches.append(Sent(tuple(ids), digest))
     except IndexError:
@@ -71,4 +71,4 @@ def _digest(rows: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 @cache
 def _small() -> tuple[bytes, ...]:
-    return tuple(varint(number) for number in range(1 << 10))
+    return tuple(long(number) for number in range(1 << 10))

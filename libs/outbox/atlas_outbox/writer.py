@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from atlas_kafka_format.headers import pack_headers
 from atlas_kafka_format.partitioning import key_hash
 
 from atlas_outbox.callers import Caller, fetch_within
-from atlas_outbox.headers import pack_headers
 from atlas_outbox.shards import shard_of
 
 _INSERT = """

@@ -5,7 +5,6 @@ else the relay does to a row. Here a record is its length, four small numbers, a
 section as they are.
 """
 
-import struct
 import sys
 import time
 from collections import defaultdict
@@ -13,16 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from aiokafka import TopicPartition
+from atlas_avro.varints import long
 from atlas_kafka.internals.records import calc_crc32c
-from atlas_outbox.headers import NO_HEADERS, varint
+from atlas_kafka_format.batches import AFTER_CRC, BEFORE_CRC, HEADER, LENGTH_AT, MAGIC, TRANSACTIONAL
+from atlas_kafka_format.headers import NO_HEADERS
 from atlas_outbox.sent import Row
 
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-_BEFORE_CRC = struct.Struct(">qiib")
-_AFTER_CRC = struct.Struct(">hiqqqhii")
-_COUNTED_FROM = 12  # the length field counts what follows it
-_TRANSACTIONAL = 0x10
-_MAGIC = 2
 # Attributes and the difference to the batch's timestamp: every record of a batch is stamped with the same moment.
 _PLAIN = b"\x00\x00"
 _NULL = b"\x01"
@@ -36,7 +31,7 @@ class SplicedBatch:
 
     def __init__(self, timestamp_ms: int, *, transactional: bool) -> None:
         self.ids: list[int] = []
-        self.bytes = _HEADER.size
+        self.bytes = HEADER.size
         self._parts: list[bytes] = []
         self._timestamp_ms = timestamp_ms
         self._transactional = transactional
@@ -54,17 +49,17 @@ class SplicedBatch:
         for number in range(first, len(rows)):
             _group, row_id, _hash, _topic, key, value, headers = rows[number]
             key_length = len(key)
-            key_size = small[key_length] if key_length < many else varint(key_length)
+            key_size = small[key_length] if key_length < many else long(key_length)
             if value is None:
                 value, value_length, value_size = b"", 0, _NULL
             else:
                 value_length = len(value)
-                value_size = small[value_length] if value_length < many else varint(value_length)
-            start = starts[place] if place < many else _PLAIN + varint(place)
+                value_size = small[value_length] if value_length < many else long(value_length)
+            start = starts[place] if place < many else _PLAIN + long(place)
             body = len(start) + len(key_size) + key_length + len(value_size) + value_length + len(headers)
             if place and (total + body + _SIZE_BYTES_MAX > limit_bytes or place >= limit_rows):
                 break
-            size = small[body] if body < many else varint(body)
+            size = small[body] if body < many else long(body)
             parts += (size, start, key_size, key, value_size, value, headers)
             total += len(size) + body
             ids.append(row_id)
@@ -83,7 +78,7 @@ class SplicedBatch:
     @property
     def record_bytes(self) -> int:
         """Bytes of its records: at least that many as their keys, values and headers have."""
-        return self.bytes - _HEADER.size
+        return self.bytes - HEADER.size
 
     def stamp(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._state = (producer_id, producer_epoch, base_sequence)
@@ -92,9 +87,9 @@ class SplicedBatch:
         if self._built is None:
             count = len(self.ids)
             times = (self._timestamp_ms, self._timestamp_ms)
-            attributes = _TRANSACTIONAL if self._transactional else 0
-            checked = b"".join((_AFTER_CRC.pack(attributes, count - 1, *times, *self._state, count), *self._parts))
-            head = _BEFORE_CRC.pack(0, self.bytes - _COUNTED_FROM, -1, _MAGIC)
+            attributes = TRANSACTIONAL if self._transactional else 0
+            checked = b"".join((AFTER_CRC.pack(attributes, count - 1, *times, *self._state, count), *self._parts))
+            head = BEFORE_CRC.pack(0, self.bytes - LENGTH_AT, -1, MAGIC)
             self._built = b"".join((head, calc_crc32c(checked).to_bytes(4, "big"), checked))
             self._parts.clear()
         return self._built
@@ -102,7 +97,7 @@ class SplicedBatch:
 
 @cache
 def _varints() -> tuple[bytes, ...]:
-    return tuple(varint(number) for number in range(1 << 14))
+    return tuple(long(number) for number in range(1 << 14))
 
 
 @cache

@@ -10,8 +10,8 @@ import pytest
 from aiokafka import TopicPartition
 from atlas_archive.history import histories, read_history
 from atlas_archive.store import S3Store
-from atlas_archive.varints import long
 from atlas_archive.verify import verify
+from atlas_avro.varints import long
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.foreignrecords import STAND_IN
 from atlas_kafka.groups import open_reader

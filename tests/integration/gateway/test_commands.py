@@ -25,8 +25,8 @@ from atlas_http.commands import Of, WrongSource, emit, run
 from atlas_http.idempotency import Answer, Connection
 from atlas_http.incoming import read_command
 from atlas_http.resources import RESOURCES
+from atlas_kafka_format.headers import unpack_headers
 from atlas_local.home import ROOT
-from atlas_outbox.headers import unpack_headers
 from atlas_readmodel.json_rows import dumps, plain
 from pydantic import Field
 

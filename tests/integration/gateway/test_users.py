@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from aiohttp import ClientSession
 from atlas_contracts.codec import Codec
-from atlas_outbox.headers import unpack_headers
+from atlas_kafka_format.headers import unpack_headers
 
 
 def body(**changes: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from atlas_cli.main import app
 from atlas_cli.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
+from atlas_kafka_format.headers import unpack_headers
 from atlas_local.home import ROOT
 from atlas_outbox.backfill import CannotBackfill, Progress, open_backfill
-from atlas_outbox.headers import unpack_headers
 from atlas_outbox.writer import OutboxRecord, append
 from typer.testing import CliRunner
 

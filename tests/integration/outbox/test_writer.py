@@ -1,6 +1,6 @@
 import asyncpg
 import pytest
-from atlas_outbox.headers import unpack_headers
+from atlas_kafka_format.headers import unpack_headers
 from atlas_outbox.shards import shard_of
 from atlas_outbox.writer import OutboxRecord, append, append_many
 from sqlalchemy import text

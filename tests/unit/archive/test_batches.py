@@ -6,7 +6,7 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from atlas_archive.batches import NULL, pack, places
 from atlas_archive.records import Record
-from atlas_archive.varints import read_long
+from atlas_avro.varints import read_long
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

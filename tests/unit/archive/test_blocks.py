@@ -5,7 +5,7 @@ from atlas_archive.blocks import read_block
 from atlas_archive.headers import READABLE, HeaderShapes
 from atlas_archive.layout import framing
 from atlas_archive.records import Record
-from atlas_archive.varints import long
+from atlas_avro.varints import long
 
 BODY = b"body"
 # offset, timestamp, key, headers (none), length, value

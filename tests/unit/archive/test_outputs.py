@@ -7,7 +7,7 @@ from atlas_archive.codecs import CODECS
 from atlas_archive.container import read_file
 from atlas_archive.layout import raw_schema
 from atlas_archive.outputs import Inline, Output
-from atlas_archive.varints import long
+from atlas_avro.varints import long
 
 
 class Held(Executor):

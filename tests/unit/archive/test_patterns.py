@@ -12,8 +12,8 @@ from atlas_archive.columns import columns_of
 from atlas_archive.layout import framing, parse
 from atlas_archive.patterns import HEADERS, KEY, LONGEST, REST, VALUE_SIZE, RecordPattern, record_pattern
 from atlas_archive.records import Record
-from atlas_archive.varints import read_unsigned
 from atlas_avro.names import parse as with_full_names
+from atlas_avro.varints import read_unsigned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

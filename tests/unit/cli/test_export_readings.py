@@ -14,7 +14,7 @@ from atlas_archive.manifests import PartitionPath
 from atlas_archive.records import Record
 from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
-from atlas_archive.varints import long
+from atlas_avro.varints import long
 from atlas_cli.export_readings import readings_of
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from atlas_avro.varints import long as zigzag
 from atlas_avro.walk import without_logical_types
-from atlas_contracts.binary import Refused, compile_writer, zigzag
+from atlas_contracts.binary import Refused, compile_writer
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from fastavro import schemaless_writer

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from atlas_contracts.binary import zigzag
+from atlas_avro.varints import long as zigzag
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent, Undecodable, UnknownSchema

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from atlas_avro.names import parse
-from atlas_contracts.binary import zigzag
+from atlas_avro.varints import long as zigzag
 from atlas_contracts.binary_reader import BROKEN, compile_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent, Undecodable

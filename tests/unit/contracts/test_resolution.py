@@ -8,8 +8,8 @@ import struct
 from typing import Any
 
 import pytest
+from atlas_avro.varints import long as zigzag
 from atlas_avro.walk import without_logical_types
-from atlas_contracts.binary import zigzag
 from atlas_contracts.binary_reader import BROKEN
 from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.forms import form_faults

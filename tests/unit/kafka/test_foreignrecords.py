@@ -138,7 +138,7 @@ def test_a_batch_that_is_too_large_is_tried_once(monkeypatch: pytest.MonkeyPatch
 
 
 def one(body: bytes) -> bytes:
-    from atlas_archive.varints import long
+    from atlas_avro.varints import long
 
     return batch(long(len(body)) + body, 1)
 

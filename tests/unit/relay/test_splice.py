@@ -1,7 +1,7 @@
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.record.memory_records import MemoryRecords
-from atlas_outbox.headers import pack_headers
+from atlas_kafka_format.headers import pack_headers
 from atlas_relay.splice import SplicedBatch, ids_of, lone_batch, pack
 
 HEADERS = pack_headers([("ce_id", b"1"), ("none", None)])

@@ -10,15 +10,14 @@ from aiokafka.record import default_records
 from aiokafka.record._crecords import default_records as compiled_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import calc_crc32c, encode_varint
-
-from atlas_kafka.batch_format import LENGTH_AT, PLACE
+from aiokafka.record.util import calc_crc32c
+from atlas_kafka_format.batches import LENGTH_AT, PLACE
 
 __all__ = [
-    "DefaultRecordBatchBuilder", "KeptRecords", "PartitionRecords", "calc_crc32c", "encode_varint", "lz4_decode",
+    "DefaultRecordBatchBuilder", "KeptRecords", "PartitionRecords", "calc_crc32c", "lz4_decode",
     "snappy_decode", "take_apart_with", "zstd_decode",
 ]  # fmt: skip
-# calc_crc32c, encode_varint, DefaultRecordBatchBuilder: its compiled ones. A producer's `create_batch` gives a builder
+# calc_crc32c, DefaultRecordBatchBuilder: its compiled ones. A producer's `create_batch` gives a builder
 # too, but one that belongs to that producer, which ours is not.
 # lz4_decode, snappy_decode, zstd_decode: what it decompresses batches with, so that ours are read in the same way.
 

@@ -9,15 +9,14 @@ from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 from aiokafka.record._crecords import default_records as compiled
-from atlas_kafka.batch_format import CRC_FROM, HEADER
 from atlas_kafka.internals.records import (
     DefaultRecordBatchBuilder,
     KeptRecords,
     PartitionRecords,
     calc_crc32c,
-    encode_varint,
     take_apart_with,
 )
+from atlas_kafka_format.batches import CRC_FROM, HEADER
 
 TP = TopicPartition("t", 0)
 
@@ -86,10 +85,3 @@ def test_the_classes_and_codecs_are_put_in_place(module: ModuleType, monkeypatch
 def test_the_checksum_is_the_batches_own() -> None:
     packed = batch(0, b"a")
     assert calc_crc32c(packed[CRC_FROM:]) == HEADER.unpack_from(packed)[4]
-
-
-def test_varints_are_appended_byte_by_byte() -> None:
-    out = bytearray()
-    encode_varint(-1, out.append)
-    encode_varint(300, out.append)
-    assert bytes(out) == b"\x01\xd8\x04"

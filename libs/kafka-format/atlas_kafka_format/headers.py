@@ -7,36 +7,25 @@ appends the bytes to a record as they are.
 
 from collections.abc import Sequence
 
+from atlas_avro.varints import long, read_long
+
 NO_HEADERS = b"\x00"
-
-
-def varint(number: int) -> bytes:
-    """Kafka's varint: zigzag, then seven bits a byte, lowest first."""
-    rest = (number << 1) ^ (number >> 63)
-    if rest < 0x80:
-        return bytes((rest,))
-    encoded = bytearray()
-    while rest >= 0x80:
-        encoded.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    encoded.append(rest)
-    return bytes(encoded)
 
 
 def pack_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
     """The header section of a record with these headers, in their order; repeated names are kept."""
-    parts = [varint(len(headers))]
+    parts = [long(len(headers))]
     for name, value in headers:
         encoded = name.encode()
-        parts += (varint(len(encoded)), encoded)
-        parts += (varint(-1),) if value is None else (varint(len(value)), value)
+        parts += (long(len(encoded)), encoded)
+        parts += (long(-1),) if value is None else (long(len(value)), value)
     return b"".join(parts)
 
 
 def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     """The headers that pack_headers was given. Raises ValueError when the bytes are no header section."""
     try:
-        count, at = read_varint(packed, 0)
+        count, at = read_long(packed, 0)
         headers: list[tuple[str, bytes | None]] = []
         for _ in range(count):
             name, at = _read_bytes(packed, at)
@@ -49,20 +38,8 @@ def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     return headers
 
 
-def read_varint(packed: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at a place, and the place after it. Raises IndexError when the bytes end too early."""
-    value = shift = 0
-    while True:
-        byte = packed[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-        shift += 7
-
-
 def _read_bytes(packed: bytes, at: int) -> tuple[bytes | None, int]:
-    length, at = read_varint(packed, at)
+    length, at = read_long(packed, at)
     if length < 0:
         return None, at
     if at + length > len(packed):

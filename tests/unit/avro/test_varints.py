@@ -1,10 +1,10 @@
-"""Avro's integers, against fastavro's."""
+"""Integers as Avro and Kafka write them, against fastavro's."""
 
 import io
 
 import fastavro
 import pytest
-from atlas_archive.varints import length_table, long, read_long, read_unsigned, two_byte_table, unsigned
+from atlas_avro.varints import length_table, long, read_long, read_unsigned, two_byte_table, unsigned
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,5 +38,8 @@ def test_the_table_of_lengths() -> None:
 def test_what_does_not_end_is_refused() -> None:
     with pytest.raises(IndexError):
         read_unsigned(b"\x80\x80", 0)
-    with pytest.raises(ValueError, match="longer than 10 bytes"):
-        read_unsigned(b"\x80" * 10 + b"\0", 0)
+    with pytest.raises(IndexError):
+        read_long(b"\x80\x80", 0)
+    for read in (read_long, read_unsigned):
+        with pytest.raises(ValueError, match="longer than 10 bytes"):
+            read(b"\x80" * 10 + b"\0", 0)

@@ -1,6 +1,6 @@
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
-from atlas_outbox.headers import NO_HEADERS, pack_headers, unpack_headers, varint
+from atlas_kafka_format.headers import NO_HEADERS, pack_headers, unpack_headers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,8 +30,3 @@ def test_no_headers():
 def test_broken_bytes_are_refused(packed):
     with pytest.raises(ValueError, match="header section"):
         unpack_headers(packed)
-
-
-@pytest.mark.parametrize(("number", "encoded"), [(0, b"\x00"), (-1, b"\x01"), (63, b"\x7e"), (64, b"\x80\x01")])
-def test_varint(number, encoded):
-    assert varint(number) == encoded
