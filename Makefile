@@ -22,7 +22,7 @@ SPACE := $(EMPTY) $(EMPTY)
 TESTS ?= tests $(wildcard contexts/*/tests)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
+.PHONY: help up dev down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
 	chaos bench batch migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
@@ -31,6 +31,9 @@ help: ## Show this list
 ##@ The mesh
 up: $(LOCAL) ## Start the mesh, or find the running one; returns when all of it is ready
 	@$(ATLAS) up
+
+dev: $(LOCAL) ## Start the mesh, and have what you edit run in it as soon as it is saved
+	@$(ATLAS) dev
 
 down: $(LOCAL) ## Stop the mesh and leave no process
 	@$(ATLAS) down

@@ -123,16 +123,12 @@ async def discard_side(connection: Connection, name: str) -> bool:
             return False
         await connection.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{name}")
         await connection.execute(f"DROP TABLE IF EXISTS {relation(name, 1)}")
-        for table in ("parked", "positions", "generations", "failures", "dead_letters"):
-            await connection.execute(f"DELETE FROM readmodel.{table} WHERE projection = $1", name)
-        await connection.execute("DELETE FROM readmodel.projections WHERE name = $1", name)
+        await _forget(connection, name)
     return True
 
 
 async def retire(connection: Connection, name: str) -> list[str]:
-    """Remove a read model with all its generations and all that is known of it; gives its tables, none where there is
-    no such read model. Nobody may run its projection any more.
-    """
+    """Remove a read model that nobody runs, with all that is known of it; gives its tables, none when there is none."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('atlas readmodel ' || $1, 0))", name)
         rows = await connection.fetch(
@@ -141,14 +137,17 @@ async def retire(connection: Connection, name: str) -> list[str]:
         if not rows:
             return []
         await connection.execute("SET LOCAL lock_timeout = '10s'")
-        await connection.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{name}")
         tables = [relation(name, row["generation"]) for row in rows]
-        for table in tables:
-            await connection.execute(f"DROP TABLE IF EXISTS {table}")
-        for table in ("parked", "positions", "generations", "failures", "dead_letters"):
-            await connection.execute(f"DELETE FROM readmodel.{table} WHERE projection = $1", name)
-        await connection.execute("DELETE FROM readmodel.projections WHERE name = $1", name)
+        await connection.execute(f"DROP VIEW IF EXISTS {SCHEMA}.{name}")
+        await connection.execute(f"DROP TABLE IF EXISTS {', '.join(tables)}")
+        await _forget(connection, name)
     return tables
+
+
+async def _forget(connection: Connection, name: str) -> None:
+    for table in ("parked", "positions", "generations", "failures", "dead_letters"):
+        await connection.execute(f"DELETE FROM readmodel.{table} WHERE projection = $1", name)
+    await connection.execute("DELETE FROM readmodel.projections WHERE name = $1", name)
 
 
 async def hold(connection: Connection, projection: str) -> Mapping[tuple[str, int], int]:
