@@ -79,6 +79,24 @@ def test_only_the_adapter_touches_private_parts(modules: list[Any]) -> None:
     assert not wrong, "private parts of others:\n" + "\n".join(wrong)
 
 
+def test_requests_are_made_in_one_place(modules: list[Any]) -> None:
+    """A request or an answer of Kafka's protocol is declared below atlas_kafka/wire, whoever sends it."""
+    makers = {
+        module.dotted
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and {"API_KEY", "SCHEMA"} & set(_assigned(node))
+    }
+    assert makers
+    assert not [name for name in makers if not name.startswith("atlas_kafka.wire.")]
+
+
+def _assigned(node: ast.ClassDef) -> Iterator[str]:
+    for line in node.body:
+        if isinstance(line, ast.Assign):
+            yield from (ast.unparse(target) for target in line.targets)
+
+
 def test_the_rule_sees_what_it_is_for() -> None:
     lines = "consumer._client", "x.y._fetcher = 1", "getattr(a.b, '_sender')", "self._mine", "t._replace()", "x.y__z"
     seen = [what for line in lines for _, what in _of_others(ast.parse(line))]

@@ -24,7 +24,7 @@ from atlas_kafka.internals.protocol import InitProducerIdRequest
 from atlas_kafka.metrics import PRODUCERS_RENEWED, RECORDS_OUT, RECORDS_REFUSED
 from atlas_kafka.partition_queue import Batch, Identity, Next, PartitionQueue
 from atlas_kafka.produce_answers import Answer, Verdict
-from atlas_kafka.produce_request import Produce, answers_of
+from atlas_kafka.wire.produce import Produce, answers_of
 
 # One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.
 BATCH_BYTES = 256 * 1024

@@ -11,25 +11,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_code
 
 from atlas_kafka.damage import Buffer, Damages, end_of
-from atlas_kafka.flexible import TEXT, Uuid, array, body
-from atlas_kafka.internals.fetching import READ_UNCOMMITTED, Fetcher, FetchRequest, FetchResult, limits_of, rack_of
-from atlas_kafka.internals.protocol import (
-    CompactArray,
-    CompactBytes,
-    Int8,
-    Int16,
-    Int32,
-    Int64,
-    Request,
-    RequestStruct,
-    Response,
-)
+from atlas_kafka.internals.fetching import READ_UNCOMMITTED, Fetcher, FetchRequest, FetchResult
+from atlas_kafka.wire.fetch import FetchAnswer, FetchOfIds
 
 # What a broker answers when it has no topic of this id, or another of its name.
 UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID = 100, 103
@@ -37,97 +26,6 @@ UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID = 100, 103
 NOTHING_TO_FETCH_S = 0.1
 # To see where a batch ends and the next begins; a broker gives one batch at least, whatever its size.
 DAMAGED_FETCH_BYTES = 1024 * 1024
-
-
-class _FetchResponse(Response):  # type: ignore[misc]
-    API_KEY = 1
-    API_VERSION = 13
-    SCHEMA = body(
-        ("throttle_time_ms", Int32),
-        ("error_code", Int16),
-        ("session_id", Int32),
-        (
-            "topics",
-            array(
-                ("topic_id", Uuid),
-                (
-                    "partitions",
-                    array(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("high_watermark", Int64),
-                        ("last_stable_offset", Int64),
-                        ("log_start_offset", Int64),
-                        ("aborted_transactions", array(("producer_id", Int64), ("first_offset", Int64))),
-                        ("preferred_read_replica", Int32),
-                        ("records", CompactBytes),
-                    ),
-                ),
-            ),
-        ),
-    )
-
-
-class _FetchRequestV13(RequestStruct):  # type: ignore[misc]
-    API_KEY = 1
-    API_VERSION = 13
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _FetchResponse
-    SCHEMA = body(
-        ("replica_id", Int32),
-        ("max_wait_ms", Int32),
-        ("min_bytes", Int32),
-        ("max_bytes", Int32),
-        ("isolation_level", Int8),
-        ("session_id", Int32),
-        ("session_epoch", Int32),
-        (
-            "topics",
-            array(
-                ("topic_id", Uuid),
-                (
-                    "partitions",
-                    array(
-                        ("partition", Int32),
-                        ("current_leader_epoch", Int32),
-                        ("fetch_offset", Int64),
-                        ("last_fetched_epoch", Int32),
-                        ("log_start_offset", Int64),
-                        ("max_bytes", Int32),
-                    ),
-                ),
-            ),
-        ),
-        ("forgotten_topics", array(("topic_id", Uuid), ("partitions", CompactArray(Int32)))),
-        ("rack_id", TEXT),
-    )
-
-
-class _FetchRequest(Request[_FetchRequestV13]):  # type: ignore[misc]
-    API_KEY = 1
-
-    def __init__(self, named: FetchRequest, ids: Mapping[str, str], without: Collection[TopicPartition] = ()) -> None:
-        self._named = named
-        self.topics: list[tuple[uuid.UUID, list[tuple[Any, ...]], dict[int, bytes]]] = []
-        for topic, partitions in named.topics:
-            wanted: list[tuple[Any, ...]] = [
-                (number, -1, offset, -1, -1, max_bytes, {})
-                for number, offset, max_bytes in partitions
-                if TopicPartition(topic, number) not in without
-            ]
-            if topic in ids and wanted:
-                self.topics.append((uuid.UUID(ids[topic]), wanted, {}))
-
-    def build(self, request_struct_class: type[_FetchRequestV13]) -> _FetchRequestV13:
-        named, no_session = self._named, (0, -1)
-        return request_struct_class(-1, *limits_of(named), *no_session, self.topics, [], rack_of(named), {})
-
-
-class _Answer(NamedTuple):
-    """As aiokafka's fetcher takes it: an answer of version 11."""
-
-    topics: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
-    API_VERSION: int = 11
 
 
 class FetchById:
@@ -186,7 +84,7 @@ class FetchById:
             raise LeaderNotAvailableError(str(place))
         limits = (0, 1, DAMAGED_FETCH_BYTES, READ_UNCOMMITTED)
         request = FetchRequest(*limits, [(place.topic, [(place.partition, offset, DAMAGED_FETCH_BYTES)])])
-        response = await self._client.send(node, _FetchRequest(request, self.ids))
+        response = await self._client.send(node, FetchOfIds(request, self.ids))
         for _topic, partitions, _tags in response.topics:
             for _number, code, _high, _stable, _first, _aborted, _replica, records, _tags in partitions:
                 if code:
@@ -220,20 +118,22 @@ class FetchById:
         if self.outdated or not ids:
             # All of it begins again in a moment, at the places that are right then.
             await asyncio.sleep(NOTHING_TO_FETCH_S)
-            return _Answer([])
+            return FetchAnswer([])
         without: Collection[TopicPartition] = self.damages.waiting
         if self.paused:
             without = {*without, *self.paused}
             self.answered.update(dict.fromkeys(self.paused, time.monotonic()))  # silence about these is meant
-        asked = _FetchRequest(request, ids, without)
+        asked = FetchOfIds(request, ids, without)
         if not asked.topics:
             await asyncio.sleep(NOTHING_TO_FETCH_S)
-            return _Answer([])
+            return FetchAnswer([])
         response = await self._client.send(node_id, asked, **options)
         if ids is not self.ids:
-            return _Answer([])  # begun again meanwhile: this is of before
+            return FetchAnswer([])  # begun again meanwhile: this is of before
         names = {uuid.UUID(topic_id): name for name, topic_id in ids.items()}
-        return _Answer([(names[found], self._heard(names[found], parts)) for found, parts, _tags in response.topics])
+        return FetchAnswer(
+            [(names[found], self._heard(names[found], parts)) for found, parts, _tags in response.topics]
+        )
 
     def _heard(self, topic: str, partitions: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         now, heard = time.monotonic(), []

@@ -11,7 +11,6 @@ from aiokafka.errors import GroupIdNotFound, KafkaConnectionError, KafkaError, f
 from atlas_errors.policy import Transient, describe
 
 from atlas_kafka.foreignrecords import accept_foreign_records
-from atlas_kafka.group_messages import DescribeConsumerGroups, ListGroups
 from atlas_kafka.internals.client import ConnectionGroup, CoordinationType, client_of
 from atlas_kafka.internals.protocol import (
     ConsumerProtocol,
@@ -20,6 +19,7 @@ from atlas_kafka.internals.protocol import (
     DescribeGroupsRequest,
 )
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
+from atlas_kafka.wire.groups import DescribeConsumerGroups, ListGroups
 
 
 @asynccontextmanager

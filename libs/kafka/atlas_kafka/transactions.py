@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
 
-from atlas_kafka.transaction_messages import AbortMarker, DescribeProducers, DescribeTransactions, ListTransactions
 from atlas_kafka.transactional import open_transactional_producer
+from atlas_kafka.wire.open_transactions import AbortMarker, DescribeProducers, DescribeTransactions, ListTransactions
 
 # Kafka's text for a transaction that its coordinator knows to be open.
 ONGOING = "Ongoing"

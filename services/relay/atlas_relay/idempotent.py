@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, NoError, for_code
 from atlas_errors.policy import describe
 from atlas_kafka.internals.protocol import InitProducerIdRequest
 from atlas_kafka.produce_answers import Answer, Verdict
-from atlas_kafka.produce_request import Produce
+from atlas_kafka.wire.produce import Produce
 
 from atlas_relay.delivery import Outcome, Parcels
 from atlas_relay.produce import PAUSE_S, REQUEST_TIMEOUT_MS, Producer, offer

@@ -28,8 +28,9 @@ from aiokafka.errors import (
 )
 from atlas_kafka.internals.client import CoordinationType
 from atlas_kafka.internals.protocol import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest, Request
-from atlas_kafka.produce_request import Batches, Produce, ProduceInTransaction
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
+from atlas_kafka.wire.produce import Batches, Produce, ProduceInTransaction
+from atlas_kafka.wire.second_transactions import ApiVersions, EndTransaction, transaction_version
 
 from atlas_relay.delivery import Outcome, Parcels
 from atlas_relay.produce import (
@@ -41,7 +42,6 @@ from atlas_relay.produce import (
     look_again,
     offer,
 )
-from atlas_relay.requests import ApiVersions, EndTransaction, transaction_version
 from atlas_relay.splice import SplicedBatch
 from atlas_relay.waiting import answered
 

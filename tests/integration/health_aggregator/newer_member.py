@@ -3,7 +3,7 @@
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactArray, Int16, Int32, Schema
-from atlas_kafka.flexible import TEXT, Uuid, array, body
+from atlas_kafka.wire.flexible import TEXT, Uuid, array, body
 
 _LEAVE = -1
 

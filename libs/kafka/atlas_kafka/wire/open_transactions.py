@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from atlas_kafka.flexible import TEXT, array, body
 from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Int64, Request, RequestStruct, Response
+from atlas_kafka.wire.flexible import TEXT, array, body
 
 _Tags = dict[int, bytes]
 

@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from aiokafka.protocol.types import Int16
-from atlas_kafka.flexible import TEXT, array, body
+from atlas_kafka.wire.flexible import TEXT, array, body
 
 SHAPE = body(("name", TEXT), ("rows", array(("number", Int16))))
 VALUE = ("ab", [(1, {}), (2, {})], {})

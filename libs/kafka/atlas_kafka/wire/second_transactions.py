@@ -2,13 +2,12 @@
 
 In it a partition joins the transaction with its first record, so the coordinator is not asked beforehand, and each
 commit raises the producer's epoch, so a late record of an earlier transaction can't get into a later one. Its produce
-request is in `atlas_kafka.produce_request`.
+request is in `atlas_kafka.wire.produce`.
 """
 
 from io import BytesIO
 from typing import Any
 
-from atlas_kafka.flexible import TEXT, array, body
 from atlas_kafka.internals.protocol import (
     Boolean,
     Int16,
@@ -19,6 +18,7 @@ from atlas_kafka.internals.protocol import (
     Response,
     ResponseHeader_v0,
 )
+from atlas_kafka.wire.flexible import TEXT, array, body
 
 # Where brokers list the features that the whole cluster has agreed on.
 _FINALIZED_FEATURES = 2
@@ -81,7 +81,7 @@ class ApiVersions(Request[_ApiVersionsRequest]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[_ApiVersionsRequest]) -> _ApiVersionsRequest:
         """The request as it is sent."""
-        return request_struct_class("atlas-relay", "1", {})
+        return request_struct_class("atlas", "1", {})
 
 
 def transaction_version(answer: _ApiVersionsResponse) -> int:

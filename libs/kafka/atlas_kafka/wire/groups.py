@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from atlas_kafka.flexible import TEXT, Uuid, array, body
 from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request, RequestStruct, Response
+from atlas_kafka.wire.flexible import TEXT, Uuid, array, body
 
 _ASSIGNMENT = body(
     ("topic_partitions", array(("topic_id", Uuid), ("topic", TEXT), ("partitions", CompactArray(Int32)))),

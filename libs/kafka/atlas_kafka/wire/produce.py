@@ -6,9 +6,9 @@ aiokafka's own request knows neither.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atlas_kafka.flexible import TEXT, array, body
 from atlas_kafka.internals.protocol import CompactBytes, Int16, Int32, Int64, Request, RequestStruct, Response
 from atlas_kafka.produce_answers import Answer
+from atlas_kafka.wire.flexible import TEXT, array, body
 
 _ANSWER = body(
     (

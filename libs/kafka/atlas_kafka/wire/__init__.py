@@ -1,0 +1,1 @@
+"""Kafka's protocol where aiokafka does not speak it: requests of newer versions and their answers, and no others."""
