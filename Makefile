@@ -22,7 +22,7 @@ SPACE := $(EMPTY) $(EMPTY)
 TESTS ?= tests $(wildcard contexts/*/tests)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up dev down demo status logs shell db-shell lint fmt type check test test-unit test-integration test-cov \
+.PHONY: help up dev down demo status logs shell db-shell lint style fmt type check test test-unit test-integration test-cov \
 	chaos bench batch migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
@@ -72,10 +72,13 @@ db-reset: $(LOCAL) ## Drop the database and make it anew; YES=1 does not ask
 
 ##@ The code
 lint: $(DEV) ## Everything that is checked without running it
+	@$(MAKE) --no-print-directory --jobs=2 type style
+
+# Beside the types, which take as long as all of this together.
+style: $(DEV)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	PRE_COMMIT_HOME=$(CURDIR)/$(VENV)/pre-commit $(BIN)/pre-commit run --all-files --hook-stage manual
-	$(MAKE) --no-print-directory type
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r libs contexts services infra
 	$(ATLAS) schemas check

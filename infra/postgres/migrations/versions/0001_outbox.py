@@ -10,7 +10,7 @@ depends_on = None
 # One row an event that is committed and not yet on its topic. Rows live for milliseconds.
 # - The identity keeps CACHE 1: with a cache per session a later insert could get a lower id, and ids must rise per key.
 # - key_hash is murmur2 of the key, as the Java client computes it: the relay takes it modulo the topic's partitions.
-# - headers are the bytes of a Kafka record's header section (atlas_kafka_format.headers), so that the relay can splice them.
+# - headers are the bytes of a Kafka record's header section (atlas_kafka_format.headers): the relay can splice them.
 # - The one index serves the claim (a group's rows in id order) and the delete (a group's rows by id).
 _RECORDS = """
 CREATE TABLE outbox.records (
