@@ -23,7 +23,7 @@ TESTS ?= tests $(wildcard contexts/*/tests)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help up dev down demo status logs shell db-shell lint style fmt type check test test-unit test-integration test-cov \
-	chaos bench batch migrate migration seed db-reset metrics lock clean clean-all
+	chaos bench batch dist migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
@@ -119,6 +119,12 @@ lock: $(DEV) ## Resolve the requirements anew into the hashed locks
 	done
 	$(BIN)/python -m atlas_local.jars
 	$(BIN)/python -m tests.conformance.avro_java
+
+dist: $(DEV) ## Build a wheel of every lib into dist/, for use without the rest of Atlas
+	rm -rf dist
+	for lib in libs/*; do \
+		(cd $$lib && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist) || exit 1; \
+	done
 
 batch: $(LOCAL) ## Install what `atlas batch --engine spark` needs beside a Java: 480 MB
 	$(INSTALL) --no-deps --require-hashes -r requirements-batch.txt
