@@ -64,12 +64,19 @@ async def _refresh(home: Home, *, quiet: bool) -> None:
             raise CommandError(first.splitlines()[0], [*first.splitlines()[1:], *more])
 
 
-async def develop(home: Home) -> None:
+async def develop(home: Home, *, as_json: bool) -> None:
     """Bring the mesh up, and have what is edited run in it until Ctrl-C."""
-    await bring_up(home, (), as_json=False)
-    say("watching contexts and schemas; Ctrl-C ends this, the mesh runs on")
+
+    def tell(line: str) -> None:
+        if as_json:
+            print_json({"said": line}, one_line=True)
+        else:
+            say(line)
+
+    await bring_up(home, (), as_json=as_json)
+    tell("watching contexts and schemas; Ctrl-C ends this, the mesh runs on")
     try:
-        await follow(home, ROOT, install, say)
+        await follow(home, ROOT, install, tell)
     except (NotRunning, NoAnswer, Refused) as error:
         raise CommandError(f"{error}; start the mesh again: atlas dev") from None
 

@@ -19,12 +19,13 @@ from atlas_cli.main import app, run
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = re.compile(r"^Example: (.+)$", re.MULTILINE)
-# Run a mesh, end in another program, ask an outside registry.
-NOT_RUN = {"up", "db shell", "schemas import"}
+# Run a mesh, end in another program, ask an outside registry, write into this checkout (tests/unit/cli/scaffold).
+NOT_RUN = {"up", "dev", "db shell", "schemas import"}
+NOT_RUN |= {f"{what} {part}" for what in ("new", "remove") for part in ("context", "event", "command", "projection")}
 # Say something useful without a mesh: of files, or that there is none.
 NEED_NO_MESH = {"down", "logs", "flags", "schemas list", "schemas check", "schemas add"}
 # What these take is gone for good, so they ask.
-DESTROY = {"down", "outbox discard", "dlq drop", "archive expire", "db reset", "transactions abort"}
+DESTROY = {"down", "outbox discard", "dlq drop", "archive expire", "db reset", "transactions abort", "retire"}
 GONE_FOR_GOOD = re.compile(r"\b(delete|drop|give up|giv\w+ \w+ up|for good|aborted)\b", re.IGNORECASE)
 # Say "for good" of what they leave in the topic or refuse to take.
 KEEP_WHAT_THEY_NAME = {"dlq skip", "rebuild"}

@@ -26,8 +26,10 @@ from tests.unit.cli.commands.serving import serving_raw
 ROOT = Path(__file__).resolve().parents[3]
 # What each argument may look like; what is not named gets the hostile text.
 HOSTILE = "x\x1b[2J[/red]\u202e\n"
-# These would run a mesh, a shell or a job for minutes: what they do with a broken world is tried beside, below.
-LEFT_OUT = {("up",), ("demo",), ("db", "shell")}
+# These would run a mesh, a shell or a job for minutes: what they do with a broken world is tried beside, below. Or they
+# would write into this checkout, and ask nobody: tests/unit/cli/scaffold.
+LEFT_OUT = {("up",), ("dev",), ("demo",), ("db", "shell")}
+LEFT_OUT |= {(what, part) for what in ("new", "remove") for part in ("context", "event", "command", "projection")}
 BODIES = {
     "html": b"<html>\x1b[31m</html>",
     "empty": b"",

@@ -49,13 +49,13 @@ def up(
         asyncio.run(bring_up(home, names, as_json=as_json))
 
 
-def dev() -> None:
+def dev(as_json: JsonFlag = False) -> None:
     """Start the mesh, and have each change of a context or a schema run in it as soon as it is saved."""
     from atlas_local.home import Home
 
     from atlas_cli.mesh_up import develop
 
-    asyncio.run(develop(Home.find()))
+    asyncio.run(develop(Home.find(), as_json=as_json))
 
 
 def down(

@@ -42,8 +42,11 @@ async def _retire(settings: CliSettings, name: str) -> tuple[bool, list[str]]:
     from atlas_kafka.groups import delete_group
     from atlas_readmodel.stores import open_stores
 
+    from atlas_cli.connect import kafka_reader
+
     group = f"projector.{name}"
-    async with open_admin(settings.kafka_brokers, "atlas-cli") as admin:
+    # The reader says that nobody answers; an admin would wait for that.
+    async with kafka_reader(settings), open_admin(settings.kafka_brokers, "atlas-cli") as admin:
         try:
             deleted = await delete_group(admin, group)
         except NonEmptyGroup:

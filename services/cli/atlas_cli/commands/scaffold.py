@@ -53,18 +53,18 @@ def event(
         list[str] | None, typer.Argument(metavar="FIELD:TYPE…", help="seat:string price:decimal(9,2) note:string?")
     ] = None,
     topic: Annotated[str, typer.Option(help="By default CONTEXT.events, which is made when it is not there.")] = "",
-    key: Annotated[str, typer.Option(help="The field that is the record's key; by default the first.")] = "",
     anybody: Annotated[bool, typer.Option("--anybody", help="Anybody may post it; otherwise commands alone.")] = False,
     dry_run: DryRun = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Begin an event: its schema, its id, its topic. The first field is the record's key unless --key says another."""
+    """Begin an event: its schema, its id, its topic. The first field is the record's key."""
     from atlas_local.home import ROOT
 
     from atlas_cli.scaffold.events import Wanted, new_event
 
     said = list(fields or ()) or _asked_fields()
-    wanted = Wanted(text, said, topic=topic, key=key, anybody=anybody)
-    _write(new_event(ROOT, wanted), dry_run=dry_run, as_json=False)
+    wanted = Wanted(text, said, topic=topic, anybody=anybody)
+    _write(new_event(ROOT, wanted), dry_run=dry_run, as_json=as_json)
 
 
 def command(

@@ -20,9 +20,7 @@ class Wanted:
 
     text: str
     fields: Sequence[str]
-    doc: str = ""
     topic: str = ""
-    key: str = ""
     anybody: bool = False
 
 
@@ -34,16 +32,16 @@ def new_event(root: Path, wanted: Wanted) -> Plan:
     found = fields(wanted.fields)
     if not found:
         raise CommandError("an event has fields; say each as name:type, the record's key first")
-    key = wanted.key or found[0].name
-    if not any(each.name == key and not each.optional for each in found):
-        raise CommandError(f"the key {key} is none of the fields that are always there")
+    key = found[0]
+    if key.optional or key.many:
+        raise CommandError(f"the first field is the record's key, so {key.name} is one value, and always there")
     schemas.with_event(
         plan,
         f"{context}.{name}",
         found,
-        doc=wanted.doc or f"{' '.join(words(name)).capitalize()}.",
+        doc=f"{' '.join(words(name)).capitalize()}.",
         topic=wanted.topic or f"{context}.events",
-        on=schemas.On(key, Source.ANY if wanted.anybody else Source.OUTBOX),
+        on=schemas.On(key.name, Source.ANY if wanted.anybody else Source.OUTBOX),
     )
     plan.next_steps = [f"atlas new projection {context}.NAME --of {name}"]
     if not wanted.anybody:

@@ -122,7 +122,7 @@ def _same(topic: Topic, on: On) -> None:
         others = ", ".join(sorted(map(str, keys)))
         raise CommandError(
             f"the topic {topic.name} has the key {others} and `source: {topic.source}`, the event would have the key"
-            f" {on.key} and `source: {on.source}`; choose another --topic or --key, or say --anybody"
+            f" {on.key} and `source: {on.source}`; choose another --topic, or say --anybody"
         )
 
 
