@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 from typing import Any
 
 # What a context may be built on.
@@ -115,3 +116,17 @@ def test_what_a_context_offers_is_under_its_name(packages: list[Any]) -> None:
         for group, entries in offered.items():
             wrong += [f"{package.kebab}: {group} has {name}" for name in entries if name != package.kebab]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_test_of_an_engine_names_a_sample(packages: list[Any]) -> None:
+    """So that these tests stay when a team takes the samples out."""
+    names = "|".join(sorted(package.kebab for package in packages if package.is_context))
+    sample = re.compile(rf"\b(atlas_)?({names})\b|\btests\.samples\b")
+    root = Path(__file__).parents[2]
+    files = {path.relative_to(root).as_posix(): path for path in (root / "tests").rglob("*.py")}
+    naming = {where for where, path in files.items() if sample.search(path.read_text(encoding="utf-8"))}
+    naming.discard("tests/architecture/test_contexts.py")
+    left = set((Path(__file__).parent / "names_a_sample.txt").read_text(encoding="utf-8").split())
+    new, done = sorted(naming - left), sorted(left - naming)
+    assert not new, "these name a sample: " + ", ".join(new)
+    assert not done, "take these out of names_a_sample.txt, they name none: " + ", ".join(done)
