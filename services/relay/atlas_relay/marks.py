@@ -9,13 +9,18 @@ import asyncio
 import zlib
 from collections.abc import Collection, Sequence
 
+import structlog
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from atlas_kafka.admin import TopicSpec
 from atlas_kafka.groups import open_reader
+from atlas_kafka.transactions import abort_hanging
+from atlas_kafka.transactions import open_transactions as open_in
 from atlas_outbox.sent import Sent, pack_sent, unpack_sent
 
 from atlas_relay.splice import SplicedBatch, lone_batch
 from atlas_relay.transactions import open_transactions
+
+log = structlog.get_logger(__name__)
 
 PARTITIONS = 8
 # Small segments, because only closed ones are compacted and a recovery reads them all.
@@ -60,6 +65,26 @@ async def settle(client: AIOKafkaClient, senders: Collection[str]) -> None:
     never will be. Raises KafkaError; bound it.
     """
     await open_transactions(client, [each for name in senders for each in ids_of_sender(name)])
+
+
+async def free(client: AIOKafkaClient, topic: str, senders: Collection[str]) -> None:
+    """End what hangs of these senders, which are settled: open in a partition, and known to no coordinator any more.
+
+    Seen after a restart of a broker in the midst of a batch (Kafka 4.3.1): the records were there, the coordinator had
+    no transaction to end. Nobody would ever read past them, neither marks nor events. What hangs was never committed,
+    so it is aborted wherever it is; its rows are sent again. Raises KafkaError; bound it.
+    """
+    ids = {each for name in senders for each in ids_of_sender(name)}
+    at_marks = await open_in(client, {partition_of(topic, sender) for sender in senders})
+    if not any(each.hanging and each.transactional_id in ids for each in at_marks.values()):
+        return
+    metadata = await client.fetch_all_metadata()
+    numbers = {name: metadata.partitions_for_topic(name) or () for name in metadata.topics()}
+    everywhere = [TopicPartition(name, number) for name, those in numbers.items() for number in those]
+    for place, each in (await open_in(client, everywhere)).items():
+        if each.hanging and each.transactional_id in ids:
+            log.warning("a transaction hangs, and is aborted", partition=str(place), sender=each.transactional_id)
+            await abort_hanging(client, place, each)
 
 
 async def last_marks(brokers: str, topic: str, senders: Collection[str]) -> list[Sent]:

@@ -18,7 +18,7 @@ from atlas_outbox.sent import Row, Sent
 
 from atlas_relay.delivery import Delivery, Outcome, Parcels
 from atlas_relay.idempotent import open_idempotent
-from atlas_relay.marks import ids_of_sender, last_marks, mark_of, partition_of, settle, tombstone_of
+from atlas_relay.marks import free, ids_of_sender, last_marks, mark_of, partition_of, settle, tombstone_of
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.splice import SplicedBatch, ids_of, pack
 from atlas_relay.topics import Topics
@@ -77,6 +77,7 @@ class Sender:
         with _faults_of_kafka():
             async with answered(self._config.timeout_s):
                 await settle(self._delivery.client, senders)
+                await free(self._delivery.client, self._config.progress_topic, senders)
             return await last_marks(self._config.brokers, self._config.progress_topic, senders)
 
     async def forget_marks(self, senders: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Open transactions on a real broker: found, named, ended."""
 
+import itertools
 import struct
 import time
 import uuid
@@ -19,6 +20,7 @@ from atlas_kafka.transactional import open_transactional_producer
 from atlas_kafka.transactions import abort_hanging, abort_of, open_transactions
 from atlas_local.testing import MakeTopic, Servers, ServerSet
 from atlas_local.waiting import wait_until
+from atlas_relay import marks
 
 from tests.integration.foreign import Foreign, packed, put
 
@@ -119,6 +121,43 @@ async def test_a_transaction_that_hangs_is_told_from_one_that_is_open_and_is_end
             await client.close()
     async with open_reader(brokers, "test") as reader:
         assert (await topic_ranges(reader, [private_topic]))[partition] == (0, 3)
+
+
+async def test_a_relay_frees_what_hangs_of_a_sender_before_it(private_servers: ServerSet, private_topic: str) -> None:
+    """A broker may come back with the records of a batch and without a word of its transaction: its mark and its events
+    hold back every reader, and the relay that has to read the mark.
+    """
+    brokers = private_servers.servers.kafka_brokers
+    progress = f"{private_topic}.progress"
+    await ensure_topics(brokers, [marks.progress_topic(progress)])
+    sender = next(name for name in map(str, itertools.count()) if marks.partition_of(progress, name).partition == 0)
+    other = f"{private_topic}-other"
+    places = [TopicPartition(progress, 0), TopicPartition(private_topic, 0)]
+    client = AIOKafkaClient(bootstrap_servers=brokers)
+    await client.bootstrap()
+    try:
+        async with _verification_off(brokers), open_transactional_producer(brokers, "a", sender) as producer:
+            known = producer._txn_manager
+            for place in places:
+                data = _transactional_batch(known.producer_id, known.producer_epoch)
+                await put(brokers, place.topic, data, transactional_id=sender)
+        async with open_transactional_producer(brokers, "b", other) as working:
+            await working.begin_transaction()
+            await working.send_and_wait(private_topic, b"x", partition=0)
+            assert set(await open_transactions(client, places)) == set(places)
+            await marks.settle(client, [sender])
+            await marks.free(client, progress, [sender])
+
+            async def only_the_other() -> bool:
+                left = await open_transactions(client, places)
+                return {place: each.transactional_id for place, each in left.items()} == {places[1]: other}
+
+            await wait_until("what hung has ended, what is open goes on", only_the_other, 10)
+            await working.commit_transaction()
+        assert await marks.last_marks(brokers, progress, [sender]) == []
+        await marks.free(client, progress, [sender])  # nothing hangs
+    finally:
+        await client.close()
 
 
 @pytest.fixture

@@ -103,10 +103,18 @@ async def _abort(transactional_id: str) -> None:
 
     from atlas_cli.settings import load_settings
 
-    open_ids = {found.transactional_id for _, found in (await _held()).values() if found is not None}
-    if transactional_id not in open_ids:
+    held = await _held()
+    places = [place for place, (_, found) in held.items() if found and found.transactional_id == transactional_id]
+    if not places:
         raise CommandError(f"{transactional_id} holds back no partition; atlas transactions ls shows whose do")
+    if hanging := [f"{place.topic}/{place.partition}" for place in places if _is_hanging(held[place])]:
+        each = "; ".join(f"atlas transactions abort --hanging {place}" for place in hanging)
+        raise CommandError(f"its coordinator has ended it, so it hangs, and each partition has to be freed: {each}")
     await abort_of(load_settings().kafka_brokers, transactional_id)
+
+
+def _is_hanging(held: "tuple[int, OpenTransaction | None]") -> bool:
+    return held[1] is not None and bool(held[1].hanging)
 
 
 async def _abort_hanging(partition: "TopicPartition") -> None:

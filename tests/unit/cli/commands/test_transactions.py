@@ -1,0 +1,25 @@
+"""`atlas transactions abort` of an id does not say that it ended what it can't."""
+
+import pytest
+import typer
+from aiokafka import TopicPartition
+from atlas_cli.commands import transactions
+from atlas_cli.output import CommandError
+from atlas_kafka.transactions import OpenTransaction
+from typer.testing import CliRunner
+
+app = typer.Typer()
+transactions.register(app)
+
+
+def test_a_hanging_one_is_freed_partition_by_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its coordinator knows of no transaction: to shut its producer out leaves the records where they are."""
+    hanging = OpenTransaction(49, 10, 0, 2079, 0, "relay-1", hanging=True)
+
+    async def held() -> dict[TopicPartition, tuple[int, OpenTransaction | None]]:
+        return {TopicPartition("orders", 0): (3, hanging), TopicPartition("orders", 1): (1, hanging)}
+
+    monkeypatch.setattr(transactions, "_held", held)
+    with pytest.raises(CommandError) as refused:
+        CliRunner().invoke(app, ["transactions", "abort", "relay-1", "--yes"], catch_exceptions=False)
+    assert "atlas transactions abort --hanging orders/0; atlas transactions abort --hanging orders/1" in str(refused.value)
