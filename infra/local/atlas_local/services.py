@@ -50,7 +50,7 @@ class Service:
         return self._runs != self._digest()
 
     def _digest(self) -> str:
-        return digest(self.name, ROOT, Path(self._environment()["ATLAS_SCHEMAS_DIR"]))
+        return digest(self.name, ROOT, Path(self._environment().get("ATLAS_SCHEMAS_DIR", ROOT / "schemas")))
 
     async def ping(self) -> None:
         """Ask whether it is ready; NotReady carries its own reasons."""
