@@ -15,9 +15,10 @@ from aiohttp import hdrs, web
 from atlas_contracts.headers import new_id
 from atlas_http import commands, idempotency
 from atlas_http.commands import Of
+from atlas_http.entities import require_version
 from atlas_http.idempotency import KEY_PARAMETER, Answer, Connection
 from atlas_http.incoming import read_command
-from atlas_http.problems import NOT_FOUND, STALE_VERSION, VERSION_REQUIRED, Kind, Problem
+from atlas_http.problems import NOT_FOUND, VERSION_REQUIRED, Kind, Problem
 from atlas_http.resources import RESOURCES, Resources
 from atlas_http.routes import Route, answer, header, json_body, path_parameter
 from atlas_http.rows import document
@@ -124,15 +125,7 @@ async def _locked(connection: Connection, user_id: UUID, if_match: str | None) -
     row = dict(found)
     if row["status"] == "deactivated":
         raise Problem(DEACTIVATED, f"The user {user_id} is deactivated and can't be changed.")
-    # If-Match compares strongly (RFC 9110): a weak tag, W/"3", matches nothing.
-    tags = {tag.strip().strip('"') for tag in if_match.split(",")} if if_match is not None else {"*"}
-    if not tags & {"*", str(row["version"])}:
-        raise Problem(
-            STALE_VERSION,
-            f"The user is at version {row['version']}; read it again and decide anew.",
-            headers={hdrs.ETAG: f'"{row["version"]}"'},
-            version=row["version"],
-        )
+    require_version(if_match, row["version"], "user")
     return row
 
 

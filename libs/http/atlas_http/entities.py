@@ -114,17 +114,7 @@ class Entity:
             found = await connection.fetchrow(sql, key)
         if found is None:
             raise Problem(NOT_FOUND, f"There is no {self.what} {key}.")
-        # If-Match compares strongly (RFC 9110): a weak tag, W/"3", matches nothing.
-        if_match = request.headers.get(hdrs.IF_MATCH)
-        tags = {tag.strip().strip('"') for tag in if_match.split(",")} if if_match is not None else {"*"}
-        version = found["version"]
-        if not tags & {"*", str(version)}:
-            raise Problem(
-                STALE_VERSION,
-                f"The {self.what} is at version {version}; read it again and decide anew.",
-                headers={hdrs.ETAG: f'"{version}"'},
-                version=version,
-            )
+        require_version(request.headers.get(hdrs.IF_MATCH), found["version"], self.what)
         return dict(found)
 
     def path_parameter(self) -> Part:
@@ -162,6 +152,19 @@ class Entity:
         token = str(Token.of_entity(self.name, key, version))
         standing = {hdrs.CONTENT_TYPE: JSON, hdrs.ETAG: f'"{version}"', TOKEN: token}
         return Answer(status, orjson.dumps({"id": key, "version": version}), {**standing, **headers})
+
+
+def require_version(if_match: str | None, version: int, what: str) -> None:
+    """Raise a 412 problem where the header If-Match is there and names another version than the entity is at."""
+    # It compares strongly (RFC 9110): a weak tag, W/"3", matches nothing.
+    tags = {tag.strip().strip('"') for tag in if_match.split(",")} if if_match is not None else {"*"}
+    if not tags & {"*", str(version)}:
+        raise Problem(
+            STALE_VERSION,
+            f"The {what} is at version {version}; read it again and decide anew.",
+            headers={hdrs.ETAG: f'"{version}"'},
+            version=version,
+        )
 
 
 def now() -> datetime:
