@@ -1,5 +1,6 @@
 """One container file in the making."""
 
+import hashlib
 import json
 import os
 from collections import deque
@@ -17,14 +18,15 @@ from atlas_archive.layout import MAGIC, METADATA_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A whole file: its bytes in order as `chunks`. `schema_id` is None for a raw file; `kind` tells those of a
-    segment apart.
+    """A whole file: its bytes in order as `chunks`, `size` bytes with this SHA-256. `schema_id` is None for a raw file;
+    `kind` tells those of a segment apart.
     """
 
     schema_id: int | None
     kind: str
     chunks: tuple[bytes, ...]
     size: int
+    sha256: str
     records: int
     first_offset: int
     last_offset: int
@@ -42,19 +44,30 @@ class Inline(Executor):
         return future
 
 
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How the files of a segment are packed: by which codec and whom, and with which metadata in their headers."""
+
+    codec: Codec
+    workers: Executor
+    metadata: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Output:
-    """Finished blocks, those that are being compressed by `workers`, and the parts of the block that is open.
+    """Finished blocks, those that are being compressed, and the parts of the block that is open.
 
-    `skip` is None where bodies are not checked.
+    `skip` is None where bodies are not checked. The file is hashed as it grows: hashed at its end it would keep its
+    segment waiting, and in another thread it would wait for the interpreter at every block.
     """
 
     schema_id: int | None
     schema: dict[str, Any]
     skip: Skip | None
-    workers: Executor
+    how: Packing
     raw_kind: str = "raw"
     sync: bytes = field(default_factory=lambda: os.urandom(16))
+    digest: Any = field(default_factory=hashlib.sha256)
     blocks: list[bytes] = field(default_factory=list)
     packing: deque[tuple[int, Future[bytes]]] = field(default_factory=deque)
     parts: list[bytes] = field(default_factory=list)
@@ -74,11 +87,12 @@ class Output:
             self.first_offset = first_offset
         self.last_offset = last_offset
 
-    def close_block(self, codec: Codec) -> None:
-        """Have what the open block holds compressed; waits when `workers` fall far behind."""
+    def close_block(self) -> None:
+        """Have what the open block holds compressed; waits when those who compress fall far behind."""
         if len(self.packing) >= _PACKING_MAX:
             self._take_over()
-        self.packing.append((self.block_records, self.workers.submit(codec.compress, b"".join(self.parts))))
+        packed = self.how.workers.submit(self.how.codec.compress, b"".join(self.parts))
+        self.packing.append((self.block_records, packed))
         self.records += self.block_records
         self.parts = []
         self.block_size = self.block_records = 0
@@ -92,25 +106,33 @@ class Output:
     def _take_over(self) -> None:
         records, future = self.packing.popleft()
         packed = future.result()
-        block = b"".join((long(records), long(len(packed)), packed, self.sync))
-        self.blocks.append(block)
-        self.size += len(block)
+        if not self.blocks:
+            described = {} if self.schema_id is None else {"schema.id": str(self.schema_id)}
+            self._append(container_header(self.schema, self.how.codec, {**self.how.metadata, **described}, self.sync))
+        self._append(b"".join((long(records), long(len(packed)), packed, self.sync)))
 
-    def finish(self, codec: Codec, metadata: Mapping[str, str]) -> Finished | None:
+    def _append(self, chunk: bytes) -> None:
+        self.blocks.append(chunk)
+        self.size += len(chunk)
+        self.digest.update(chunk)
+
+    def finish(self) -> Finished | None:
         """The file; None when it has no record."""
         if self.block_records:
-            self.close_block(codec)
+            self.close_block()
         self.settle(wait=True)
         if not self.records:
             return None
-        header = container_header(self.schema, codec, self._described(metadata), self.sync)
-        chunks = (header, *self.blocks)
-        size = len(header) + self.size
-        kind = self.raw_kind if self.schema_id is None else str(self.schema_id)
-        return Finished(self.schema_id, kind, chunks, size, self.records, self.first_offset, self.last_offset)
-
-    def _described(self, metadata: Mapping[str, str]) -> dict[str, str]:
-        return {**metadata, **({} if self.schema_id is None else {"schema.id": str(self.schema_id)})}
+        return Finished(
+            schema_id=self.schema_id,
+            kind=self.raw_kind if self.schema_id is None else str(self.schema_id),
+            chunks=tuple(self.blocks),
+            size=self.size,
+            sha256=self.digest.hexdigest(),
+            records=self.records,
+            first_offset=self.first_offset,
+            last_offset=self.last_offset,
+        )
 
 
 def container_header(schema: Any, codec: Codec, metadata: Mapping[str, str], sync: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """A segment: an offset range of one partition, from the first record added to the manifest that makes it count."""
 
-import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -53,7 +52,7 @@ class Segment:
         self.schema_text = schema_text
         self.id = uuid.uuid4().hex
         metadata = {"topic": path.topic, "incarnation": path.incarnation, "partition": str(path.partition)}
-        self._files: list[tuple[Finished, str]] | None = None
+        self._files: list[Finished] | None = None
         self._splicer = Splicer(
             schema_text,
             metadata=metadata,
@@ -96,10 +95,10 @@ class Segment:
         yield from self._splicer.steps(batches)
         self.next_offset = batches[-1].offset + 1
 
-    def finish(self) -> list[tuple[Finished, str]]:
-        """The segment's files, each with its SHA-256; nothing can be added after. Takes some time when first called."""
+    def finish(self) -> list[Finished]:
+        """The segment's files; nothing can be added after. Takes some time when first called."""
         if self._files is None:
-            self._files = [(file, _sha256(file)) for file in self._splicer.finish()]
+            self._files = self._splicer.finish()
         return self._files
 
 
@@ -133,12 +132,12 @@ async def store_segment(store: ObjectStore, segment: Segment, writer: str) -> St
     except MissingObject:
         pass
     objects = []
-    for file, digest in segment.finish():  # 2
+    for file in segment.finish():  # 2
         if file.schema_id is not None and (text := segment.schema_text(file.schema_id)) is not None:
             await store.put_if_absent(path.schema(file.schema_id), text.encode())
         key = f"{path.data(segment.start_offset, segment.first_timestamp)}{segment.id}-{file.kind}.avro"
         await store.put(key, file.chunks)
-        objects.append(_data_object(key, file, digest))
+        objects.append(_data_object(key, file))
     ours = _manifest(segment, tuple(objects), writer)
     winner = await commit(store, ours)  # 3
     won = winner.segment == segment.id
@@ -168,18 +167,11 @@ async def _passed_by(store: ObjectStore, ours: Manifest) -> Manifest | None:
     return last
 
 
-def _sha256(file: Finished) -> str:
-    digest = hashlib.sha256()
-    for chunk in file.chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _data_object(key: str, file: Finished, sha256: str) -> DataObject:
+def _data_object(key: str, file: Finished) -> DataObject:
     return DataObject(
         key=key,
         size=file.size,
-        sha256=sha256,
+        sha256=file.sha256,
         schema_id=file.schema_id,
         records=file.records,
         first_offset=file.first_offset,

@@ -17,7 +17,7 @@ from atlas_archive.codecs import CODECS
 from atlas_archive.expected import Expected
 from atlas_archive.headers import HeaderShapes, nullable_headers
 from atlas_archive.layout import BadSchema, file_schema, parse, raw_schema
-from atlas_archive.outputs import Finished, Inline, Output
+from atlas_archive.outputs import Finished, Inline, Output, Packing
 from atlas_archive.records import Record
 from atlas_archive.runs import Run, take
 from atlas_archive.steps import Work
@@ -54,15 +54,13 @@ class Splicer:
         check: bool = True,
         workers: Executor | None = None,
     ) -> None:
-        self._workers = workers or Inline()
+        self._packing = Packing(CODECS[codec], workers or Inline(), metadata or {})
         self._schema_text = schema_text
-        self._metadata = metadata or {}
-        self._codec = CODECS[codec]
         self._block_bytes = block_bytes
         self._run_bytes = min(_RUN_BYTES, block_bytes)
         self._check = check
-        self._raw = Output(None, raw_schema(), None, self._workers)
-        self._odd_names = Output(None, raw_schema("bytes"), None, self._workers, "raw-names")
+        self._raw = Output(None, raw_schema(), None, self._packing)
+        self._odd_names = Output(None, raw_schema("bytes"), None, self._packing, "raw-names")
         self._typed: dict[int, Output] = {}
         self._by_prefix: dict[bytes, Output] = {}
         self._shapes = HeaderShapes()
@@ -98,7 +96,7 @@ class Splicer:
     def finish(self) -> list[Finished]:
         """Close the open blocks and give the files that have records: typed ones by schema id, then the raw ones."""
         ordered = (*(out for _, out in sorted(self._typed.items())), self._raw, self._odd_names)
-        files = (out.finish(self._codec, self._metadata) for out in ordered)
+        files = (out.finish() for out in ordered)
         return [file for file in files if file is not None]
 
     def _outputs(self) -> Sequence[Output]:
@@ -139,7 +137,7 @@ class Splicer:
         out = self._typed[run.schema_id]
         out.add(run.packed, run.records, run.first_offset, run.last_offset)
         if out.block_size >= self._block_bytes:
-            out.close_block(self._codec)
+            out.close_block()
 
     def _one_by_one(
         self, batch: Batch, data: bytes, at: int, numbers: range
@@ -217,7 +215,7 @@ class Splicer:
                 out.last_offset = offset >> 1
                 out.first_offset = out.first_offset if out.first_offset >= 0 else out.last_offset
                 if out.block_size >= self._block_bytes:
-                    out.close_block(self._codec)
+                    out.close_block()
                 at, before, room = end, step, room + 2
         except (IndexError, ValueError) as error:
             raise _Odd(at, numbers.start + (room - first >> 1), before >> 1) from error
@@ -263,7 +261,7 @@ class Splicer:
             skip = compile_skip(parse(text)) if self._check else None
         except BadSchema:
             return None
-        out = Output(schema_id, file_schema(json.loads(text)), skip, self._workers)
+        out = Output(schema_id, file_schema(json.loads(text)), skip, self._packing)
         self._typed[schema_id] = out
         self._expected.add(schema_id, text)
         return out

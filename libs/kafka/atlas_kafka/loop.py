@@ -9,7 +9,7 @@ so that lag tools see them, and a sink that keeps no offsets of its own may rely
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -71,9 +71,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                 try:
                     if session.rewind_due:
                         await session.rewind()  # 1
-                    records = await consumer.getmany(  # 2
-                        timeout_ms=int(config.idle_s * 1000), max_records=config.max_records
-                    )
+                    records = await _poll(session, consumer, fetching, config)  # 2
                     await session.handle(records)  # 3, 4
                     if fetching.damages.waiting:
                         await step_over_damage(consumer, fetching, config.group)
@@ -97,6 +95,19 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await session.close()
+
+
+async def _poll(session: Session, consumer: AIOKafkaConsumer, fetching: FetchById, config: ConsumerConfig) -> Records:
+    """What was fetched, or nothing after `idle_s`; at once where nothing is read and partitions are assigned."""
+    reading = bool(fetching.ids)
+    records: Records = await consumer.getmany(
+        timeout_ms=int(config.idle_s * 1000) if reading else 0, max_records=config.max_records
+    )
+    if not reading and not records:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(config.idle_s):
+                await session.new_assignment.wait()
+    return records
 
 
 async def _watch(session: Session, on_state: OnState) -> None:

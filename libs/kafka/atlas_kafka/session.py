@@ -57,8 +57,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         self._durable: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
-        self.rewind_due = False
-        self.caught_breath = False
+        self.rewind_due = self.caught_breath = False
+        self.new_assignment = asyncio.Event()
         self.trouble: str | None = None
         self._assigned: set[TopicPartition] | None = None
         self._assigned_since = time.monotonic()
@@ -76,6 +76,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         # asked again. The loop seeks before it handles anything.
         REBALANCES.labels(self._config.group).inc()
         self.rewind_due = True
+        self.new_assignment.set()
         log.info(
             "assigned", group=self._config.group, partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in assigned)
         )
@@ -90,6 +91,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         async with self._busy:
             self.rewind_due = False
+            self.new_assignment.clear()
             try:
                 await self._let_go_of_what_is_gone()  # 1
                 self._fetching.begin({})
@@ -143,8 +145,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         return topics
 
     async def _facts(self, topics: Mapping[str, TopicNow]) -> Facts:
-        assigned = None if is_rebalancing(self._consumer) else set(self._consumer.assignment())
-        now = time.monotonic()
+        assigned, now = None if is_rebalancing(self._consumer) else set(self._consumer.assignment()), time.monotonic()
         if assigned != self._assigned:
             self._assigned, self._assigned_since = assigned, now
         nobody_s = 0
@@ -276,8 +277,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("could not release cleanly", group=self._config.group, error=describe(error))
 
     async def _commit(self, durable: Offsets) -> None:
-        held = self._consumer.assignment()
-        self._committed_at = time.monotonic()
+        held, self._committed_at = self._consumer.assignment(), time.monotonic()
         self._durable.update(durable)
         offsets: dict[TopicPartition, tuple[int, str]] = {}
         for partition, offset in self._durable.items():

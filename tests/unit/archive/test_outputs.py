@@ -1,12 +1,13 @@
 """A file in the making: blocks in order whoever compresses them, and nothing of a file that has no record."""
 
+import hashlib
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from atlas_archive.codecs import CODECS
 from atlas_archive.container import read_file
 from atlas_archive.layout import raw_schema
-from atlas_archive.outputs import Inline, Output
+from atlas_archive.outputs import Inline, Output, Packing
 from atlas_avro.varints import long
 
 
@@ -34,29 +35,32 @@ def fill(out: Output, offsets: range) -> None:
 def test_blocks_stay_in_order_whoever_compresses_them() -> None:
     for workers in (Inline(), ThreadPoolExecutor(3)):
         with workers:
-            out = Output(None, raw_schema(), None, workers)
+            out = Output(None, raw_schema(), None, Packing(CODECS["zstandard"], workers, {"topic": "t"}))
             for start in range(0, 100, 10):
                 fill(out, range(start, start + 10))
-                out.close_block(CODECS["zstandard"])
-            file = out.finish(CODECS["zstandard"], {"topic": "t"})
+                out.close_block()
+            file = out.finish()
         assert file is not None
         assert (file.records, file.first_offset, file.last_offset) == (100, 0, 99)
-        opened = read_file(b"".join(file.chunks), "x")
+        data = b"".join(file.chunks)
+        assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        opened = read_file(data, "x")
         assert [record.offset for block in opened.blocks() for record in block] == list(range(100))
         assert opened.metadata == {"topic": "t"}
 
 
 def test_a_block_is_taken_over_once_it_is_compressed() -> None:
     workers = Held()
-    out = Output(None, raw_schema(), None, workers)
+    out = Output(None, raw_schema(), None, Packing(CODECS["null"], workers, {}))
     fill(out, range(3))
-    out.close_block(CODECS["null"])
+    out.close_block()
     assert (out.records, out.size, len(out.packing)) == (3, 0, 1)
     ((future, work),) = workers.waiting
     future.set_result(work())
     out.settle()
-    assert (out.size, len(out.blocks), len(out.packing)) == (len(out.blocks[0]), 1, 0)
+    header, block = out.blocks
+    assert (out.size, len(out.packing)) == (len(header) + len(block), 0)
 
 
 def test_without_a_record_there_is_no_file() -> None:
-    assert Output(None, raw_schema(), None, Inline()).finish(CODECS["null"], {}) is None
+    assert Output(None, raw_schema(), None, Packing(CODECS["null"], Inline(), {})).finish() is None
