@@ -12,7 +12,9 @@ BIN := $(VENV)/bin
 ATLAS := $(BIN)/atlas
 PACKAGES := $(wildcard libs/* contexts/* services/*) infra/local
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
-CODE := libs contexts services infra tests
+CODE := libs contexts services infra tests examples
+# What they import of their own folder is found there.
+EXAMPLES := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py examples/*/*/*.py))))
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 LOCAL := $(VENV)/.stamp-local
@@ -80,7 +82,7 @@ style: $(DEV)
 	$(BIN)/ruff format --check $(CODE)
 	PRE_COMMIT_HOME=$(CURDIR)/$(VENV)/pre-commit $(BIN)/pre-commit run --all-files --hook-stage manual
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r libs contexts services infra
+	$(BIN)/bandit -q -c pyproject.toml -r libs contexts services infra examples
 	$(ATLAS) schemas check
 	$(BIN)/python -m atlas_projector.declared schemas
 
@@ -89,7 +91,7 @@ fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff format $(CODE)
 
 type: $(DEV) ## Check the types
-	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES)) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) tests/bench tests/chaos tests/conformance
+	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES) $(EXAMPLES)) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) tests/bench tests/chaos tests/conformance examples
 
 check: lint test-unit ## What to run before a commit
 
@@ -120,9 +122,9 @@ lock: $(DEV) ## Resolve the requirements anew into the hashed locks
 	$(BIN)/python -m atlas_local.jars
 	$(BIN)/python -m tests.conformance.avro_java
 
-dist: $(DEV) ## Build a wheel of every lib into dist/, for use without the rest of Atlas
+dist: $(DEV) ## Build a wheel of every lib and of the test servers into dist/, for use without the rest of Atlas
 	rm -rf dist
-	for lib in libs/*; do \
+	for lib in libs/* infra/local; do \
 		(cd $$lib && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist) || exit 1; \
 	done
 

@@ -1,4 +1,4 @@
-"""Every lib is a wheel to use without the rest: typed, versioned, with a README whose example is true."""
+"""Every lib, and the embedded mesh, is a wheel to use alone: typed, versioned, with a README whose example is true."""
 
 import re
 import subprocess
@@ -15,9 +15,10 @@ from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBS = sorted(path.parent for path in ROOT.glob("libs/*/pyproject.toml"))
+BUILT = [*LIBS, ROOT / "infra" / "local"]
 EXAMPLE = re.compile(r"(?ms)^```python\n(.*?)^```")
 
-by_lib = pytest.mark.parametrize("lib", LIBS, ids=lambda lib: lib.name)
+by_lib = pytest.mark.parametrize("lib", BUILT, ids=lambda lib: lib.name)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each lib's wheel, by its directory's name; built as `make dist` does."""
     folder = tmp_path_factory.mktemp("dist")
     return {
-        lib.name: Path(next(WheelBuilder(str(lib)).build(directory=str(folder), versions=["standard"]))) for lib in LIBS
+        built.name: Path(next(WheelBuilder(str(built)).build(directory=str(folder), versions=["standard"])))
+        for built in BUILT
     }
 
 

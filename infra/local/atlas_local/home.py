@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+_SOURCE = Path(__file__).resolve().parents[3]
+# The checkout; installed from a wheel there is none, and what is kept is kept where the process was started.
+ROOT = _SOURCE if (_SOURCE / "infra" / "local").is_dir() else Path.cwd()
 _HEADER = "# Written by `atlas up`: the addresses and secrets of this mesh. Overwritten at each start.\n"
 
 
