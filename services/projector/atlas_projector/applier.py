@@ -1,10 +1,9 @@
 """Records into rows of one generation: the work that the live loop and a rebuild share.
 
-While PostgreSQL writes one batch, the records that come are folded into the next: it works on one core, this process on
-another, and the slower PostgreSQL is, the more events of a key become one row before they get there.
+What is done to a batch in the ordinary way is in `commit_path`. Here is which records are taken how: many at once, or
+carefully where there is doubt about one, or once more because an operator asked.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
@@ -19,28 +18,23 @@ from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
-from atlas_projector.aside import Aside, OnPoison
+from atlas_projector.aside import OnPoison
 from atlas_projector.careful import Checks, Doubts, bisect
+from atlas_projector.commit_path import BeforeWrite, CommitPath, Records, nothing_first
 from atlas_projector.crashes import CrashGuard, Taken
 from atlas_projector.decoding import Decoded, meta_at
 from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of
-from atlas_projector.source import Placed, Record, by_partition, from_offset
+from atlas_projector.source import Placed, by_partition, from_offset
 from atlas_projector.verdicts import Verdicts
 from atlas_projector.workspace import Workspace
-from atlas_projector.write_behind import BeforeWrite, WriteBehind, nothing_first
-
-Records = Mapping[TopicPartition, Sequence[Record]]
-
-# Decoding holds the event loop: other projections, probes and the write in flight get their turn this often.
-RECORDS_A_TURN = 250
 
 
 class Applier:
     """Applies records to one generation, each once. Not to be shared between tasks.
 
     `on_poison` is asked about each record that can't be handled: it returns once the record may be set aside, or
-    raises. `before_write`, `write_rows`: see WriteBehind; `strict`: see Workspace.
+    raises. `before_write`, `write_rows`: see CommitPath; `strict`: see Workspace.
     """
 
     def __init__(
@@ -55,8 +49,8 @@ class Applier:
     ) -> None:
         self._projection = projection
         self._checks = Checks(projection)
-        self._writes = WriteBehind(projection.name, before_write, write_rows)
-        self._held = Workspace(projection, codec, on_poison, self._writes, strict=strict)
+        self._held = Workspace(projection, codec, on_poison, strict=strict)
+        self._path = CommitPath(projection, self._held, before_write, write_rows)
         self._guard = CrashGuard(projection.name)
         self._doubts = Doubts()
 
@@ -83,7 +77,7 @@ class Applier:
     @property
     def durable(self) -> Mapping[TopicPartition, int]:
         """The next offset of each partition, as it is in the database."""
-        return self._writes.durable
+        return self._held.durable
 
     def use(self, codec: Codec) -> None:
         """Read what comes from now on with this codec."""
@@ -100,6 +94,7 @@ class Applier:
 
         `decided`: what was decided before, if not as the writer knows it. `taken`: who this is, and who died there.
         """
+        await self._path.begin(writer)
         marks = await self._held.begin(writer, positions, decided)
         self._guard.begin(writer, positions, taken or Taken("", {}), marks)
 
@@ -107,7 +102,7 @@ class Applier:
         """After an error over content: be careful from the durable positions, where one begins again, up to where this
         had got. False if nothing has become durable since the last time, so that care does not help.
         """
-        return self._doubts.begin(self._writes.durable, self._held.expected)
+        return self._doubts.begin(self._held.durable, self._held.expected)
 
     async def apply(self, records: Records) -> None:
         """Take the next records, in offset order a partition; raises what a write before raised.
@@ -115,15 +110,14 @@ class Applier:
         Where there is doubt, in parts as large as can be written, all durable on return: a record that can't be written
         alone is set aside.
         """
-        self._writes.raise_if_failed()
+        self._path.raise_if_failed()
         expected = self._held.expected
         fresh = {tp: from_offset(batch, expected[tp]) for tp, batch in records.items()}
         if not any(guard.covers(tp, expected[tp]) for tp in fresh for guard in (self._doubts, self._guard)):
-            await self._take(fresh)
-            self._writes.begin()
-            await self._writes.make_room()
+            await self._path.take(fresh)
+            await self._path.make_room()
             return
-        await self._writes.flush()
+        await self._path.flush()
         # Of all partitions together: each attempt is a transaction that is waited for, and one may do for all of them.
         together: list[Placed] = []
         for tp, batch in fresh.items():
@@ -134,34 +128,6 @@ class Applier:
                 together += [(tp, record) for record in batch]
         await self._bisect(together)
 
-    async def _take(self, fresh: Records, *, careful: bool = False) -> None:
-        """Records not taken before, into the pending batch.
-
-        1. Decode; 2. read the rows they touch, except those still known; 3. fold, key by key.
-        4. Set aside what can't be handled, acknowledged before the position passes it.
-        5. Put rows, positions and what waits together into the pending batch; it is written, in one transaction, once
-           the one before it is.
-        """
-        held, decoded = self._held, Decoded()
-        for tp, batch in fresh.items():  # 1
-            for start in range(0, len(batch), RECORDS_A_TURN):
-                held.decoder.decode(tp, batch[start : start + RECORDS_A_TURN], held.waiting, decoded)
-                await asyncio.sleep(0)
-        if careful:
-            self._checks.look_at(decoded, held.waiting)
-        await held.read(decoded.changes)  # 2
-        folded = fold(self._projection, decoded.changes, held.rows.get, held.waiting)  # 3
-        decoded.in_order(held.waiting)
-        aside = Aside()
-        if decoded.poison or folded.rejected or decoded.behind or folded.behind or folded.early:
-            by_place = {(*tp, record.offset): record for tp, batch in fresh.items() for record in batch}
-            aside = await held.set_aside(by_place, decoded, folded)  # 4
-        for tp, batch in fresh.items():  # 5
-            if batch:
-                held.advance(tp, batch[-1].offset + 1, len(batch))
-        held.merge(folded, aside)
-        count(self._projection.name, folded, len(decoded.poison), decoded.passed_over, len(decoded.behind))
-
     def reach(self, positions: Mapping[TopicPartition, int]) -> None:
         """All below these positions was applied: what is left up to them was no record, or compaction took it."""
         for tp, until in positions.items():
@@ -170,17 +136,17 @@ class Applier:
 
     def write_soon(self) -> None:
         """Write what is pending, however little, once the write before it is done."""
-        self._writes.soon()
+        self._path.write_soon()
 
     async def flush(self) -> None:
         """Make durable all that was applied; raises the error of a write, once."""
-        await self._writes.flush()
+        await self._path.flush()
 
     async def take_overdue(self) -> None:
         """Handle events that waited too long for the versions before them; durable on return."""
         changes = self._held.waiting.overdue()
         if changes:
-            await self._writes.flush()
+            await self._path.flush()
             # All at once: one that is taken alone would bring along those that are next after it.
             for change in changes:
                 self._held.waiting.drop_early(change)
@@ -193,7 +159,7 @@ class Applier:
         others folded until one fails again; 3. rows, what still waits, what was decided: one transaction, or as many as
         it takes to find a record whose row is refused.
         """
-        await self._writes.flush()  # 1
+        await self._path.flush()  # 1
         ordered = self._projection.ordered and of_key[0].key is not None
         taken = [record for record in of_key if record.request or (ordered and record.state is not State.EARLY)]
         self._held.waiting.unblock(meta_of(of_key[0]))
@@ -203,7 +169,7 @@ class Applier:
 
     async def drop(self) -> int:
         """Give up the records that an operator wants dropped, however many; how many those are. Durable on return."""
-        await self._writes.flush()
+        await self._path.flush()
         return await self._held.drop()
 
     def step_over(self, places: Iterable[Place]) -> None:
@@ -225,13 +191,13 @@ class Applier:
         return self._checks.learn(await self._held.refused())
 
     async def _attempt(self, records: Sequence[Placed]) -> None:
-        await self._held.attempt(self._take(by_partition(records), careful=True))
+        await self._path.attempt(self._path.take(by_partition(records), self._checks.look_at))
 
     async def _attempt_early(self, changes: Sequence[Change], *, accept: bool) -> None:
-        await self._held.attempt(self._take_early(changes, accept))
+        await self._path.attempt(self._take_early(changes, accept))
 
     async def _attempt_waiting(self, taken: Sequence[Parked]) -> None:
-        await self._held.attempt(self._take_waiting(taken))
+        await self._path.attempt(self._take_waiting(taken))
 
     async def _condemn(self, placed: Placed, error: Exception) -> None:
         """Set aside a record that is refused alone; unless it is one that came early and is next after it."""
@@ -252,6 +218,7 @@ class Applier:
             for change in early:
                 self._held.waiting.add_early(change)
         await self._held.condemn(meta, error, {place_of(meta): record})
+        await self._path.flush()
 
     async def _one_by_one(self, early: Sequence[Change]) -> None:
         """Early events of a key, in the order of their versions, as far as they are next and are not refused."""
@@ -265,9 +232,11 @@ class Applier:
 
     async def _condemn_early(self, change: Change, error: Exception) -> None:
         await self._held.condemn(change.meta, error, {})
+        await self._path.flush()
 
     async def _condemn_waiting(self, record: Parked, error: Exception) -> None:
         await self._held.condemn(meta_of(record), error, {}, [record])
+        await self._path.flush()
 
     async def _take_early(self, changes: Sequence[Change], accept: bool) -> None:
         held = self._held

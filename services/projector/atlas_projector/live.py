@@ -1,6 +1,6 @@
 """The live generation of one projection, as the sink of the consumer loop.
 
-atlas_kafka.loop.consume  →  Live.handle  →  Applier.apply  →  handlers of the projection
+atlas_kafka.loop.consume  →  Live.handle  →  Applier.apply  →  CommitPath.take  →  handlers of the projection
 """
 
 import time
@@ -125,23 +125,23 @@ class Live:
         return positions
 
     async def handle(self, records: Records) -> Offsets:
-        """Apply records; the answer is what earlier transactions made durable.
+        """Apply records: see `commit_path` for the steps. The answer is what earlier transactions made durable.
 
-        1. Decode and fold (see Applier.apply); what waits and may go on now is folded too.
-        2. Lay floors in the cache, then one transaction: positions, rows. Not waited for when records came.
+        1. Now and then: what an operator asked, and what waited too long.
+        2. Take the records; that the last of them are written is not waited for. Without records it is.
         3. Answer the offsets that are durable, for the group.
         """
         if self._swapped:
             raise Transient("another generation is live now")
         try:
-            await self._tend()
+            await self._tend()  # 1
             if not records:
-                await self._applier.flush()
+                await self._applier.flush()  # 2
                 await self._mend_cache()
             else:
                 links = (_traceparent(record) for batch in records.values() for record in batch)
                 with span(f"{self.projection.name} project", links=links):
-                    await self._applier.apply(records)  # 1, 2
+                    await self._applier.apply(records)  # 2
         except Fenced as fenced:
             FENCED.labels(self.projection.name).inc()
             log.warning("fenced", projection=self.projection.name, reason=str(fenced))

@@ -4,20 +4,45 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 from atlas_projection.change import Key
+from atlas_projection.fold import Folded
 from atlas_projection.projection import Row
 from atlas_readmodel.parking import Parked, Place, Ruling
 from atlas_readmodel.writer import Advance, Batch
 
+from atlas_projector.aside import Aside
+
 
 @dataclass(slots=True)
 class Pending:
-    """The batch to come. `advances`: expected offset, next offset, events, by partition."""
+    """The batch to come. `advances`: expected offset, next offset, events, by partition. `hurried`: it is written
+    however few rows it has.
+    """
 
     rows: dict[Key, Row | None] = field(default_factory=dict)
     advances: dict[TopicPartition, tuple[int, int, int]] = field(default_factory=dict)
     parked: list[Parked] = field(default_factory=list)
     released: list[Place] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
+    hurried: bool = False
+
+    @property
+    def events(self) -> int:
+        """How many records it moves the positions over."""
+        return sum(events for _, _, events in self.advances.values())
+
+    def is_due(self, rows: int) -> bool:
+        """Whether it is to be written, where a batch is to have so many rows. It is not while it moves no position."""
+        return bool(self.advances) and (self.hurried or len(self.rows) >= rows)
+
+    def add(self, folded: Folded, aside: Aside) -> None:
+        """Rows, and what waits or no longer does, to be written together."""
+        if self.rows:
+            self.rows.update(folded.rows)
+        else:
+            self.rows = folded.rows
+        self.released += folded.released + aside.released
+        self.parked += aside.parked
+        self.rulings += aside.rulings
 
     def advance(self, partition: TopicPartition, expected: int, next_offset: int, events: int) -> None:
         """Move a partition's position; several moves become one."""

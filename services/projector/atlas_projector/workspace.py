@@ -1,10 +1,7 @@
-"""What is held while records become rows of one generation: rows known, what waits, the batch to come.
-
-Of its steps each is made whole or not at all: `attempt` takes back what its work did where that can't become durable.
-"""
+"""What is held while records become rows of one generation: rows known, what waits, the batch to come."""
 
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aiokafka import TopicPartition
@@ -24,10 +21,9 @@ from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
 from atlas_projector.decoding import Decoded, Decoder, at
 from atlas_projector.metrics import count
 from atlas_projector.parked import meta_of, partition_of, record_of
-from atlas_projector.pending import trim
+from atlas_projector.pending import Pending, trim
 from atlas_projector.source import Record
 from atlas_projector.verdicts import Verdicts
-from atlas_projector.write_behind import WriteBehind
 
 # Rows kept between batches so that a busy key is not read again; some 1 KB each.
 ROWS_KEPT = 30_000
@@ -35,20 +31,24 @@ ROWS_KEPT = 30_000
 TOLD_MAX = 10_000
 DROPPED_AT_ONCE = 10_000
 
+Snapshot = tuple[Waiting, set[Place], Verdicts]
+
 
 class Workspace:
     """See the module; used by one task. `strict`: what the live projection set aside is not tried again."""
 
-    def __init__(
-        self, projection: Projection, codec: Codec, on_poison: OnPoison, writes: WriteBehind, *, strict: bool
-    ) -> None:
+    def __init__(self, projection: Projection, codec: Codec, on_poison: OnPoison, *, strict: bool) -> None:
         self.projection = projection
         self.decoder = Decoder(projection, codec)
-        self.writes = writes
         self.waiting = Waiting(projection.ordered)
         # Every row that is newer than PostgreSQL's, and others as they were last seen.
         self.rows: dict[Key, Row | None] = {}
+        # The batch to come, and the one that is being written: PostgreSQL may have neither yet.
+        self.pending = Pending()
+        self.in_flight = Pending()
+        # Next offsets: of what was taken, of what is in the database.
         self.expected: dict[TopicPartition, int] = {}
+        self.durable: dict[TopicPartition, int] = {}
         # The records that wait.
         self.waits: set[Place] = set()
         self.events = 0
@@ -68,11 +68,10 @@ class Workspace:
     ) -> Mapping[Place, Mark]:
         """Forget everything held, and go on from these durable positions. `decided`: if not as the writer knows it.
 
-        Gives the records that somebody was about to handle.
+        Nothing is being written. Gives the records that somebody was about to handle.
         """
-        await self.writes.stop()
-        self._forget(positions)
-        self.writes.restart(writer, positions)
+        self.durable = dict(positions)
+        self._forget()
         waits = await writer.waiting((partition.topic, partition.partition) for partition in positions)
         self.waiting = Waiting(
             self.projection.ordered,
@@ -94,16 +93,14 @@ class Workspace:
         self.verdicts.begin(not await writer.empty(), len(dead), (dead[-1].error or "") if dead else "")
         return waits.marks
 
-    async def attempt(self, work: Awaitable[None]) -> None:
-        """All that the work comes to durable; or nothing, and what is held is as before. Nothing else is pending."""
-        waiting, waits, verdicts = self.waiting.copy(), set(self.waits), replace(self.verdicts)
-        try:
-            await work
-            await self.writes.flush()
-        except Exception:
-            self.waiting, self.waits, self.verdicts = waiting, waits, verdicts
-            self._forget(self.writes.durable)
-            raise
+    def snapshot(self) -> Snapshot:
+        """What `take_back` needs. Nothing is pending."""
+        return self.waiting.copy(), set(self.waits), replace(self.verdicts)
+
+    def take_back(self, before: Snapshot) -> None:
+        """All as it was then: what was taken since is forgotten, and so is every row."""
+        self.waiting, self.waits, self.verdicts = before
+        self._forget()
 
     async def refused(self) -> Mapping[Key, str]:
         """Of the rows of the last attempt, which failed, those that are refused by themselves, and why."""
@@ -113,7 +110,7 @@ class Workspace:
     async def condemn(
         self, meta: Meta, error: Exception, by_place: Mapping[Place, Record], tried: Sequence[Parked] = ()
     ) -> None:
-        """Set aside the record of which the last attempt has failed alone, with the server's reason; durable then."""
+        """Set aside the record of which the last attempt has failed alone, with the server's reason."""
         assert self._writer is not None
         reason = await self._writer.explain(self._refused, describe(error))
         if not self._strict and not tried:
@@ -126,7 +123,6 @@ class Workspace:
         self.touch(meta)
         self.merge(folded, aside)
         count(self.projection.name, folded, poison=1)
-        await self.writes.flush()
 
     async def drop(self) -> int:
         """Give up the records that an operator wants dropped; how many those are. Nothing is pending."""
@@ -154,7 +150,7 @@ class Workspace:
 
     def advance(self, tp: TopicPartition, next_offset: int, events: int) -> None:
         """The batch to come takes the partition's position there."""
-        self.writes.pending.advance(tp, self.expected[tp], next_offset, events)
+        self.pending.advance(tp, self.expected[tp], next_offset, events)
         self.expected[tp] = next_offset
         self.events += events
 
@@ -167,9 +163,9 @@ class Workspace:
         """Into the batch to come."""
         if not self.projection.replaces:
             self.rows.update(folded.rows)
-        self.writes.add(folded, aside)
+        self.pending.add(folded, aside)
         # Only here: not while a batch is between `read` and this.
-        trim(self.rows, ROWS_KEPT, self.writes.pending.rows, self.writes.in_flight.rows)
+        trim(self.rows, ROWS_KEPT, self.pending.rows, self.in_flight.rows)
         dead = [record for record in aside.parked if record.state is State.DEAD]
         self.verdicts.note(folded.applied + folded.repeated, len(dead), (dead[-1].error or "") if dead else "")
         self.waits.update(record.place for record in aside.parked)
@@ -195,7 +191,7 @@ class Workspace:
         if folded.rejected and not folded.applied and not tried and not self._strict:
             meta, why = folded.rejected[-1]
             self.verdicts.put_up_with(len(folded.rejected), f"{at(meta)}: {why}")
-        records = WaitingRecords(by_place, (tried, *self.writes.parked), self._writer)
+        records = WaitingRecords(by_place, (tried, self.pending.parked, self.in_flight.parked), self._writer)
         waits = [(meta, State.BEHIND) for meta in decoded.behind + folded.behind]
         waits += [(meta, State.EARLY) for meta in folded.early if self.waiting.is_early(meta)]
         return await set_aside(records, self.waiting, self._tell, waits, decoded.poison + folded.rejected)
@@ -209,9 +205,10 @@ class Workspace:
                 self._told.clear()
             self._told.add(place)
 
-    def _forget(self, positions: Mapping[TopicPartition, int]) -> None:
+    def _forget(self) -> None:
         """All that is not durable."""
-        self._refused, events = self.writes.drop()
-        self.events -= events
+        self._refused = {**self.in_flight.rows, **self.pending.rows}
+        self.events -= self.in_flight.events + self.pending.events
+        self.pending, self.in_flight = Pending(), Pending()
         self.rows = {}
-        self.expected = dict(positions)
+        self.expected = dict(self.durable)

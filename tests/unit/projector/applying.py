@@ -114,7 +114,7 @@ class Run:
             return
 
         if self.applier is not None:
-            await self.applier._writes.stop()
+            await self.applier._path.stop()
         self.applier = Applier(self.projection, CODEC, set_aside)
         await self.applier.begin(self.writer, {PLACE: self.writer.next_offset})  # type: ignore[arg-type]
 

@@ -82,7 +82,7 @@ async def lived(writer: MarkingWriter, topic: list[Any], at_once: int) -> int:
                 await applier.apply({PLACE: topic[at : at + at_once]})
             await applier.flush()
         except Died:
-            await applier._writes.stop()
+            await applier._path.stop()
         else:
             return died
     raise AssertionError("it never ends")
