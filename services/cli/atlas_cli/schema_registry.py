@@ -124,44 +124,47 @@ class _Registry:
     async def _offer(self, subject: str, version: int, topic: str) -> Offer:
         entry = await self._version(subject, str(version))
         texts: dict[tuple[str, str], str] = {}
-        await self._refer(entry, texts, ())
+        await self._refer(entry, texts, ((subject, str(version)),))
         return Offer(f"{subject} v{version}", entry["schema"], topic, entry["id"], tuple(texts.values()), version)
 
     async def _refer(
         self, entry: Mapping[str, Any], texts: dict[tuple[str, str], str], within: tuple[tuple[str, str], ...]
     ) -> None:
-        """Add what a schema refers to, each after what it refers to itself."""
+        """Add what a schema refers to, each after what it refers to itself; `within` ends with that schema."""
+        who = " v".join(within[-1])
         references = entry.get("references") or []
         if not isinstance(references, list):
-            raise self._odd("references", references, "a list")
+            raise self._odd(f"{who}: references", references, "a list")
         for reference in references:
             if not isinstance(reference, dict) or not isinstance(reference.get("subject"), str):
-                raise self._odd("a reference", reference, "an object with `subject` and `version`")
+                raise self._odd(f"{who}: a reference", reference, "an object with `name`, `subject` and `version`")
             place = (reference["subject"], str(reference.get("version")))
             if place in within:
                 raise _Odd(f"{self._url}: {place[0]} v{place[1]} refers to itself")
-            if place in texts:
-                continue
-            if len(self._fetched) > SUBJECTS_MAX * 2 or len(within) + len(texts) > REFERENCES_MAX:
+            known = place in texts
+            if not known and (len(self._fetched) > SUBJECTS_MAX * 2 or len(within) - 1 + len(texts) > REFERENCES_MAX):
                 raise CommandError(f"{self._url}: more than {REFERENCES_MAX} references behind one schema")
             other = await self._version(*place)
-            self._check_name(reference, other["schema"])
-            await self._refer(other, texts, (*within, place))
-            texts[place] = other["schema"]
+            self._check_name(who, reference, other["schema"])
+            if not known:
+                await self._refer(other, texts, (*within, place))
+                texts[place] = other["schema"]
 
-    def _check_name(self, reference: Mapping[str, Any], text: str) -> None:
-        """A reference names the type that it is for: another one would be written in unseen, or found missing later."""
+    def _check_name(self, who: str, reference: Mapping[str, Any], text: str) -> None:
+        """A reference names the type that it is for: another one would be written in unseen, or found missing later.
+
+        In full, or without its namespace: registries take what stands in the schema that refers.
+        """
         name = reference.get("name")
         try:
             found = definitions(json.loads(text))
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
             return  # no schema, which is said where it is read
-        if name is not None and name not in found:
+        if not isinstance(name, str) or name not in {*found, *(full.rpartition(".")[2] for full in found)}:
             what = ", ".join(found)[:_SHOWN] or "no named type"
             place = f"{reference['subject']} v{reference.get('version')}"
-            raise _Odd(
-                f"{self._url}: a reference's name: found {str(name)[:_SHOWN]!r}, expected {what}, as {place} has"
-            )
+            shown = "nothing" if name is None else repr(str(name)[:_SHOWN])
+            raise self._odd(f"{who}: a reference's name", shown, f"{what}, as {place} has")
 
     async def _version(self, subject: str, version: str) -> Mapping[str, Any]:
         place = (subject, version)

@@ -336,14 +336,53 @@ def test_references_of_several_levels(schemas: Path, monkeypatch: pytest.MonkeyP
     assert event.value["to"]["country"] == {"code": "CH"}
 
 
-def test_a_reference_to_another_type_than_it_names_is_refused(schemas: Path) -> None:
+TO_ADDRESS = {"name": "com.acme.Address", "subject": "address", "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("references", "found"),
+    [
+        ([TO_ADDRESS | {"name": "com.acme.Adress"}], "'com.acme.Adress'"),
+        ([TO_ADDRESS | {"name": "com.acme.orders.Address"}], "'com.acme.orders.Address'"),
+        ([{"subject": "address", "version": 1}], "nothing"),
+        ([TO_ADDRESS | {"name": None}], "nothing"),
+        ([TO_ADDRESS | {"name": ["com.acme.Address"]}], "\"['com.acme.Address']\""),
+        ([TO_ADDRESS, TO_ADDRESS | {"name": "other"}], "'other'"),
+    ],
+)
+def test_a_reference_to_another_type_than_it_names_is_refused(schemas: Path, references: Any, found: str) -> None:
+    """The line says who refers."""
     as_it_was = before(schemas)
-    references = [{"name": "com.acme.Adress", "subject": "address", "version": 1}]
     one = {"id": 501, "schema": json.dumps(ORDER), "references": references}
     with serving(registry(**{"/subjects/orders-value/versions/1": one})) as url:
         told = atlas(url, "--key", "order_id", code=1)
-    assert "a reference's name: found 'com.acme.Adress', expected com.acme.Address, as address v1 has" in told
+    wanted = f"orders-value v1: a reference's name: found {found}, expected com.acme.Address, as address v1 has"
+    assert told == f"{url}: {wanted}"
     assert before(schemas) == as_it_was
+
+
+def test_the_reference_of_a_type_that_is_referred_to_is_named_with_that_type(schemas: Path) -> None:
+    country = {"type": "enum", "name": "com.acme.Country", "symbols": ["CH"]}
+    to_country = {"name": "com.acme.Land", "subject": "country", "version": 4}
+    changed = {
+        "/subjects/country/versions/4": {"id": 9, "schema": json.dumps(country)},
+        "/subjects/address/versions/1": {"id": 71, "schema": json.dumps(ADDRESS), "references": [to_country]},
+    }
+    with serving(registry(**changed)) as url:
+        told = atlas(url, "--key", "order_id", code=1)
+    assert "address v1: a reference's name: found 'com.acme.Land', expected com.acme.Country, as country v4" in told
+
+
+def test_a_reference_may_name_its_type_without_the_namespace(schemas: Path) -> None:
+    """Registries take what stands in the schema that refers."""
+    changed = {
+        f"/subjects/orders-value/versions/{version}": {
+            "id": 500 + version, "schema": json.dumps(order), "references": [TO_ADDRESS | {"name": "Address"}],
+        }
+        for version, order in enumerate((ORDER, ORDER_2), start=1)
+    }  # fmt: skip
+    with serving(registry(**changed)) as url:
+        assert "501" in atlas(url, "--key", "order_id")
 
 
 def test_more_than_may_be_is_refused(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
