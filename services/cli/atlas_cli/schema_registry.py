@@ -6,6 +6,7 @@ Whatever answers is held to limits: sizes, numbers, time. No redirect is followe
 import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,30 +14,38 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 from aiohttp import hdrs
 from atlas_avro.names import definitions
+from atlas_contracts.forms import NESTING_MAX
 from atlas_contracts.importing import Offer
 
 from atlas_cli.output import CommandError
 
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
-# Of all answers together.
-ANSWERS_MAX_BYTES = 128 * 1024 * 1024
-SUBJECTS_MAX = 2_000
-VERSIONS_MAX = 1_000
-# Of types that a schema refers to, and these to others.
-REFERENCES_MAX = 500
 TIMEOUT_S = 10.0
-# Of all of it.
-OVERALL_S = 300.0
 FAULTS_MAX = 20
 
 _VALUE = "-value"
 _SHOWN = 200
+_RAISE = "raise ATLAS_REGISTRY_"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one import may take. `subjects`: of the registry's list; `versions`: of a subject; `references`: types
+    behind one schema, which it refers to, and these to others; `answers_bytes` and `overall_s`: of all of it together.
+    """
+
+    subjects: int
+    versions: int
+    references: int
+    answers_bytes: int
+    overall_s: float
 
 
 async def offers(
     url: str,
     subjects: Collection[str] = (),
     *,
+    limits: Limits,
     topic: str | None = None,
     auth: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -44,7 +53,8 @@ async def offers(
     """What the registry has of these subjects, or of all; and the subjects that were passed over.
 
     A subject `<topic>-value` is of that topic; of others only those asked for, which go to `topic`. `auth` is
-    USER:PASSWORD. `tell` hears before each subject how far this is. Raises CommandError.
+    USER:PASSWORD. `tell` hears before each subject how far this is. Raises CommandError; that of a limit names its
+    setting.
     """
     try:
         parts = urlsplit(url)
@@ -56,15 +66,17 @@ async def offers(
         )
     if auth and parts.scheme == "http" and not _is_here(parts.hostname):
         raise CommandError(f"http://{parts.hostname}: credentials go over https only, or to this machine")
+    url = url.rstrip("/")
     user, _, password = (auth or "").partition(":")
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     login = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth(user, password, encoding="utf-8")} if auth else {}
     async with aiohttp.ClientSession(timeout=timeout, headers=login) as session:
         try:
-            async with asyncio.timeout(OVERALL_S):
-                return await _Registry(session, url.rstrip("/"), tell).offers(subjects, topic)
+            async with asyncio.timeout(limits.overall_s):
+                return await _Registry(session, url, tell, limits).offers(subjects, topic)
         except TimeoutError:
-            raise CommandError(f"{url}: not done within {OVERALL_S:g} s; say --subject") from None
+            told = f"{url}: not done within {limits.overall_s:g} s; {_RAISE}OVERALL_S, or say --subject"
+            raise CommandError(told) from None
 
 
 def _is_here(host: str) -> bool:
@@ -88,15 +100,17 @@ class _Odd(CommandError):
 
 
 class _Registry:
-    def __init__(self, session: aiohttp.ClientSession, url: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, tell: Callable[[str], None], limits: Limits) -> None:
         self._session = session
         self._url = url
         self._tell = tell
+        self._limits = limits
         self._bytes = 0
         self._fetched: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     async def offers(self, subjects: Collection[str], topic: str | None) -> tuple[list[Offer], list[str]]:
-        names = subjects or await self._list("/subjects", str, SUBJECTS_MAX)
+        most = (self._limits.subjects, f"{_RAISE}SUBJECTS_MAX, or say --subject")
+        names = subjects or await self._list("/subjects", str, *most)
         found: list[Offer] = []
         passed: list[str] = []
         faults: list[str] = []
@@ -107,7 +121,8 @@ class _Registry:
                 continue
             of_topic = topic or subject.removesuffix(_VALUE)
             try:
-                versions = await self._list(f"/subjects/{quote(subject, safe='')}/versions", int, VERSIONS_MAX)
+                place = f"/subjects/{quote(subject, safe='')}/versions"
+                versions = await self._list(place, int, self._limits.versions, f"{_RAISE}VERSIONS_MAX")
             except _Odd as odd:
                 faults.append(str(odd))
                 continue
@@ -141,9 +156,13 @@ class _Registry:
             place = (reference["subject"], str(reference.get("version")))
             if place in within:
                 raise _Odd(f"{self._url}: {place[0]} v{place[1]} refers to itself")
+            if len(within) > NESTING_MAX:
+                raise _Odd(f"{self._url}: {' v'.join(within[0])}: references nested deeper than {NESTING_MAX}")
             known = place in texts
-            if not known and (len(self._fetched) > SUBJECTS_MAX * 2 or len(within) - 1 + len(texts) > REFERENCES_MAX):
-                raise CommandError(f"{self._url}: more than {REFERENCES_MAX} references behind one schema")
+            # Of `within` the first is the schema itself; each other one becomes a text when it is through.
+            if not known and len(within) - 1 + len(texts) >= self._limits.references:
+                told = f"more than {self._limits.references:,} references behind {' v'.join(within[0])}"
+                raise CommandError(f"{self._url}: {told}; {_RAISE}REFERENCES_MAX")
             other = await self._version(*place)
             self._check_name(who, reference, other["schema"])
             if not known:
@@ -180,12 +199,12 @@ class _Registry:
             self._fetched[place] = entry
         return self._fetched[place]
 
-    async def _list(self, path: str, kind: type, most: int) -> list[Any]:
+    async def _list(self, path: str, kind: type, most: int, remedy: str) -> list[Any]:
         found = await self._get(path)
         if not isinstance(found, list) or not all(type(each) is kind for each in found):
             raise self._odd(path, found, f"a list of {kind.__name__}")
         if len(found) > most:
-            raise CommandError(f"{self._url}{path}: {len(found):,} entries, more than {most:,}; say --subject")
+            raise CommandError(f"{self._url}{path}: {len(found):,} entries, more than {most:,}; {remedy}")
         return found
 
     async def _get(self, path: str) -> Any:
@@ -197,8 +216,9 @@ class _Registry:
                     if len(data) > ANSWER_MAX_BYTES:
                         raise CommandError(f"{self._url}{path}: an answer of more than {ANSWER_MAX_BYTES:,} bytes")
                 self._bytes += len(data)
-                if self._bytes > ANSWERS_MAX_BYTES:
-                    raise CommandError(f"{self._url}: answers of more than {ANSWERS_MAX_BYTES:,} bytes; say --subject")
+                if self._bytes > self._limits.answers_bytes:
+                    told = f"{self._url}: answers of more than {self._limits.answers_bytes:,} bytes"
+                    raise CommandError(f"{told}; {_RAISE}ANSWERS_MAX_BYTES, or say --subject")
                 if response.status != 200:
                     refused = f"{self._url}{path}: answered {response.status} {_said(data)}".rstrip()
                     # One schema may be broken or gone; who may not ask, or asks at no registry, is told at once.

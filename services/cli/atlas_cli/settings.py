@@ -28,6 +28,12 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
     batch_file_bytes_max: int = Field(default=512 * 1024 * 1024, ge=1)
     # USER:PASSWORD for the registry that `atlas schemas import` asks.
     registry_auth: SecretStr | None = None
+    # What one import may take of a registry.
+    registry_subjects_max: int = Field(default=2_000, ge=1)
+    registry_versions_max: int = Field(default=1_000, ge=1)
+    registry_references_max: int = Field(default=500, ge=1)
+    registry_answers_max_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
+    registry_overall_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     cli_debug: bool = False  # read from the environment by `faults`, before there are settings
 
 

@@ -296,14 +296,6 @@ def test_a_subject_that_is_asked_for_needs_no_list_of_all(schemas: Path) -> None
         assert "nobody-value/versions: answered 404" in atlas(url, "--subject", "nobody-value", "--key", "x", code=1)
 
 
-def test_it_ends_in_time(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from atlas_cli import schema_registry
-
-    monkeypatch.setattr(schema_registry, "OVERALL_S", 0.0)
-    with serving(registry()) as url:
-        assert "not done within 0 s" in atlas(url, "--key", "order_id", code=1)
-
-
 def test_references_of_several_levels(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An order refers to an address, which refers to a country: each with its own version."""
     country = {
@@ -326,8 +318,10 @@ def test_references_of_several_levels(schemas: Path, monkeypatch: pytest.MonkeyP
     }  # fmt: skip
     with serving(registry(**changed)) as url:
         with monkeypatch.context() as patch:
-            patch.setattr("atlas_cli.schema_registry.REFERENCES_MAX", 0)
-            assert "more than 0 references behind one schema" in atlas(url, "--key", "order_id", code=1)
+            patch.setenv("ATLAS_REGISTRY_REFERENCES_MAX", "1")
+            wanted = "more than 1 references behind orders-value v1; raise ATLAS_REGISTRY_REFERENCES_MAX"
+            assert atlas(url, "--key", "order_id", code=1) == f"{url.rstrip('/')}: {wanted}"
+        monkeypatch.setenv("ATLAS_REGISTRY_REFERENCES_MAX", "2")
         atlas(url, "--key", "order_id")
     codec = Codec(Registry.load(schemas))
     to = {"city": "Bern", "country": {"code": "CH"}}
@@ -357,7 +351,7 @@ def test_a_reference_to_another_type_than_it_names_is_refused(schemas: Path, ref
     with serving(registry(**{"/subjects/orders-value/versions/1": one})) as url:
         told = atlas(url, "--key", "order_id", code=1)
     wanted = f"orders-value v1: a reference's name: found {found}, expected com.acme.Address, as address v1 has"
-    assert told == f"{url}: {wanted}"
+    assert told == f"{url.rstrip('/')}: {wanted}"
     assert before(schemas) == as_it_was
 
 
@@ -385,18 +379,78 @@ def test_a_reference_may_name_its_type_without_the_namespace(schemas: Path) -> N
         assert "501" in atlas(url, "--key", "order_id")
 
 
-def test_more_than_may_be_is_refused(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("setting", "most", "said"),
+    [
+        ("SUBJECTS_MAX", "2", "/subjects: 3 entries, more than 2; raise ATLAS_REGISTRY_SUBJECTS_MAX, or say --subject"),
+        (
+            "VERSIONS_MAX", "1",
+            "/subjects/orders-value/versions: 2 entries, more than 1; raise ATLAS_REGISTRY_VERSIONS_MAX",
+        ),
+        (
+            "ANSWERS_MAX_BYTES", "1000",
+            ": answers of more than 1,000 bytes; raise ATLAS_REGISTRY_ANSWERS_MAX_BYTES, or say --subject",
+        ),
+        ("OVERALL_S", "1e-9", ": not done within 1e-09 s; raise ATLAS_REGISTRY_OVERALL_S, or say --subject"),
+    ],
+)  # fmt: skip
+def test_an_error_of_a_limit_says_the_limit_and_how_to_raise_it(
+    schemas: Path, monkeypatch: pytest.MonkeyPatch, setting: str, most: str, said: str
+) -> None:
     as_it_was = before(schemas)
-    for limit, most, said in (
-        ("ANSWER_MAX_BYTES", 100, "an answer of more than 100 bytes"),
-        ("ANSWERS_MAX_BYTES", 1_000, "answers of more than 1,000 bytes; say --subject"),
-        ("SUBJECTS_MAX", 2, "/subjects: 3 entries, more than 2; say --subject"),
-        ("VERSIONS_MAX", 1, "/versions: 2 entries, more than 1; say --subject"),
-    ):
-        with monkeypatch.context() as patch, serving(registry()) as url:
-            patch.setattr(f"atlas_cli.schema_registry.{limit}", most)
-            assert said in atlas(url, "--key", "order_id", code=1), limit
-    assert before(schemas) == as_it_was
+    with serving(registry()) as url:
+        with monkeypatch.context() as patch:
+            patch.setenv(f"ATLAS_REGISTRY_{setting}", most)
+            assert atlas(url, "--key", "order_id", code=1) == url.rstrip("/") + said
+        assert before(schemas) == as_it_was
+        monkeypatch.setenv(f"ATLAS_REGISTRY_{setting}", "1000000")
+        assert "501" in atlas(url, "--key", "order_id")
+
+
+def test_an_answer_that_is_too_large_is_refused(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atlas_cli.schema_registry.ANSWER_MAX_BYTES", 100)
+    with serving(registry()) as url:
+        assert atlas(url, "--key", "order_id", code=1).endswith(": an answer of more than 100 bytes")
+
+
+def test_more_subjects_than_ordinary_come_in_when_that_is_said(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects = ["orders-value", *(f"team-{number}" for number in range(4_999))]
+    with serving(registry(**{"/subjects": subjects})) as url:
+        assert "5,000 entries, more than 2,000" in atlas(url, "--key", "order_id", code=1)
+        monkeypatch.setenv("ATLAS_REGISTRY_SUBJECTS_MAX", "5000")
+        assert len(json.loads(atlas(url, "--key", "order_id", "--json"))["passed_over"]) == 4_999
+
+
+def test_references_without_end_are_refused_before_the_stack_ends(
+    schemas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_REGISTRY_REFERENCES_MAX", "1000000")
+    ordinary = registry()
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, Any]:
+        subject, _, version = path.removeprefix("/subjects/").partition("/versions/")
+        if subject != "address" or not version:
+            return ordinary(method, path, body)
+        reference = TO_ADDRESS | {"version": int(version) + 1}
+        return 200, {"id": int(version), "schema": json.dumps(ADDRESS), "references": [reference]}
+
+    with serving(answer) as url:
+        assert "orders-value v1: references nested deeper than 104" in atlas(url, "--key", "order_id", code=1)
+
+
+def test_schemas_that_nobody_refers_to_do_not_count_as_references(
+    schemas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_REGISTRY_SUBJECTS_MAX", "3")
+    monkeypatch.setenv("ATLAS_REGISTRY_REFERENCES_MAX", "1")
+    place = "/subjects/orders-value/versions"
+    changed: dict[str, Any] = {place: list(range(1, 9))}
+    for version in changed[place]:
+        order = {**ORDER, "doc": f"Number {version}."}
+        entry = {"id": 500 + version, "schema": json.dumps(order), "references": [TO_ADDRESS]}
+        changed[f"{place}/{version}"] = entry
+    with serving(registry(**changed)) as url:
+        assert len(json.loads(atlas(url, "--key", "order_id", "--json"))["ids"]) == 8
 
 
 def test_what_was_deleted_at_the_registry_is_not_asked_for(schemas: Path) -> None:

@@ -163,12 +163,20 @@ def _of_registry(
 ) -> "tuple[list[Offer], list[str]]":
     import asyncio
 
-    from atlas_cli.schema_registry import offers
+    from atlas_cli.schema_registry import Limits, offers
     from atlas_cli.settings import load_settings
 
-    auth = load_settings().registry_auth
+    settings = load_settings()
+    limits = Limits(
+        subjects=settings.registry_subjects_max,
+        versions=settings.registry_versions_max,
+        references=settings.registry_references_max,
+        answers_bytes=settings.registry_answers_max_bytes,
+        overall_s=settings.registry_overall_s,
+    )
+    auth = settings.registry_auth
     secret = auth.get_secret_value() if auth is not None else None
-    return asyncio.run(offers(url, subjects, topic=topic, auth=secret, tell=tell))
+    return asyncio.run(offers(url, subjects, limits=limits, topic=topic, auth=secret, tell=tell))
 
 
 def _of_files(path: Path, topic: str | None) -> "list[Offer]":
