@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -35,10 +35,14 @@ def register(parent: typer.Typer) -> None:
 
 
 def list_schemas(as_json: JsonFlag = False) -> None:
-    """Every released schema: id, event type, version, topic, file, and which shared types it was released with."""
+    """Every released schema: id, event type, version, topic, file, and which shared types it was released with.
+
+    Then the shared types that none was released with, marked as unused.
+    """
     from atlas_contracts.errors import BrokenSchemas
     from atlas_contracts.folder import read_lock
     from atlas_contracts.registry import Registry
+    from atlas_contracts.shared_types import SharedTypes
 
     try:
         registry = Registry.load(_directory())
@@ -49,7 +53,7 @@ def list_schemas(as_json: JsonFlag = False) -> None:
     for topic in registry.topics.values():
         for event in topic.events:
             topics_of.setdefault(event, []).append(topic.name)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": schema.id,
             "type": schema.type,
@@ -57,9 +61,19 @@ def list_schemas(as_json: JsonFlag = False) -> None:
             "topic": ", ".join(topics_of.get(schema.type, [])) or None,
             "types": ", ".join(sorted(lock[schema.path].types)) or None,
             "path": schema.path,
+            "unused": False,
         }
         for schema in sorted(registry.schemas.values(), key=lambda schema: schema.id)
     ]
+    used = {path for locked in lock.values() for path in locked.types}
+    nothing = {"id": None, "topic": None, "types": None}
+    rows += [
+        nothing | {"type": file.name, "version": file.version, "path": path, "unused": True}
+        for path, file in sorted(SharedTypes.read(_directory()).files.items())
+        if path not in used
+    ]
+    if not as_json:
+        rows = [row | {"unused": "yes" if row["unused"] else None} for row in rows]
     print_rows(rows, as_json=as_json, empty="no schemas", spare=("path", "types"))
 
 

@@ -50,8 +50,38 @@ def test_list_names_every_schema(schemas: Path) -> None:
         "topic": "users.events",
         "types": None,
         "path": "users/user_registered.v1.avsc",
+        "unused": False,
     }
     assert len(rows) == len(list(SCHEMAS.rglob("*.avsc")))
+    assert "unused" not in atlas("list")[0]
+
+
+def put_type(schemas: Path, name: str, version: int, *members: str) -> str:
+    """A shared type with these members of type int."""
+    path = schemas / f"shop/types/{name}.v{version}.avsc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = [{"name": member, "type": "int", "default": 0} for member in members]
+    path.write_text(json.dumps({"type": "record", "name": f"shop.{name}", "fields": fields}))
+    return str(path.relative_to(schemas))
+
+
+def test_list_marks_shared_types_that_no_event_was_released_with(schemas: Path) -> None:
+    money, size = put_type(schemas, "Money", 1, "cents"), put_type(schemas, "Size", 1)
+    definition = json.loads((schemas / "users/user_deactivated.v1.avsc").read_text())
+    definition["fields"].append({"name": "refund", "type": "shop.Money", "default": {}})
+    (schemas / V2).write_text(json.dumps(definition))
+    atlas("add", V2)
+    later = put_type(schemas, "Money", 2, "cents", "more")
+    rows = json.loads(atlas("list", "--json")[0])
+    assert [row["path"] for row in rows if row["types"] == money] == [V2]
+    assert [row for row in rows if row["unused"]] == rows[-2:]
+    assert rows[-2:] == [
+        {"id": None, "type": "shop.Money", "version": 2, "topic": None, "types": None, "path": later, "unused": True},
+        {"id": None, "type": "shop.Size", "version": 1, "topic": None, "types": None, "path": size, "unused": True},
+    ]
+    lines = atlas("list")[0].splitlines()
+    assert lines[0].split()[-1] == "unused"
+    assert [line.split()[0] for line in lines if line.split()[-1] == "yes"] == ["shop.Money", "shop.Size"]
 
 
 def test_check_is_content_with_the_mesh(schemas: Path) -> None:
