@@ -53,15 +53,26 @@ def test_nanoseconds_are_not_cut() -> None:
         times.as_datetime(1_001, 9)
 
 
-@given(
-    st.from_regex(r"[0-9+-]{4}-[0-9W+-]{2}-[0-9+ -]{2}T[0-9+-]{2}:[0-9+-]{2}:[0-9+-]{2}\.[0-9+Z:-]{3}Z", fullmatch=True)
-    | st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat(timespec="milliseconds")[:23] + "Z")
-    | st.tuples(st.sampled_from("2024-02-29T10:15:00.250"), st.characters()).map(
-        lambda pair: f"{'2024-02-29T10:15:00.250'.replace(*pair, 1)}Z"
-    ),
-    st.sampled_from([3, 6, 9]),
-)
-def test_the_form_that_is_read_fast_means_what_it_means_otherwise(text: str, digits: int) -> None:
+SHORT, LONG = "2024-02-29T10:15:00", "2024-02-29T10:15:00.250"
+
+
+def forms() -> st.SearchStrategy[str]:
+    """What has the shape of an instant with the fraction that is read fast or without one, is near it, or is one."""
+    near = r"[0-9+-]{4}-[0-9W+-]{2}-[0-9+ -]{2}T[0-9+-]{2}:[0-9+-]{2}:[0-9+-]{2}(\.[0-9+Z:-]{3})?Z"
+    moments = st.datetimes(timezones=st.just(UTC))
+    changed = [
+        st.tuples(st.sampled_from(form), st.characters()).map(lambda pair, form=form: form.replace(*pair, 1) + "Z")
+        for form in (SHORT, LONG)
+    ]
+    written = [
+        moments.map(lambda moment, spec=spec: moment.isoformat(timespec=spec)[:-6] + "Z")
+        for spec in ("seconds", "milliseconds")
+    ]
+    return st.one_of(st.from_regex(near, fullmatch=True), *changed, *written)
+
+
+@given(forms(), st.sampled_from([3, 6, 9]))
+def test_a_form_that_is_read_fast_means_what_it_means_otherwise(text: str, digits: int) -> None:
     """A zero more behind the point, or an offset of none, is another form of the same moment."""
 
     def read(form: str) -> int | None:
@@ -70,4 +81,16 @@ def test_the_form_that_is_read_fast_means_what_it_means_otherwise(text: str, dig
         except ValueError:
             return None
 
-    assert read(text) == read(f"{text[:-1]}0Z") == read(f"{text[:-1]}+00:00")
+    more = "0Z" if "." in text else ".0Z"
+    assert read(text) == read(f"{text[:-1]}{more}") == read(f"{text[:-1]}+00:00")
+
+
+@pytest.mark.parametrize("text", [f"{SHORT}Z", f"{LONG}Z"])
+def test_the_forms_that_nearly_all_write_are_read_fast(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = times.instant_parser(6)(text)
+
+    def slow(_: str) -> int:
+        raise AssertionError("read the slow way")
+
+    monkeypatch.setattr(times, "_parser", lambda *_: slow)
+    assert times.instant_parser(6)(text) == expected
