@@ -20,6 +20,11 @@ def give_up_batches(producer: AIOKafkaProducer, error: Exception) -> None:
 
     `producer.stop` flushes first, which an idempotent producer does not end while brokers are away.
     """
-    producer._message_accumulator.fail_all(error)
+    accumulator = producer._message_accumulator
+    accumulator.fail_all(error)
+    for batches in accumulator._batches.values():
+        for batch in batches:
+            # Who waits until the batch is sent has the error. Mostly nobody does, and asyncio would log it as lost.
+            batch._drain_waiter.exception()
     if (sending := producer._sender.sender_task) is not None:
         sending.cancel()

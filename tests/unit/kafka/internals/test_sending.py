@@ -1,7 +1,9 @@
 """Batches of a producer of transactions are kept however old they get, and given up when they have to be."""
 
 import asyncio
+import gc
 import math
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -23,6 +25,20 @@ async def test_a_batch_is_kept_however_old_it_gets() -> None:
     with pytest.raises(ValueError, match="given up"):
         await batch.future
     await producer.stop()
+
+
+async def test_nothing_of_what_is_given_up_is_logged_as_lost() -> None:
+    lost: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    producer = AIOKafkaProducer()
+    delivery = await producer._message_accumulator.add_message(TP, None, b"v", 1.0)
+    give_up_batches(producer, ValueError("given up"))
+    with pytest.raises(ValueError, match="given up"):
+        await delivery
+    await producer.stop()
+    del producer, delivery
+    gc.collect()
+    assert lost == []
 
 
 async def test_sending_ends() -> None:
