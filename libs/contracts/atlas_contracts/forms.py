@@ -102,7 +102,7 @@ def _union_faults(branches: Sequence[Any], here: _Place) -> Iterator[str]:
         kinds.append(_branch_kind(branch, here))
         yield from _faults(branch, here.inside())
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
-        yield f"{here}: {kind} is twice in the union"
+        yield f"{here}: {kind} is twice in the union, which may have each type once"
 
 
 def _branch_kind(branch: Any, here: _Place) -> str:

@@ -151,6 +151,18 @@ def test_a_dry_run_writes_nothing(schemas: Path) -> None:
         ),
         ({"/subjects/address/versions/1": {"id": 71, "schema": json.dumps({**ADDRESS, "fields": 7})}}, "orders-value"),
         (
+            {"/subjects/orders-value/versions/1": {"id": 501, "references": SAME["references"], "schema": json.dumps(
+                {**ORDER, "namespace": "com.acme", "fields": [
+                    {"name": "order_id", "type": "string"},
+                    {"name": "to", "type": ["Address", "com.acme.Address"]}]})}},
+            "/to: com.acme.Address is twice in the union, which may have each type once",
+        ),
+        (
+            {"/subjects/address/versions/1": {"id": 71, "schema": json.dumps(
+                {**ADDRESS, "fields": [{"name": "city", "type": "string", "order": "sideways"}]})}},
+            "/city: the order 'sideways' is none of ascending, descending, ignore",
+        ),
+        (
             {"/subjects/orders-value/versions/2": {"id": 502, "schema": json.dumps(
                 {**ORDER, "fields": [{"name": "order_id", "type": "string"}, {"name": "n", "type": "int"}]})}},
             "can't read what v1 wrote",
