@@ -179,7 +179,10 @@ class Unit:
         return None
 
     async def _back_off(self, why: str) -> None:
-        wait_s = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2**self._failures)
+        # Here, because each `atlas` command imports this module, and the library brings those of logs and metrics.
+        from atlas_errors.backoff import backoff_s
+
+        wait_s = backoff_s(self._failures, _BACKOFF_FIRST_S, _BACKOFF_MOST_S)
         self._failures += 1
         self._retry_at = time.monotonic() + wait_s
         self.trouble = why

@@ -80,7 +80,8 @@ async def test_what_is_not_well_is_still_started_again_when_it_ends(supervised):
     assert unit.runner.process.pid != first
 
 
-async def test_waits_double_while_it_keeps_crashing(supervised):
+async def test_waits_double_while_it_keeps_crashing(supervised, monkeypatch):
+    monkeypatch.setattr("atlas_errors.backoff.random.uniform", lambda _least, most: most)
     unit, component = supervised
     component.code = "raise SystemExit(3)"
     waits = []
@@ -91,6 +92,18 @@ async def test_waits_double_while_it_keeps_crashing(supervised):
     assert waits == pytest.approx([0.5, 1.0, 2.0], abs=0.2)
     assert unit.as_dict()["last_exit"] == 3
     assert unit.as_dict()["restarts"] == 0  # it never was up
+
+
+async def test_what_failed_for_days_is_still_started_again(supervised):
+    """Each failure doubles the wait only up to its most: 2 to the power of them is a number that no float holds."""
+    unit, component = supervised
+    component.code = "raise SystemExit(3)"
+    unit._failures = 5_000
+    unit.wanted = True
+    unit._poke.set()
+    await settle(unit, State.BACKOFF)
+    shown = unit.as_dict()
+    assert (shown["failures"], 7 <= shown["retry_in_s"] <= 30) == (5_001, True)
 
 
 async def test_a_long_run_forgives_earlier_crashes(supervised, monkeypatch):
