@@ -1,5 +1,6 @@
 """What docs, alerts and docstrings tell a reader to type, to open or to set exists."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ SPAN = re.compile(r"`([^`\n]+)`")
 # Where one command ends and another may begin.
 BETWEEN = re.compile(r"[|;&\n]+|\$\(|\)|(?:^|\s)#[^\n]*")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+# "[`writer.py`](libs/…/writer.py) `Writer.write`": a module, and what is meant in it.
+NAMED_IN = re.compile(r"\]\(([^)\s]+\.py)\) `([A-Za-z_][\w.]*)`")
 PATH = re.compile(r"(?:contexts|docs|infra|libs|schemas|services|tests)/[\w./-]+")
 SETTING = re.compile(r"ATLAS_[A-Z0-9_]*[A-Z0-9]\b(?!_)")
 TARGET = re.compile(r"(?m)^([a-z-]+):")
@@ -123,6 +126,31 @@ def test_every_link_and_every_path_leads_somewhere(root: Path, pages: dict[str, 
         faults += [f"{where}: {link}" for link in links if not (root / where).parent.joinpath(link).exists()]
         paths = [span for span in SPAN.findall(FENCED.sub("", text)) if PATH.fullmatch(span)]
         faults += [f"{where}: {path}" for path in paths if not (root / path).exists()]
+    assert not faults, "\n".join(faults)
+
+
+def _defined(path: Path) -> set[str]:
+    """What a module defines: functions, classes, constants, methods with and without their class."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+            names |= methods | {f"{node.name}.{method}" for method in methods}
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def test_what_is_named_beside_a_module_is_in_it(root: Path, pages: dict[str, str]) -> None:
+    named = [(where, path, name) for where, text in pages.items() for path, name in NAMED_IN.findall(text)]
+    assert len({where for where, _, _ in named}) > 1, "README and CONTRIBUTING name functions: they are not found"
+    faults = [
+        f"{where}: {path} has no {name}"
+        for where, path, name in named
+        if (module := (root / where).parent / path).exists() and name not in _defined(module)
+    ]
     assert not faults, "\n".join(faults)
 
 
