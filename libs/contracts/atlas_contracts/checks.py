@@ -30,7 +30,7 @@ from atlas_contracts.released_types import changed_types
 from atlas_contracts.scalars import Faults
 from atlas_contracts.shapes import compile_shape
 from atlas_contracts.shared_types import SharedTypes
-from atlas_contracts.topics import Source, Topic, read_topics
+from atlas_contracts.topics import Source, Topic, topics_in
 
 
 def check(directory: Path, released: Mapping[str, Locked] | None = None) -> list[str]:
@@ -59,7 +59,7 @@ def add(directory: Path, path: str) -> int:
 
 def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_fault: bool) -> Iterator[str]:
     try:
-        topics = read_topics(directory / TOPICS)
+        topics = topics_in(directory)
         lock = read_lock(directory)
     except BrokenSchemas as error:
         yield from error.faults

@@ -1,5 +1,9 @@
 """The schemas folder: `<context>/<event>.v<N>.avsc` files and ids.lock, which gives each its id for good.
 
+A context that declares topics in a file of its own, `<context>/topics.yaml`, has its ids in `<context>/ids.lock`, where
+paths begin at the context's folder: so that it can come, go and be merged without a line that others share. What has
+none is in the files at the top.
+
 A record name that means another schema on each topic (ksqlDB's) has files for each, named
 `<context>/<topic>-<event>.v<N>.avsc`. The event type is then `<topic>-<full name>`,
 as registries call its subject; no name of Avro has a dash.
@@ -107,31 +111,56 @@ def schema_paths(directory: Path) -> list[str]:
     return sorted(path for path in found if not is_type_path(path))
 
 
+def files_named(directory: Path, name: str) -> list[str]:
+    """The folder's own file of this name, where it has one, and those of contexts: LOCK, TOPICS. Relative paths."""
+    own = [name] if (directory / name).exists() else []
+    return own + sorted(path.relative_to(directory).as_posix() for path in directory.glob(f"*/{name}"))
+
+
 def read_lock(directory: Path) -> dict[str, Locked]:
-    """The lock by path; empty when there is none yet. BrokenSchemas when it is damaged or gives an id twice."""
-    path = directory / LOCK
-    if not path.exists():
-        return {}
-    try:
-        entries = {
-            name: Locked(int(entry["id"]), str(entry["sha256"]), _hashes(entry.get("types", {})))
-            for name, entry in json.loads(path.read_text())["schemas"].items()
-        }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise BrokenSchemas([f"{LOCK}: can't be read: {error}"]) from error
-    ids = [entry.id for entry in entries.values()]
-    if len(set(ids)) < len(ids) or any(not 0 < number < 2**31 for number in ids):
-        raise BrokenSchemas([f"{LOCK}: an id is given twice or is not a positive 32-bit number"])
+    """The locks by path; empty when there is none yet. BrokenSchemas when one is damaged or an id is given twice."""
+    entries: dict[str, Locked] = {}
+    ids: dict[int, str] = {}
+    for file in files_named(directory, LOCK):
+        for path, locked in _entries(directory, file).items():
+            if path in entries:
+                raise BrokenSchemas([f"{file}: {path} is in {LOCK} too; take one of the entries out"])
+            if not 0 < locked.id < 2**31:
+                raise BrokenSchemas([f"{file}: {path} has the id {locked.id}, which is no positive 32-bit number"])
+            if locked.id in ids:
+                raise BrokenSchemas([f"{file}: the id {locked.id} is given twice: to {ids[locked.id]} and to {path}"])
+            entries[path], ids[locked.id] = locked, path
     return entries
 
 
 def write_lock(directory: Path, entries: Mapping[str, Locked]) -> None:
-    """Write the lock, in order of id, by renaming a whole new file over the old."""
-    ordered = sorted(entries.items(), key=lambda entry: entry[1].id)
-    document = {"schemas": {path: _entry(locked) for path, locked in ordered}}
-    fresh = directory / f"{LOCK}.new"
-    fresh.write_text(json.dumps(document, indent=2) + "\n")
-    fresh.replace(directory / LOCK)
+    """Write the locks, each in order of id, by renaming a whole new file over the old; the one at the top last, for
+    entries go from there into a context's own.
+    """
+    files: dict[str, dict[str, Any]] = {file: {} for file in files_named(directory, LOCK) if file != LOCK}
+    for path, locked in sorted(entries.items(), key=lambda entry: entry[1].id):
+        context, _, rest = path.partition("/")
+        own = (directory / context / TOPICS).exists()
+        files.setdefault(f"{context}/{LOCK}" if own else LOCK, {})[rest if own else path] = _entry(locked)
+    files[LOCK] = files.pop(LOCK, {})
+    for file, schemas in files.items():
+        if not schemas and file != LOCK:
+            (directory / file).unlink()
+            continue
+        fresh = directory / f"{file}.new"
+        fresh.write_text(json.dumps({"schemas": schemas}, indent=2) + "\n")
+        fresh.replace(directory / file)
+
+
+def _entries(directory: Path, file: str) -> dict[str, Locked]:
+    folder = file.removesuffix(LOCK)
+    try:
+        return {
+            folder + name: Locked(int(entry["id"]), str(entry["sha256"]), _hashes(entry.get("types", {})))
+            for name, entry in json.loads((directory / file).read_text())["schemas"].items()
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BrokenSchemas([f"{file}: can't be read: {error}"]) from error
 
 
 def _hashes(types: Mapping[str, Any]) -> dict[str, str]:

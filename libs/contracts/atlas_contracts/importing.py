@@ -20,6 +20,7 @@ from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.folder import (
     LOCK,
     TOPICS,
+    files_named,
     path_of,
     read_lock,
     read_schema,
@@ -30,7 +31,7 @@ from atlas_contracts.forms import form_faults
 from atlas_contracts.import_names import Met, There, types_of
 from atlas_contracts.inlining import inline
 from atlas_contracts.shared_types import SharedTypes, canonical
-from atlas_contracts.topics import read_topics
+from atlas_contracts.topics import topics_in
 
 # Of a topic that is declared here.
 PARTITIONS = 4
@@ -82,7 +83,7 @@ def import_schemas(
             for path in done.ids:
                 (directory / path).parent.mkdir(parents=True, exist_ok=True)
             # Each is there whole or not at all. The lock last: without it the files are only not released.
-            for name in (*done.ids, TOPICS, LOCK):
+            for name in (*done.ids, TOPICS, *files_named(trial, LOCK)):
                 fresh = directory / f"{name}.new"
                 shutil.copyfile(trial / name, fresh)
                 fresh.replace(directory / name)
@@ -124,7 +125,7 @@ class _Trial:
         texts: dict[tuple[str, str], list[str]] = {}
         for offer, definition, name in read:
             texts.setdefault((name, offer.topic), []).append(canonical(parse(definition)))
-        declared = read_topics(self._directory / TOPICS)
+        declared = topics_in(self._directory)
         there = There(
             lambda name: [self._text_of(path) for path in self._versions(name)],
             lambda name: [topic.name for topic in declared.values() if name in topic.events],
@@ -183,7 +184,7 @@ class _Trial:
 
     def _declare_topics(self) -> None:
         """Topics that are not declared yet, at the end of the file."""
-        declared = read_topics(self._directory / TOPICS)
+        declared = topics_in(self._directory)
         text = (self._directory / TOPICS).read_text().rstrip("\n") + "\n"
         for topic, events in self._events.items():
             if topic in declared:

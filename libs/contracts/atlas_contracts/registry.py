@@ -14,7 +14,7 @@ from atlas_contracts.errors import BrokenSchemas, UnknownSchema
 from atlas_contracts.folder import LOCK, TOPICS, SchemaFile, read_lock, read_schema, schema_paths
 from atlas_contracts.released_types import changed_types
 from atlas_contracts.shared_types import SharedTypes
-from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS, Topic, read_topics
+from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS, Topic, topics_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Registry:
 
         Incompatible versions are not looked for here: that is `checks.check`, which runs before a merge.
         """
-        topics = read_topics(directory / TOPICS)
+        topics = topics_in(directory)
         lock = read_lock(directory)
         types = SharedTypes.read(directory)
         changed = changed_types(lock, types)

@@ -1,4 +1,6 @@
-"""topics.yaml: every topic, what may be on it, who says it, its key, its partitions and how long it is kept."""
+"""topics.yaml, of the schemas folder and of its contexts: every topic, what may be on it, who says it, its key, its
+partitions and how long it is kept.
+"""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Any
 import yaml
 
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
+from atlas_contracts.folder import TOPICS, files_named
 from atlas_contracts.keys import GIVEN, paths_of
 
 DEAD_LETTER_SUFFIX = ".dlq"
@@ -82,23 +85,42 @@ class Topic:
         return str(value[self.key_field(event_type)]).encode()
 
 
-def read_topics(path: Path) -> dict[str, Topic]:
-    """The topics of the file in its order; BrokenSchemas with a line for each fault of form."""
+def topics_in(directory: Path) -> dict[str, Topic]:
+    """All topics of a schemas folder: of its own file, and of those of contexts. BrokenSchemas as `read_topics`."""
+    topics: dict[str, Topic] = {}
+    declared_in: dict[str, str] = {}
+    faults: list[str] = []
+    for file in files_named(directory, TOPICS) or [TOPICS]:
+        try:
+            found = read_topics(directory / file, file)
+        except BrokenSchemas as error:
+            faults += error.faults
+            continue
+        faults += [f"{file}: {name} is declared in {declared_in[name]} too" for name in found if name in topics]
+        declared_in.update(dict.fromkeys(found, file))
+        topics.update(found)
+    if faults:
+        raise BrokenSchemas(faults)
+    return topics
+
+
+def read_topics(path: Path, named: str = TOPICS) -> dict[str, Topic]:
+    """The topics of the file, `named` in faults, in its order; BrokenSchemas with a line for each fault of form."""
     try:
         text = path.read_text()
         # A SafeLoader, and stricter. The text is read before: bandit warns of each other call on this line.
         document = yaml.load(text, _Loader)  # nosec B506
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BrokenSchemas([f"{path.name}: can't be read: {' '.join(str(error).split())}"]) from error
+        raise BrokenSchemas([f"{named}: can't be read: {' '.join(str(error).split())}"]) from error
     declared = document.get("topics") if isinstance(document, dict) else None
     if not isinstance(declared, dict) or not declared:
-        raise BrokenSchemas([f"{path.name}: no `topics`"])
+        raise BrokenSchemas([f"{named}: no `topics`"])
     topics: dict[str, Topic] = {}
     faults: list[str] = []
     for name, entry in declared.items():
         found = _entry_faults(name, entry)
         if found:
-            faults += [f"{path.name}: {name}: {fault}" for fault in found]
+            faults += [f"{named}: {name}: {fault}" for fault in found]
         else:
             topics[name] = _topic(name, entry)
     if faults:

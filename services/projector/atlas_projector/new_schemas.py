@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
-from atlas_contracts.folder import LOCK
+from atlas_contracts.folder import LOCK, files_named
 from atlas_contracts.registry import Registry
 from atlas_readmodel.parking import Parked, Place
 
@@ -25,7 +25,7 @@ LOOK_EVERY_S = 2.0
 # Records asked for at once.
 RETRIED_MAX = 10_000
 
-_Stamp = tuple[int, int]
+_Stamp = tuple[tuple[int, int], ...]  # of each lock
 
 
 class Schemas:
@@ -68,7 +68,7 @@ class Schemas:
 
     def _look(self) -> _Stamp | None:
         try:
-            status = (self._directory / LOCK).stat()
+            stats = [(self._directory / file).stat() for file in files_named(self._directory, LOCK)]
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size
+        return tuple((status.st_mtime_ns, status.st_size) for status in stats)

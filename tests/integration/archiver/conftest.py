@@ -13,9 +13,12 @@ import yaml
 from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_archiver.app import serve
 from atlas_archiver.settings import ArchiverSettings
+from atlas_contracts.folder import TOPICS, files_named
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_local.testing import Servers
+
+from tests.declared import file_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,9 +68,13 @@ class Archivers:
         folder = self.folder / topic
         if not folder.exists():
             shutil.copytree(ROOT / "schemas", folder)
-            declared = yaml.safe_load((folder / "topics.yaml").read_text())["topics"]
-            kept = {"health.heartbeats": declared["health.heartbeats"], topic: declared["flights.events"]}
-            (folder / "topics.yaml").write_text(yaml.safe_dump({"topics": kept}))
+            kept = {
+                named: yaml.safe_load(file_of(folder, name).read_text())["topics"][name]
+                for name, named in (("health.heartbeats", "health.heartbeats"), ("flights.events", topic))
+            }
+            for file in files_named(folder, TOPICS):
+                (folder / file).unlink()
+            (folder / TOPICS).write_text(yaml.safe_dump({"topics": kept}))
         return folder
 
 

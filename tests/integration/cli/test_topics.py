@@ -16,6 +16,8 @@ from atlas_kafka.topic_state import topic_states
 from atlas_local.testing import Servers
 from typer.testing import CliRunner
 
+from tests.declared import rename
+
 pytestmark = pytest.mark.integration
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
@@ -28,9 +30,8 @@ def declaring(into: Path, monkeypatch: pytest.MonkeyPatch, servers: Servers, par
     """A topic of this test in the place of flights.weather, declared so; its name."""
     fresh = f"weather.{uuid.uuid4().hex[:12]}"
     schemas = Path(shutil.copytree(SCHEMAS, into / "schemas"))
-    declared = schemas / "topics.yaml"
-    text = declared.read_text().replace("flights.weather:", f"{fresh}:")
-    head, tail = text.split(f"{fresh}:")
+    declared = rename(schemas, "flights.weather", fresh)
+    head, tail = declared.read_text().split(f"{fresh}:")
     tail = tail.replace("partitions: 2", f"partitions: {partitions}", 1).replace(
         "retention: 30d", f"retention: {retention}", 1
     )

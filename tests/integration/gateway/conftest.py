@@ -25,6 +25,7 @@ from atlas_local.home import ROOT
 from atlas_local.testing import Servers, database_url
 from atlas_readmodel.stores import open_stores
 
+from tests.declared import rename
 from tests.integration.gateway.posting import Fetch
 from tests.samples import PROJECTIONS
 
@@ -43,12 +44,8 @@ def schemas(tmp_path_factory: pytest.TempPathFactory, prefix: str) -> Path:
     """The schemas folder with topics of this session."""
     folder = tmp_path_factory.mktemp("gateway") / "schemas"
     shutil.copytree(ROOT / "schemas", folder)
-    topics = folder / "topics.yaml"
-    names = Registry.load(ROOT / "schemas").topics
-    text = topics.read_text()
-    for name in names:
-        text = text.replace(f"\n  {name}:", f"\n  {prefix}{name}:")
-    topics.write_text(text)
+    for name in Registry.load(folder).topics:
+        rename(folder, name, f"{prefix}{name}")
     return folder
 
 

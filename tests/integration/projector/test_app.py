@@ -18,6 +18,8 @@ from atlas_projector.settings import ProjectorSettings
 from atlas_users.projection import USERS
 from pydantic import SecretStr
 
+from tests.declared import rename
+
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
 
@@ -34,8 +36,7 @@ def declaring(rig: "Rig", schemas: Path, into: Path) -> Path:
     """The schemas, with the rig's topic in the place of users.events."""
     folder = into / "schemas"
     shutil.copytree(schemas, folder)
-    topics = folder / "topics.yaml"
-    topics.write_text(topics.read_text().replace("users.events:", f"{rig.topic}:"))
+    rename(folder, "users.events", rig.topic)
     return folder
 
 

@@ -35,6 +35,7 @@ from atlas_projector.workers import Setup
 from atlas_readmodel.writer import Advance, Batch
 from atlas_users.projection import USERS
 
+from tests.declared import rename
 from tests.samples import PROJECTIONS
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ async def archived(
     """Run an archiver until all that is on the topic now is in the bucket; the schemas are `of` the topic `named`."""
     schemas = tmp_path / "schemas"
     shutil.copytree(of or rig.setup.schemas_dir, schemas)
-    topics = schemas / "topics.yaml"
-    topics.write_text(topics.read_text().replace(f"{named}:", f"{rig.topic}:"))
+    rename(schemas, named, rig.topic)
     env = {
         "ATLAS_SERVICE": f"archiver-{uuid.uuid4().hex[:8]}",
         "ATLAS_HTTP_PORT": "0",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from atlas_contracts.errors import BrokenSchemas
-from atlas_contracts.folder import LOCK, Locked, read_lock, read_schema, schema_paths, write_lock
+from atlas_contracts.folder import LOCK, TOPICS, Locked, read_lock, read_schema, schema_paths, write_lock
 
 PATH = "shop/order_placed.v1.avsc"
 
@@ -94,5 +94,46 @@ def test_no_lock_is_an_empty_one(tmp_path: Path) -> None:
 )
 def test_a_damaged_lock_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / LOCK).write_text(text)
+    with pytest.raises(BrokenSchemas, match=fault):
+        read_lock(tmp_path)
+
+
+def test_a_context_with_topics_of_its_own_has_a_lock_of_its_own(tmp_path: Path) -> None:
+    for context in ("shop", "zoo"):
+        (tmp_path / context).mkdir()
+    (tmp_path / "zoo" / TOPICS).write_text("topics: {}\n")
+    entries = {"shop/a.v1.avsc": Locked(2, "s"), "zoo/b.v1.avsc": Locked(1, "t", {"zoo/c.type.avsc": "u"})}
+    write_lock(tmp_path, entries)
+    assert read_lock(tmp_path) == entries
+    assert "b.v1" not in (tmp_path / LOCK).read_text()
+    assert json.loads((tmp_path / "zoo" / LOCK).read_text())["schemas"].keys() == {"b.v1.avsc"}
+    write_lock(tmp_path, {path: each for path, each in entries.items() if path.startswith("shop/")})
+    assert not (tmp_path / "zoo" / LOCK).exists()
+
+
+def test_entries_go_from_the_lock_at_the_top_into_a_contexts_own(tmp_path: Path) -> None:
+    (tmp_path / "zoo").mkdir()
+    entries = {"zoo/b.v1.avsc": Locked(1, "t")}
+    write_lock(tmp_path, entries)
+    assert "zoo/b.v1" in (tmp_path / LOCK).read_text()
+    (tmp_path / "zoo" / TOPICS).write_text("topics: {}\n")
+    write_lock(tmp_path, read_lock(tmp_path))
+    assert json.loads((tmp_path / LOCK).read_text()) == {"schemas": {}}
+    assert read_lock(tmp_path) == entries
+
+
+@pytest.mark.parametrize(
+    ("own", "fault"),
+    [
+        ('{"b.v1.avsc": {"id": 2, "sha256": "t"}}', r"zoo/ids\.lock: zoo/b\.v1\.avsc is in ids\.lock too"),
+        ('{"c.v1.avsc": {"id": 1, "sha256": "t"}}', r"zoo/ids\.lock: the id 1 is given twice: to zoo/b\.v1\.avsc and"),
+        ('{"c.v1.avsc": {"id": 0, "sha256": "t"}}', r"zoo/ids\.lock: zoo/c\.v1\.avsc has the id 0"),
+        ("[]", r"zoo/ids\.lock: can't be read"),
+    ],
+)
+def test_what_two_locks_say_together_is_checked(tmp_path: Path, own: str, fault: str) -> None:
+    (tmp_path / "zoo").mkdir()
+    write_lock(tmp_path, {"zoo/b.v1.avsc": Locked(1, "t")})
+    (tmp_path / "zoo" / LOCK).write_text(f'{{"schemas": {own}}}')
     with pytest.raises(BrokenSchemas, match=fault):
         read_lock(tmp_path)

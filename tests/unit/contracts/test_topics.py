@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
-from atlas_contracts.topics import FOREVER, Source, Topic, parse_retention, read_topics
+from atlas_contracts.topics import FOREVER, Source, Topic, parse_retention, read_topics, topics_in
 
 GOOD = """\
 topics:
@@ -124,3 +124,26 @@ def test_what_is_done_about_a_topic_made_again_is_begin_or_stop(tmp_path: Path) 
     path.write_text(entry + "    when_recreated: perhaps\n")
     with pytest.raises(BrokenSchemas, match="`when_recreated` is 'perhaps', not one of begin, stop"):
         read_topics(path)
+
+
+def test_topics_are_those_of_the_folder_and_of_its_contexts(tmp_path: Path) -> None:
+    entry = "    key: k\n    events: [%s]\n    partitions: 1\n    retention: 1d\n"
+    (tmp_path / "zoo").mkdir()
+    own, context = tmp_path / "topics.yaml", tmp_path / "zoo" / "topics.yaml"
+    context.write_text("topics:\n  zoo.events:\n" + entry % "zoo.A")
+    assert list(topics_in(tmp_path)) == ["zoo.events"]
+    own.write_text("topics:\n  shop.events:\n" + entry % "shop.B")
+    assert list(topics_in(tmp_path)) == ["shop.events", "zoo.events"]
+    own.write_text("topics:\n  zoo.events:\n" + entry % "shop.B")
+    with pytest.raises(BrokenSchemas, match=r"zoo/topics\.yaml: zoo\.events is declared in topics\.yaml too"):
+        topics_in(tmp_path)
+    context.write_text("topics: []\n")
+    own.write_text("{")
+    with pytest.raises(BrokenSchemas) as raised:
+        topics_in(tmp_path)
+    assert [fault.partition(":")[0] for fault in raised.value.faults] == ["topics.yaml", "zoo/topics.yaml"]
+
+
+def test_a_folder_without_topics_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BrokenSchemas, match=r"topics\.yaml: can't be read"):
+        topics_in(tmp_path)

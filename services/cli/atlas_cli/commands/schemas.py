@@ -232,34 +232,43 @@ def _released(directory: Path, ref: str) -> "dict[str, Locked]":
     from atlas_contracts.folder import LOCK, read_lock
 
     with _at(directory, ref, LOCK) as copy:
-        return read_lock(copy.parent)
+        return read_lock(copy)
 
 
 def _topic_changes(directory: Path, ref: str) -> list[str]:
     from atlas_contracts.errors import BrokenSchemas
     from atlas_contracts.folder import TOPICS
     from atlas_contracts.topic_changes import topic_changes
-    from atlas_contracts.topics import read_topics
+    from atlas_contracts.topics import topics_in
 
     with _at(directory, ref, TOPICS) as copy:
         try:
-            before = read_topics(copy)
+            before = topics_in(copy)
         except BrokenSchemas:
             return []  # what was no good then has nothing to be held to
-    return topic_changes(before, read_topics(directory / TOPICS))
+    return topic_changes(before, topics_in(directory))
 
 
 @contextmanager
 def _at(directory: Path, ref: str, name: str) -> Iterator[Path]:
-    """A copy of the folder's file as it was at a git ref."""
-    command = ["git", "-C", str(directory), "show", "--end-of-options", f"{ref}:./{name}"]
-    shown = subprocess.run(command, capture_output=True, check=False)
-    if shown.returncode:
-        raise CommandError(f"no {name} at {ref}: {shown.stderr.decode(errors='replace').strip()}")
+    """A copy of the folder's files of this name as they were at a git ref."""
+    listed = _git(directory, f"no {name} at {ref}", "ls-tree", "-r", "--name-only", "--end-of-options", ref, ".")
+    files = [path for path in listed.decode().splitlines() if path.rpartition("/")[2] == name and path.count("/") < 2]
+    if not files:
+        raise CommandError(f"no {name} at {ref}: {directory.name} had none then")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / name
-        copy.write_bytes(shown.stdout)
-        yield copy
+        for path in files:
+            copy = Path(folder) / path
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(_git(directory, f"no {path} at {ref}", "show", "--end-of-options", f"{ref}:./{path}"))
+        yield Path(folder)
+
+
+def _git(directory: Path, failed: str, *command: str) -> bytes:
+    shown = subprocess.run(["git", "-C", str(directory), *command], capture_output=True, check=False)
+    if shown.returncode:
+        raise CommandError(f"{failed}: {shown.stderr.decode(errors='replace').strip()}")
+    return shown.stdout
 
 
 def _warn(warnings: list[str]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from atlas_contracts.checks import add as give_id
 from atlas_contracts.checks import check
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
-from atlas_contracts.folder import LOCK, TOPICS, path_of, read_lock, write_lock
+from atlas_contracts.folder import LOCK, TOPICS, files_named, path_of, read_lock, write_lock
 from atlas_contracts.registry import Registry, Schema
-from atlas_contracts.topics import Source, Topic, read_topics
+from atlas_contracts.topics import Source, Topic, read_topics, topics_in
 
 from atlas_cli.output import CommandError
 from atlas_cli.scaffold import topics_text
@@ -50,14 +50,15 @@ def with_event(plan: Plan, event_type: str, said: Sequence[Field], *, doc: str, 
             raise CommandError(f"{FOLDER}/{path} is there already; a next version is released by `atlas schemas add`")
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(json.dumps(definition, indent=2, ensure_ascii=False) + "\n")
-        declared = read_topics(folder / TOPICS)
-        text = (folder / TOPICS).read_text()
+        declared = topics_in(folder)
         if topic in declared:
             _same(declared[topic], on)
-            text = topics_text.with_event(text, topic, event_type)
+            file = _declares(folder, topic)
+            file.write_text(topics_text.with_event(file.read_text(), topic, event_type))
         else:
-            text = topics_text.with_topic(text, topic, on.key, [event_type], on.source)
-        (folder / TOPICS).write_text(text)
+            file = folder / namespace / TOPICS
+            text = file.read_text() if file.exists() else topics_text.NONE
+            file.write_text(topics_text.with_topic(text, topic, on.key, [event_type], on.source))
         give_id(folder, path)
 
 
@@ -69,16 +70,10 @@ def without_events(plan: Plan, gone: Callable[[str], bool]) -> list[str]:
     with _tried(plan) as folder:
         registry = Registry.load(folder)
         found = [event for event in registry.event_types if gone(event)]
-        text = (folder / TOPICS).read_text()
         for topic in registry.topics.values():
-            rest = [event for event in topic.events if event not in found]
-            if not rest:
-                text = topics_text.without_topic(text, topic.name)
-                continue
-            for event in topic.events:
-                if event in found:
-                    text = topics_text.without_event(text, topic.name, event)
-        (folder / TOPICS).write_text(text)
+            gone_of_it = [event for event in topic.events if event in found]
+            if gone_of_it:
+                _take_out(_declares(folder, topic.name), topic, gone_of_it)
         lock = read_lock(folder)
         for schema in registry.schemas.values():
             if schema.type in found:
@@ -86,6 +81,25 @@ def without_events(plan: Plan, gone: Callable[[str], bool]) -> list[str]:
                 del lock[schema.path]
         write_lock(folder, lock)
     return found
+
+
+def _declares(folder: Path, topic: str) -> Path:
+    """The file that declares it."""
+    return next(folder / file for file in files_named(folder, TOPICS) if topic in read_topics(folder / file, file))
+
+
+def _take_out(file: Path, topic: Topic, events: Sequence[str]) -> None:
+    """These events of the topic, the topic without others, and the file without other topics."""
+    text = file.read_text()
+    if len(events) == len(topic.events):
+        text = topics_text.without_topic(text, topic.name)
+    else:
+        for event in events:
+            text = topics_text.without_event(text, topic.name, event)
+    if text.strip() == topics_text.NONE.strip():
+        file.unlink()
+    else:
+        file.write_text(text)
 
 
 def newest(root: Path, event_type: str) -> Schema:

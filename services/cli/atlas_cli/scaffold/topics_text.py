@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 
+# A file without a topic.
+NONE = "topics:\n"
 # A topic stands two blanks in, what is said of it four.
 _TOPIC = re.compile(r"  (?P<quote>[\"']?)(?P<name>[A-Za-z0-9._-]+)(?P=quote):\s*(#.*)?")
 _EVENTS = re.compile(r"(?P<before>    events:\s*\[)(?P<events>[^\]#]*)(?P<after>\].*)")

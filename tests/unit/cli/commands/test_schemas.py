@@ -10,6 +10,8 @@ import typer
 from atlas_cli.commands.schemas import register
 from typer.testing import CliRunner
 
+from tests.declared import rename
+
 SCHEMAS = Path(__file__).resolve().parents[4] / "schemas"
 V2 = "users/user_deactivated.v2.avsc"
 
@@ -147,7 +149,7 @@ def test_a_renumbered_lock_fails_against_what_was_released(schemas: Path) -> Non
     for arguments in (["init", "-q"], ["add", "schemas"], ["commit", "-qm", "released"]):
         subprocess.run([*git, *arguments], check=True)
     atlas("check", "--against", "HEAD")
-    lock = schemas / "ids.lock"
+    lock = schemas / "users" / "ids.lock"
     lock.write_text(lock.read_text().replace('"id": 3,', '"id": 333,'))
     assert "was released with id 3 and is now id 333" in atlas("check", "--against", "HEAD", code=1)[1]
 
@@ -156,8 +158,7 @@ def test_a_renamed_topic_is_refused_against_what_was(schemas: Path) -> None:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@x", "-C", str(schemas.parent)]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "as it was"]):
         subprocess.run([*git, *arguments], check=True)
-    topics = schemas / "topics.yaml"
-    topics.write_text(topics.read_text().replace("  users.events:", "  people.events:"))
+    rename(schemas, "users.events", "people.events")
     assert atlas("check")[0] == "schemas: nothing wrong\n"
     _, said = atlas("check", "--against", "HEAD", code=1)
     assert "users.events was renamed to people.events" in said

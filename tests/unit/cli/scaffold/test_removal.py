@@ -64,11 +64,23 @@ def test_a_whole_context(bare: Path, unchanged: Callable[[], None]) -> None:
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in (ROOT / "contexts").glob("*/pyproject.toml")))
 def test_a_sample_goes_without_a_trace_in_the_schemas(bare: Path, name: str) -> None:
     shutil.copytree(ROOT / "contexts", bare / "contexts", dirs_exist_ok=True)
+    before = tree(bare)
     removal.remove_context(bare, name).apply()
-    assert not (bare / "contexts" / name).exists()
-    assert not (bare / "schemas" / name).exists()
-    assert f"{name}." not in (bare / "schemas/topics.yaml").read_text()
-    assert f'"{name}/' not in (bare / "schemas/ids.lock").read_text()
+    own = (f"contexts/{name}/", f"schemas/{name}/")
+    assert tree(bare) == {path: data for path, data in before.items() if not path.startswith(own)}
+    assert check(bare / "schemas") == []
+
+
+def test_a_context_touches_no_file_outside_its_own_folders(bare: Path) -> None:
+    before = tree(bare)
+    new_context(bare, "shop", "What is sold.").apply()
+    new_event(bare, Wanted("shop.OrderPlaced", ["order_id:uuid", "placed_at:timestamp"])).apply()
+    place_order(bare)
+    after = tree(bare)
+    assert {path: after[path] for path in before} == before
+    assert {"/".join(path.split("/")[:2]) for path in after.keys() - before.keys()} == {"contexts/shop", "schemas/shop"}
+    shutil.rmtree(bare / "contexts/shop")
+    shutil.rmtree(bare / "schemas/shop")
     assert check(bare / "schemas") == []
 
 
