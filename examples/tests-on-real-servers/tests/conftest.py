@@ -1,4 +1,4 @@
-"""Real servers from Atlas: started at the first test that asks for one, stopped and removed after the last."""
+"""Beside the fixtures of Atlas, which pytest.ini names: servers are started at the first test that asks for one."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -7,8 +7,6 @@ import asyncpg
 import pytest
 from atlas_local.testing import Servers, database_url
 from invoices import TABLE
-
-pytest_plugins = ["atlas_local.testing"]
 
 
 @pytest.fixture
