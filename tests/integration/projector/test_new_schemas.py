@@ -23,7 +23,7 @@ SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 def released(folder: Path) -> Codec:
     """A new version of users.UserRegistered is in the folder; the codec of who knows it."""
-    old = next(path for path in sorted((folder / "users").iterdir()) if "UserRegistered" in path.read_text())
+    old = next(path for path in sorted((folder / "users").glob("*.avsc")) if "UserRegistered" in path.read_text())
     definition = json.loads(old.read_text())
     definition["fields"].append({"name": "referrer", "type": ["null", "string"], "default": None, "doc": "By whom."})
     new = old.with_name(old.name.replace(".v1.", ".v2."))
