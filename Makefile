@@ -40,7 +40,7 @@ dev: $(LOCAL) ## Start the mesh, and have what you edit run in it as soon as it 
 down: $(LOCAL) ## Stop the mesh and leave no process
 	@$(ATLAS) down
 
-demo: $(LOCAL) ## Run the mesh on the flights of 2013 and prove the result; EXIT=1 stops the mesh afterwards
+demo: $(LOCAL) ## Run the mesh on what contexts have to show and prove the result; EXIT=1 stops it afterwards
 	@$(ATLAS) up && { $(ATLAS) demo; code=$$?; [ -z "$(EXIT)" ] || $(ATLAS) down; exit $$code; }
 
 status: $(LOCAL) ## Show every part of the mesh
@@ -55,7 +55,7 @@ metrics: $(LOCAL) ## Print what the services measure; PART=gateway for one
 shell: $(LOCAL) ## Open a shell with the virtual environment and the addresses of the mesh
 	@eval "$$($(ATLAS) env)"; PATH="$(CURDIR)/$(BIN):$$PATH" exec "$${SHELL:-/bin/sh}"
 
-seed: $(LOCAL) ## Register some users and post some flights
+seed: $(LOCAL) ## Send a little of what contexts have to show
 	@$(ATLAS) seed
 
 ##@ The database

@@ -15,10 +15,6 @@ OFFERED = {
     "atlas_readmodel",
     "atlas_runtime",
 }
-# Their demo and seed are still the CLI's; see docs/adr/0032-contexts.md.
-NOT_YET = ("services/cli/atlas_cli/demo/", "services/cli/atlas_cli/commands/", "services/cli/atlas_cli/flights_data.py")
-
-
 # What a projection must not ask for: its handlers are pure functions of a row and an event.
 IMPURE = {
     "aiohttp",
@@ -85,23 +81,14 @@ def test_no_engine_imports_a_context(packages: list[Any]) -> None:
 
 
 def test_no_engine_names_an_event_of_a_context(packages: list[Any]) -> None:
-    """An event's type (`users.UserRegistered`), or a topic of one, in a text that is no docstring."""
+    """An event's type (`users.UserRegistered`), or a topic of one, in code or in prose."""
     names = "|".join(sorted(package.kebab for package in packages if package.is_context))
     event = re.compile(rf"\b({names})\.([A-Z]\w+|events)\b")
     wrong = []
     for package in packages:
         for module in package.modules if not package.is_context else ():
-            if module.where.startswith(NOT_YET):
-                continue
-            docs = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
-            wrong += [
-                f"{module.where}:{node.lineno}: {node.value!r}"
-                for node in ast.walk(module.tree)
-                if isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and id(node) not in docs
-                and event.search(node.value)
-            ]
+            lines = module.path.read_text(encoding="utf-8").splitlines()
+            wrong += [f"{module.where}:{number}: {line}" for number, line in enumerate(lines, 1) if event.search(line)]
     assert not wrong, "\n".join(wrong)
 
 

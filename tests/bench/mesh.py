@@ -11,13 +11,13 @@ from statistics import median, quantiles
 from typing import Any
 
 import aiohttp
+from atlas_cli.demo.chosen import chosen
 from atlas_cli.demo.story import tell
 from atlas_cli.settings import CliSettings
 from atlas_local.testing import TestMesh, running_mesh
 
 from tests.bench.report import publish
 
-USERS = 3_000
 CONNECTIONS = 32
 SINGLE_REQUESTS = 8_000
 HUNDRED_REQUESTS = 600
@@ -46,8 +46,10 @@ async def measure(mesh: TestMesh) -> dict[str, Any]:
     settings = CliSettings.model_validate(
         {name.removeprefix("ATLAS_").lower(): value for name, value in mesh.env.items() if name.startswith("ATLAS_")}
     )
-    report = (await tell(settings, USERS, lambda _progress, _snapshot: None, _say)).as_json()
+    demos = chosen(settings, (), lambda demo: demo.demo_size)
+    report = (await tell(settings, demos, lambda _progress, _snapshot: None, _say)).as_json()
     assert not report["mismatches"], report["checks"]
+    rebuilt = report["rebuilds"]["flights"]
     single = [await post(mesh.url("gateway"), SINGLE_REQUESTS, 1) for _ in range(ROUNDS)]
     hundred = [await post(mesh.url("gateway"), HUNDRED_REQUESTS, 100) for _ in range(ROUNDS)]
     return {
@@ -55,7 +57,7 @@ async def measure(mesh: TestMesh) -> dict[str, Any]:
         "seconds_produce_to_archived": report["seconds_produce_to_archived"],
         "visible_ms_median": report["visible_ms_median"],
         "peak_rss_mb": max(report["peak_rss_mb"].values()),
-        "rebuild_events_s": round(report["rebuild"]["events"] / report["rebuild"]["seconds"]),
+        "rebuild_events_s": round(rebuilt["events"] / rebuilt["seconds"]),
         "http_1_records_s": round(median(rate for rate, _ in single)),
         "http_1_p99_ms": round(median(p99 for _, p99 in single), 1),
         "http_100_records_s": round(median(rate for rate, _ in hundred)),

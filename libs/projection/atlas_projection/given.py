@@ -1,8 +1,8 @@
 """Given some events, when one more comes, then the row is: tests of a projection without any I/O.
 
-    given(USERS).events(registered).when(changed).then({"user_id": "u1", "email": "new@example.com"})
+    given(ORDERS).events(placed).when(changed).then({"order_id": "o1", "total": 7})
 
-An event is `event("users.UserRegistered", user_id="u1", …, sequence=1)`.
+An event is `event("orders.OrderPlaced", order_id="o1", …, sequence=1)`.
 """
 
 from collections.abc import Mapping

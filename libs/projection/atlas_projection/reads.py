@@ -1,9 +1,9 @@
 """How a read model is read over HTTP, as data: the gateway serves what a projection declares here.
 
-    Reads(path="/users", what="user", order=("registered_at DESC", "user_id DESC"),
-          filters={"status": By(values=("active", "deactivated"))}, search=("email", "display_name"))
+    Reads(path="/orders", what="order", order=("placed_at DESC", "order_id DESC"),
+          filters={"status": By(values=("open", "shipped"))}, search=("customer", "note"))
 
-is `GET /users/{user_id}` and `GET /users?search=&status=&limit=&cursor=`, both with Atlas-Token.
+is `GET /orders/{order_id}` and `GET /orders?search=&status=&limit=&cursor=`, both with Atlas-Token.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What a read model is in PostgreSQL: the definition a projection states, and the SQL that follows from it.
 
-Generation 3 of the projection `users` is the table readmodel.users_g3; readers use the view readmodel.users.
+Generation 3 of the projection `orders` is the table readmodel.orders_g3; readers use the view readmodel.orders.
 """
 
 import re
@@ -25,7 +25,7 @@ class Table:
     """The table of a projection.
 
     `columns` are SQL types by name (`"text NOT NULL"`), of those in atlas_readmodel.column_types; `key` names those
-    that identify a row; `indexes` are what follows `CREATE INDEX ON table` (`"(carrier)"`, `"USING gin (email
+    that identify a row; `indexes` are what follows `CREATE INDEX ON table` (`"(customer)"`, `"USING gin (email
     gin_trgm_ops)"`). `view` is the SELECT that readers see, with `{table}` for the table; without it, every column.
 
     `per_partition`: events with the same key come from several partitions, so each partition gets a row of its own

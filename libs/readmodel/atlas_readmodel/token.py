@@ -21,7 +21,7 @@ class InvalidToken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EntityVersion:
-    """One row at a version: `users/<user_id>@<version>`, the answer to a command."""
+    """One row at a version: `orders/<order_id>@<version>`, the answer to a command."""
 
     projection: str
     key: str
@@ -47,7 +47,7 @@ class RecordPosition:
 class Token:
     """Either one entity's version, or records of topics, joined by `;`.
 
-    `projection` names the one projection that has to have passed the records (`users:users.events/0@41`); None means
+    `projection` names the one projection that has to have passed the records (`orders:orders.events/0@41`); None means
     every projection of the topic.
     """
 

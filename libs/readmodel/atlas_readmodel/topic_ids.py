@@ -1,7 +1,7 @@
 """Which topic a position counts in: its id, for a topic deleted and made again has the name of the one before.
 
 What is known of single records (those that wait, decisions, failed attempts) is kept by topic, partition and offset.
-When a position begins anew, the records of the topic before get a name of their own, `users.events:1c9f7c0b`, so that
+When a position begins anew, the records of the topic before get a name of their own, `orders.events:1c9f7c0b`, so that
 none of them is taken for one of the new topic; they still wait, and can be retried or dropped.
 """
 

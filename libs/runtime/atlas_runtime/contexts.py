@@ -6,7 +6,8 @@ A context's pyproject.toml names what it has, under its own name:
     bookings = "atlas_bookings.projection:PROJECTIONS"
 
 The groups are `atlas.routes` (HTTP, served by the gateway), `atlas.projections` (run by the projector),
-`atlas.migrations` (a package whose modules are Alembic's) and `atlas.flags` (feature flags, listed by `atlas flags`).
+`atlas.migrations` (a package whose modules are Alembic's), `atlas.flags` (feature flags, listed by `atlas flags`) and
+`atlas.demo` (what `atlas demo` and `atlas seed` send and prove: atlas_runtime.demo).
 """
 
 import json
@@ -22,6 +23,7 @@ ROUTES = "atlas.routes"
 PROJECTIONS = "atlas.projections"
 MIGRATIONS = "atlas.migrations"
 FLAGS = "atlas.flags"
+DEMO = "atlas.demo"
 
 
 class BrokenContext(Exception):

@@ -51,5 +51,5 @@ def observe_pool(pool: Pool, name: str) -> None:
 
 
 def timed_query(name: str) -> AbstractContextManager[Any]:
-    """`with timed_query("users.insert"): await …` counts the block in atlas_db_query_seconds{query=name}."""
+    """`with timed_query("orders.insert"): await …` counts the block in atlas_db_query_seconds{query=name}."""
     return DB_QUERY_SECONDS.labels(name).time()

@@ -2,7 +2,7 @@
 
     python -m atlas_runtime.migrations -c infra/postgres/alembic.ini upgrade heads
 
-takes the same arguments as `alembic`. A context's branch has its name, so that `users@head` is its newest.
+takes the same arguments as `alembic`. A context's branch has its name, so that `orders@head` is its newest.
 """
 
 import os

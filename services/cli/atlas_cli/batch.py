@@ -2,9 +2,9 @@
 
 A job is a file of SQL over the table `events`, with what it reads named in comments at its top:
 
-    -- topic: flights.events
-    -- type: flights.FlightDeparted
-    SELECT carrier, COUNT(*) AS flights FROM events GROUP BY carrier ORDER BY carrier
+    -- topic: bookings.events
+    -- type: bookings.SeatBooked
+    SELECT flight_id, COUNT(*) AS seats FROM events GROUP BY flight_id ORDER BY flight_id
 
 `events` is what `atlas archive export` wrote: a column a field, and _offset, _timestamp, _key. Both engines get the
 same text, so it must keep to what both of them know: docs/analysts.md says what that is.

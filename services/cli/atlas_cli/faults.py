@@ -96,6 +96,8 @@ _FAMILIES = {
     "atlas_archive.MissingObject": "{error}; see `atlas archive verify`",
     "atlas_outbox.CannotBackfill": "{error}",
     "atlas_contracts.BrokenSchemas": "schemas: {error}",
+    "atlas_runtime.BrokenContext": "{error}",
+    "atlas_runtime.DemoFailed": "{error}",
     "aiokafka.KafkaConnectionError": "Kafka does not answer: {error}; " + START_IT,
     "aiokafka.KafkaError": "Kafka: {error}",
     "asyncpg.PostgresError": "PostgreSQL: {error}",

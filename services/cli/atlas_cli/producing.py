@@ -1,6 +1,6 @@
 """Send a file of events through the gateway: what `atlas produce` does, without the printing.
 
-A record is `{"type": "flights.FlightDeparted", "value": {…}}`, with `key`, `headers` and `id` when wanted.
+A record is `{"type": "bookings.SeatBooked", "value": {…}}`, with `key`, `headers` and `id` when wanted.
 """
 
 import asyncio

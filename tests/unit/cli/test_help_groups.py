@@ -17,7 +17,6 @@ from atlas_cli import producing, rebuilding
 from atlas_cli.help_groups import GROUPS
 from atlas_cli.main import app, run
 
-ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = re.compile(r"^Example: (.+)$", re.MULTILINE)
 # Run a mesh, end in another program, ask an outside registry, write into this checkout (tests/unit/cli/scaffold).
 NOT_RUN = {"up", "dev", "db shell", "schemas import"}
@@ -74,7 +73,10 @@ def down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(producing, "RETRY_FOR_S", 0.1)
     monkeypatch.setattr(rebuilding, "PATIENCE_S", 0.1)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "bookings.ndjson").write_text('{"type": "bookings.SeatBooked", "value": {}}\n')
+    (tmp_path / "bookings-by-day.sql").write_text(
+        "-- topic: bookings.events\n-- type: bookings.SeatBooked\nSELECT COUNT(*) AS seats FROM events\n"
+    )
     return tmp_path
 
 

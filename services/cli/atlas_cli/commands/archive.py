@@ -23,8 +23,8 @@ Topics = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the group `archive`."""
     group = typer.Typer(help="What is archived, and the proof that it is all there.", no_args_is_help=True)
-    add(group, ls, "atlas archive ls users.events")
-    add(group, verify, "atlas archive verify", "atlas archive verify users.events --offline")
+    add(group, ls, "atlas archive ls bookings.events")
+    add(group, verify, "atlas archive verify", "atlas archive verify bookings.events --offline")
     archive_care.add_to(group)
     app.add_typer(group, name="archive", rich_help_panel=ARCHIVE)
 

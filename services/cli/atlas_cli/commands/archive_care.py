@@ -25,19 +25,19 @@ Grace = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="How long what is replaced stays for those who read it.")
 ]
 
-_A_KEY = "topics/flights.events/a4670ec0/manifest/partition=0/500.json"
+_A_KEY = "topics/bookings.events/a4670ec0/manifest/partition=0/500.json"
 
 
 def add_to(group: typer.Typer) -> None:
     """Add the commands to the group `archive`."""
-    add(group, compact, "atlas archive compact users.events --target-mb 64")
-    add(group, export, "atlas archive export flights.events --to export")
-    add(group, expire, "atlas archive expire flights.events --older-than-days 365 --dry-run")
-    add(group, accept, 'atlas archive accept flights.events --reason "a topic of a trial"')
+    add(group, compact, "atlas archive compact bookings.events --target-mb 64")
+    add(group, export, "atlas archive export bookings.events --to export")
+    add(group, expire, "atlas archive expire bookings.events --older-than-days 365 --dry-run")
+    add(group, accept, 'atlas archive accept bookings.events --reason "a topic of a trial"')
     add(group, set_object_aside, f"atlas archive set-aside {_A_KEY} --dry-run", name="set-aside")
-    add(group, look_again, "atlas archive look-again flights.events")
-    add(group, hold, 'atlas archive hold flights.events audit --reason "asked for until June"')
-    add(group, release, "atlas archive release flights.events audit")
+    add(group, look_again, "atlas archive look-again bookings.events")
+    add(group, hold, 'atlas archive hold bookings.events audit --reason "asked for until June"')
+    add(group, release, "atlas archive release bookings.events audit")
     add(group, list_holds, "atlas archive holds", name="holds")
 
 

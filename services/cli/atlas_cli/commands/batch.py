@@ -20,7 +20,7 @@ _CELL_MAX, _ROWS_MAX = 200, 1000
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    add(parent, batch, "atlas batch examples/flights-by-carrier.sql", group=ARCHIVE)
+    add(parent, batch, "atlas batch bookings-by-day.sql", group=ARCHIVE)
 
 
 def batch(

@@ -24,8 +24,8 @@ class _LeftOut(TypedDict):
 
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
-    add(parent, compare, "atlas compare users", group=READ_MODELS)
-    add(parent, leave_out, 'atlas leave-out users/users.events/0@17 --reason "forged"', group=READ_MODELS)
+    add(parent, compare, "atlas compare bookings", group=READ_MODELS)
+    add(parent, leave_out, 'atlas leave-out bookings/bookings.events/0@17 --reason "forged"', group=READ_MODELS)
 
 
 def compare(

@@ -68,7 +68,7 @@ def reset(
     from atlas_local.client import reset_database
     from atlas_local.home import Home
 
-    confirm("Drop the database with all users and read models?", yes=yes)
+    confirm("Drop the database with all entities and read models?", yes=yes)
     asyncio.run(reset_database(Home.find()))
     _say({"reset": True}, "the database is new", as_json=as_json)
 

@@ -59,11 +59,11 @@ def register(parent: typer.Typer) -> None:
     group = typer.Typer(
         help="Records that a projection could not handle, and those that wait for them.", no_args_is_help=True
     )
-    add(group, ls, "atlas dlq ls users --all")
-    add(group, show, "atlas dlq show users/users.events/0@17 --raw")
-    add(group, retry, "atlas dlq retry users/users.events/0@17", "atlas dlq retry --projection users")
-    add(group, drop, "atlas dlq drop users/users.events/0@17", "atlas dlq drop --projection users --yes")
-    add(group, skip, 'atlas dlq skip users/users.events/0@18 --reason "it ends the process"')
+    add(group, ls, "atlas dlq ls bookings --all")
+    add(group, show, "atlas dlq show bookings/bookings.events/0@17 --raw")
+    add(group, retry, "atlas dlq retry bookings/bookings.events/0@17", "atlas dlq retry --projection bookings")
+    add(group, drop, "atlas dlq drop bookings/bookings.events/0@17", "atlas dlq drop --projection bookings --yes")
+    add(group, skip, 'atlas dlq skip bookings/bookings.events/0@18 --reason "it ends the process"')
     parent.add_typer(group, name="dlq", rich_help_panel=READ_MODELS)
 
 

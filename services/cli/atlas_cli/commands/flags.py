@@ -3,7 +3,7 @@
 import typer
 
 from atlas_cli.help_groups import OPERATE, add
-from atlas_cli.output import CommandError, JsonFlag, print_rows
+from atlas_cli.output import JsonFlag, print_rows
 from atlas_cli.settings import load_settings
 
 
@@ -19,10 +19,6 @@ def flags(as_json: JsonFlag = False) -> None:
 
     settings = load_settings()
     provide(settings.flags, settings.flags_file)
-    try:
-        declared = contexts.flat(contexts.FLAGS, settings.contexts)
-    except contexts.BrokenContext as error:
-        raise CommandError(str(error)) from None
     rows = [
         {
             "flag": flag.name,
@@ -32,6 +28,6 @@ def flags(as_json: JsonFlag = False) -> None:
             "from": found.source,
             "description": flag.description,
         }
-        for flag in declared
+        for flag in contexts.flat(contexts.FLAGS, settings.contexts)
     ]
     print_rows(rows, as_json=as_json, empty="no context has a flag", spare=("description",))

@@ -1,7 +1,8 @@
 """`atlas health` and `atlas lag`: what the health-aggregator knows."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typing_extensions import TypedDict
@@ -9,6 +10,10 @@ from typing_extensions import TypedDict
 from atlas_cli.completing import topics
 from atlas_cli.help_groups import OPERATE, add
 from atlas_cli.output import JsonFlag, print_json, print_rows, say
+from atlas_cli.settings import CliSettings, load_settings
+
+if TYPE_CHECKING:
+    from atlas_cli.asking import Service
 
 # The aggregator gives up on its brokers after 15 s and says so; the answer is worth waiting for.
 TIMEOUT_S = 20.0
@@ -62,12 +67,12 @@ class _Lag(TypedDict):
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
     add(parent, health, "atlas health", group=OPERATE)
-    add(parent, lag, "atlas lag", "atlas lag --topic users.events --partitions", group=OPERATE)
+    add(parent, lag, "atlas lag", "atlas lag --topic bookings.events --partitions", group=OPERATE)
 
 
 def health(as_json: JsonFlag = False) -> None:
     """Every service of the mesh: up, degraded, down or unknown, since when and why."""
-    mesh = _ask("/health/mesh", _Mesh)
+    mesh = asyncio.run(_aggregator(load_settings()).ask("GET", "/health/mesh", _Mesh))
     if as_json:
         print_json(mesh)
         return
@@ -97,7 +102,7 @@ def lag(
     A row is a group and a topic: the records of all partitions, the seconds and the state of the worst one. --json has
     each partition, with or without --partitions.
     """
-    found, blocked = _every_page({"group": group, "topic": topic})
+    found, blocked = asyncio.run(read_lag(load_settings(), {"group": group, "topic": topic}))
     empty = "no group reads or has read anything"
     if as_json:
         print_rows([{**row} for row in found], as_json=True)
@@ -135,12 +140,12 @@ def _known(values: Sequence[float | None], of: Callable[[list[float]], float]) -
     return of(known) if known else None
 
 
-def _every_page(wanted: dict[str, str | None]) -> tuple[list[_Row], list[_Blocked]]:
-    """The rows of all pages, once each: between two of them a row may have moved."""
+async def read_lag(settings: CliSettings, wanted: Mapping[str, str | None]) -> tuple[list[_Row], list[_Blocked]]:
+    """The rows of all pages, once each, and what blocks partitions: between two pages a row may have moved."""
     query = {name: value for name, value in wanted.items() if value is not None} | {"limit": str(PAGE_ROWS)}
     rows: dict[tuple[str, str, int], _Row] = {}
     while True:
-        answer: _Lag = _ask("/lag", _Lag, query)
+        answer: _Lag = await _aggregator(settings).ask("GET", "/lag", _Lag, query=query)
         for row in answer["items"]:
             rows[row["group"], row["topic"], row["partition"]] = row
         if answer["next_cursor"] is None:
@@ -148,11 +153,7 @@ def _every_page(wanted: dict[str, str | None]) -> tuple[list[_Row], list[_Blocke
         query["cursor"] = answer["next_cursor"]
 
 
-def _ask(path: str, shape: Any, query: dict[str, str] | None = None) -> Any:
-    import asyncio
-
+def _aggregator(settings: CliSettings) -> "Service":
     from atlas_cli.asking import Service
-    from atlas_cli.settings import load_settings
 
-    service = Service("health-aggregator", load_settings().health_url, TIMEOUT_S)
-    return asyncio.run(service.ask("GET", path, shape, query=query))
+    return Service("health-aggregator", settings.health_url, TIMEOUT_S)

@@ -44,10 +44,10 @@ def register(parent: typer.Typer) -> None:
     """Add the group `outbox`."""
     group = typer.Typer(help="Rows on their way to topics, and rows that could not be sent.", no_args_is_help=True)
     add(group, status, "atlas outbox status")
-    add(group, parked, "atlas outbox parked --topic users.events")
+    add(group, parked, "atlas outbox parked --topic bookings.events")
     add(group, retry, "atlas outbox retry 17 18", "atlas outbox retry --all")
-    add(group, discard, "atlas outbox discard 17", "atlas outbox discard --topic users.events --yes")
-    add(group, backfill, "atlas outbox backfill public.users --event users.UserRegistered --map user_id=id")
+    add(group, discard, "atlas outbox discard 17", "atlas outbox discard --topic bookings.events --yes")
+    add(group, backfill, "atlas outbox backfill public.bookings --event bookings.SeatBooked --map booking_id=id")
     parent.add_typer(group, name="outbox", rich_help_panel=EVENTS)
 
 
@@ -104,7 +104,7 @@ def discard(
 
 def backfill(
     table: Annotated[str, typer.Argument(help="schema.table, with a primary key.")],
-    event: Annotated[str, typer.Option(help="The type of the event for each row, like users.UserRegistered.")],
+    event: Annotated[str, typer.Option(help="The type of the event for each row, like bookings.SeatBooked.")],
     maps: Annotated[list[str] | None, typer.Option("--map", help="field=column, where the names differ.")] = None,
     backlog: Annotated[int, typer.Option(min=1, help="Wait while so many rows are unsent.")] = 10_000,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, not where it stopped.")] = False,
@@ -139,15 +139,12 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
     settings = load_settings()
     registry = load_registry(settings)
     try:
-        registry.topic_of(event)
-    except UnknownSchema as error:
-        raise CommandError(str(error)) from None
-    try:
         # Through a pooler or not: one connection and large transactions, so a plan a statement is no cost.
         connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=5, **options({}))
     except (OSError, asyncpg.PostgresError) as error:
         raise CommandError(f"the database does not answer: {error}; {START_IT}") from None
     try:
+        registry.topic_of(event)
         run = await open_run(connection, table, event, anew=restart)
         progress = await run.progress(connection)
         async for progress in backfill(
@@ -156,6 +153,8 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
             overwrite(f"{progress.rows} rows")
         say(err=True)
         return progress
+    except UnknownSchema as error:
+        raise CommandError(str(error)) from None
     finally:
         connection.terminate()
 

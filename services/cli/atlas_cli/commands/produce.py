@@ -22,7 +22,7 @@ _LINE_EVERY_S = 2.0
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    add(parent, produce, "atlas produce flights.events examples/flights.ndjson", group=EVENTS)
+    add(parent, produce, "atlas produce bookings.events bookings.ndjson", group=EVENTS)
 
 
 def produce(

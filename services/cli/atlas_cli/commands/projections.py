@@ -53,10 +53,10 @@ class _Begun(TypedDict):
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
     add(parent, projections, "atlas projections", group=READ_MODELS)
-    add(parent, rebuild, "atlas rebuild flights", "atlas rebuild flights --verify", group=READ_MODELS)
-    add(parent, rebuild_into, "atlas rebuild-into users users_then --until 2013-06-01T00:00:00Z", group=READ_MODELS)
-    add(parent, rollback, "atlas rollback flights", group=READ_MODELS)
-    add(parent, begin, "atlas begin flights", group=READ_MODELS)
+    add(parent, rebuild, "atlas rebuild bookings", "atlas rebuild bookings --verify", group=READ_MODELS)
+    add(parent, rebuild_into, "atlas rebuild-into bookings then --until 2013-06-01T00:00:00Z", group=READ_MODELS)
+    add(parent, rollback, "atlas rollback bookings", group=READ_MODELS)
+    add(parent, begin, "atlas begin bookings", group=READ_MODELS)
 
 
 def projections(as_json: JsonFlag = False) -> None:

@@ -23,7 +23,7 @@ _PLACE = "an offset, a time (2013-01-01T10:00:00Z, 2013-01-01) or an age (-10m, 
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    add(parent, replay_topic, "atlas replay users.events --to users.again", name="replay", group=ARCHIVE)
+    add(parent, replay_topic, "atlas replay bookings.events --to bookings.again", name="replay", group=ARCHIVE)
 
 
 def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, given by name

@@ -23,7 +23,7 @@ def register(parent: typer.Typer) -> None:
     app = typer.Typer(help="List, check and release event schemas.", no_args_is_help=True)
     add_command(app, list_schemas, "atlas schemas list", name="list")
     add_command(app, check, "atlas schemas check", "atlas schemas check --against main")
-    add_command(app, add, "atlas schemas add schemas/users/user_registered.v2.avsc")
+    add_command(app, add, "atlas schemas add schemas/bookings/seat_booked.v2.avsc")
     add_command(
         app,
         import_schemas,

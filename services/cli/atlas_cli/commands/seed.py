@@ -1,6 +1,5 @@
-"""atlas seed: a little real data, to have something to look at."""
+"""atlas seed: a little of what each context has to show, to have something to look at."""
 
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,44 +9,53 @@ from atlas_cli.output import JsonFlag, print_json, say
 from atlas_cli.settings import load_settings
 
 if TYPE_CHECKING:
+    from atlas_cli.demo.chosen import Demos
     from atlas_cli.demo.load import Progress
 
 
 def register(app: typer.Typer) -> None:
     """Add `seed`."""
-    add(app, seed, "atlas seed", "atlas seed --users 10 --flights 100", group=MESH)
+    add(app, seed, "atlas seed", "atlas seed --json", group=MESH)
 
 
 def seed(
-    users: Annotated[int, typer.Option(min=0, max=50_000, help="How many users to register.")] = 50,
-    flights: Annotated[int, typer.Option(min=0, help="How many of the first flights of 2013 to post.")] = 2_000,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option("--size", metavar="CONTEXT=N", help="How much of a context, like bookings=20; may be repeated."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Register some users and post some flights, with all airlines and airports, through the running mesh."""
+    """Send a little of what each context has to show through the running mesh; ATLAS_CONTEXTS chooses contexts."""
     import asyncio
 
-    gateway = load_settings().gateway_url
-    progress = asyncio.run(_load(gateway, users, flights))
+    from atlas_cli.demo.chosen import chosen, places, say_what_to_do
+
+    settings = load_settings()
+    demos = chosen(settings, sizes or (), lambda demo: demo.seed_size)
+    if not demos:
+        say_what_to_do(settings, as_json=as_json)
+        return
+    gateway = settings.gateway_url.rstrip("/")
+    progress = asyncio.run(_load(gateway, demos))
+    look = places(gateway, demos)
     if as_json:
-        print_json({"users": progress.users, "events": progress.events})
-    else:
-        counts = [f"{progress.users} users", *(f"{count} on {topic}" for topic, count in progress.events.items())]
-        say(", ".join(counts))
+        print_json({"contexts": {name: demo.size for name, demo in demos.items()}, "sent": progress.sent, "look": look})
+        return
+    say(", ".join(f"{count:,} to {topic}" for topic, count in sorted(progress.sent.items())))
+    for url in look:
+        say(f"look at {url}")
 
 
-async def _load(gateway: str, users: int, flights: int) -> "Progress":
+async def _load(gateway: str, demos: "Demos") -> "Progress":
     import asyncio
 
     import aiohttp
 
-    from atlas_cli import flights_data
-    from atlas_cli.demo.load import Progress, post_events, register_users
+    from atlas_cli.demo.load import HttpGateway, Progress, loading
 
     progress = Progress()
-    reference = chain(flights_data.airlines(), flights_data.airports())
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-        group.create_task(register_users(session, gateway, users, progress))
-        group.create_task(post_events(session, gateway, "flights.reference", reference, progress))
-        some = islice(flights_data.flights(), flights)
-        group.create_task(post_events(session, gateway, "flights.events", some, progress))
+        for demo in demos.values():
+            for load in loading(HttpGateway(session, gateway), demo, progress):
+                group.create_task(load)
     return progress

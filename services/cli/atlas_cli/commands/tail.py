@@ -21,7 +21,7 @@ _SAY_EVERY_S = 2.0
 
 def register(parent: typer.Typer) -> None:
     """Add the command."""
-    add(parent, tail, "atlas tail users.events --from -10m", "atlas tail users.events.dlq -n 1", group=EVENTS)
+    add(parent, tail, "atlas tail bookings.events --from -10m", "atlas tail bookings.events.dlq -n 1", group=EVENTS)
 
 
 def tail(  # noqa: PLR0913, PLR0917 - each is an option of the command, given by name

@@ -18,7 +18,7 @@ def register(parent: typer.Typer) -> None:
     """Add the group of commands."""
     app = typer.Typer(no_args_is_help=True, help="Open transactions that hold back readers.")
     add(app, ls, "atlas transactions ls")
-    add(app, abort, "atlas transactions abort etl-1", "atlas transactions abort --hanging users.events/0 --yes")
+    add(app, abort, "atlas transactions abort etl-1", "atlas transactions abort --hanging bookings.events/0 --yes")
     parent.add_typer(app, name="transactions", rich_help_panel=OPERATE)
 
 

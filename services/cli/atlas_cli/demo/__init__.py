@@ -1,1 +1,1 @@
-"""The demo: load the flights of 2013 and some users through the mesh, watch it, and prove what it did."""
+"""The demo: load through the mesh what contexts have to show, watch it, and prove what it did."""

@@ -39,14 +39,12 @@ def _elapsed(progress: Progress, snapshot: Snapshot) -> float:
 
 
 def _line(progress: Progress, snapshot: Snapshot) -> str:
-    flights = progress.events.get("flights.events", 0)
+    archived = sum(offset for (group, _), offset in snapshot.committed.items() if group == ARCHIVER_GROUP)
     lag = sum(snapshot.behind(group, topic) for group, topic in _projections(snapshot))
     return (
-        f"{_elapsed(progress, snapshot):5.1f} s  flights produced {flights:,}"
-        f"  users registered {progress.users:,}"
-        f"  commands relayed {snapshot.ends.get('users.events', 0):,}"
-        f"  flights projected {snapshot.committed.get(('projector.flights', 'flights.events'), 0):,}"
-        f"  flights archived {snapshot.committed.get((ARCHIVER_GROUP, 'flights.events'), 0):,}"
+        f"{_elapsed(progress, snapshot):5.1f} s  sent {sum(progress.sent.values()):,}"
+        f"  on the topics {sum(snapshot.ends.values()):,}"
+        f"  archived {archived:,}"
         f"  lag of the projections {lag:,}"
     )
 
@@ -58,7 +56,7 @@ def _projections(snapshot: Snapshot) -> list[tuple[str, str]]:
 def _table(progress: Progress, snapshot: Snapshot) -> Table:
     table = Table(title=f"{_elapsed(progress, snapshot):.1f} s since the first request", title_justify="left")
     table.add_column("topic")
-    for column in ("produced", "on the topic", "archived", "not yet archived"):
+    for column in ("sent", "on the topic", "archived", "not yet archived"):
         table.add_column(column, justify="right")
     table.add_column("not yet projected")
     for topic in sorted(snapshot.ends):
@@ -67,10 +65,9 @@ def _table(progress: Progress, snapshot: Snapshot) -> Table:
             for group, of_group in _projections(snapshot)
             if of_group == topic
         )
-        produced = progress.commands if topic == "users.events" else progress.events.get(topic, 0)
         table.add_row(
             cell(topic),
-            f"{produced:,}",
+            f"{progress.sent.get(topic, 0):,}",
             f"{snapshot.ends[topic]:,}",
             f"{snapshot.committed.get((ARCHIVER_GROUP, topic), 0):,}",
             f"{snapshot.behind(ARCHIVER_GROUP, topic):,}",

