@@ -14,6 +14,8 @@ from tests.chaos.traffic import Traffic
 
 UnderTraffic = Callable[[], AbstractAsyncContextManager[Traffic]]
 ARCHIVED_WITHIN_S = 90
+# To look reads all that is archived, on the cores that the archiver needs to get there.
+LOOK_S = 1.0
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ async def _prove_archive(mesh: TestMesh) -> None:
         assert not problems, problems
         return len(reports) == 2 and not any(report.behind for report in reports)
 
-    await wait_until("the archive to hold every record of the topics", complete, ARCHIVED_WITHIN_S)
+    await wait_until("the archive to hold every record of the topics", complete, ARCHIVED_WITHIN_S, LOOK_S)
 
 
 def _fields(env: dict[str, str]) -> dict[str, str]:

@@ -43,6 +43,8 @@ from tests.chaos.data_schemas import make_known, send_early
 SETTLE_S = 180.0
 ARCHIVED_S = 120.0
 WELL_S = 30.0
+# To look reads whole tables, topics and the archive, on the cores that the mesh needs to get there.
+LOOK_S = 0.5
 TOPICS = ("flights.events", "users.events", "flights.reference", "flights.weather")
 SETTINGS = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1"}
 
@@ -178,7 +180,7 @@ async def unaccounted(mesh: TestMesh, ledger: Ledger, dead: set[Place]) -> list[
 async def _patiently(what: str, condition: Any, seconds: float) -> None:
     """Wait, but go on with what there is: the summary says what is missing."""
     try:
-        await wait_until(what, condition, seconds)
+        await wait_until(what, condition, seconds, LOOK_S)
     except TimeoutError as error:
         sys.stderr.write(f"{error}\n")
 

@@ -17,6 +17,8 @@ BATCH_FLIGHTS = 40
 PAUSE_S = 0.02
 RETRY_S = 0.25
 SETTLE_S = 120
+# To look reads whole tables, on the cores that the projector needs to get there.
+LOOK_S = 0.25
 
 
 @dataclass
@@ -140,8 +142,10 @@ class Traffic:
                 rows = len(await flights())
                 return row is not None and (row["flights"], row["departure_delay_sum"]) == (rows, rows)
 
-            await wait_until(f"{len(self.users)} users in their last version", users, SETTLE_S)
-            await wait_until(f"{len(self.flights)} flights", all_flights, SETTLE_S)
-            await wait_until("the carrier's count to be that of its flights, none counted twice", counts, SETTLE_S)
+            await wait_until(f"{len(self.users)} users in their last version", users, SETTLE_S, LOOK_S)
+            await wait_until(f"{len(self.flights)} flights", all_flights, SETTLE_S, LOOK_S)
+            await wait_until(
+                "the carrier's count to be that of its flights, none counted twice", counts, SETTLE_S, LOOK_S
+            )
         finally:
             await connection.close()

@@ -9,9 +9,14 @@ INTERVAL_S = 0.02
 
 
 async def wait_until(
-    what: str, condition: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = 20
+    what: str,
+    condition: Callable[[], object] | Callable[[], Awaitable[object]],
+    seconds: float = 20,
+    interval_s: float = INTERVAL_S,
 ) -> None:
     """Return once `condition` gives something true; it may be a plain or an async function.
+
+    Between two looks `interval_s` pass: more of it where a look costs what is waited for its time.
 
     Raises TimeoutError, which names `what` and the last answer, when `seconds` have passed.
     """
@@ -24,4 +29,4 @@ async def wait_until(
             return
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what} (last seen: {answer!r})")
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(interval_s)
