@@ -39,6 +39,8 @@ from tests.bench.machine import servers
 TOPIC = "chaos.events"
 BATCH = 400
 SETTLE_S = 120
+# Short, so that a dead or paused archiver's partitions are taken over soon and there are many rounds a minute.
+SESSION_S = "3"
 
 
 @dataclass
@@ -224,6 +226,7 @@ async def run(rounds: int, seed: int, script: list[str] | None = None) -> dict[s
             at = own.servers
             address = S3Address("chaos", at.s3_endpoint, at.s3_access_key, at.s3_secret_key, at.s3_region)
             env = archiver_env(at, Path(folder) / TOPIC, "chaos", SEGMENT_MAX_AGE_S="0.3")
+            env["ATLAS_KAFKA_SESSION_S"] = SESSION_S
             async with open_store(address, create_bucket=True) as store:
                 chaos = Chaos(own, store, [Instance(env, number) for number in range(2)], chance)
                 return {**await _break(chaos, kinds), "seconds": round(time.monotonic() - began, 1), "seed": seed}

@@ -231,6 +231,8 @@ async def _chaos(own: ServerSet) -> AsyncIterator[Chaos]:
         "ATLAS_REDIS_URL": own.servers.redis_url,
         "ATLAS_SCHEMAS_DIR": str(ROOT / "schemas"),
         "ATLAS_PROJECTOR_REBUILD_FROM_ARCHIVE": "false",
+        # Short, so that a dead one's partitions are taken over soon and there are many rounds a minute.
+        "ATLAS_KAFKA_SESSION_S": "3",
     }
     instances = [Instance(env, _free_port()) for _ in range(INSTANCES)]
     async with asyncpg.create_pool(dsn, min_size=0, max_size=4, command_timeout=30) as pool:

@@ -7,9 +7,9 @@ from atlas_local.testing import TestMesh
 
 from tests.chaos.conftest import UnderTraffic
 
-# Seconds, more than whatever waits for that server: a back-off and the breakers' pause (5), the relay's lease (6), and
-# with Kafka a session (10) and a request (15).
-OUTAGES = ((("valkey", "s3"), 10), (("postgres",), 10), (("kafka",), 20))
+# Seconds, more than whatever waits for that server: a back-off and the breakers' pause (5), in this mesh the relay's
+# lease (2), and with Kafka a session (3) and a request (15).
+OUTAGES = ((("valkey", "s3"), 7), (("postgres",), 7), (("kafka",), 18))
 NO_WRITE_NEEDS = {"valkey", "s3"}
 
 pytestmark = pytest.mark.chaos

@@ -275,8 +275,9 @@ def running_mesh(settings: Mapping[str, str] | None = None) -> Iterator[TestMesh
 @pytest.fixture(scope="session")
 def mesh_of_session() -> Iterator[TestMesh]:
     """The one mesh of the session; use `mesh`, which is whole at the start of each test."""
-    # Whoever looks at the archive waits for the youngest segment to be old enough.
-    with running_mesh({"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1"}) as mesh:
+    # Nobody is to wait long for a segment to be old enough, or for what somebody killed held to go to others.
+    settings = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1", "ATLAS_KAFKA_SESSION_S": "3", "ATLAS_RELAY_LEASE_S": "2"}
+    with running_mesh(settings) as mesh:
         yield mesh
 
 

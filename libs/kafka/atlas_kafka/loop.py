@@ -40,6 +40,8 @@ __all__ = ["ConsumerConfig", "Offsets", "OnState", "PositionBeyondEnd", "Records
 
 log = structlog.get_logger(__name__)
 
+_REBALANCE_MS = 10_000
+
 # Somebody may give the right back, or make the topic: a state with its reason, and no crash.
 _PASSING = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, UnknownTopicOrPartitionError)
 
@@ -138,8 +140,10 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
             auto_offset_reset="earliest",
             isolation_level="read_committed" if config.read_committed else "read_uncommitted",
             max_partition_fetch_bytes=config.max_partition_fetch_bytes,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=int(config.session_s * 1000),
+            heartbeat_interval_ms=int(config.session_s * 200),
+            # Members have this to let go of what they hold, however soon a dead one is to be noticed.
+            rebalance_timeout_ms=max(_REBALANCE_MS, int(config.session_s * 1000)),
             request_timeout_ms=15_000,
             partition_assignment_strategy=[
                 RangePartitionAssignor if config.co_partitioned else RoundRobinPartitionAssignor

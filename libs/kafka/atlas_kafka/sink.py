@@ -54,6 +54,8 @@ class ConsumerConfig:
     max_records: int = 5000
     idle_s: float = 0.25
     read_committed: bool = True
+    # Without a sign of life for so long, its partitions go to others; the brokers have to allow it.
+    session_s: float = 10.0
     # Bounds memory: at most this much a partition is fetched ahead of the sink.
     max_partition_fetch_bytes: int = 2 * 1024 * 1024
     # The sink gets RawBatch instead of records, and `max_records` counts them.

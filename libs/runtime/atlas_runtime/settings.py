@@ -49,6 +49,8 @@ class ServiceSettings(BaseSettings):
     flags: dict[str, bool | int | float | str] = {}
     flags_file: Path | None = None
     kafka_brokers: str = "127.0.0.1:9092"
+    # After so long without a sign of life a consumer's partitions go to others; the brokers have to allow it.
+    kafka_session_s: float = Field(default=10.0, ge=1, le=300)
     # The health-aggregator takes no others: it waits for a multiple of this before it calls an instance dead.
     heartbeat_interval_s: float = Field(default=2.0, ge=0.1, le=30)
     drain_timeout_s: float = Field(default=10.0, gt=0)

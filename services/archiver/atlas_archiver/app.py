@@ -62,6 +62,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 group=settings.service,
                 topics=tuple(name for name in registry.topics if name not in settings.excluded),
                 client_id=settings.instance,
+                session_s=settings.kafka_session_s,
                 raw=True,
                 max_records=MAX_BATCHES,
                 max_partition_fetch_bytes=FETCH_BYTES,

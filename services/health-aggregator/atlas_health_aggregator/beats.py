@@ -33,8 +33,8 @@ from atlas_health_aggregator.settings import HealthAggregatorSettings
 Handle = Callable[[Beat], None]
 
 STOP_TIMEOUT_S = 4.0
-# The shortest that brokers allow by default (group.min.session.timeout.ms): after a kill the group is stuck for as
-# long, and nobody is judged meanwhile.
+# At most, and the shortest that brokers allow by default (group.min.session.timeout.ms): after a kill the group is
+# stuck for as long, and nobody is judged meanwhile.
 SESSION_TIMEOUT_S = 6.0
 # Bounds memory: records of a megabyte are possible, beats have some 200 bytes and come a few a second.
 FETCH_BYTES = 256 * 1024
@@ -160,12 +160,13 @@ class Receiver:
 
 def _build(settings: HealthAggregatorSettings) -> faust.App:
     accept_foreign_records()
+    session_s = min(SESSION_TIMEOUT_S, settings.kafka_session_s)
     return faust.App(
         settings.service,
         broker=[f"kafka://{broker.strip()}" for broker in settings.kafka_brokers.split(",")],
         broker_client_id=settings.instance,
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=SESSION_TIMEOUT_S / 3,
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 3,
         broker_rebalance_timeout=SESSION_TIMEOUT_S,
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="latest",

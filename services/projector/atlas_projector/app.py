@@ -117,6 +117,7 @@ async def project(
         group=group_of(name),
         topics=live.projection.topics,
         client_id=f"{settings.instance}-{name}",
+        session_s=settings.kafka_session_s,
         max_records=MAX_RECORDS,
         max_partition_fetch_bytes=FETCH_BYTES,
         light=True,

@@ -1,10 +1,12 @@
-"""How the loop waits: for records while it reads, for an assignment while there is nothing to read."""
+"""How the loop waits: for records while it reads, for an assignment while there is nothing to read, for the dead."""
 
 import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from atlas_kafka.loop import ConsumerConfig, _poll
+import pytest
+from atlas_kafka import loop
+from atlas_kafka.loop import ConsumerConfig, _consumer, _poll
 
 NEVER_S = 3600.0
 
@@ -42,3 +44,29 @@ async def test_while_it_reads_the_consumer_waits_for_records() -> None:
 
 async def test_while_nothing_is_read_an_assignment_ends_the_wait() -> None:
     assert (await _polled(reading=False, assigned=True)).waits == [0]
+
+
+async def test_the_brokers_are_told_how_long_to_wait_for_a_dead_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    class Started:
+        def __init__(self, **options: Any) -> None:
+            told.update(options)
+
+        async def start(self) -> None:
+            """It takes no time."""
+
+        async def stop(self) -> None:
+            """Neither does this."""
+
+    monkeypatch.setattr(loop, "AIOKafkaConsumer", Started)
+    monkeypatch.setattr(loop, "fetch_by_id", lambda _consumer: None)
+    names = ("session_timeout_ms", "heartbeat_interval_ms", "rebalance_timeout_ms")
+    for session_s, expected in (
+        (3.0, (3_000, 600, 10_000)),
+        (10.0, (10_000, 2_000, 10_000)),
+        (60.0, (60_000, 12_000, 60_000)),
+    ):
+        config = ConsumerConfig("broker:1", "group", ("orders",), "test", session_s=session_s)
+        async with _consumer(config, asyncio.Event()):
+            assert tuple(told[name] for name in names) == expected

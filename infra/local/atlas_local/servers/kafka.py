@@ -138,6 +138,8 @@ class Kafka:
             "broker.heartbeat.interval.ms": 500,
             # A lone broker has no one to wait for.
             "group.initial.rebalance.delay.ms": 0,
+            # The least that ATLAS_KAFKA_SESSION_S may be; 6000 is the default of any broker.
+            "group.min.session.timeout.ms": 1000,
         }
         if self._proxy_port is not None:
             values["listeners"] = f"{values['listeners']},PROXIED://127.0.0.1:{self.behind_proxy}"
