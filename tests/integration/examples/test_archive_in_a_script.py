@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiokafka import TopicPartition
 from atlas_archive.listing import summaries
 from atlas_archive.store import S3Address, open_store
-from atlas_contracts.folder import read_lock, write_lock
+from atlas_contracts.folder import LOCK, TOPICS
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.groups import open_reader
 from atlas_local.home import ROOT
@@ -29,16 +28,12 @@ pytestmark = pytest.mark.integration
 EARLIER, LATER = (300, 120, 80), (1000, 2000)
 
 
-def schemas_of_the_mesh(folder: Path, examples: Path) -> Path:
-    """The examples' schemas in a mesh: beside those of the heartbeats that its services send."""
-    shutil.copytree(examples, folder)
+def schemas_of_the_mesh(folder: Path) -> Path:
+    """The examples' folder beside Atlas's own, as a mesh would take it."""
+    shutil.copytree(ROOT / "examples" / "schemas", folder)
+    for name in (TOPICS, LOCK):
+        shutil.copy(ROOT / "schemas" / name, folder / name)
     shutil.copytree(ROOT / "schemas" / "health", folder / "health")
-    locked = read_lock(ROOT / "schemas")
-    write_lock(folder, {**read_lock(folder), **{path: at for path, at in locked.items() if path.startswith("health/")}})
-    topics = yaml.safe_load((examples / "topics.yaml").read_text())["topics"]
-    declared = yaml.safe_load((ROOT / "schemas" / "topics.yaml").read_text())["topics"]
-    topics |= {name: topic for name, topic in declared.items() if name.startswith("health.")}
-    (folder / "topics.yaml").write_text(yaml.safe_dump({"topics": topics}))
     return folder
 
 
@@ -73,7 +68,7 @@ async def test_the_records_of_a_range_are_printed_and_no_others(
     script, order_id = example("archive-in-a-script"), uuid.uuid4().hex
     began = datetime.now(UTC)
     await add_items(order_id, *EARLIER)
-    schemas = schemas_of_the_mesh(tmp_path / "schemas", script.folder.parent / "schemas")
+    schemas = schemas_of_the_mesh(tmp_path / "schemas")
     await archived(servers, bucket, topic, schemas, tmp_path / "archiver.log")
     between = datetime.now(UTC)
     await add_items(order_id, *LATER, first=len(EARLIER) + 1)
