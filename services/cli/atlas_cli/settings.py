@@ -1,12 +1,14 @@
 """Where the CLI finds the mesh: ATLAS_* in the environment, then `.atlas/mesh.env` of the checkout, then its `.env`."""
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from atlas_cli.output import CommandError, say
 
@@ -55,6 +57,10 @@ def load_settings(start: Path | None = None) -> CliSettings:
             f"ATLAS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise CommandError(f"settings: {faults}") from None
+    except SettingsError as error:  # of a list or an object, which is JSON
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"ATLAS_{field[1].upper()}: not JSON" if field else str(error)
+        raise CommandError(f"settings: {name}") from None
     except (UnicodeDecodeError, OSError) as error:
         raise CommandError(f"settings: {root / '.env'} or {mesh_env} can't be read: {error}") from None
     _say_unknown((root / ".env", mesh_env))

@@ -82,6 +82,12 @@ def test_a_bad_setting_is_named_without_its_value(checkout: Path, monkeypatch: p
     assert "s3cret" not in str(raised.value)
 
 
+def test_a_list_that_is_no_json_is_named(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_CONTEXTS", "bookings")
+    with pytest.raises(CommandError, match="settings: ATLAS_CONTEXTS: not JSON"):
+        load_settings(checkout)
+
+
 def test_nothing_upward_is_none(tmp_path: Path) -> None:
     assert find_upward(tmp_path, Path("no-such-file-anywhere")) is None
 
