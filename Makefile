@@ -22,9 +22,16 @@ DEV := $(VENV)/.stamp-dev
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 TESTS ?= tests $(wildcard contexts/*/tests)
-PYTEST := $(BIN)/python -m pytest
+# Without this make's own flags, which a test that calls make would take for its.
+PYTEST := MAKEFLAGS= $(BIN)/python -m pytest
+# Most tests on servers wait most of the time, so those that compute run beside them. What breaks a mesh, and what measures
+# how long a loop is held, has the machine to itself.
+TESTS_ALONE := chaos or alone
+TESTS_BESIDE := $(addprefix tests/,unit architecture contract conformance) $(filter-out tests,$(TESTS))
+TESTS_ON_SERVERS := $(filter-out $(TESTS_BESIDE) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help up dev down demo status logs shell db-shell lint style fmt type check test test-unit test-integration test-cov \
+.PHONY: help up dev down demo status logs shell db-shell lint style fmt type check \
+	test test-on-servers test-beside test-alone test-unit test-integration test-cov \
 	chaos bench batch dist migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
@@ -96,7 +103,23 @@ type: $(DEV) ## Check the types
 check: lint test-unit ## What to run before a commit
 
 test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/kafka for some
+ifeq ($(filter tests,$(TESTS)),)
 	$(PYTEST) $(TESTS)
+else
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-on-servers test-beside; beside=$$?; \
+		$(MAKE) --no-print-directory test-alone && exit $$beside
+endif
+
+test-on-servers: $(DEV)
+	$(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_ON_SERVERS)
+
+# What it prints is shown at its end: two that print dots at once can't be read.
+test-beside: $(DEV)
+	@said=$$(mktemp); $(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_BESIDE) >"$$said" 2>&1; code=$$?; \
+		cat "$$said"; rm "$$said"; exit $$code
+
+test-alone: $(DEV)
+	$(PYTEST) -m "$(TESTS_ALONE)" $(TESTS)
 
 test-unit: $(DEV) ## Run the tests that need no server
 	$(PYTEST) $(if $(filter tests,$(TESTS)),tests/unit tests/architecture $(wildcard contexts/*/tests),$(TESTS))

@@ -22,6 +22,8 @@ from tests.unit.gateway.stalls import STALL_MAX_S, watched
 
 Send = Callable[..., int]
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def thresholds() -> Any:

@@ -51,6 +51,7 @@ def batch_of(name: str) -> Any:
     return batch
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", list(FOREIGN))
 async def test_no_record_holds_the_loop(name: str) -> None:
     batch = batch_of(name)

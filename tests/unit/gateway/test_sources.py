@@ -192,6 +192,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("source", [lines, document])
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_no_body_holds_the_loop(source: Any, name: str) -> None:
@@ -207,6 +208,7 @@ async def test_no_body_holds_the_loop(source: Any, name: str) -> None:
     assert min(stalls) < STALL_MAX_S
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("source", [lines, document])
 async def test_the_loop_is_free_between_groups(source: Any) -> None:
     record = {"type": "t", "value": {f"field_{number}": "some text" for number in range(12)}}

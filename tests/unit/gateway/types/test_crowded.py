@@ -72,6 +72,7 @@ BODIES: dict[str, tuple[bytes, bool]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("form", [lines, document], ids=["lines", "document"])
 @pytest.mark.parametrize("name", BODIES)
 async def test_no_record_of_logical_types_holds_the_loop(registry: Registry, name: str, form: Any) -> None:
