@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from atlas_archive import incarnation_check
 from atlas_archive.batches import pack
 from atlas_archive.listing import summaries
 from atlas_archive.manifests import PartitionPath, last_manifest
@@ -257,8 +258,14 @@ async def test_a_topic_deleted_before_its_segments_are_closed_is_archived_whole(
 
 
 async def test_damage_is_found_and_named(
-    servers: Servers, archivers: Any, store: S3Store, registry: Registry, make_topic: MakeTopic
+    servers: Servers,
+    archivers: Any,
+    store: S3Store,
+    registry: Registry,
+    make_topic: MakeTopic,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(incarnation_check, "LOOKS", 1)  # nobody removes what is extra
     topic = await make_topic(partitions=4, config=KEEP)
     await produce(servers, mixed(registry, topic, 400))
     async with archivers.run(topic):
