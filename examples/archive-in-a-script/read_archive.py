@@ -13,9 +13,9 @@ from io import BytesIO
 from typing import Any
 
 import orjson
+from atlas_archive.chain.manifests import PartitionPath, topics
+from atlas_archive.format.records import Record
 from atlas_archive.history import History, histories, read_segment
-from atlas_archive.manifests import PartitionPath, topics
-from atlas_archive.records import Record
 from atlas_archive.store import MissingObject, ObjectStore, S3Address, open_store
 from fastavro import parse_schema, schemaless_reader
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from atlas_archive.listing import partitions
-from atlas_archive.manifests import Manifest, topics
+from atlas_archive.chain.listing import partitions
+from atlas_archive.chain.manifests import Manifest, topics
 from atlas_archive.store import ObjectStore, S3Address, open_store
 from atlas_local.ports import free_port
 from atlas_local.serverset import Servers

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import asyncpg
 import psutil
-from atlas_archive.listing import partitions
-from atlas_archive.manifests import topics
+from atlas_archive.chain.listing import partitions
+from atlas_archive.chain.manifests import topics
 from atlas_archive.store import ObjectStore, S3Address, open_store
 from atlas_contracts.codec import Codec
 from atlas_kafka.groups import open_reader, topic_ranges

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
+from atlas_archive.format.records import Record
 from atlas_archive.history import histories, read_history
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.records import Record
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Address, S3Store, open_store
-from atlas_archive.verify import verify
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.producer import Delivery, Outgoing, open_producer, send_all

@@ -19,8 +19,8 @@ from typing import Any
 import aiohttp
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_archive.chain.listing import summaries
 from atlas_archive.history import histories, read_history
-from atlas_archive.listing import summaries
 from atlas_archive.store import S3Address, open_store
 from atlas_cli.commands.archive import verify_topics
 from atlas_cli.settings import CliSettings

@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from atlas_archive.export import export
+from atlas_archive.chain.listing import summaries
+from atlas_archive.format.records import Record
 from atlas_archive.history import histories, read_history
-from atlas_archive.listing import summaries
-from atlas_archive.records import Record
 from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_archive.tables.export import export
 from atlas_archiver.app import serve as archive
 from atlas_archiver.settings import ArchiverSettings
 from atlas_cli.export_readings import readings_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import fastavro
 import pyarrow
-from atlas_archive.columns import branch_names
+from atlas_archive.tables.columns import branch_names
 from atlas_avro.decimals import from_bytes
 from atlas_avro.table import logical
 from atlas_avro.walk import without_logical_types

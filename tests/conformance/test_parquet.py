@@ -7,9 +7,9 @@ from random import Random
 
 import pyarrow
 import pyarrow.parquet
-from atlas_archive.columns import columns_of
-from atlas_archive.parquet import Unreadable, table_of, write
-from atlas_archive.records import Record
+from atlas_archive.format.records import Record
+from atlas_archive.tables.columns import columns_of
+from atlas_archive.tables.parquet import Unreadable, table_of, write
 from atlas_avro.names import parse
 from atlas_avro.walk import without_logical_types
 from atlas_contracts.branch_reader import compile_branch_reader

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 import pyarrow.parquet
 import pytest
-from atlas_archive.records import Record
+from atlas_archive.format.records import Record
 from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.events import Meta
 from atlas_contracts.keys import GIVEN

@@ -1,1 +1,1 @@
-"""The container format, manifests, object store."""
+"""Every record of a topic in object storage. From below: `store`, then `format` and `chain`, then the others."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
-from atlas_archive.container import ArchiveFile, read_file
-from atlas_archive.listing import partitions
-from atlas_archive.manifests import Manifest, PartitionPath
-from atlas_archive.records import Record
+from atlas_archive.chain.listing import partitions
+from atlas_archive.chain.manifests import Manifest, PartitionPath
+from atlas_archive.format.container import ArchiveFile, read_file
+from atlas_archive.format.records import Record
 from atlas_archive.store import ObjectStore
 
 _offset = itemgetter(0)

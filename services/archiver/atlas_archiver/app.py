@@ -5,8 +5,8 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
-from atlas_archive.segments import Options, SchemaText
 from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_archive.writing.segments import Options, SchemaText
 from atlas_contracts.registry import Registry
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import Fate, fate_of

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 from aiokafka import TopicPartition
-from atlas_archive.batches import Batch
-from atlas_archive.deaths import Reader, forget_reader, note_reader, reader_of
-from atlas_archive.manifests import PartitionPath
+from atlas_archive.chain.deaths import Reader, forget_reader, note_reader, reader_of
+from atlas_archive.chain.manifests import PartitionPath
 from atlas_archive.store import ObjectStore
+from atlas_archive.writing.batches import Batch
 from atlas_errors.policy import Fate, describe, fate_of
 
 from atlas_archiver.partition import DiedOver

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from aiokafka import TopicPartition
-from atlas_archive.batches import Batch
-from atlas_archive.segments import Segment
-from atlas_archive.steps import in_turns
 from atlas_archive.store import ObjectStore
+from atlas_archive.writing.batches import Batch
+from atlas_archive.writing.segments import Segment
+from atlas_archive.writing.steps import in_turns
 from atlas_errors.policy import Transient, describe
 from atlas_kafka.paused import Paused
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from atlas_archive.batches import Batch
-from atlas_archive.manifests import BadManifest, PartitionPath, offset_of
-from atlas_archive.segments import Options, SchemaText, Segment, Stored
+from atlas_archive.chain.manifests import BadManifest, PartitionPath, offset_of
 from atlas_archive.store import MissingObject
+from atlas_archive.writing.batches import Batch
+from atlas_archive.writing.segments import Options, SchemaText, Segment, Stored
 from atlas_errors.policy import Fate, Transient, fate_of
 
 RECORDS_A_TURN = 250

@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from aiokafka import TopicPartition
-from atlas_archive.batches import Batch
-from atlas_archive.manifests import BadManifest, PartitionPath, last_manifest
+from atlas_archive.chain.manifests import BadManifest, PartitionPath, last_manifest
 from atlas_archive.store import ObjectStore
+from atlas_archive.writing.batches import Batch
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.endings import Ended
 from atlas_kafka.partitions_now import PartitionNow

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import structlog
 from aiokafka import TopicPartition
-from atlas_archive.ends import End, Hole, state_end
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.segments import Segment, Stored, store_segment
-from atlas_archive.steps import in_thread
+from atlas_archive.chain.ends import End, Hole, state_end
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
 from atlas_archive.store import ObjectStore
+from atlas_archive.writing.segments import Segment, Stored, store_segment
+from atlas_archive.writing.steps import in_thread
 from atlas_kafka.endings import Ended
 
 from atlas_archiver import metrics

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from atlas_archive.export import Reading, Readings
+from atlas_archive.tables.export import Reading, Readings
 from atlas_avro.names import parse
 from atlas_avro.walk import parts, without_logical_types
 from atlas_contracts.branch_reader import compile_branch_reader

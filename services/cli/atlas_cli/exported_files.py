@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlas_archive.parquet import MARK
+from atlas_archive.tables.parquet import MARK
 
 from atlas_cli.output import CommandError
 

@@ -1,6 +1,6 @@
 """Whether what a segment holds is on its topic still: if not, its manifest alone says that the archive has it."""
 
-from atlas_archive.manifests import offset_of
+from atlas_archive.chain.manifests import offset_of
 
 from atlas_cli.settings import CliSettings
 from atlas_cli.topic_reader import open_topic_reader

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import ProducerFenced
-from atlas_archive.records import Incoming
+from atlas_archive.format.records import Incoming
 from atlas_contracts.registry import Registry
 from atlas_kafka.admin import open_admin
 from atlas_kafka.outgoing import Outgoing

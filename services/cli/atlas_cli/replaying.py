@@ -15,10 +15,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
+from atlas_archive.chain.manifests import Manifest, topics
+from atlas_archive.format.records import Incoming
 from atlas_archive.history import History, histories, read_history
-from atlas_archive.manifests import Manifest, topics
-from atlas_archive.records import Incoming
-from atlas_archive.reports import LiveTopic, TopicReader
+from atlas_archive.proof.reports import LiveTopic, TopicReader
 from atlas_archive.store import ObjectStore
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.groups import open_reader, topic_ranges

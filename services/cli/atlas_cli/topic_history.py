@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
-from atlas_archive.records import Record
+from atlas_archive.format.records import Record
 from atlas_contracts.events import Meta
 
 from atlas_cli.suspects import Spoken

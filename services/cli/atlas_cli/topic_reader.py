@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
-from atlas_archive.batches import unpack
-from atlas_archive.records import Record
-from atlas_archive.reports import LiveTopic
+from atlas_archive.format.records import Record
+from atlas_archive.proof.reports import LiveTopic
+from atlas_archive.writing.batches import unpack
 from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_kafka.rawbatches import give_batches
 from atlas_kafka.starting import start_whole
@@ -34,7 +34,7 @@ _offset = attrgetter("offset")
 
 
 class LiveTopicReader:
-    """`atlas_archive.reports.TopicReader` over a cluster; keeps one consumer a partition from range to range."""
+    """`atlas_archive.proof.reports.TopicReader` over a cluster; keeps one consumer a partition from range to range."""
 
     def __init__(self, brokers: str, client: AIOKafkaClient, admin: AIOKafkaAdminClient, stack: AsyncExitStack) -> None:
         self._brokers = brokers

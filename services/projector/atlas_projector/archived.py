@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from aiokafka import TopicPartition
+from atlas_archive.chain.manifests import BadManifest
+from atlas_archive.chain.manifests import topics as archived_topics
 from atlas_archive.history import History, HistoryGap, histories, read_history
-from atlas_archive.manifests import BadManifest
-from atlas_archive.manifests import topics as archived_topics
 from atlas_archive.store import ObjectStore, S3Address, open_store
 
 from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source

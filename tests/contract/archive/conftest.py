@@ -1,7 +1,7 @@
 """What the tests of the archive share."""
 
 import pytest
-from atlas_archive import incarnation_check
+from atlas_archive.proof import incarnation_check
 
 
 @pytest.fixture(autouse=True)

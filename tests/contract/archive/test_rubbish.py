@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 import pytest
-from atlas_archive.compaction import compact
-from atlas_archive.container import CorruptFile
-from atlas_archive.export import export
+from atlas_archive.chain.listing import summaries
+from atlas_archive.chain.manifests import BadManifest, last_manifest
+from atlas_archive.format.container import CorruptFile
 from atlas_archive.history import HistoryGap, histories, read_history
-from atlas_archive.listing import summaries
-from atlas_archive.manifests import BadManifest, last_manifest
+from atlas_archive.maintenance.compaction import compact
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import MemoryStore, MissingObject
-from atlas_archive.verify import verify
+from atlas_archive.tables.export import export
 from atlas_cli.export_readings import readings_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 import pytest
-from atlas_archive.batches import pack
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
-from atlas_archive.segments import Segment
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.records import Record
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Segment
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_local.home import ROOT

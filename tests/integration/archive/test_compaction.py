@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 
 import orjson
 import pytest
-from atlas_archive import incarnation_check
-from atlas_archive.batches import pack
-from atlas_archive.chains import chain_of
-from atlas_archive.compaction import compact
+from atlas_archive.chain.chains import chain_of
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
+from atlas_archive.format.records import Record
 from atlas_archive.history import histories, read_history
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.records import Record
-from atlas_archive.retention import expire
-from atlas_archive.segments import Options, Segment, store_segment
+from atlas_archive.maintenance.compaction import compact
+from atlas_archive.maintenance.retention import expire
+from atlas_archive.proof import incarnation_check
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import MissingObject, S3Address, S3Store, open_store
-from atlas_archive.verify import verify
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Options, Segment, store_segment
 from atlas_local.testing import Servers
 
 pytestmark = pytest.mark.integration
@@ -33,8 +33,8 @@ CHILD = """
 import asyncio, resource, sys
 from pathlib import Path
 import orjson
-from atlas_archive.compaction import compact
-from atlas_archive.manifests import PartitionPath
+from atlas_archive.maintenance.compaction import compact
+from atlas_archive.chain.manifests import PartitionPath
 from atlas_archive.store import S3Address, open_store
 
 def peak():

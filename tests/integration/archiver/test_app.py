@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from atlas_archive import incarnation_check
-from atlas_archive.batches import pack
-from atlas_archive.listing import summaries
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.records import Record
-from atlas_archive.reports import TopicReport
-from atlas_archive.segments import Segment, store_segment
+from atlas_archive.chain.listing import summaries
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
+from atlas_archive.format.records import Record
+from atlas_archive.proof import incarnation_check
+from atlas_archive.proof.reports import TopicReport
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
-from atlas_archive.verify import verify
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Segment, store_segment
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry

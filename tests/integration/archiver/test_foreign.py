@@ -9,8 +9,8 @@ import fastavro
 import pytest
 from aiokafka import TopicPartition
 from atlas_archive.history import histories, read_history
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
-from atlas_archive.verify import verify
 from atlas_avro.varints import long
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.foreignrecords import STAND_IN

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
-from atlas_archive.chains import chains
-from atlas_archive.gaps import state_known
-from atlas_archive.reports import TopicReport
+from atlas_archive.chain.chains import chains
+from atlas_archive.proof.gaps import state_known
+from atlas_archive.proof.reports import TopicReport
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
-from atlas_archive.verify import verify
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.admin import open_admin
 from atlas_local.testing import MakeTopic, Servers

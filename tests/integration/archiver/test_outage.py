@@ -4,9 +4,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from atlas_archive.listing import summaries
+from atlas_archive.chain.listing import summaries
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Address, S3Store, open_store
-from atlas_archive.verify import verify
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.admin import TopicSpec, ensure_topics
 from atlas_kafka.producer import Outgoing, open_producer, send_all

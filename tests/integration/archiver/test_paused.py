@@ -5,11 +5,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from atlas_archive.listing import summaries
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.segments import Segment
+from atlas_archive.chain.listing import summaries
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
-from atlas_archive.verify import verify
+from atlas_archive.writing.segments import Segment
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_kafka.admin import open_admin
 from atlas_kafka.groups import committed_offsets

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from aiokafka.client import AIOKafkaClient
-from atlas_archive.batches import pack
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
-from atlas_archive.segments import Segment, store_segment
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.records import Record
 from atlas_archive.store import S3Address, open_store
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Segment, store_segment
 from atlas_kafka.topic_ids import topic_ids
 from atlas_local.home import ROOT
 from atlas_local.testing import Servers

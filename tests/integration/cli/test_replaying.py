@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.client import AIOKafkaClient
-from atlas_archive.batches import pack
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Incoming, Record
-from atlas_archive.segments import Segment, store_segment
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.records import Incoming, Record
 from atlas_archive.store import S3Address, S3Store, open_store
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Segment, store_segment
 from atlas_cli.following import Start
 from atlas_cli.output import CommandError
 from atlas_cli.replay_target import Rule

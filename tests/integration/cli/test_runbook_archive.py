@@ -7,8 +7,8 @@ import shlex
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.records import Record
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
+from atlas_archive.format.records import Record
 from atlas_archive.store import S3Address, open_store
 from atlas_cli.main import app
 from atlas_kafka.admin import open_admin

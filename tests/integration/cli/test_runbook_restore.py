@@ -7,8 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.records import Record
 from atlas_kafka.admin import open_admin
 from atlas_kafka.producer import Outgoing, open_producer, send_all
 from atlas_local.home import ROOT

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from atlas_archive.listing import summaries
+from atlas_archive.chain.listing import summaries
 from atlas_archive.store import S3Address, open_store
 from atlas_contracts.folder import LOCK, TOPICS
 from atlas_kafka.admin import TopicSpec, ensure_topics

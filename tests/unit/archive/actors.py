@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from atlas_archive.batches import pack
-from atlas_archive.chains import chain_of
-from atlas_archive.compaction import compact
+from atlas_archive.chain.chains import chain_of
+from atlas_archive.chain.manifests import PartitionPath, last_manifest
+from atlas_archive.format.layout import framing
+from atlas_archive.format.records import Record
 from atlas_archive.history import histories, read_history
-from atlas_archive.holds import UnderHold, place_hold, release_hold
-from atlas_archive.layout import framing
-from atlas_archive.manifests import PartitionPath, last_manifest
-from atlas_archive.records import Record
-from atlas_archive.retention import expire
-from atlas_archive.segments import Options, Segment, Stored, store_segment
+from atlas_archive.maintenance.compaction import compact
+from atlas_archive.maintenance.holds import UnderHold, place_hold, release_hold
+from atlas_archive.maintenance.retention import expire
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import Listed, MemoryStore, MissingObject
-from atlas_archive.verify import verify
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Options, Segment, Stored, store_segment
 
 PATH = PartitionPath("t", "id-1", 0)
 SCHEMAS = {1: '"int"', 2: '"string"'}

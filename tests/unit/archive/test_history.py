@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 import pytest
-from atlas_archive.batches import pack
-from atlas_archive.container import CorruptFile
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.container import CorruptFile
+from atlas_archive.format.layout import framing
+from atlas_archive.format.records import Record
 from atlas_archive.history import HistoryGap, histories, read_history, read_segment
-from atlas_archive.layout import framing
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
-from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore, MissingObject
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Options, Segment, store_segment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
-from atlas_archive.batches import pack
+from atlas_archive.format.records import Record
 from atlas_archive.history import histories, read_history
-from atlas_archive.records import Record
 from atlas_archive.store import MemoryStore
+from atlas_archive.writing.batches import pack
 from atlas_archiver.partition import Limits, Writing
 from atlas_archiver.sink import ArchiveSink
 from atlas_kafka.partitions_now import PartitionNow

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from atlas_archive.batches import pack
-from atlas_archive.deaths import Reader, forget_deaths, note_reader, reader_of
-from atlas_archive.manifests import PartitionPath
+from atlas_archive.chain.deaths import Reader, forget_deaths, note_reader, reader_of
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.proof.verify import verify
 from atlas_archive.store import MemoryStore
-from atlas_archive.verify import verify
+from atlas_archive.writing.batches import pack
 from atlas_archiver.crashes import DEATHS_ALONE
 from atlas_kafka.paused import Paused
 from hypothesis import given, settings

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from aiokafka.errors import InvalidTopicError, KafkaConnectionError
-from atlas_archive.manifests import BadManifest
+from atlas_archive.chain.manifests import BadManifest
 from atlas_archive.store import MissingObject
 from atlas_archiver.partition import CanNotBeSpliced, is_its_own, place_in
 from atlas_errors.policy import Transient

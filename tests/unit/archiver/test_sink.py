@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import InvalidTopicError
-from atlas_archive.batches import pack
-from atlas_archive.listing import partitions
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.verify import verify
+from atlas_archive.chain.listing import partitions
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.proof.verify import verify
+from atlas_archive.writing.batches import pack
 from atlas_archiver import metrics
 from atlas_archiver.sink import ArchiveSink
 from atlas_errors.policy import Transient

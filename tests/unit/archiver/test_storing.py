@@ -1,10 +1,10 @@
 """A topic that was deleted: what was fetched of it is archived, what was not has a name."""
 
 import pytest
-from atlas_archive.ends import ends
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.reports import LiveTopic
-from atlas_archive.verify import verify
+from atlas_archive.chain.ends import ends
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.proof.reports import LiveTopic
+from atlas_archive.proof.verify import verify
 from atlas_archiver import metrics
 from atlas_kafka.endings import Ended
 from structlog.testing import capture_logs

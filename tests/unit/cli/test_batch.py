@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow
 import pytest
-from atlas_archive import parquet
+from atlas_archive.tables import parquet
 from atlas_cli.batch import Job, read_job, run_job
 from atlas_cli.exported_files import Limits
 from atlas_cli.main import app

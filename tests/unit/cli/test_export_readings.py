@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import polars
-from atlas_archive.batches import pack
-from atlas_archive.export import Exported, export
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.layout import framing
+from atlas_archive.format.records import Record
 from atlas_archive.history import histories
-from atlas_archive.layout import framing
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
-from atlas_archive.segments import Options, Segment, store_segment
 from atlas_archive.store import MemoryStore
+from atlas_archive.tables.export import Exported, export
+from atlas_archive.writing.batches import pack
+from atlas_archive.writing.segments import Options, Segment, store_segment
 from atlas_avro.varints import long
 from atlas_cli.export_readings import readings_of
 from atlas_contracts.checks import add

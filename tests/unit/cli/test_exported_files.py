@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from atlas_archive import parquet
+from atlas_archive.tables import parquet
 from atlas_cli.exported_files import Limits, shape_of
 from atlas_cli.output import CommandError
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from atlas_archive.records import Record
+from atlas_archive.format.records import Record
 from atlas_cli.output import CommandError
 from atlas_cli.replay_target import Rule, rule_of
 from atlas_contracts.registry import Registry

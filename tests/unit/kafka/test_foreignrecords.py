@@ -7,9 +7,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from atlas_archive.batches import unpack
-from atlas_archive.container import read_file
-from atlas_archive.splicer import Splicer
+from atlas_archive.format.container import read_file
+from atlas_archive.writing.batches import unpack
+from atlas_archive.writing.splicer import Splicer
 from atlas_kafka import inflate
 from atlas_kafka.foreignrecords import STAND_IN, accept_foreign_records
 from atlas_kafka.internals.records import KeptRecords

@@ -13,7 +13,7 @@ from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
-    from atlas_archive.reports import TopicReport
+    from atlas_archive.proof.reports import TopicReport
 
 Topics = Annotated[
     list[str] | None, typer.Argument(help="Topics to verify; all when none is given.", autocompletion=topics)
@@ -34,8 +34,8 @@ def ls(
     as_json: JsonFlag = False,
 ) -> None:
     """List what is archived: a row a partition, with segments, records, bytes and offsets."""
-    from atlas_archive.listing import summaries
-    from atlas_archive.manifests import BadManifest
+    from atlas_archive.chain.listing import summaries
+    from atlas_archive.chain.manifests import BadManifest
 
     from atlas_cli.object_store import open_archive
 
@@ -104,7 +104,7 @@ async def verify_topics(
     settings: CliSettings, topics: list[str], *, offline: bool = False, quiet: bool = False
 ) -> "list[TopicReport]":
     """Verify the named topics, or all, and show the progress unless `quiet`; a report a topic."""
-    from atlas_archive.verify import verify as verify_archive
+    from atlas_archive.proof.verify import verify as verify_archive
 
     from atlas_cli.object_store import open_archive
     from atlas_cli.topic_reader import open_topic_reader

@@ -15,8 +15,8 @@ from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_jso
 from atlas_cli.settings import CliSettings, load_settings
 
 if TYPE_CHECKING:
-    from atlas_archive.manifests import PartitionPath
-    from atlas_archive.set_aside import InTheWay
+    from atlas_archive.chain.manifests import PartitionPath
+    from atlas_archive.chain.set_aside import InTheWay
     from atlas_archive.store import S3Store
 
 Topic = Annotated[str, typer.Argument(help="The topic, in every incarnation.", autocompletion=topics)]
@@ -50,7 +50,7 @@ def compact(
     as_json: JsonFlag = False,
 ) -> None:
     """Make large segments of small ones. Safe beside archivers, readers and expire, and at any interruption."""
-    from atlas_archive.compaction import compact as run
+    from atlas_archive.maintenance.compaction import compact as run
 
     async def one(store: "S3Store", path: "PartitionPath") -> dict[str, Any]:
         done = await run(store, path, target_bytes=int(target_mb * 1e6), writer="atlas compact", grace_s=grace * 60)
@@ -78,8 +78,8 @@ def expire(
     as_json: JsonFlag = False,
 ) -> None:
     """Give up old segments for good, unless the topic is under a hold."""
-    from atlas_archive.holds import UnderHold
-    from atlas_archive.retention import expire as run
+    from atlas_archive.maintenance.holds import UnderHold
+    from atlas_archive.maintenance.retention import expire as run
 
     if not dry_run:
         confirm(f"Give up what {topic} has older than {older_than_days:g} days, for good?", yes=yes)
@@ -109,8 +109,8 @@ def accept(
 
 
 async def _accept(settings: CliSettings, topic: str, reason: str) -> list[dict[str, Any]]:
-    from atlas_archive.gaps import accept as state
-    from atlas_archive.manifests import BadManifest
+    from atlas_archive.chain.manifests import BadManifest
+    from atlas_archive.proof.gaps import accept as state
 
     from atlas_cli.object_store import open_archive
     from atlas_cli.topic_reader import open_topic_reader
@@ -144,7 +144,7 @@ def set_object_aside(
     The archiver then goes on from the segment before it, with what the topic still has. What the topic has no more is
     in the archive alone, and without its manifest its files may be swept: that is refused unless you say so.
     """
-    from atlas_archive.set_aside import NotInTheWay, look_at, set_aside
+    from atlas_archive.chain.set_aside import NotInTheWay, look_at, set_aside
     from atlas_archive.store import MissingObject
 
     from atlas_cli.only_archived import why_only_archived
@@ -170,7 +170,7 @@ def set_object_aside(
 
 def look_again(topic: Topic, as_json: JsonFlag = False) -> None:
     """Have the archiver look again into records that it died over, as after an upgrade."""
-    from atlas_archive.deaths import forget_deaths
+    from atlas_archive.chain.deaths import forget_deaths
 
     async def forget(store: "S3Store") -> int:
         return len([key async for key in forget_deaths(store, topic)])
@@ -186,7 +186,7 @@ def hold(
     as_json: JsonFlag = False,
 ) -> None:
     """Forbid that anything of the topic is given up."""
-    from atlas_archive.holds import place_hold
+    from atlas_archive.maintenance.holds import place_hold
 
     placed = asyncio.run(_with_store(lambda store: place_hold(store, topic, name, reason)))
     if placed is None:
@@ -196,7 +196,7 @@ def hold(
 
 def release(topic: Topic, name: Name, as_json: JsonFlag = False) -> None:
     """Take a hold away."""
-    from atlas_archive.holds import release_hold
+    from atlas_archive.maintenance.holds import release_hold
 
     if not asyncio.run(_with_store(lambda store: release_hold(store, topic, name))):
         raise CommandError(f"{topic} has no hold {name}")
@@ -207,7 +207,7 @@ def list_holds(
     topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None, as_json: JsonFlag = False
 ) -> None:
     """List the holds."""
-    from atlas_archive.holds import holds
+    from atlas_archive.maintenance.holds import holds
 
     rows = [asdict(found) for found in asyncio.run(_with_store(lambda store: holds(store, topic)))]
     print_rows(rows, as_json=as_json, title="Holds", empty="no hold")
@@ -215,9 +215,9 @@ def list_holds(
 
 async def export_topic(settings: CliSettings, topic: str, folder: Path, *, quiet: bool) -> list[dict[str, Any]]:
     """Export every partition of the topic's latest state; a row each."""
-    from atlas_archive.export import Exported
-    from atlas_archive.export import export as run
     from atlas_archive.history import histories
+    from atlas_archive.tables.export import Exported
+    from atlas_archive.tables.export import export as run
 
     from atlas_cli.connect import load_registry
     from atlas_cli.export_readings import readings_of
@@ -244,9 +244,9 @@ async def _each(
     quiet: bool = True,
 ) -> list[dict[str, Any]]:
     """What `act` gives for every archived partition of the topic, shown as it goes unless `quiet`."""
-    from atlas_archive.container import CorruptFile
-    from atlas_archive.listing import paths
-    from atlas_archive.manifests import BadManifest
+    from atlas_archive.chain.listing import paths
+    from atlas_archive.chain.manifests import BadManifest
+    from atlas_archive.format.container import CorruptFile
     from atlas_archive.store import MissingObject
 
     from atlas_cli.object_store import open_archive

@@ -13,7 +13,7 @@ from atlas_cli.help_groups import ARCHIVE, add
 from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
-    from atlas_archive.records import Incoming
+    from atlas_archive.format.records import Incoming
     from atlas_contracts.registry import Registry
 
     from atlas_cli.replaying import Progress, Replay

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from atlas_archive.reports import TopicReport
+from atlas_archive.proof.reports import TopicReport
 from atlas_runtime.demo import Check
 
 

@@ -5,8 +5,8 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.records import Record
 from atlas_archive.store import S3Address, open_store
 from atlas_cli.main import app
 from atlas_kafka.producer import Outgoing, open_producer, send_all

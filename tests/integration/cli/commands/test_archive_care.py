@@ -7,8 +7,8 @@ from typing import Any
 
 import polars
 import pytest
-from atlas_archive.manifests import PartitionPath
-from atlas_archive.records import Record
+from atlas_archive.chain.manifests import PartitionPath
+from atlas_archive.format.records import Record
 from atlas_cli.main import app
 from atlas_cli.output import CommandError
 from typer.testing import CliRunner

@@ -1,6 +1,6 @@
 """The proof must notice what differs."""
 
-from atlas_archive.reports import TopicReport
+from atlas_archive.proof.reports import TopicReport
 from atlas_cli.demo.prove import prove_archive, prove_lag, prove_rebuild
 
 

@@ -1,0 +1,1 @@
+"""What is in a file of the archive: blocks, codecs, headers, the schema; reading one."""

@@ -1,0 +1,1 @@
+"""Fewer and larger segments, and giving old ones up."""

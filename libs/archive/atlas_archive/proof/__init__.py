@@ -1,0 +1,1 @@
+"""Is a topic's archive complete, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""From batches of Kafka to a segment that counts."""
