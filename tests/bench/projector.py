@@ -2,7 +2,7 @@
 
 Live: processes of the service with their partitions assigned, over a topic that becomes readable at one moment (its
 records are one Kafka transaction); timed from then until the last event's position is durable in PostgreSQL. Rebuild:
-`atlas_projector.rebuild` with two worker processes, timed from its call to its return, swap included.
+`atlas_projector.rebuilding.rebuild` with two worker processes, timed from its call to its return, swap included.
 """
 
 import argparse

@@ -8,8 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 from atlas_projector import app
+from atlas_projector.rebuilding.workers import Setup
 from atlas_projector.settings import ProjectorSettings
-from atlas_projector.workers import Setup
 from atlas_runtime.run import run
 
 from tests.bench.projector_load import ACCOUNTS

@@ -22,9 +22,9 @@ from atlas_kafka.groups import open_reader, topic_ranges
 from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection
-from atlas_projector.archived import open_source
-from atlas_projector.rebuild import Options, Progress, rebuild
-from atlas_projector.workers import Setup
+from atlas_projector.rebuilding.archived import open_source
+from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
+from atlas_projector.rebuilding.workers import Setup
 from atlas_readmodel import generations
 from atlas_readmodel.stores import Stores, open_redis
 from atlas_readmodel.table import ReadModel
@@ -125,6 +125,6 @@ async def _peak_mb() -> None:
     while True:
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                if "atlas_projector.worker" in child.cmdline():
+                if "atlas_projector.rebuilding.worker" in child.cmdline():
                     _highest = max(_highest, child.memory_info().rss / 1e6)
         await asyncio.sleep(SAMPLE_S)

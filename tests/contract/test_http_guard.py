@@ -19,10 +19,10 @@ from atlas_gateway.opened import Requests
 from atlas_gateway.settings import GatewaySettings
 from atlas_health_aggregator import exposition
 from atlas_health_aggregator.settings import HealthAggregatorSettings
-from atlas_projector.dead_letters import dead_letter_routes
-from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
+from atlas_projector.waiting.dead_letters import dead_letter_routes
+from atlas_projector.waiting.leaving_out import leaving_out_routes
 from atlas_relay.routes import outbox_routes
 from atlas_relay.settings import RelaySettings
 from atlas_runtime import http_server

@@ -30,16 +30,16 @@ from atlas_runtime.metrics import observe_pool
 from atlas_runtime.pooler import require_session
 from atlas_runtime.probes import Health, serve_probes
 
-from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.declared import faults
-from atlas_projector.leaving_out import leaving_out_routes
 from atlas_projector.live import Live, OtherVersion, group_of
-from atlas_projector.new_schemas import Schemas
-from atlas_projector.rebuilds import Rebuilds
+from atlas_projector.rebuilding.rebuilds import Rebuilds
+from atlas_projector.rebuilding.workers import Setup
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.standstill import ended_at_standstill
-from atlas_projector.workers import Setup
+from atlas_projector.waiting.dead_letters import dead_letter_routes
+from atlas_projector.waiting.leaving_out import leaving_out_routes
+from atlas_projector.waiting.new_schemas import Schemas
 
 log = structlog.get_logger(__name__)
 

@@ -25,13 +25,13 @@ from atlas_readmodel.topic_ids import present
 from atlas_readmodel.writer import Fenced
 from atlas_runtime.traces import span
 
-from atlas_projector.applier import Applier
-from atlas_projector.crashes import Taken
+from atlas_projector.apply.applier import Applier
+from atlas_projector.apply.crashes import Taken
 from atlas_projector.floors import Floors
 from atlas_projector.metrics import DEATHS, FENCED, GENERATION, PARKED
-from atlas_projector.new_schemas import LOOK_EVERY_S, RETRIED_MAX, Schemas
 from atlas_projector.source import Record
 from atlas_projector.standing import stand
+from atlas_projector.waiting.new_schemas import LOOK_EVERY_S, RETRIED_MAX, Schemas
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from atlas_readmodel.generations import NoSuchGeneration
 from atlas_readmodel.stores import Stores
 
 from atlas_projector.live import Live
-from atlas_projector.rebuilds import AlreadyRunning, Rebuilds
-from atlas_projector.side import Selection
+from atlas_projector.rebuilding.rebuilds import AlreadyRunning, Rebuilds
+from atlas_projector.rebuilding.side import Selection
 
 EVENT_EVERY_S = 0.5
 

@@ -1,7 +1,7 @@
 """Ending a process that stands still: code that loops for ever holds the event loop, and nobody in it can say so.
 
 The watch is the interpreter's own thread in C, so it works however the loop is held. The process that comes after
-begins where this one stood, see atlas_projector.crashes.
+begins where this one stood, see atlas_projector.apply.crashes.
 """
 
 import asyncio

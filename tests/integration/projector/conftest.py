@@ -23,8 +23,8 @@ from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection
 from atlas_projector.live import Live
-from atlas_projector.rebuilds import Rebuilds
-from atlas_projector.workers import Setup
+from atlas_projector.rebuilding.rebuilds import Rebuilds
+from atlas_projector.rebuilding.workers import Setup
 from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import Parked, State

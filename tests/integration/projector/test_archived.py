@@ -26,12 +26,12 @@ from atlas_kafka.groups import open_reader
 from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection
-from atlas_projector import workers
-from atlas_projector.archived import open_source
-from atlas_projector.builder import Strict
-from atlas_projector.rebuild import Options, Progress, rebuild
-from atlas_projector.side import Selection, build_side
-from atlas_projector.workers import Setup
+from atlas_projector.rebuilding import workers
+from atlas_projector.rebuilding.archived import open_source
+from atlas_projector.rebuilding.builder import Strict
+from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
+from atlas_projector.rebuilding.side import Selection, build_side
+from atlas_projector.rebuilding.workers import Setup
 from atlas_readmodel.writer import Advance, Batch
 from atlas_users.projection import USERS
 
@@ -151,9 +151,9 @@ async def test_what_retention_ate_comes_from_the_archive(
     await eaten(rig)
     await rig.fly(600, 600)  # only on the topic
     # What readers see was made by a live projector that saw all of it: here by a rebuild of its own into an empty one.
-    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    monkeypatch.setattr("atlas_projector.rebuilding.rebuild.CLOSE_RECORDS", 0)
     monkeypatch.setattr(workers, "PARALLEL_FROM", 1)
-    monkeypatch.setattr("atlas_projector.rebuild.PARALLEL_FROM", 1)
+    monkeypatch.setattr("atlas_projector.rebuilding.rebuild.PARALLEL_FROM", 1)
     path = known(monkeypatch, tmp_path, pointed)
     setup = replace(rig.setup, archive=address, projections=path, workers=2 if by_workers else 0)
     await _made_live(rig, pointed)
@@ -183,14 +183,14 @@ async def test_a_worker_that_is_killed_stops_it_and_it_goes_on_where_it_was(
     routes = rig.pointed(ROUTES)
     await rig.fly(4000)
     await rig.projected(routes)
-    monkeypatch.setattr("atlas_projector.rebuild.PARALLEL_FROM", 1)
-    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    monkeypatch.setattr("atlas_projector.rebuilding.rebuild.PARALLEL_FROM", 1)
+    monkeypatch.setattr("atlas_projector.rebuilding.rebuild.CLOSE_RECORDS", 0)
     # So slow that it is caught in the middle.
     setup = replace(rig.setup, projections=known(monkeypatch, tmp_path, routes), workers=1, load=0.01)
     task = asyncio.create_task(run(rig, routes, setup, progress := Progress()))
     await wait_until("the worker to be half-way", lambda: 0 < progress.events < 4000)
     for child in psutil.Process().children(recursive=True):
-        if "atlas_projector.worker" in child.cmdline():
+        if "atlas_projector.rebuilding.worker" in child.cmdline():
             child.send_signal(signal.SIGKILL)
     with pytest.raises(Exception, match="worker ended with code -9"):
         await task
@@ -204,7 +204,7 @@ async def test_the_load_is_capped_here_as_well_but_not_while_the_live_one_is_hel
     routes = rig.pointed(ROUTES)
     await rig.fly(300)
     await rig.projected(routes)
-    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    monkeypatch.setattr("atlas_projector.rebuilding.rebuild.CLOSE_RECORDS", 0)
     loads: list[float] = []
     advance = Strict.advance
 

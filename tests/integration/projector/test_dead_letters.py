@@ -11,10 +11,10 @@ from atlas_cli.settings import CliSettings
 from atlas_local.waiting import wait_until
 from atlas_projection import waiting
 from atlas_projection.projection import Projection, Rejected, Row, Value
-from atlas_projector.dead_letters import dead_letter_routes
-from atlas_projector.rebuild import Options, Progress, rebuild
+from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.source import open_topic_source
+from atlas_projector.waiting.dead_letters import dead_letter_routes
 from atlas_runtime.probes import Health, serve_probes
 from atlas_users.projection import USERS
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value
-from atlas_projector import app, verdicts
+from atlas_projector import app
+from atlas_projector.apply import verdicts
 from atlas_projector.live import Live
 from atlas_projector.settings import ProjectorSettings
 from atlas_readmodel.table import Table

@@ -17,11 +17,11 @@ import typer
 from atlas_cli.commands.compare import register
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_kafka.producer import Delivery
-from atlas_projector.leaving_out import leaving_out_routes
-from atlas_projector.rebuild import Options, Progress, rebuild
+from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.source import open_topic_source
+from atlas_projector.waiting.leaving_out import leaving_out_routes
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import Decision, Ruling
 from atlas_runtime.probes import Health, serve_probes

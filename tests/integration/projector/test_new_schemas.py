@@ -10,7 +10,7 @@ import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_local.waiting import wait_until
-from atlas_projector.new_schemas import Schemas
+from atlas_projector.waiting.new_schemas import Schemas
 from atlas_users.projection import USERS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value
-from atlas_projector.rebuild import Options, Progress, RebuildError, rebuild
+from atlas_projector.rebuilding.rebuild import Options, Progress, RebuildError, rebuild
 from atlas_projector.source import open_topic_source
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import State

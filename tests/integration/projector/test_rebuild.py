@@ -10,8 +10,8 @@ from atlas_flights.projections.departures import DEPARTURES
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_flights.projections.routes import ROUTES
 from atlas_projection.projection import Projection
-from atlas_projector.builder import RebuildError
-from atlas_projector.rebuild import NotIdentical, Options, Progress, Rebuilt, rebuild
+from atlas_projector.rebuilding.builder import RebuildError
+from atlas_projector.rebuilding.rebuild import NotIdentical, Options, Progress, Rebuilt, rebuild
 from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
 from atlas_readmodel.reader import Reader
 from atlas_users.projection import USERS
@@ -127,7 +127,7 @@ async def _bounded(batches: Batches, count: int) -> Batches:
 
 async def test_cancelled_and_gone_on_with(rig: "Rig", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("atlas_projector.source.MAX_RECORDS", 100)
-    monkeypatch.setattr("atlas_projector.rebuild.CLOSE_RECORDS", 0)
+    monkeypatch.setattr("atlas_projector.rebuilding.rebuild.CLOSE_RECORDS", 0)
     routes = rig.pointed(ROUTES)
     await rig.fly(1000)
     await rig.projected(routes)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from atlas_projector.dead_letters import dead_letter_routes
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
+from atlas_projector.waiting.dead_letters import dead_letter_routes
 from atlas_runtime.probes import Health, serve_probes
 from atlas_users.projection import USERS
 

@@ -14,7 +14,7 @@ from atlas_kafka.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection
 from atlas_projector.live import Live
-from atlas_projector.rebuilds import Rebuilds
+from atlas_projector.rebuilding.rebuilds import Rebuilds
 from atlas_readmodel.reader import Reader
 from atlas_users.projection import USERS
 

@@ -18,10 +18,10 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_local.home import ROOT
 from atlas_projection.projection import Projection, Row, Value
-from atlas_projector.archived import open_source
-from atlas_projector.dead_letters import value_of
-from atlas_projector.rebuild import Options, Progress, rebuild
+from atlas_projector.rebuilding.archived import open_source
+from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.source import open_topic_source
+from atlas_projector.waiting.dead_letters import value_of
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.documents_reader import DocumentsReader
 from atlas_readmodel.json_rows import dumps, plain_row

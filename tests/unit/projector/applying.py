@@ -11,7 +11,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_contracts.registry import Registry
 from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
-from atlas_projector.applier import Applier
+from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Record
 from atlas_readmodel.parking import Decision, Parked, Place
 from atlas_readmodel.writer import Batch, Fenced, Waits

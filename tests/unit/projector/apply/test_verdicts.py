@@ -3,7 +3,14 @@
 import time
 
 import pytest
-from atlas_projector.verdicts import BAD_FOR_S, FAILING_FROM, FIRST_BAD_MAX, GOOD_WITHIN_S, ProjectionFailed, Verdicts
+from atlas_projector.apply.verdicts import (
+    BAD_FOR_S,
+    FAILING_FROM,
+    FIRST_BAD_MAX,
+    GOOD_WITHIN_S,
+    ProjectionFailed,
+    Verdicts,
+)
 
 
 def long_ago() -> float:

@@ -9,7 +9,7 @@ from atlas_projection.projection import Row
 from atlas_readmodel.parking import Parked, Place, Ruling
 from atlas_readmodel.writer import Advance, Batch
 
-from atlas_projector.aside import Aside
+from atlas_projector.waiting.aside import Aside
 
 
 @dataclass(slots=True)

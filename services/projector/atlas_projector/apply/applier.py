@@ -18,16 +18,16 @@ from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
-from atlas_projector.aside import OnPoison
-from atlas_projector.careful import Checks, Doubts, bisect
-from atlas_projector.commit_path import BeforeWrite, CommitPath, Records, nothing_first
-from atlas_projector.crashes import CrashGuard, Taken
-from atlas_projector.decoding import Decoded, meta_at
+from atlas_projector.apply.careful import Checks, Doubts, bisect
+from atlas_projector.apply.commit_path import BeforeWrite, CommitPath, Records, nothing_first
+from atlas_projector.apply.crashes import CrashGuard, Taken
+from atlas_projector.apply.decoding import Decoded, meta_at
+from atlas_projector.apply.verdicts import Verdicts
+from atlas_projector.apply.workspace import Workspace
 from atlas_projector.metrics import count
-from atlas_projector.parked import meta_of, partition_of
 from atlas_projector.source import Placed, by_partition, from_offset
-from atlas_projector.verdicts import Verdicts
-from atlas_projector.workspace import Workspace
+from atlas_projector.waiting.aside import OnPoison
+from atlas_projector.waiting.parked import meta_of, partition_of
 
 
 class Applier:

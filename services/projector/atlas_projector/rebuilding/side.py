@@ -12,8 +12,8 @@ from atlas_contracts.codec import Codec
 from atlas_projection.projection import Projection
 from atlas_readmodel.stores import Stores
 
-from atlas_projector.builder import RebuildError, Strict
-from atlas_projector.rebuild import Progress
+from atlas_projector.rebuilding.builder import RebuildError, Strict
+from atlas_projector.rebuilding.rebuild import Progress
 from atlas_projector.source import Batches, Positions, Record, Source
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")

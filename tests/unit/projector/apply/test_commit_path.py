@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from atlas_local.waiting import wait_until
-from atlas_projector.commit_path import BeforeWrite, CommitPath, nothing_first
+from atlas_projector.apply.commit_path import BeforeWrite, CommitPath, nothing_first
+from atlas_projector.apply.workspace import Workspace
 from atlas_projector.source import Record
-from atlas_projector.workspace import Workspace
 from atlas_readmodel.writer import Batch
 
 from tests.unit.projector.applying import CODEC, PLACE, ParkingWriter, history, picky
@@ -123,7 +123,7 @@ async def test_an_attempt_that_is_refused_leaves_nothing_behind() -> None:
 
 
 async def test_no_more_than_so_many_rows_are_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atlas_projector.commit_path.PENDING_ROWS_MAX", 2)
+    monkeypatch.setattr("atlas_projector.apply.commit_path.PENDING_ROWS_MAX", 2)
     writer = GatedWriter()
     path, held = await started(writer)
     records = history(["a", "b", "c"])

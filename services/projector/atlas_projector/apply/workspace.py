@@ -17,13 +17,13 @@ from atlas_readmodel.parking import Parked, Place, State
 from atlas_readmodel.store import Rows
 from atlas_readmodel.writer import Waits
 
-from atlas_projector.aside import Aside, OnPoison, WaitingRecords, set_aside
-from atlas_projector.decoding import Decoded, Decoder, at
+from atlas_projector.apply.decoding import Decoded, Decoder, at
+from atlas_projector.apply.pending import Pending, trim
+from atlas_projector.apply.verdicts import Verdicts
 from atlas_projector.metrics import count
-from atlas_projector.parked import meta_of, partition_of, record_of
-from atlas_projector.pending import Pending, trim
 from atlas_projector.source import Record
-from atlas_projector.verdicts import Verdicts
+from atlas_projector.waiting.aside import Aside, OnPoison, WaitingRecords, set_aside
+from atlas_projector.waiting.parked import meta_of, partition_of, record_of
 
 # Rows kept between batches so that a busy key is not read again; some 1 KB each.
 ROWS_KEPT = 30_000

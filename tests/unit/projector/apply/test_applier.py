@@ -10,8 +10,8 @@ from atlas_contracts.events import Meta
 from atlas_projection import waiting
 from atlas_projection.projection import Projection, Rejected, Row, Value
 from atlas_projection.windows import WINDOW_START, windows
-from atlas_projector import workspace
-from atlas_projector.applier import Applier
+from atlas_projector.apply import workspace
+from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Record
 from atlas_readmodel.parking import Decision, State
 from atlas_readmodel.table import Table

@@ -13,7 +13,7 @@ from atlas_readmodel.parking import Decision
 from atlas_readmodel.store import Rows, Store
 from atlas_readmodel.writer import Waits
 
-from atlas_projector.applier import Applier
+from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Positions, Record, Source
 
 # History is folded as far as memory allows before it is written: the more events make one row, the less PostgreSQL has

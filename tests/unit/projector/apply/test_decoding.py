@@ -17,15 +17,15 @@ from atlas_projection import waiting
 from atlas_projection.projection import Projection
 from atlas_projection.waiting import Waiting
 from atlas_projection.windows import HOUR_MS, windows
-from atlas_projector import decoding
-from atlas_projector.decoding import Decoded, Decoder
+from atlas_projector.apply import decoding
+from atlas_projector.apply.decoding import Decoded, Decoder
 from atlas_projector.source import Waited
 from atlas_readmodel.parking import Decision
 from atlas_readmodel.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-CODEC = Codec(Registry.load(Path(__file__).resolve().parents[3] / "schemas"))
+CODEC = Codec(Registry.load(Path(__file__).resolve().parents[4] / "schemas"))
 PLACE = TopicPartition("flights.events", 3)
 RUN = 60
 

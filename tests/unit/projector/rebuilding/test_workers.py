@@ -1,7 +1,7 @@
 """Partitions are shared out whole, once each, and about evenly."""
 
 from aiokafka import TopicPartition
-from atlas_projector.workers import share
+from atlas_projector.rebuilding.workers import share
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,7 @@
 """What a selection takes."""
 
 import pytest
-from atlas_projector.side import Selection
+from atlas_projector.rebuilding.side import Selection
 from atlas_projector.source import Waited
 
 RECORD = Waited(7, 1000, b"u1", b"v", (("other", None), ("ce_type", b"users.UserRegistered")))

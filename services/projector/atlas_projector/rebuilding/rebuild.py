@@ -19,10 +19,10 @@ from atlas_readmodel.comparison import Comparison
 from atlas_readmodel.store import Busy, Positions, Store
 from atlas_readmodel.stores import Stores
 
-from atlas_projector.builder import RebuildError, Strict
 from atlas_projector.metrics import REBUILD_EVENTS, REBUILD_REMAINING
+from atlas_projector.rebuilding.builder import RebuildError, Strict
+from atlas_projector.rebuilding.workers import PARALLEL_FROM, Setup, WorkerError, fill
 from atlas_projector.source import RecordsGone, Source
-from atlas_projector.workers import PARALLEL_FROM, Setup, WorkerError, fill
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from atlas_errors.policy import describe, is_over_content
 from atlas_projection.change import Change
 from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
 from atlas_projection.waiting import Waiting
-from atlas_projector import careful
-from atlas_projector.applier import Applier
-from atlas_projector.careful import Checks, bisect
-from atlas_projector.decoding import Decoded
+from atlas_projector.apply import careful
+from atlas_projector.apply.applier import Applier
+from atlas_projector.apply.careful import Checks, bisect
+from atlas_projector.apply.decoding import Decoded
 from atlas_projector.source import Record
 from atlas_readmodel.documents import DOCUMENT_MAX_BYTES, Documents
 from atlas_readmodel.parking import State

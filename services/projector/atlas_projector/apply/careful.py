@@ -18,7 +18,7 @@ from atlas_readmodel.documents import Documents, field_of
 from atlas_readmodel.parking import Place
 from atlas_readmodel.row_check import shown
 
-from atlas_projector.decoding import Decoded
+from atlas_projector.apply.decoding import Decoded
 
 T = TypeVar("T")
 # Records looked at one by one after one that was refused: such records seldom come alone.

@@ -18,12 +18,12 @@ from atlas_projection.projection import Projection, Row
 from atlas_projection.waiting import Waiting
 from atlas_readmodel.store import Rows
 
-from atlas_projector.aside import Aside
-from atlas_projector.decoding import Decoded
+from atlas_projector.apply.decoding import Decoded
+from atlas_projector.apply.pending import Pending
+from atlas_projector.apply.workspace import Workspace
 from atlas_projector.metrics import WRITE_SECONDS, count
-from atlas_projector.pending import Pending
 from atlas_projector.source import Record
-from atlas_projector.workspace import Workspace
+from atlas_projector.waiting.aside import Aside
 
 Records = Mapping[TopicPartition, Sequence[Record]]
 # Given the rows about to be written, and the offset of the last record they come from.

@@ -76,7 +76,7 @@ def share(targets: Positions, workers: int) -> Sequence[Mapping[TopicPartition, 
 
 async def _run(job: Mapping[str, Any], on_events: Callable[[int, int], None]) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "atlas_projector.worker"),
+        *(sys.executable, "-m", "atlas_projector.rebuilding.worker"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},

@@ -10,8 +10,8 @@ from atlas_projection.waiting import Waiting, place_of
 from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
 
-from atlas_projector.parked import park, printable, record_of
 from atlas_projector.source import Record
+from atlas_projector.waiting.parked import park, printable, record_of
 
 OnPoison = Callable[[TopicPartition, Record, str], Awaitable[None]]
 

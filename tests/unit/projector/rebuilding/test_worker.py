@@ -1,7 +1,7 @@
 """A worker finds the projection it is told to fill."""
 
 import pytest
-from atlas_projector.worker import find
+from atlas_projector.rebuilding.worker import find
 from atlas_users.projection import USERS
 
 

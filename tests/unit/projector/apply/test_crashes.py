@@ -7,9 +7,9 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from atlas_projection.projection import Row
-from atlas_projector import crashes
-from atlas_projector.applier import Applier
-from atlas_projector.crashes import Taken
+from atlas_projector.apply import crashes
+from atlas_projector.apply.applier import Applier
+from atlas_projector.apply.crashes import Taken
 from atlas_projector.source import Record
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Decision, Place, State

@@ -1,4 +1,4 @@
-"""A rebuild worker: python -m atlas_projector.worker, a job on stdin; see atlas_projector.workers."""
+"""A rebuild worker: python -m atlas_projector.rebuilding.worker, a job on stdin; see `workers`, which starts it."""
 
 import asyncio
 import gc
@@ -22,8 +22,8 @@ from atlas_projection.projection import Projection
 from atlas_readmodel.stores import open_stores
 from atlas_runtime import contexts
 
-from atlas_projector.archived import open_source
-from atlas_projector.builder import RebuildError, Strict
+from atlas_projector.rebuilding.archived import open_source
+from atlas_projector.rebuilding.builder import RebuildError, Strict
 from atlas_projector.source import RecordsGone
 
 # The live loops come first wherever there is one processor too few.

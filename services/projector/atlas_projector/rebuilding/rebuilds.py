@@ -17,14 +17,14 @@ from atlas_readmodel.generations import Generation
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores
 
-from atlas_projector.archived import open_source
-from atlas_projector.builder import RebuildError
 from atlas_projector.live import Live
-from atlas_projector.rebuild import NotIdentical, Options, Progress, RowsMissing, rebuild
-from atlas_projector.side import Selection, build_side
+from atlas_projector.rebuilding.archived import open_source
+from atlas_projector.rebuilding.builder import RebuildError
+from atlas_projector.rebuilding.rebuild import NotIdentical, Options, Progress, RowsMissing, rebuild
+from atlas_projector.rebuilding.side import Selection, build_side
+from atlas_projector.rebuilding.workers import Setup
 from atlas_projector.source import RecordsGone, Source
 from atlas_projector.standing import outdated
-from atlas_projector.workers import Setup
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""A new generation from history, beside the live one."""
