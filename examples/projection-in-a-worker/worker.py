@@ -17,9 +17,9 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
 from atlas_contracts.registry import Registry
-from atlas_kafka.loop import ConsumerConfig, Offsets, Records, consume
-from atlas_kafka.partitions_now import PartitionNow
-from atlas_kafka.sink import Rewind
+from atlas_kafka.cluster.partitions_now import PartitionNow
+from atlas_kafka.consuming.loop import ConsumerConfig, Offsets, Records, consume
+from atlas_kafka.consuming.sink import Rewind
 from orders import ORDERS
 
 _TABLES = """

@@ -14,8 +14,8 @@ import fastavro
 import yaml
 from atlas_contracts.folder import Locked, read_schema, write_lock
 from atlas_contracts.headers import cloud_event_headers
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.producer import Outgoing, Producer, open_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.producing.producer import Outgoing, Producer, open_producer
 from atlas_local.home import ROOT
 from atlas_local.serverset import Servers
 

@@ -14,7 +14,7 @@ import aiohttp
 import asyncpg
 from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
-from atlas_kafka.producer import Delivery, open_producer, send_all
+from atlas_kafka.producing.producer import Delivery, open_producer, send_all
 from atlas_local.ports import free_port
 from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until

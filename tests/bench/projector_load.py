@@ -13,9 +13,9 @@ from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.events import Meta
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.producer import Outgoing
-from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.producing.producer import Outgoing
+from atlas_kafka.producing.transactional import open_transactional_producer, send_in_transaction
 from atlas_local.home import ROOT
 from atlas_projection.projection import Projection, Row, Value
 from atlas_readmodel.table import Table

@@ -18,7 +18,7 @@ from atlas_archive.chain.listing import partitions
 from atlas_archive.chain.manifests import topics
 from atlas_archive.store import ObjectStore, S3Address, open_store
 from atlas_contracts.codec import Codec
-from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_local.serverset import Servers
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection

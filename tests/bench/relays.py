@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
-from atlas_kafka.admin import TopicSpec, ensure_topics
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_local.home import ROOT
 from atlas_local.ports import free_port
 from atlas_local.processes import Command, Process

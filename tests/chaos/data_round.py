@@ -6,8 +6,8 @@ from types import TracebackType
 import aiohttp
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from atlas_contracts.codec import Codec
-from atlas_kafka.admin import open_admin
-from atlas_kafka.topic_state import topic_states
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.topic_state import topic_states
 from atlas_local.testing import TestMesh
 
 from tests.chaos.data_batches import send_batches

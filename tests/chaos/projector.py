@@ -25,8 +25,8 @@ import asyncpg
 import psutil
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.producer import open_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.producing.producer import open_producer
 from atlas_local.home import ROOT
 from atlas_local.serverset import ServerSet
 from atlas_local.testing import database_url, migrate

@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 from atlas_contracts.codec import Codec
 from atlas_flights.projections.departures import BOARD_FLIGHTS
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, Producer, send_all
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.producing.producer import Outgoing, Producer, send_all
 
 TOPICS = ("users.events", "flights.events")
 USERS = 200

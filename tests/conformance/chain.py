@@ -22,9 +22,9 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import serve as answer
 from atlas_gateway.settings import GatewaySettings
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.producer import open_producer
+from atlas_kafka.consuming.loop import ConsumerConfig, consume
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import open_producer
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value

@@ -18,7 +18,7 @@ from atlas_contracts.registry import Registry
 from atlas_contracts.resolution import named_types
 from atlas_gateway.envelopes import Refused, cloud_event
 from atlas_gateway.records import Maker
-from atlas_kafka.producer import Outgoing
+from atlas_kafka.producing.producer import Outgoing
 from atlas_local.testing import Servers
 from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.declared import faults

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from atlas_kafka.admin import open_admin
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import TestMesh
 from atlas_local.waiting import wait_until
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_local.home import ROOT
 from atlas_local.testing import TestMesh, requires
 from atlas_local.waiting import wait_until

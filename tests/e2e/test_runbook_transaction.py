@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiokafka.errors import KafkaError
-from atlas_kafka.transactional import open_transactional_producer
+from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.home import ROOT
 from atlas_local.testing import TestMesh
 from atlas_local.waiting import wait_until

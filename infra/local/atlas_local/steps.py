@@ -18,7 +18,7 @@ _EXTENSIONS = ("pg_trgm", "btree_gin", "uuid-ossp")
 async def make_topics(brokers: str, schemas: Path) -> str:
     """Make the topics of the registry that are missing, dead-letter topics among them."""
     from atlas_contracts.registry import Registry
-    from atlas_kafka.admin import TopicSpec, ensure_topics
+    from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 
     wanted = [TopicSpec(name, count, config) for name, count, config in Registry.load(schemas).kafka_topics()]
     created = await ensure_topics(brokers, wanted)

@@ -1,1 +1,1 @@
-"""The poll-handle-commit loop, the producer, the three fates of an error, admin."""
+"""Consuming and producing as every service of Atlas does it, and what it asks of a cluster."""

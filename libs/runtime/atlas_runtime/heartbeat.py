@@ -14,8 +14,8 @@ from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Topic
 from atlas_errors.backoff import wait_unless
 from atlas_errors.policy import Transient, describe
-from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
-from atlas_kafka.producer import Outgoing, Producer, open_producer, send_one
+from atlas_kafka.producing.outgoing import RecordRefused, RecordTooLarge
+from atlas_kafka.producing.producer import Outgoing, Producer, open_producer, send_one
 
 from atlas_runtime.clock import off
 from atlas_runtime.probes import Health

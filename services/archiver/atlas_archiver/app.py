@@ -1,4 +1,4 @@
-"""The archiver: serve() → atlas_kafka.loop.consume() → ArchiveSink.handle()."""
+"""The archiver: serve() → atlas_kafka.consuming.loop.consume() → ArchiveSink.handle()."""
 
 import asyncio
 import gc
@@ -10,8 +10,8 @@ from atlas_archive.writing.segments import Options, SchemaText
 from atlas_contracts.registry import Registry
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import Fate, fate_of
-from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.paused import Paused
+from atlas_kafka.consuming.loop import ConsumerConfig, consume
+from atlas_kafka.consuming.paused import Paused
 from atlas_runtime.clock import Clock
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.probes import Check, Health, serve_probes

@@ -11,7 +11,7 @@ from atlas_archive.writing.batches import Batch
 from atlas_archive.writing.segments import Segment
 from atlas_archive.writing.steps import in_turns
 from atlas_errors.policy import Transient, describe
-from atlas_kafka.paused import Paused
+from atlas_kafka.consuming.paused import Paused
 
 from atlas_archiver import metrics
 from atlas_archiver.partition import (

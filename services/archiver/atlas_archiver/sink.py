@@ -12,9 +12,9 @@ from atlas_archive.chain.manifests import BadManifest, PartitionPath, last_manif
 from atlas_archive.store import ObjectStore
 from atlas_archive.writing.batches import Batch
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_kafka.endings import Ended
-from atlas_kafka.partitions_now import PartitionNow
-from atlas_kafka.paused import Paused
+from atlas_kafka.cluster.partitions_now import PartitionNow
+from atlas_kafka.consuming.endings import Ended
+from atlas_kafka.consuming.paused import Paused
 
 from atlas_archiver import metrics
 from atlas_archiver.crashes import CrashGuard
@@ -39,7 +39,8 @@ Records = Mapping[TopicPartition, Sequence[Batch]]
 
 
 class ArchiveSink:
-    """Sink of `atlas_kafka.loop.consume`. At most one segment a partition is on its way, so manifests come in order.
+    """Sink of `atlas_kafka.consuming.loop.consume`. At most one segment a partition is on its way, so manifests come in
+    order.
 
     A partition that can't be archived for a fault of its own is `paused`, with its place and the reason: what is held
     of it is dropped, and it is tried again from its archive's end. No other partition notices.

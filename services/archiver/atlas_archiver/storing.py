@@ -9,7 +9,7 @@ from atlas_archive.chain.manifests import PartitionPath, last_manifest
 from atlas_archive.store import ObjectStore
 from atlas_archive.writing.segments import Segment, Stored, store_segment
 from atlas_archive.writing.steps import in_thread
-from atlas_kafka.endings import Ended
+from atlas_kafka.consuming.endings import Ended
 
 from atlas_archiver import metrics
 

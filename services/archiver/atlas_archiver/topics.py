@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
-from atlas_kafka.foreignrecords import accept_foreign_records
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.fetching.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
-from atlas_kafka.topic_ids import topic_ids
 
 
 class TopicFacts(Protocol):

@@ -29,7 +29,7 @@ def load_registry(settings: CliSettings) -> "Registry":
 async def kafka_reader(settings: CliSettings) -> "AsyncIterator[AIOKafkaConsumer]":
     """A read-committed consumer without a group; CommandError when no broker answers."""
     from aiokafka.errors import KafkaConnectionError
-    from atlas_kafka.groups import open_reader
+    from atlas_kafka.cluster.groups import open_reader
 
     # Its warnings say again, for each broker, what the one line of our error says.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.timestamps import rfc3339
-from atlas_kafka.groups import topic_ranges
+from atlas_kafka.cluster.groups import topic_ranges
 
 from atlas_cli.output import CommandError
 

@@ -8,9 +8,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import ProducerFenced
 from atlas_archive.format.records import Incoming
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import open_admin
-from atlas_kafka.outgoing import Outgoing
-from atlas_kafka.transactional import send_in_transaction
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.producing.outgoing import Outgoing
+from atlas_kafka.producing.transactional import send_in_transaction
 
 from atlas_cli.output import CommandError
 

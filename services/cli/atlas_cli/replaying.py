@@ -20,10 +20,10 @@ from atlas_archive.format.records import Incoming
 from atlas_archive.history import History, histories, read_history
 from atlas_archive.proof.reports import LiveTopic, TopicReader
 from atlas_archive.store import ObjectStore
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.outgoing import Outgoing
-from atlas_kafka.transactional import open_transactional_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.producing.outgoing import Outgoing
+from atlas_kafka.producing.transactional import open_transactional_producer
 
 from atlas_cli.following import Start
 from atlas_cli.output import CommandError

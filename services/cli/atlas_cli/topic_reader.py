@@ -17,10 +17,10 @@ from aiokafka.errors import KafkaError
 from atlas_archive.format.records import Record
 from atlas_archive.proof.reports import LiveTopic
 from atlas_archive.writing.batches import unpack
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.rawbatches import give_batches
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.fetching.rawbatches import give_batches
 from atlas_kafka.starting import start_whole
-from atlas_kafka.topic_ids import topic_ids
 
 from atlas_cli.faults import START_IT, hush_structlog
 from atlas_cli.output import CommandError

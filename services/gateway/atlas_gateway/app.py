@@ -16,8 +16,8 @@ from atlas_http import idempotency
 from atlas_http.incoming import expect_continue
 from atlas_http.resources import RESOURCES, Pool
 from atlas_http.routes import Route
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.producer import open_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.producing.producer import open_producer
 from atlas_outbox.waker import open_waker
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import open_cache

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 from atlas_http.resources import Resources
-from atlas_kafka.producer import Producer
+from atlas_kafka.producing.producer import Producer
 from prometheus_client import Gauge
 
 from atlas_gateway.posts import Posts

@@ -21,9 +21,9 @@ from atlas_http import idempotency
 from atlas_http.idempotency import Answer, Connection, Once
 from atlas_http.problems import IN_PROGRESS, Problem, unavailable
 from atlas_http.resources import Pool
-from atlas_kafka.foreignrecords import accept_foreign_records
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Delivery, Outgoing
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.fetching.foreignrecords import accept_foreign_records
+from atlas_kafka.producing.producer import Delivery, Outgoing
 from atlas_kafka.starting import start_whole
 from atlas_runtime.metrics import timed_query
 

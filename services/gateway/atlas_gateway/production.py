@@ -8,8 +8,8 @@ import structlog
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_http.problems import Kind
-from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
-from atlas_kafka.producer import Producer
+from atlas_kafka.producing.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producing.producer import Producer
 
 from atlas_gateway.envelopes import Refused
 

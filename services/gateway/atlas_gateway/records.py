@@ -14,7 +14,7 @@ from atlas_contracts.timestamps import rfc3339
 from atlas_contracts.topics import Topic
 from atlas_http.commands import SOURCE
 from atlas_http.problems import field_error
-from atlas_kafka.producer import Outgoing
+from atlas_kafka.producing.producer import Outgoing
 
 from atlas_gateway.envelopes import INVALID_RECORD, Envelope, Refused, plain
 

@@ -10,8 +10,8 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from atlas_contracts.topics import Topic
 from atlas_http.routes import JSON, Route, answer
-from atlas_kafka.admin import TopicSpec
-from atlas_kafka.topic_state import TopicState, differences, topic_states
+from atlas_kafka.cluster.admin import TopicSpec
+from atlas_kafka.cluster.topic_state import TopicState, differences, topic_states
 
 from atlas_gateway.opened import GATEWAY, Gateway
 from atlas_gateway.paging import asked_page, parameters

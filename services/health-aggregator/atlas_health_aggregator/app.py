@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_errors.backoff import retrying, wait_unless
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.producer import Producer, open_producer
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import Producer, open_producer
 from atlas_runtime import heartbeat
 from atlas_runtime.probes import Health, serve_probes
 

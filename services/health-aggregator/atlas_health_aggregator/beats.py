@@ -19,8 +19,8 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import describe
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.foreignrecords import accept_foreign_records
+from atlas_kafka.fetching.foreignrecords import accept_foreign_records
+from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.starting import METADATA_MAX_AGE_MS
 from atlas_runtime.heartbeat import EVENT_TYPE
 from atlas_runtime.metrics import KAFKA_RECORDS_IN

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from atlas_contracts.timestamps import rfc3339
-from atlas_kafka.transactions import OpenTransaction
+from atlas_kafka.cluster.transactions import OpenTransaction
 
 
 @dataclass(frozen=True, slots=True)

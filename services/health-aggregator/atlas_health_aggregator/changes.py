@@ -10,9 +10,9 @@ from atlas_contracts.errors import Undecodable
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.topics import Topic
 from atlas_errors.backoff import retrying
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.outgoing import RecordRefused, RecordTooLarge
-from atlas_kafka.producer import Outgoing, Producer, send_one
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.producing.outgoing import RecordRefused, RecordTooLarge
+from atlas_kafka.producing.producer import Outgoing, Producer, send_one
 
 from atlas_health_aggregator.admission import SERVICE_NAME
 from atlas_health_aggregator.liveness import Change, State

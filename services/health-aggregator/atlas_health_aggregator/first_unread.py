@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from atlas_kafka.foreignrecords import accept_foreign_records
+from atlas_kafka.fetching.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import start_whole
 
 from atlas_health_aggregator.lag_rows import Position, Scan, scan_from

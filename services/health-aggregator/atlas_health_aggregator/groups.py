@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_kafka.groups import GroupListing, group_members, list_groups
+from atlas_kafka.cluster.groups import GroupListing, group_members, list_groups
 
 # Requests in flight: enough to hide the way to the brokers, few enough not to crowd out the consumers' own commits.
 CONCURRENCY = 8

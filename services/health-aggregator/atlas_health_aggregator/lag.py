@@ -17,11 +17,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import topic_ranges
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import topic_ranges
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.cluster.transactions import OpenTransaction, open_transactions
 from atlas_kafka.internals.client import client_of
-from atlas_kafka.topic_ids import topic_ids
-from atlas_kafka.transactions import OpenTransaction, open_transactions
 
 from atlas_health_aggregator.blocked import Blockade, StandStill
 from atlas_health_aggregator.first_unread import first_unread, open_scanner

@@ -15,10 +15,10 @@ from atlas_contracts.registry import Registry
 from atlas_contracts.topics import WhenRecreated
 from atlas_errors.backoff import Backoff, wait_unless
 from atlas_errors.policy import describe
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.producer import open_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.consuming.loop import ConsumerConfig, consume
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import open_producer
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import Stores, open_stores

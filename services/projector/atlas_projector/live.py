@@ -1,6 +1,6 @@
 """The live generation of one projection, as the sink of the consumer loop.
 
-atlas_kafka.loop.consume  →  Live.handle  →  Applier.apply  →  CommitPath.take  →  handlers of the projection
+atlas_kafka.consuming.loop.consume → Live.handle → Applier.apply → CommitPath.take → handlers of the projection
 """
 
 import time
@@ -13,10 +13,10 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_errors.policy import Transient, describe, is_over_content
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.loop import Offsets, Records
-from atlas_kafka.partitions_now import PartitionNow
-from atlas_kafka.sink import Rewind
+from atlas_kafka.cluster.partitions_now import PartitionNow
+from atlas_kafka.consuming.loop import Offsets, Records
+from atlas_kafka.consuming.sink import Rewind
+from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.generations import Generation

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.fetching.lightrecords import give_light_records
 from atlas_kafka.internals.client import client_of
-from atlas_kafka.lightrecords import give_light_records
-from atlas_kafka.topic_ids import topic_ids
 
 Positions = Mapping[TopicPartition, int]
 

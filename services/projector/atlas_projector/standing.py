@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from aiokafka import TopicPartition
 from atlas_errors.policy import Transient
-from atlas_kafka.partitions_now import PartitionNow
+from atlas_kafka.cluster.partitions_now import PartitionNow
 from atlas_readmodel.store import Rows
 from atlas_readmodel.topic_ids import Renewal
 

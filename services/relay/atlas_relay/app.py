@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import structlog
 from atlas_errors.backoff import retrying
-from atlas_kafka.admin import ensure_topics
+from atlas_kafka.cluster.admin import ensure_topics
 from atlas_runtime.clock import POSTGRES_NOW, Clock
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool

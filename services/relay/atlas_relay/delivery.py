@@ -6,7 +6,7 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import KafkaError
-from atlas_kafka.produce_answers import Answer, Verdict
+from atlas_kafka.producing.produce_answers import Answer, Verdict
 
 from atlas_relay.splice import SplicedBatch
 

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import KafkaError, NoError, for_code
 from atlas_errors.policy import describe
 from atlas_kafka.internals.protocol import InitProducerIdRequest
-from atlas_kafka.produce_answers import Answer, Verdict
+from atlas_kafka.producing.produce_answers import Answer, Verdict
 from atlas_kafka.wire.produce import Produce
 
 from atlas_relay.delivery import Outcome, Parcels

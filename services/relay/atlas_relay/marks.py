@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 
 import structlog
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
-from atlas_kafka.admin import TopicSpec
-from atlas_kafka.groups import open_reader
-from atlas_kafka.transactions import abort_hanging
-from atlas_kafka.transactions import open_transactions as open_in
+from atlas_kafka.cluster.admin import TopicSpec
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.cluster.transactions import abort_hanging
+from atlas_kafka.cluster.transactions import open_transactions as open_in
 from atlas_outbox.sent import Sent, pack_sent, unpack_sent
 
 from atlas_relay.splice import SplicedBatch, lone_batch

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaClient, TopicPartition
 from atlas_kafka.internals.protocol import Request
-from atlas_kafka.produce_answers import Answer, Verdict
+from atlas_kafka.producing.produce_answers import Answer, Verdict
 from atlas_kafka.wire.produce import answers_of
 
 from atlas_relay.splice import SplicedBatch

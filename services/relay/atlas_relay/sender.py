@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Transient, describe
-from atlas_kafka.produce_answers import Verdict
+from atlas_kafka.producing.produce_answers import Verdict
 from atlas_outbox.sent import Row, Sent
 
 from atlas_relay.delivery import Delivery, Outcome, Parcels

@@ -15,7 +15,7 @@ from atlas_archiver.app import serve
 from atlas_archiver.settings import ArchiverSettings
 from atlas_contracts.folder import TOPICS, files_named
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import TopicSpec, ensure_topics
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_local.testing import Servers
 
 from tests.declared import file_of

@@ -17,11 +17,11 @@ from atlas_archive.writing.segments import Segment, store_segment
 from atlas_cli.topic_reader import open_topic_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import committed_offsets
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import committed_offsets
 from atlas_kafka.metrics import RECORDS_IN
-from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_kafka.transactional import open_transactional_producer
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

@@ -13,8 +13,8 @@ from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
 from atlas_avro.varints import long
 from atlas_cli.topic_reader import open_topic_reader
-from atlas_kafka.foreignrecords import STAND_IN
-from atlas_kafka.groups import open_reader
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.fetching.foreignrecords import STAND_IN
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

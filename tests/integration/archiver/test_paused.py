@@ -11,10 +11,10 @@ from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
 from atlas_archive.writing.segments import Segment
 from atlas_cli.topic_reader import open_topic_reader
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import committed_offsets
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import committed_offsets
 from atlas_kafka.metrics import RECORDS_IN
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

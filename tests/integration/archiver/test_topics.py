@@ -4,8 +4,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from atlas_archiver.topics import open_topic_facts
-from atlas_kafka.admin import open_admin
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from atlas_archive.format.records import Record
 from atlas_archive.store import S3Address, open_store
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Segment, store_segment
-from atlas_kafka.topic_ids import topic_ids
+from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_local.home import ROOT
 from atlas_local.testing import Servers
 

@@ -18,7 +18,7 @@ from atlas_cli.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.registry import Registry
-from atlas_kafka.groups import open_reader
+from atlas_kafka.cluster.groups import open_reader
 from atlas_local.testing import Servers
 
 pytestmark = pytest.mark.integration

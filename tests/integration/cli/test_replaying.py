@@ -22,10 +22,10 @@ from atlas_cli.output import CommandError
 from atlas_cli.replay_target import Rule
 from atlas_cli.replaying import REPLAY_HEADER, Progress, Replay, replay
 from atlas_cli.topic_reader import open_topic_reader
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_kafka.topic_ids import topic_ids
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

@@ -11,7 +11,7 @@ from atlas_archive.chain.manifests import PartitionPath, last_manifest
 from atlas_archive.format.records import Record
 from atlas_archive.store import S3Address, open_store
 from atlas_cli.main import app
-from atlas_kafka.admin import open_admin
+from atlas_kafka.cluster.admin import open_admin
 from atlas_local.home import ROOT
 from atlas_local.testing import MakeTopic, Servers
 from typer.testing import CliRunner

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from atlas_archive.chain.manifests import PartitionPath
 from atlas_archive.format.records import Record
-from atlas_kafka.admin import open_admin
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.home import ROOT
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until

@@ -11,8 +11,8 @@ import pytest
 import typer
 from atlas_cli.commands.topics import register
 from atlas_cli.output import CommandError
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.topic_state import topic_states
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.topic_state import topic_states
 from atlas_local.testing import Servers
 from typer.testing import CliRunner
 

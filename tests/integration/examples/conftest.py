@@ -16,8 +16,8 @@ import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import open_admin
-from atlas_kafka.producer import Delivery, Outgoing, open_producer, send_all
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.producing.producer import Delivery, Outgoing, open_producer, send_all
 from atlas_local.home import ROOT
 from atlas_local.processes import Command, Process, last_lines
 from atlas_local.steps import make_topics

@@ -14,8 +14,8 @@ from aiokafka import TopicPartition
 from atlas_archive.chain.listing import summaries
 from atlas_archive.store import S3Address, open_store
 from atlas_contracts.folder import LOCK, TOPICS
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.groups import open_reader
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.cluster.groups import open_reader
 from atlas_local.home import ROOT
 from atlas_local.processes import Command, Process
 from atlas_local.testing import Servers

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
-from atlas_kafka.partitions_now import PartitionNow
-from atlas_kafka.sink import Rewind
+from atlas_kafka.cluster.partitions_now import PartitionNow
+from atlas_kafka.consuming.sink import Rewind
 from atlas_local.home import ROOT
 from atlas_local.processes import Process
 from atlas_local.testing import Servers

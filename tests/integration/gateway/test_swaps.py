@@ -15,9 +15,9 @@ from atlas_contracts.codec import Codec
 from atlas_flights.projections.departures import DEPARTURES
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_flights.projections.routes import ROUTES
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.producer import Delivery, Outgoing, open_producer, send_all
+from atlas_kafka.consuming.loop import ConsumerConfig, consume
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import Delivery, Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.groups import open_reader
+from atlas_kafka.cluster.groups import open_reader
 from atlas_local.home import ROOT
 from atlas_local.testing import Servers
 from hypothesis import HealthCheck, given, settings

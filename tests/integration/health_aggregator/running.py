@@ -12,7 +12,7 @@ from atlas_contracts.registry import Registry
 from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE
 from atlas_health_aggregator.settings import HealthAggregatorSettings
-from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_local.waiting import wait_until
 from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.probes import Health

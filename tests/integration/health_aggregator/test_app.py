@@ -23,9 +23,9 @@ from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
 from atlas_health_aggregator.liveness import Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_runtime.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_BEATS

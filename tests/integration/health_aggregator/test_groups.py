@@ -5,7 +5,7 @@ import re
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_health_aggregator.groups import Commit, read_groups, retention_of
-from atlas_kafka.admin import open_admin
+from atlas_kafka.cluster.admin import open_admin
 from atlas_local.testing import MakeTopic, Servers
 
 from tests.integration.health_aggregator.newer_member import NewerMember

@@ -11,10 +11,10 @@ from aiokafka.errors import CorruptRecordException
 from atlas_health_aggregator.lag import LagReader, watch_lag
 from atlas_health_aggregator.lag_rows import LagRow, LagState
 from atlas_health_aggregator.settings import HealthAggregatorSettings
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_kafka.topic_ids import topic_ids
-from atlas_kafka.transactional import open_transactional_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

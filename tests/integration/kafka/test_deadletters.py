@@ -1,9 +1,9 @@
 """Dead letters keep the record and say why."""
 
 from aiokafka import ConsumerRecord, TopicPartition
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.groups import open_reader
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 
 

@@ -12,16 +12,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
 from atlas_errors.policy import Transient
-from atlas_kafka import session
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.endings import Ended
-from atlas_kafka.fetch_by_id import FetchById
-from atlas_kafka.groups import committed_offsets, group_names, held_partitions, open_reader, topic_ranges
-from atlas_kafka.loop import ConsumerConfig, Offsets, Records, consume
-from atlas_kafka.partitions_now import PartitionNow, partitions_now
-from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_kafka.topic_ids import topic_ids
-from atlas_kafka.transactional import open_transactional_producer, send_in_transaction
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.groups import committed_offsets, group_names, held_partitions, open_reader, topic_ranges
+from atlas_kafka.cluster.partitions_now import PartitionNow, partitions_now
+from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.consuming import session
+from atlas_kafka.consuming.endings import Ended
+from atlas_kafka.consuming.loop import ConsumerConfig, Offsets, Records, consume
+from atlas_kafka.fetching.fetch_by_id import FetchById
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producing.transactional import open_transactional_producer, send_in_transaction
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

@@ -3,8 +3,8 @@
 import asyncio
 from itertools import chain
 
-from atlas_kafka.calls import Results
-from atlas_kafka.producer import Delivery, Outgoing, open_producer
+from atlas_kafka.producing.calls import Results
+from atlas_kafka.producing.producer import Delivery, Outgoing, open_producer
 from atlas_local.testing import MakeTopic, Servers
 
 CALLERS = 64

@@ -3,9 +3,9 @@
 import asyncio
 import uuid
 
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.groups import open_reader
-from atlas_kafka.producer import Delivery, Outgoing, Producer, RecordTooLarge, open_producer, send_all
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.producing.producer import Delivery, Outgoing, Producer, RecordTooLarge, open_producer, send_all
 from atlas_kafka_format.partitioning import partition_for
 from atlas_local.testing import MakeTopic, Servers, ServerSet
 from atlas_local.waiting import wait_until

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
-from atlas_kafka.producer import Producer, open_producer
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.producing.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producing.producer import Producer, open_producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

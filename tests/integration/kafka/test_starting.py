@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import open_reader
-from atlas_kafka.producer import open_producer
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.producing.producer import open_producer
 from atlas_local.testing import Servers
 
 pytestmark = pytest.mark.integration

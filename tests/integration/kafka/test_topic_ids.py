@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.client import AIOKafkaClient
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.topic_ids import topic_ids
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from atlas_contracts.registry import Registry
-from atlas_kafka.admin import TopicSpec, ensure_topics
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.outgoing import Delivery, Outgoing
-from atlas_kafka.producer import open_producer
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.producing.outgoing import Delivery, Outgoing
+from atlas_kafka.producing.producer import open_producer
 from atlas_local.home import Home
 from atlas_local.ports import Ports
 from atlas_local.servers.kafka import Kafka

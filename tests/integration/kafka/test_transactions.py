@@ -13,11 +13,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.record.util import calc_crc32c
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.producer import Outgoing, open_producer, send_all
-from atlas_kafka.transactional import open_transactional_producer
-from atlas_kafka.transactions import abort_hanging, abort_of, open_transactions
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.transactions import abort_hanging, abort_of, open_transactions
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers, ServerSet
 from atlas_local.waiting import wait_until
 from atlas_relay import marks

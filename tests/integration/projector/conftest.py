@@ -14,11 +14,11 @@ import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.groups import open_reader, topic_ranges
-from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.partitions_now import PartitionNow, partitions_now
-from atlas_kafka.producer import Delivery, Outgoing, Producer, open_producer, send_all
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.partitions_now import PartitionNow, partitions_now
+from atlas_kafka.consuming.loop import ConsumerConfig, consume
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import Delivery, Outgoing, Producer, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection

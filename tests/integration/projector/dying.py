@@ -10,9 +10,9 @@ from typing import Any
 
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.deadletters import DeadLetters
-from atlas_kafka.loop import ConsumerConfig, consume
-from atlas_kafka.producer import open_producer
+from atlas_kafka.consuming.loop import ConsumerConfig, consume
+from atlas_kafka.producing.deadletters import DeadLetters
+from atlas_kafka.producing.producer import open_producer
 from atlas_projection.projection import Row
 from atlas_projector.live import Live
 from atlas_projector.standstill import ended_at_standstill

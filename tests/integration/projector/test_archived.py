@@ -21,9 +21,9 @@ from atlas_archive.store import S3Address, open_store
 from atlas_flights.projections.departures import BOARD_FLIGHTS, DEPARTURES
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_flights.projections.routes import ROUTES
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import open_reader
-from atlas_kafka.topic_ids import topic_ids
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection
 from atlas_projector.rebuilding import workers

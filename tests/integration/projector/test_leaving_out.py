@@ -16,7 +16,7 @@ import pytest
 import typer
 from atlas_cli.commands.compare import register
 from atlas_flights.projections.flights import FLIGHTS
-from atlas_kafka.producer import Delivery
+from atlas_kafka.producing.producer import Delivery
 from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings

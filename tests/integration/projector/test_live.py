@@ -10,7 +10,7 @@ from atlas_contracts.events import Meta
 from atlas_errors.policy import Transient
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_flights.projections.routes import ROUTES
-from atlas_kafka.groups import open_reader
+from atlas_kafka.cluster.groups import open_reader
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value
 from atlas_readmodel.reader import Reader
@@ -56,8 +56,8 @@ async def test_events_become_rows(rig: "Rig") -> None:
 
 
 async def test_the_group_follows_the_positions(rig: "Rig") -> None:
-    from atlas_kafka.admin import open_admin
-    from atlas_kafka.groups import committed_offsets
+    from atlas_kafka.cluster.admin import open_admin
+    from atlas_kafka.cluster.groups import committed_offsets
 
     users, group = rig.pointed(USERS), uuid.uuid4().hex
     async with rig.running(rig.live(users), group=group), open_admin(rig.servers.kafka_brokers) as admin:

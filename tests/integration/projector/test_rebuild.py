@@ -212,7 +212,7 @@ async def test_records_that_retention_deleted_stop_it(rig: "Rig") -> None:
 
 async def _delete_before(rig: "Rig", partition: int, offset: int) -> None:
     from aiokafka.admin import RecordsToDelete
-    from atlas_kafka.admin import open_admin
+    from atlas_kafka.cluster.admin import open_admin
 
     async with open_admin(rig.servers.kafka_brokers) as admin:
         await admin.delete_records({TopicPartition(rig.topic, partition): RecordsToDelete(before_offset=offset)})

@@ -9,8 +9,8 @@ import pytest
 from atlas_archive.store import S3Address
 from atlas_flights.projections.flights import FLIGHTS
 from atlas_flights.projections.routes import ROUTES
-from atlas_kafka.admin import TopicSpec, ensure_topics, open_admin
-from atlas_kafka.topic_ids import topic_ids
+from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
+from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection
 from atlas_projector.live import Live

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from atlas_kafka.admin import open_admin
+from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka_format.partitioning import key_hash
 from atlas_local.waiting import wait_until
 from atlas_outbox.parking import Choice, list_parked, retry

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 from atlas_errors.policy import Transient
-from atlas_kafka.transactional import open_transactional_producer
+from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_outbox.batches import Want
 from atlas_outbox.sent import sent_of
 from atlas_outbox.store import Store

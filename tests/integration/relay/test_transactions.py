@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, MessageSizeTooLargeError, ProducerFenced
-from atlas_kafka.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_local.waiting import wait_until
 from atlas_relay import transactions
 from atlas_relay.splice import SplicedBatch

@@ -12,9 +12,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_kafka.groups import open_reader
-from atlas_kafka.outgoing import RecordRefused
-from atlas_kafka.producer import Producer
+from atlas_kafka.cluster.groups import open_reader
+from atlas_kafka.producing.outgoing import RecordRefused
+from atlas_kafka.producing.producer import Producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 from atlas_runtime.heartbeat import EVENT_TYPE, heartbeat

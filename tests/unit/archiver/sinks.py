@@ -11,8 +11,8 @@ from atlas_archive.store import MemoryStore
 from atlas_archive.writing.batches import pack
 from atlas_archiver.partition import Limits, Writing
 from atlas_archiver.sink import ArchiveSink
-from atlas_kafka.partitions_now import PartitionNow
-from atlas_kafka.paused import Paused
+from atlas_kafka.cluster.partitions_now import PartitionNow
+from atlas_kafka.consuming.paused import Paused
 from atlas_local.waiting import wait_until
 
 TP0, TP1 = TopicPartition("t", 0), TopicPartition("t", 1)

@@ -11,7 +11,7 @@ from atlas_archive.proof.verify import verify
 from atlas_archive.store import MemoryStore
 from atlas_archive.writing.batches import pack
 from atlas_archiver.crashes import DEATHS_ALONE
-from atlas_kafka.paused import Paused
+from atlas_kafka.consuming.paused import Paused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs

@@ -14,7 +14,7 @@ from atlas_archive.writing.batches import pack
 from atlas_archiver import metrics
 from atlas_archiver.sink import ArchiveSink
 from atlas_errors.policy import Transient
-from atlas_kafka.paused import Paused
+from atlas_kafka.consuming.paused import Paused
 from atlas_local.waiting import wait_until
 from botocore.exceptions import ClientError
 from hypothesis import given, settings

@@ -6,7 +6,7 @@ from atlas_archive.chain.manifests import PartitionPath
 from atlas_archive.proof.reports import LiveTopic
 from atlas_archive.proof.verify import verify
 from atlas_archiver import metrics
-from atlas_kafka.endings import Ended
+from atlas_kafka.consuming.endings import Ended
 from structlog.testing import capture_logs
 
 from tests.unit.archiver.sinks import TP0, TP1, FakeFacts, SlowStore, archived, batch, begin, records, sink

@@ -8,8 +8,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from atlas_gateway.envelopes import INVALID_RECORD, Refused
 from atlas_gateway.production import Production
-from atlas_kafka.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
-from atlas_kafka.producer import Producer
+from atlas_kafka.producing.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
+from atlas_kafka.producing.producer import Producer
 
 
 def record(number: int) -> Outgoing:

@@ -10,7 +10,7 @@ from atlas_contracts.registry import Registry
 from atlas_contracts.timestamps import rfc3339
 from atlas_gateway.envelopes import INVALID_RECORD, MAX_TIME_MS, Refused, cloud_event
 from atlas_gateway.records import Maker
-from atlas_kafka.producer import Outgoing
+from atlas_kafka.producing.producer import Outgoing
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from atlas_health_aggregator.blocked import Blockade, StandStill
-from atlas_kafka.transactions import OpenTransaction
+from atlas_kafka.cluster.transactions import OpenTransaction
 
 ONE, TWO = TopicPartition("t", 0), TopicPartition("t", 1)
 NOW_MS = 1_700_000_100_000

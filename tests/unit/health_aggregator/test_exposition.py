@@ -12,7 +12,7 @@ from atlas_health_aggregator.exposition import exposed, routes
 from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.liveness import Mesh
-from atlas_kafka.transactions import OpenTransaction
+from atlas_kafka.cluster.transactions import OpenTransaction
 from prometheus_client import REGISTRY, generate_latest
 
 NOW_MS = time.time_ns() // 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atlas_kafka.internals.protocol import CompactBytes, Int16, Int32, Int64, Request, RequestStruct, Response
-from atlas_kafka.produce_answers import Answer
+from atlas_kafka.producing.produce_answers import Answer
 from atlas_kafka.wire.flexible import TEXT, array, body
 
 _ANSWER = body(

@@ -38,8 +38,8 @@ def retire(
 
 async def _retire(settings: CliSettings, name: str) -> tuple[bool, list[str]]:
     from aiokafka.errors import NonEmptyGroup
-    from atlas_kafka.admin import open_admin
-    from atlas_kafka.groups import delete_group
+    from atlas_kafka.cluster.admin import open_admin
+    from atlas_kafka.cluster.groups import delete_group
     from atlas_readmodel.stores import open_stores
 
     from atlas_cli.connect import kafka_reader

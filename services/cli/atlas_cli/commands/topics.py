@@ -9,7 +9,7 @@ from atlas_cli.help_groups import EVENTS, add
 from atlas_cli.output import JsonFlag, print_rows, say
 
 if TYPE_CHECKING:
-    from atlas_kafka.topic_state import TopicState
+    from atlas_kafka.cluster.topic_state import TopicState
 
 
 def register(parent: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def topics(
 
 
 async def _create() -> None:
-    from atlas_kafka.admin import TopicSpec, ensure_topics
+    from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 
     from atlas_cli.connect import kafka_reader, load_registry
     from atlas_cli.settings import load_settings
@@ -52,8 +52,8 @@ async def _create() -> None:
 
 
 async def _apply() -> list[str]:
-    from atlas_kafka.admin import TopicSpec
-    from atlas_kafka.topic_state import apply
+    from atlas_kafka.cluster.admin import TopicSpec
+    from atlas_kafka.cluster.topic_state import apply
 
     from atlas_cli.connect import kafka_reader, load_registry
     from atlas_cli.settings import load_settings
@@ -66,10 +66,10 @@ async def _apply() -> list[str]:
 
 
 async def _rows() -> list[dict[str, Any]]:
-    from atlas_kafka.admin import TopicSpec
-    from atlas_kafka.groups import topic_ranges
+    from atlas_kafka.cluster.admin import TopicSpec
+    from atlas_kafka.cluster.groups import topic_ranges
+    from atlas_kafka.cluster.topic_state import differences, topic_states
     from atlas_kafka.internals.client import client_of
-    from atlas_kafka.topic_state import differences, topic_states
 
     from atlas_cli.connect import kafka_reader, load_registry
     from atlas_cli.settings import load_settings

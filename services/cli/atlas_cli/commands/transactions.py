@@ -11,7 +11,7 @@ from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_jso
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
-    from atlas_kafka.transactions import OpenTransaction
+    from atlas_kafka.cluster.transactions import OpenTransaction
 
 
 def register(parent: typer.Typer) -> None:
@@ -76,9 +76,9 @@ async def _rows() -> list[dict[str, Any]]:
 
 async def _held() -> "dict[TopicPartition, tuple[int, OpenTransaction | None]]":
     """What is held back, by partition: how many offsets, and the oldest open transaction."""
-    from atlas_kafka.groups import open_reader, topic_ranges
+    from atlas_kafka.cluster.groups import open_reader, topic_ranges
+    from atlas_kafka.cluster.transactions import open_transactions
     from atlas_kafka.internals.client import client_of
-    from atlas_kafka.transactions import open_transactions
 
     from atlas_cli.connect import kafka_reader
     from atlas_cli.settings import load_settings
@@ -99,7 +99,7 @@ async def _held() -> "dict[TopicPartition, tuple[int, OpenTransaction | None]]":
 
 
 async def _abort(transactional_id: str) -> None:
-    from atlas_kafka.transactions import abort_of
+    from atlas_kafka.cluster.transactions import abort_of
 
     from atlas_cli.settings import load_settings
 
@@ -118,9 +118,9 @@ def _is_hanging(held: "tuple[int, OpenTransaction | None]") -> bool:
 
 
 async def _abort_hanging(partition: "TopicPartition") -> None:
-    from atlas_kafka.groups import open_reader
+    from atlas_kafka.cluster.groups import open_reader
+    from atlas_kafka.cluster.transactions import abort_hanging
     from atlas_kafka.internals.client import client_of
-    from atlas_kafka.transactions import abort_hanging
 
     from atlas_cli.settings import load_settings
 

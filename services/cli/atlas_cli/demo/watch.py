@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from atlas_kafka.admin import open_admin
-from atlas_kafka.groups import committed_offsets, open_reader, topic_ranges
+from atlas_kafka.cluster.admin import open_admin
+from atlas_kafka.cluster.groups import committed_offsets, open_reader, topic_ranges
 
 ARCHIVER_GROUP = "archiver"
 # Each group with those of its topics that are watched.

@@ -1,7 +1,7 @@
 """How a batch is committed: every step from records to committed offsets, in one place.
 
-Around it is the loop of all consumers, atlas_kafka.loop.consume: it polls, has the records handled (Live.handle, which
-comes to `CommitPath.take`), and commits the offsets that the workspace has as `durable`.
+Around it is the loop of all consumers, atlas_kafka.consuming.loop.consume: it polls, has the records handled
+(Live.handle, which comes to `CommitPath.take`), and commits the offsets that the workspace has as `durable`.
 
 There are two stages, so that this process and PostgreSQL work at the same time, on a core each: `take` folds records
 into the batch to come, `_write` writes the batch before it. The slower PostgreSQL is, the more events of a key become

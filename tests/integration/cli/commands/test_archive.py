@@ -9,7 +9,7 @@ from atlas_archive.chain.manifests import PartitionPath
 from atlas_archive.format.records import Record
 from atlas_archive.store import S3Address, open_store
 from atlas_cli.main import app
-from atlas_kafka.producer import Outgoing, open_producer, send_all
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from typer.testing import CliRunner, Result
 

@@ -5,7 +5,7 @@ import typer
 from aiokafka import TopicPartition
 from atlas_cli.commands import transactions
 from atlas_cli.output import CommandError
-from atlas_kafka.transactions import OpenTransaction
+from atlas_kafka.cluster.transactions import OpenTransaction
 from typer.testing import CliRunner
 
 app = typer.Typer()

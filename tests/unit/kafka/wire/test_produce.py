@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from atlas_kafka.produce_answers import Answer
+from atlas_kafka.producing.produce_answers import Answer
 from atlas_kafka.wire.produce import Produce, ProduceInTransaction, answers_of
 
 TOPICS = {"t": [(0, b"abc"), (2, b"de")]}

@@ -1,0 +1,1 @@
+"""Records onto topics, with a result for each; dead letters among them."""
