@@ -60,7 +60,7 @@ def test_spark_reads_what_the_archiver_writes(tmp_path: Path) -> None:
     headers = (("ce_type", b"flights.FlightDeparted"),)
     values = [codec.encode("flights.FlightDeparted", departed(n)) for n in range(1000)]
     segment.add([pack([Record(n, 1_357_035_300_000 + n, b"k%03d" % n, headers, v) for n, v in enumerate(values)])])
-    ((file, _),) = segment.finish()
+    (file,) = segment.finish()
     target = tmp_path / f"{path.data(0, segment.first_timestamp)}x-{file.schema_id}.avro"
     target.parent.mkdir(parents=True)
     target.write_bytes(b"".join(file.chunks))
