@@ -82,8 +82,10 @@ def import_schemas(
         if not dry_run and (done.ids or done.topics):
             for path in done.ids:
                 (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            # Each is there whole or not at all. The lock last: without it the files are only not released.
-            for name in (*done.ids, TOPICS, *files_named(trial, LOCK)):
+            # Each is there whole or not at all. The locks last: without them the files are only not released. Of these
+            # the one at the top last, as write_lock does: entries go from there into a context's own.
+            topics = [TOPICS] if done.topics else []
+            for name in (*done.ids, *topics, *reversed(files_named(trial, LOCK))):
                 fresh = directory / f"{name}.new"
                 shutil.copyfile(trial / name, fresh)
                 fresh.replace(directory / name)
@@ -185,7 +187,8 @@ class _Trial:
     def _declare_topics(self) -> None:
         """Topics that are not declared yet, at the end of the file."""
         declared = topics_in(self._directory)
-        text = (self._directory / TOPICS).read_text().rstrip("\n") + "\n"
+        file = self._directory / TOPICS
+        text = file.read_text().rstrip("\n") + "\n" if file.exists() else "topics:\n"
         for topic, events in self._events.items():
             if topic in declared:
                 missing = [event for event in events if event not in declared[topic].events]
@@ -209,7 +212,8 @@ class _Trial:
             lines = "".join(f"    {name}: {json.dumps(value)}\n" for name, value in entry.items())
             text += f"  {json.dumps(topic)}:\n{lines}"
             self._done.topics.append(topic)
-        (self._directory / TOPICS).write_text(text)
+        if self._done.topics:
+            file.write_text(text)
 
     def _give_ids(self) -> None:
         used = {locked.id for locked in self._lock.values()} | set(self._done.ids.values())
