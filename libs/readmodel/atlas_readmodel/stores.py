@@ -53,8 +53,13 @@ class Stores:
             try:
                 yield True
             finally:
-                if not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", name)
+                # The pool takes its connections back as they are: one that may still have the lock is not given back.
+                try:
+                    if not connection.is_closed():
+                        await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", name)
+                except BaseException:
+                    connection.terminate()
+                    raise
 
     def of(self, model: ReadModel | DocumentModel) -> Store:
         """The store of this read model."""
@@ -63,11 +68,21 @@ class Stores:
         return PostgresStore(self.pool, model)
 
 
+async def nothing_to_reset(_connection: Any) -> None:
+    """For a pool whose users leave nothing in a session: asyncpg's own reset is a round trip for each of them."""
+
+
 @asynccontextmanager
 async def open_stores(dsn: str, redis_url: str, namespace: str, *, max_size: int) -> AsyncIterator[Stores]:
     """Stores on connections of their own, made when used: neither server need be up yet."""
     pool = asyncpg.create_pool(
-        dsn, min_size=0, max_size=max_size, command_timeout=COMMAND_TIMEOUT_S, timeout=5, init=set_codecs
+        dsn,
+        min_size=0,
+        max_size=max_size,
+        command_timeout=COMMAND_TIMEOUT_S,
+        timeout=5,
+        init=set_codecs,
+        reset=nothing_to_reset,
     )
     async with open_redis(redis_url) as redis:
         await pool

@@ -5,7 +5,8 @@ records before it, and only from where the writer believes it to be. So each rec
 delivers it how often, and a writer that was overtaken is told so before it changes anything.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -67,6 +68,23 @@ class Waits:
     rulings: Mapping[Place, Decision]
     marks: Mapping[Place, Mark]
     reasons: Mapping[Place, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def _unhurried(connection: Any) -> AsyncIterator[None]:
+    """A transaction that is not waited for until it is on the disk, begun in one round trip.
+
+    A crash of PostgreSQL may undo the last commits, rows and positions together; they are then read again from the
+    topic.
+    """
+    try:
+        await connection.execute("BEGIN; SET LOCAL synchronous_commit = off")
+        yield
+        await connection.execute("COMMIT")
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
 
 
 class Writer:
@@ -202,10 +220,7 @@ class Writer:
         2. Write the rows, delete those that ended.
         3. Park records, let go those that waited, note what was decided.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            # A crash of PostgreSQL may undo the last commits, rows and positions together; they are then read again
-            # from the topic. So there is no need to wait for its disk.
-            await connection.execute("SET LOCAL synchronous_commit = off")
+        async with self._pool.acquire() as connection, _unhurried(connection):
             await self._move(connection, batch.advances)  # 1
             await self._write_rows(connection, batch.rows)  # 2
             await self._write_parked(connection, batch)  # 3

@@ -4,6 +4,7 @@ A batch that fits is decompressed as aiokafka does it; what it holds at most is 
 into them. Only where that is too much is it tried, into memory of the bound's size.
 """
 
+import hashlib
 import mmap
 import struct
 import zlib
@@ -21,6 +22,9 @@ _MOST = {1: 1032, 2: 64, 3: _LZ4_MOST}  # of gzip, snappy and lz4
 _ZSTD_MAGIC, _ZSTD_SKIPPED = 0xFD2FB528, range(0x184D2A50, 0x184D2A60)
 _ZSTD_BLOCK = 128 * 1024  # the most that a block can hold
 _NO_ROOM = "failed to write whole buffer"  # what cramjam says when its output is full
+# Data known to hold too much, by their digests: each projection of a process reads them, and some more than once.
+_KNOWN_MAX = 1024
+_known: dict[bytes, None] = {}
 _XERIAL = b"\x82SNAPPY\0"
 _XERIAL_HEADER_BYTES = 16
 
@@ -100,11 +104,17 @@ def at_most(codec: int, data: bytes) -> int:
 
 
 def _into_bound(decompress: Callable[[bytes, mmap.mmap], int], data: bytes) -> bytes:
+    digest = hashlib.sha256(data).digest()
+    if digest in _known:
+        raise TooLarge
     with mmap.mmap(-1, INFLATED_MAX_BYTES) as room:  # takes memory only as far as it is written to
         try:
             size = decompress(data, room)
         except cramjam.DecompressionError as error:
             if _NO_ROOM in str(error):
+                while len(_known) >= _KNOWN_MAX:
+                    del _known[next(iter(_known))]
+                _known[digest] = None
                 raise TooLarge from None
             raise ValueError(str(error)) from None
         return room[:size]
