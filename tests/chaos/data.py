@@ -46,7 +46,8 @@ WELL_S = 30.0
 # To look reads whole tables, topics and the archive, on the cores that the mesh needs to get there.
 LOOK_S = 0.5
 TOPICS = ("flights.events", "users.events", "flights.reference", "flights.weather")
-SETTINGS = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1"}
+# Not for all of a minute at the end; and not of a second each, which would be most of the load on the machine.
+SETTINGS = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "5"}
 
 
 async def disturb(mesh: TestMesh, codec: Codec, ledger: Ledger, rounds: int) -> Good:

@@ -6,6 +6,7 @@ on a projected topic is DEAD; what no projection reads is archived and no more.
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -195,9 +196,11 @@ class ForeignProducer:
             bootstrap_servers=self._brokers, transactional_id=f"hostile-{uuid.uuid4().hex}"
         ) as producer:
             await producer.begin_transaction()
+            begun = time.monotonic()
             await asyncio.gather(*(self._held(producer) for _ in range(20)))
             await asyncio.sleep(held_s)  # how long it stays open is the subject
             await producer.abort_transaction()
+            self._ledger.withheld.append((begun, time.monotonic()))
         self._ledger.refuse("aborted transaction", 20)
 
     async def _held(self, producer: AIOKafkaProducer) -> None:

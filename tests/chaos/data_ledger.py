@@ -37,12 +37,17 @@ class Ledger:
     refused: Counter[str] = field(default_factory=Counter)
     accepted: dict[Place, Accepted] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    withheld: list[tuple[float, float]] = field(default_factory=list)  # when a hostile transaction was open, monotonic
     parked: set[bytes] = field(default_factory=set)  # keys of hostile rows of the outbox, each to be set aside
 
     @property
     def good_sent(self) -> int:
         """Good events that were acknowledged: a flight each, and each version of a user."""
         return len(self.flights) + sum(self.users.values())
+
+    def withheld_s(self, begun: float, ended: float) -> float:
+        """How much of this time a hostile transaction was open: Kafka itself keeps from readers what comes after."""
+        return sum(max(0.0, min(ended, until) - max(begun, since)) for since, until in self.withheld)
 
     @property
     def bad_sent(self) -> int:
