@@ -14,6 +14,8 @@ PACKAGES := $(wildcard libs/* contexts/* services/*) infra/local
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
 CODE := libs contexts services infra tests examples
 # What they import of their own folder is found there.
+# What a context needs beside the packages of Atlas, such as data to show.
+OF_CONTEXTS := $(wildcard contexts/*/requirements.txt)
 EXAMPLES := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py examples/*/*/*.py))))
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
@@ -32,7 +34,7 @@ TESTS_ON_SERVERS := $(filter-out $(TESTS_BESIDE) tests/__pycache__,$(patsubst %/
 
 .PHONY: help up dev down demo status logs shell db-shell lint style fmt type check \
 	test test-on-servers test-beside test-alone test-unit test-integration test-cov \
-	chaos bench batch dist migrate migration seed db-reset metrics lock clean clean-all
+	chaos bench batch mine dist migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
@@ -72,8 +74,8 @@ db-shell: $(LOCAL) ## Open psql on the database of the mesh
 migrate: $(LOCAL) ## Apply the migrations that are missing
 	@$(ATLAS) db migrate
 
-migration: $(DEV) ## Begin a new migration of a context: make migration CONTEXT=users NAME="add a column"; without it, of Atlas
-	@test -n "$$NAME" || { echo 'give it a name: make migration CONTEXT=users NAME="add a column"' >&2; exit 2; }
+migration: $(DEV) ## Begin a new migration of a context: make migration CONTEXT=bookings NAME="add a column"; without it, of Atlas
+	@test -n "$$NAME" || { echo 'give it a name: make migration CONTEXT=bookings NAME="add a column"' >&2; exit 2; }
 	@$(BIN)/python -m atlas_runtime.new_migration "$(CONTEXT)" "$$NAME"
 
 db-reset: $(LOCAL) ## Drop the database and make it anew; YES=1 does not ask
@@ -98,7 +100,7 @@ fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff format $(CODE)
 
 type: $(DEV) ## Check the types
-	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES) $(EXAMPLES)) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) tests/bench tests/chaos tests/conformance examples
+	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES) $(EXAMPLES) tests/contexts) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) $(dir $(wildcard tests/contexts/atlas_*/__init__.py)) tests/bench tests/chaos tests/conformance examples
 
 check: lint test-unit ## What to run before a commit
 
@@ -138,7 +140,8 @@ bench: $(DEV) ## Measure on real servers and write .atlas/bench/*.json; WHAT=mes
 
 ##@ The workshop
 lock: $(DEV) ## Resolve the requirements anew into the hashed locks
-	for name in requirements-uv requirements requirements-local requirements-dev requirements-batch; do \
+	for name in requirements-uv requirements requirements-local requirements-dev requirements-batch \
+		$(basename $(wildcard contexts/*/requirements.in)); do \
 		$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
 			--override overrides.txt $$name.in --output-file $$name.txt || exit 1; \
 	done
@@ -150,6 +153,10 @@ dist: $(DEV) ## Build a wheel of every lib and of the test servers into dist/, f
 	for lib in libs/* infra/local; do \
 		(cd $$lib && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist) || exit 1; \
 	done
+
+mine: $(LOCAL) ## Take the samples out and begin your own: make mine NAME=acme; YES=1 does not ask
+	@test -n "$$NAME" || { echo 'give it a name: make mine NAME=acme' >&2; exit 2; }
+	@$(ATLAS) mine "$$NAME" $(if $(YES),--yes)
 
 batch: $(LOCAL) ## Install what `atlas batch --engine spark` needs beside a Java: 480 MB
 	$(INSTALL) --no-deps --require-hashes -r requirements-batch.txt
@@ -168,8 +175,8 @@ $(UV): requirements-uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	@touch $@
 
-$(LOCAL): requirements-local.txt $(PROJECTS) | $(UV)
-	$(INSTALL) --no-deps --compile-bytecode --require-hashes -r requirements-local.txt
+$(LOCAL): requirements-local.txt $(OF_CONTEXTS) $(PROJECTS) | $(UV)
+	$(INSTALL) --no-deps --compile-bytecode --require-hashes -r requirements-local.txt $(OF_CONTEXTS:%=-r %)
 	$(INSTALL) --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
 	$(BIN)/python -m atlas_local.prefetch
 	@touch $@

@@ -8,8 +8,9 @@ from aiohttp import web
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import documented
 
-from tests import samples
+from tests import neutral
 from tests.architecture.conftest import ROOT
+from tests.contexts import SCHEMAS
 
 # Path to what bounds its answer, of those that are no list with pages.
 ONE = "one entity, one document, one state"
@@ -44,12 +45,12 @@ PAGED_ELSEWHERE = {"/lag"}
 
 
 def test_every_get_of_the_gateway_has_pages_or_a_bound() -> None:
-    everything = Registry.load(ROOT / "schemas")
-    found = [route for route in documented(everything, samples.ROUTES) if route.method == "GET"]
+    everything = Registry.load(SCHEMAS)
+    found = [route for route in documented(everything, neutral.ROUTES) if route.method == "GET"]
     wrong = []
     for route in found:
         names = {parameter["name"] for parameter in route.parameters}
-        of_one = route in samples.ROUTES and route.path.endswith("}")
+        of_one = route in neutral.ROUTES and route.path.endswith("}")
         if route.path not in BOUNDED and not of_one and not {"limit", "cursor"} <= names:
             wrong.append(f"GET {route.path} has no `limit` and `cursor`, and nothing here bounds it")
     assert len(found) > 15

@@ -92,12 +92,12 @@ def test_every_command_and_its_options_exist(commands: list[Written]) -> None:
     ("command", "fault"),
     [
         ("lag --json", None),
-        ("archive verify users.events --offline", None),
+        ("archive verify hauls.events --offline", None),
         ("db shell -- -c 'SELECT 1'", None),
         ("archive … --json", None),
         ("lags", "no command lags"),
-        ("archive prove users.events", "no command prove"),
-        ("rebuild users --verified", "no option --verified"),
+        ("archive prove hauls.events", "no command prove"),
+        ("rebuild hauls --verified", "no option --verified"),
     ],
 )
 def test_what_does_not_exist_is_named(command: str, fault: str | None) -> None:

@@ -17,7 +17,7 @@ ELSEWHERE = {
     "infra/docker/healthcheck.py": "tests/unit/docker/test_healthcheck.py",
 }
 # A folder of tests whose modules are not a package's.
-NOT_OF_A_PACKAGE = {"docker", "postgres", "types"}
+NOT_OF_A_PACKAGE = {"docker", "postgres", "types", "e2e"}
 # A sleep of so long is never waited for: it stands for something that hangs.
 SLEEP_IS_A_HANG_S = 10
 KINDS = ("unit", "integration", "contract", "e2e", "chaos")

@@ -16,8 +16,9 @@ from atlas_contracts.folder import Locked, read_schema, write_lock
 from atlas_contracts.headers import cloud_event_headers
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import Outgoing, Producer, open_producer
-from atlas_local.home import ROOT
 from atlas_local.serverset import Servers
+
+from tests.contexts import SCHEMAS
 
 EVENT = "bench.OrderPlaced"
 PATH = "bench/order_placed.v1.avsc"
@@ -59,10 +60,10 @@ class Load:
 
 def write_schemas(folder: Path, topic: str) -> None:
     """A schemas folder that knows this topic alone, and the heartbeats."""
-    for path, text in ((PATH, json.dumps(_SCHEMA)), (HEARTBEAT, (ROOT / "schemas" / HEARTBEAT).read_text())):
+    for path, text in ((PATH, json.dumps(_SCHEMA)), (HEARTBEAT, (SCHEMAS / HEARTBEAT).read_text())):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    declared = yaml.safe_load((ROOT / "schemas" / "topics.yaml").read_text())["topics"]
+    declared = yaml.safe_load((SCHEMAS / "topics.yaml").read_text())["topics"]
     ours = {"key": "customer_id", "events": [EVENT], "partitions": PARTITIONS, "retention": "forever"}
     topics = {"health.heartbeats": declared["health.heartbeats"], topic: ours}
     (folder / "topics.yaml").write_text(yaml.safe_dump({"topics": topics}))

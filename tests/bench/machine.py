@@ -13,8 +13,8 @@ from typing import Any
 import asyncpg
 import psutil
 from atlas_local.home import Home
+from atlas_local.mesh_of_tests import TEST_HOMES
 from atlas_local.serverset import ServerSet, sweep
-from atlas_local.testing import TEST_HOMES
 
 _SAMPLE_S = 0.2
 

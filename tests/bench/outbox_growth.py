@@ -71,7 +71,7 @@ async def through(own: ServerSet, dsn: str, count: int) -> dict[str, float]:
 async def with_reader(own: ServerSet, dsn: str, count: int) -> dict[str, float]:
     """As `through`, beside a transaction that has read another table and stays open."""
     async with connected(dsn) as reader, reader.transaction(isolation="repeatable_read"):
-        await reader.fetchval("SELECT count(*) FROM app.users")
+        await reader.fetchval("SELECT count(*) FROM app.yards")
         return await through(own, dsn, count)
 
 

@@ -16,9 +16,10 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import Outgoing
 from atlas_kafka.producing.transactional import open_transactional_producer, send_in_transaction
-from atlas_local.home import ROOT
 from atlas_projection.projection import Projection, Row, Value
 from atlas_readmodel.table import Table
+
+from tests.contexts import SCHEMAS
 
 TOPIC = "bench.accounts"
 EVENT = "bench.AccountChanged"
@@ -64,7 +65,7 @@ PROJECTIONS = (ACCOUNTS,)
 
 def write_schemas(folder: Path) -> Codec:
     """The mesh's schemas and the event of the benchmark in a folder; returns their codec."""
-    shutil.copytree(ROOT / "schemas", folder)
+    shutil.copytree(SCHEMAS, folder)
     namespace, name = EVENT.split(".")
     fields = [{"name": field, "type": kind} for field, kind in _FIELDS.items()]
     definition = {"type": "record", "namespace": namespace, "name": name, "fields": fields}

@@ -12,12 +12,13 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
-from atlas_local.home import ROOT
 from atlas_local.ports import free_port
 from atlas_local.processes import Command, Process
 from atlas_local.serverset import ServerSet
 from atlas_local.testing import database_url, migrate
 from atlas_local.waiting import wait_until
+
+from tests.contexts import SCHEMAS
 
 
 class RelayProcess:
@@ -33,7 +34,7 @@ class RelayProcess:
             "ATLAS_HTTP_PORT": self.url.rpartition(":")[2],
             "ATLAS_KAFKA_BROKERS": brokers,
             "ATLAS_POSTGRES_DSN": dsn,
-            "ATLAS_SCHEMAS_DIR": str(ROOT / "schemas"),
+            "ATLAS_SCHEMAS_DIR": str(SCHEMAS),
             **{f"ATLAS_RELAY_{name.upper()}": str(value) for name, value in relay.items()},
         }
         self._process: Process | None = None

@@ -27,7 +27,7 @@ def under_traffic(mesh: TestMesh) -> UnderTraffic:
         traffic, stop = Traffic(mesh), asyncio.Event()
         task = asyncio.create_task(traffic.run(stop))
         try:
-            await wait_until("the traffic to flow", lambda: task.done() or (traffic.flights and traffic.users), 30)
+            await wait_until("the traffic to flow", lambda: task.done() or (traffic.hauls and traffic.yards), 30)
             yield traffic
         finally:
             stop.set()
@@ -44,7 +44,7 @@ async def _prove_archive(mesh: TestMesh) -> None:
     settings = CliSettings.model_validate(_fields(mesh.env))
 
     async def complete() -> bool:
-        reports = await verify_topics(settings, ["flights.events", "users.events"], quiet=True)
+        reports = await verify_topics(settings, ["hauls.events", "yards.events"], quiet=True)
         if not all(report.records for report in reports):
             return False  # the first segments are still open
         problems = [problem for report in reports for problem in report.problems]

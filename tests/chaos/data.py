@@ -27,7 +27,6 @@ from atlas_cli.settings import CliSettings
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.registry import Registry
-from atlas_local.home import ROOT
 from atlas_local.testing import TestMesh, running_mesh
 from atlas_local.waiting import wait_until
 
@@ -39,15 +38,16 @@ from tests.chaos.data_ledger import End, Ledger, Place
 from tests.chaos.data_outbox import not_set_aside
 from tests.chaos.data_round import Rounds
 from tests.chaos.data_schemas import make_known, send_early
+from tests.contexts import CHOSEN, SCHEMAS
 
 SETTLE_S = 180.0
 ARCHIVED_S = 120.0
 WELL_S = 30.0
 # To look reads whole tables, topics and the archive, on the cores that the mesh needs to get there.
 LOOK_S = 0.5
-TOPICS = ("flights.events", "users.events", "flights.reference", "flights.weather")
+TOPICS = ("hauls.events", "yards.events", "hauls.reference", "hauls.roads")
 # Not for all of a minute at the end; and not of a second each, which would be most of the load on the machine.
-SETTINGS = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "5"}
+SETTINGS = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "5", **CHOSEN}
 
 
 async def disturb(mesh: TestMesh, codec: Codec, ledger: Ledger, rounds: int) -> Good:
@@ -56,7 +56,7 @@ async def disturb(mesh: TestMesh, codec: Codec, ledger: Ledger, rounds: int) -> 
     writing = asyncio.create_task(good.run())
     try:
         async with Rounds(mesh, codec, ledger) as hostile:
-            await wait_until("good traffic to flow", lambda: ledger.flights and ledger.users, 30)
+            await wait_until("good traffic to flow", lambda: ledger.hauls and ledger.yards, 30)
             await send_early(mesh, codec, ledger)
             for number in range(rounds):
                 await hostile.send()
@@ -72,14 +72,14 @@ async def visible(mesh: TestMesh, ledger: Ledger) -> int:
     connection = await asyncpg.connect(mesh.dsn)
 
     async def seen() -> int:
-        flights = {row["flight_id"] for row in await connection.fetch("SELECT flight_id FROM readmodel.flights")}
-        users = {row["user_id"]: row for row in await connection.fetch("SELECT * FROM readmodel.users")}
+        hauls = {row["haul_id"] for row in await connection.fetch("SELECT haul_id FROM readmodel.hauls")}
+        yards = {row["yard_id"]: row for row in await connection.fetch("SELECT * FROM readmodel.yards")}
         versions: int = sum(
-            users[user_id]["version"]
-            for user_id, version in ledger.users.items()
-            if user_id in users and users[user_id]["version"] == version and users[user_id]["status"] == "active"
+            yards[yard_id]["version"]
+            for yard_id, version in ledger.yards.items()
+            if yard_id in yards and yards[yard_id]["version"] == version and yards[yard_id]["status"] == "active"
         )
-        return len(flights & ledger.flights) + versions
+        return len(hauls & ledger.hauls) + versions
 
     async def all_seen() -> bool:
         return await seen() == ledger.good_sent
@@ -114,7 +114,7 @@ async def archived(mesh: TestMesh, codec: Codec, ledger: Ledger) -> tuple[int, l
         secret_key=env["ATLAS_S3_SECRET_KEY"],
         region=env["ATLAS_S3_REGION"],
     )
-    flights: set[str] = set()
+    hauls: set[str] = set()
     versions: Counter[str] = Counter()
     async with open_store(address) as store:
         for topic in TOPICS[:2]:
@@ -123,20 +123,20 @@ async def archived(mesh: TestMesh, codec: Codec, ledger: Ledger) -> tuple[int, l
                     async with aclosing(read_history(store, history)) as blocks:
                         async for records in blocks:
                             for record in records:
-                                _count(codec, record.value, flights, versions)
-    found = len(flights & ledger.flights)
-    return found + sum(min(versions[user_id], version) for user_id, version in ledger.users.items()), problems
+                                _count(codec, record.value, hauls, versions)
+    found = len(hauls & ledger.hauls)
+    return found + sum(min(versions[yard_id], version) for yard_id, version in ledger.yards.items()), problems
 
 
-def _count(codec: Codec, value: bytes | None, flights: set[str], versions: Counter[str]) -> None:
+def _count(codec: Codec, value: bytes | None, hauls: set[str], versions: Counter[str]) -> None:
     try:
         event = codec.decode(value)
     except Undecodable:
         return
-    if event.type.startswith("flights."):
-        flights.add(event.value["flight_id"])
+    if event.type.startswith("hauls."):
+        hauls.add(event.value["haul_id"])
     else:
-        versions[event.value["user_id"]] += 1
+        versions[event.value["yard_id"]] += 1
 
 
 async def dead_letters(brokers: str) -> set[Place]:
@@ -160,8 +160,8 @@ async def unaccounted(mesh: TestMesh, ledger: Ledger, dead: set[Place]) -> list[
     """What became of no hostile record that was taken, or became of it and should not have."""
     connection = await asyncpg.connect(mesh.dsn)
     try:
-        rows = {row["flight_id"] for row in await connection.fetch("SELECT flight_id FROM readmodel.flights")}
-        aborted = await connection.fetchval("SELECT count(*) FROM readmodel.flights WHERE carrier = 'ABORTED'")
+        rows = {row["haul_id"] for row in await connection.fetch("SELECT haul_id FROM readmodel.hauls")}
+        aborted = await connection.fetchval("SELECT count(*) FROM readmodel.hauls WHERE carrier = 'ABORTED'")
     finally:
         await connection.close()
     wrong = [f"{aborted} rows of aborted transactions"] if aborted else []
@@ -188,7 +188,7 @@ async def _patiently(what: str, condition: Any, seconds: float) -> None:
 
 async def run(mesh: TestMesh, rounds: int) -> dict[str, Any]:
     """So many rounds on a running mesh; the summary."""
-    codec, ledger = Codec(Registry.load(ROOT / "schemas")), Ledger()
+    codec, ledger = Codec(Registry.load(SCHEMAS)), Ledger()
     before = await _restarts(mesh)
     good = await disturb(mesh, codec, ledger, rounds)
     await send_board(mesh.servers.kafka_brokers, codec, ledger)
@@ -281,7 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     rounds = parser.parse_args().rounds
-    with running_mesh(SETTINGS) as mesh:
+    with running_mesh(SETTINGS, SCHEMAS) as mesh:
         summary = asyncio.run(run(mesh, rounds))
         if failed(summary):
             sys.stderr.write(_last_words(mesh))

@@ -9,7 +9,7 @@ import cramjam
 from atlas_contracts.codec import Codec
 
 from tests.chaos.data_foreign import DEAD, Hostile, own_key, visible
-from tests.chaos.data_good import DEPARTED, TOPIC, flight
+from tests.chaos.data_good import DEPARTED, TOPIC, haul
 from tests.chaos.data_ledger import Ledger
 from tests.integration.foreign import Foreign, batch, batch_of, gzip, packed, put
 
@@ -51,13 +51,13 @@ def _offsets(codec: Codec) -> Made:
 def _twins(codec: Codec) -> Made:
     """Of two records of a key the server refuses the second: by the rows alone nobody can tell which it was."""
     first = visible(codec)
-    value = flight("H") | {"flight_id": first.row, "carrier": random.randbytes(6000).hex()}
+    value = haul("H") | {"haul_id": first.row, "carrier": random.randbytes(6000).hex()}
     records = [first, Hostile(DEAD, codec.encode(DEPARTED, value), first.key)]
     return Made("twins", records, batch_of([Foreign(record.key, record.value) for record in records]))
 
 
 def _board(codec: Codec) -> Made:
-    """Flights of one airport, until its board is too large a document; the last ones are none of it."""
+    """Hauls of one depot, until its board is too large a document; the last ones are none of it."""
     large = {"origin": random.randbytes(4).hex(), "carrier": "x" * _BOARD_FIELD, "destination": "y" * _BOARD_FIELD}
     records = []
     for number in range(_BOARD_TAKES + 3):
@@ -70,8 +70,8 @@ def _board(codec: Codec) -> Made:
 
 
 def _bomb(codec: Codec) -> Made:
-    """A flight that nothing is wrong with, but for what its batch holds."""
-    record = visible(codec, {"tail_number": "x" * _BOMB_BYTES})
+    """A haul that nothing is wrong with, but for what its batch holds."""
+    record = visible(codec, {"truck_number": "x" * _BOMB_BYTES})
     record.ends = DEAD
     data = batch(bytes(cramjam.zstd.compress(packed(Foreign(record.key, record.value), 0))), 1, codec=4)
     return Made("batch that holds too much", [record], data)
@@ -80,7 +80,7 @@ def _bomb(codec: Codec) -> Made:
 def _full(_codec: Codec) -> Made:
     """No event, and as large as a record can be: its dead letter can't hold it."""
     record = Hostile(DEAD, random.randbytes(_FULL_BYTES), own_key())
-    return Made("full record", [record], batch_of([Foreign(record.key, record.value)]), "users.events")
+    return Made("full record", [record], batch_of([Foreign(record.key, record.value)]), "yards.events")
 
 
 KINDS: tuple[Callable[[Codec], Made], ...] = (_header_names, _offsets, _twins, _bomb, _full)

@@ -1,6 +1,6 @@
 """Hostile records as any producer can put them on a topic, past the gateway.
 
-Each kind says how its records may end. A record that has an id of its own and decodes to a flight is VISIBLE; all else
+Each kind says how its records may end. A record that has an id of its own and decodes to a haul is VISIBLE; all else
 on a projected topic is DEAD; what no projection reads is archived and no more.
 """
 
@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from atlas_avro.varints import long as zigzag
 from atlas_contracts.codec import Codec
 
-from tests.chaos.data_good import DEPARTED, TOPIC, flight
+from tests.chaos.data_good import DEPARTED, TOPIC, haul
 from tests.chaos.data_ledger import End, Ledger
 
 DEAD, VISIBLE, UNREAD, REPEATED = {End.DEAD}, {End.VISIBLE}, {End.UNREAD}, {End.REPEATED}
@@ -45,28 +45,28 @@ class Hostile:
 
 
 def visible(codec: Codec, changed: dict[str, Any] | None = None, **how: Any) -> Hostile:
-    """A flight that is odd in a way that no column minds."""
-    value = flight("H") | (changed or {})
-    return Hostile(VISIBLE, codec.encode(DEPARTED, value), value["flight_id"].encode(), row=value["flight_id"], **how)
+    """A haul that is odd in a way that no column minds."""
+    value = haul("H") | (changed or {})
+    return Hostile(VISIBLE, codec.encode(DEPARTED, value), value["haul_id"].encode(), row=value["haul_id"], **how)
 
 
 def _dead(codec: Codec, **changed: Any) -> Hostile:
-    """A flight with a value that some column refuses."""
-    value = flight("H") | changed
+    """A haul with a value that some column refuses."""
+    value = haul("H") | changed
     return Hostile(DEAD, codec.encode(DEPARTED, value))
 
 
 def _body(codec: Codec) -> bytes:
-    return codec.encode(DEPARTED, flight("H"))
+    return codec.encode(DEPARTED, haul("H"))
 
 
-def _user(sequence: bytes | None, codec: Codec) -> Hostile:
-    """An event of a user that nobody registered, with a version that no relay wrote."""
-    user_id = str(uuid.uuid4())
-    value = {"user_id": user_id, "deactivated_at": 1_357_035_300_000, "reason": "forged"}
-    body = codec.encode("users.UserDeactivated", value)
+def _yard(sequence: bytes | None, codec: Codec) -> Hostile:
+    """An event of a yard that nobody registered, with a version that no relay wrote."""
+    yard_id = str(uuid.uuid4())
+    value = {"yard_id": yard_id, "deactivated_at": 1_357_035_300_000, "reason": "forged"}
+    body = codec.encode("yards.YardDeactivated", value)
     headers: Headers = [] if sequence is None else [("ce_sequence", sequence)]
-    return Hostile(DEAD, body, user_id.encode(), topic="users.events", headers=headers)
+    return Hostile(DEAD, body, yard_id.encode(), topic="yards.events", headers=headers)
 
 
 def _odd_bytes(codec: Codec) -> list[Hostile]:
@@ -80,7 +80,7 @@ def _odd_bytes(codec: Codec) -> list[Hostile]:
         Hostile(DEAD, prefix),
         Hostile(DEAD, b"\x00\x00\x0f\x42\x40" + whole[5:]),  # an id that no registry gave
         Hostile(DEAD, b"\x00\xff\xff\xff\xff" + whole[5:]),
-        Hostile(DEAD, b'{"type": "flights.FlightDeparted", "value": {}}'),
+        Hostile(DEAD, b'{"type": "hauls.HaulDeparted", "value": {}}'),
         Hostile(DEAD, whole[: random.randrange(6, len(whole))]),
         Hostile(DEAD, whole + random.randbytes(3)),
         Hostile(DEAD, prefix + zigzag(2**62)),  # a text of 2^62 bytes
@@ -95,17 +95,17 @@ def _odd_values(codec: Codec) -> list[Hostile]:
     number = zigzag(1400)
     whole = _body(codec)
     return [
-        _dead(codec, flight_id=f"H{uuid.uuid4().hex}\x00"),
+        _dead(codec, haul_id=f"H{uuid.uuid4().hex}\x00"),
         _dead(codec, carrier="\x00"),
         _dead(codec, origin="\x00", destination="\x00"),
-        _dead(codec, tail_number="N\x00"),
-        _dead(codec, flight_id="H" + random.randbytes(6000).hex()),  # too large for an index
+        _dead(codec, truck_number="N\x00"),
+        _dead(codec, haul_id="H" + random.randbytes(6000).hex()),  # too large for an index
         _dead(codec, carrier=random.randbytes(6000).hex()),
         Hostile(DEAD, whole.replace(number, zigzag(2**31), 1)),  # beyond the type's 32 bits
         Hostile(DEAD, whole.replace(number, zigzag(-(2**63)), 1)),
-        visible(codec, {"tail_number": "\x1b]0;owned\x07[/red]\r\n\u202e"}),
-        visible(codec, {"tail_number": "x" * 150_000}),
-        visible(codec, {"tail_number": "\ufffe\ud7ff\U0010ffff"}),
+        visible(codec, {"truck_number": "\x1b]0;owned\x07[/red]\r\n\u202e"}),
+        visible(codec, {"truck_number": "x" * 150_000}),
+        visible(codec, {"truck_number": "\ufffe\ud7ff\U0010ffff"}),
         visible(codec, {"departure_delay_minutes": 2**31 - 1, "arrival_delay_minutes": -(2**31)}),
     ]
 
@@ -130,16 +130,16 @@ def _odd_frames(codec: Codec) -> list[Hostile]:
 
 def _odd_histories(codec: Codec) -> list[Hostile]:
     versions = (None, b"", b"0", b"-1", b"x", b"\xff", b"2147483648", b"9" * 19, b"9" * 5_000, b"1e3", b" 1", b"1_0")
-    return [_user(version, codec) for version in versions]
+    return [_yard(version, codec) for version in versions]
 
 
 def _for_nobody(codec: Codec) -> list[Hostile]:
     """On topics that no projection reads: the archive keeps them all, heartbeats apart."""
     beat: dict[str, Any] = {"topic": "health.heartbeats", "key": random.randbytes(4)}
     return [
-        Hostile(UNREAD, random.randbytes(300), topic="flights.reference"),
-        Hostile(UNREAD, None, None, topic="flights.weather"),
-        Hostile(UNREAD, random.randbytes(50), topic="flights.weather", headers=[("\x7f", None)] * 50),
+        Hostile(UNREAD, random.randbytes(300), topic="hauls.reference"),
+        Hostile(UNREAD, None, None, topic="hauls.roads"),
+        Hostile(UNREAD, random.randbytes(50), topic="hauls.roads", headers=[("\x7f", None)] * 50),
         Hostile(UNREAD, random.randbytes(99), **beat),
         Hostile(UNREAD, None, **beat),
         Hostile(UNREAD, b"", **beat),
@@ -204,5 +204,5 @@ class ForeignProducer:
         self._ledger.refuse("aborted transaction", 20)
 
     async def _held(self, producer: AIOKafkaProducer) -> None:
-        value = flight("ABORTED")
-        await producer.send_and_wait(TOPIC, self._codec.encode(DEPARTED, value), value["flight_id"].encode())
+        value = haul("ABORTED")
+        await producer.send_and_wait(TOPIC, self._codec.encode(DEPARTED, value), value["haul_id"].encode())

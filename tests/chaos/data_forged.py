@@ -18,18 +18,18 @@ from tests.chaos.data_http import CLOUD, JSON, LINES, SERVICES, HostileClient
 from tests.chaos.data_ledger import Ledger
 from tests.chaos.data_limits import BATCH, Limited, binary, cloud, send_one
 
-DEACTIVATED, HEARTBEAT, CHANGED = "users.UserDeactivated", "health.Heartbeat", "health.HealthChanged"
+DEACTIVATED, HEARTBEAT, CHANGED = "yards.YardDeactivated", "health.Heartbeat", "health.HealthChanged"
 FORGED = "forged"
 _DAY_MS = 86_400_000
 # The first and the last that an event may say.
 _YEARS_MS = (-62_135_596_800_000, 253_402_300_799_999)
-# What is no version, of a user who is there: no place in the user's history, so it changes nothing and blocks nobody.
+# What is no version, of a yard who is there: no place in the yard's history, so it changes nothing and blocks nobody.
 # The first is one more than the column takes.
 _NO_VERSIONS = (b"2147483648", None, b"", b"0", b"-1", b"x", b"\xff", b"9" * 19, b"9" * 5_000, b"1e3", b" 1", b"1_0")
 
 
-def _deactivated(user_id: str) -> dict[str, Any]:
-    return {"user_id": user_id, "reason": FORGED, "deactivated_at": time.time_ns() // 1_000_000}
+def _deactivated(yard_id: str) -> dict[str, Any]:
+    return {"yard_id": yard_id, "reason": FORGED, "deactivated_at": time.time_ns() // 1_000_000}
 
 
 def _beat(**changed: Any) -> dict[str, Any]:
@@ -63,8 +63,8 @@ def _posts(topic: str, event_type: str, value: dict[str, Any]) -> Iterable[Limit
 
 
 async def post_forgeries(client: HostileClient) -> None:
-    """Events of a user who is there, of a service's health and a heartbeat, in every form."""
-    user_id = random.choice(sorted(client.ledger.users))
+    """Events of a yard who is there, of a service's health and a heartbeat, in every form."""
+    yard_id = random.choice(sorted(client.ledger.yards))
     changed = {
         "service": "gateway",
         "previous": "UP",
@@ -74,7 +74,7 @@ async def post_forgeries(client: HostileClient) -> None:
         "changed_at": time.time_ns() // 1_000_000,
     }
     for topic, event_type, value in (
-        ("users.events", DEACTIVATED, _deactivated(user_id)),
+        ("yards.events", DEACTIVATED, _deactivated(yard_id)),
         ("health.heartbeats", HEARTBEAT, _beat()),
         ("health.events", CHANGED, changed),
     ):
@@ -122,15 +122,15 @@ class Forger:
         self._odd = odd_beats()
 
     async def send(self) -> None:
-        """Events of users who are there, with every version that is not believed; heartbeats.
+        """Events of yards who are there, with every version that is not believed; heartbeats.
 
         The odd heartbeats are the same each time: who is heard twice is believed, if he is believed at all.
         """
-        settled = await self._settled_users()
+        settled = await self._settled_yards()
         async with AIOKafkaProducer(bootstrap_servers=self._mesh.servers.kafka_brokers, acks="all") as producer:
             for version in _NO_VERSIONS:
-                for user_id in (max(self._ledger.users), *settled[:1]):
-                    await self._forge(producer, user_id, version)
+                for yard_id in (max(self._ledger.yards), *settled[:1]):
+                    await self._forge(producer, yard_id, version)
             if settled:
                 for version in (b"1", b"2"):
                     await self._forge(producer, random.choice(settled), version, REPEATED)
@@ -139,24 +139,24 @@ class Forger:
                 value = self._codec.encode(HEARTBEAT, beat)
                 await self._put(producer, "heartbeat", Hostile(UNREAD, value, b"gateway", "health.heartbeats"))
 
-    async def _settled_users(self) -> list[str]:
+    async def _settled_yards(self) -> list[str]:
         """Those whose both versions are in the read model."""
         connection = await asyncpg.connect(self._mesh.dsn)
         try:
-            rows = await connection.fetch("SELECT user_id FROM readmodel.users WHERE version = 2")
+            rows = await connection.fetch("SELECT yard_id FROM readmodel.yards WHERE version = 2")
         finally:
             await connection.close()
-        found = sorted({row["user_id"] for row in rows} & self._ledger.users.keys())
+        found = sorted({row["yard_id"] for row in rows} & self._ledger.yards.keys())
         return random.sample(found, len(found))
 
     async def _forge(
-        self, producer: AIOKafkaProducer, user_id: str, version: bytes | None, ends: Any = frozenset(DEAD)
+        self, producer: AIOKafkaProducer, yard_id: str, version: bytes | None, ends: Any = frozenset(DEAD)
     ) -> None:
         headers: list[tuple[str, bytes | None]] = [("ce_type", DEACTIVATED.encode())]
         if version is not None:
             headers.append(("ce_sequence", version))
-        body = self._codec.encode(DEACTIVATED, _deactivated(user_id))
-        await self._put(producer, "forged version", Hostile(ends, body, user_id.encode(), "users.events", headers))
+        body = self._codec.encode(DEACTIVATED, _deactivated(yard_id))
+        await self._put(producer, "forged version", Hostile(ends, body, yard_id.encode(), "yards.events", headers))
 
     async def _put(self, producer: AIOKafkaProducer, kind: str, record: Hostile) -> None:
         put = await producer.send_and_wait(record.topic, record.value, record.key, headers=record.headers)

@@ -16,7 +16,7 @@ from atlas_local.testing import TestMesh
 from yarl import URL
 
 from tests.chaos.data_foreign import DEAD, EITHER, VISIBLE
-from tests.chaos.data_good import DEPARTED, TOPIC, flight
+from tests.chaos.data_good import DEPARTED, TOPIC, haul
 from tests.chaos.data_ledger import End, Ledger
 
 JSON = {"Content-Type": "application/json"}
@@ -29,12 +29,12 @@ Request = tuple[str, str, dict[str, str], bytes]  # method, path, headers, body
 
 
 def event(**changed: Any) -> dict[str, Any]:
-    return {"type": DEPARTED, "value": flight("H") | changed}
+    return {"type": DEPARTED, "value": haul("H") | changed}
 
 
 # Above what the topic takes, and little enough to be packed with others.
 _REFUSED_BYTES = 200_000
-_OPTIONAL = {"tail_number", "air_time_minutes", "arrival_delay_minutes"}
+_OPTIONAL = {"truck_number", "drive_time_minutes", "arrival_delay_minutes"}
 
 
 def _json(value: Any) -> bytes:
@@ -45,7 +45,7 @@ def _json(value: Any) -> bytes:
 def _faulty_records() -> list[dict[str, Any]]:
     """Records each of which is refused for what it is."""
     odd: list[Any] = [True, 1.5, [], {}, [[]] * 50, -(2**63) - 1]
-    fields = random.sample(sorted(set(flight()) - _OPTIONAL), 4)
+    fields = random.sample(sorted(set(haul()) - _OPTIONAL), 4)
     records = [event(**{field: random.choice(odd)}) for field in fields]
     for field in fields:
         records.append(event())
@@ -55,8 +55,8 @@ def _faulty_records() -> list[dict[str, Any]]:
     records += [event() | hours_ahead, event() | {"time": 253_402_300_800_000}, event() | {"time": "yesterday"}]
     records += [event(scheduled_departure=year) for year in (253_402_300_800_000, -(2**63), "10000-01-01T00:00:00Z")]
     records += [
-        event() | {"type": "flights.Nothing"},
-        event() | {"type": "users.UserDeactivated"},
+        event() | {"type": "hauls.Nothing"},
+        event() | {"type": "yards.YardDeactivated"},
         event() | {"headers": {"ce_sequence": "2"}},
         event() | {"headers": {"x": 1}},
         event() | {"key": "x" * 300},
@@ -71,24 +71,24 @@ def _faulty_records() -> list[dict[str, Any]]:
 def _odd_records() -> list[tuple[dict[str, Any], set[End], str | None]]:
     """Records that are right by their schema; a column may not take them."""
     refused: tuple[dict[str, Any], ...] = (
-        {"tail_number": "N\u0000"},
-        {"flight_id": f"H\u0000{uuid.uuid4().hex}"},
+        {"truck_number": "N\u0000"},
+        {"haul_id": f"H\u0000{uuid.uuid4().hex}"},
         {"carrier": "\u0000"},
-        {"flight_id": "H" + random.randbytes(5000).hex()},
+        {"haul_id": "H" + random.randbytes(5000).hex()},
     )
     rows: list[tuple[dict[str, Any], set[End], str | None]] = [(event(**changed), DEAD, None) for changed in refused]
     for changed in (
-        {"tail_number": "\x1b[31m[/red]\r\n\u202e"},
-        {"tail_number": "x" * 100_000},
+        {"truck_number": "\x1b[31m[/red]\r\n\u202e"},
+        {"truck_number": "x" * 100_000},
         {"departure_delay_minutes": 2**31 - 1, "arrival_delay_minutes": -(2**31)},
     ):
         odd = event(**changed)
-        rows.append((odd, VISIBLE, odd["value"]["flight_id"]))
+        rows.append((odd, VISIBLE, odd["value"]["haul_id"]))
     for time in (0, "1970-01-01T00:00:00Z", "2013-01-01T00:00:00Z", 1_356_998_400_000):
         odd = event() | {"time": time}
-        rows.append((odd, VISIBLE, odd["value"]["flight_id"]))
+        rows.append((odd, VISIBLE, odd["value"]["haul_id"]))
     heads = event() | {"headers": {f"h{number}": "" for number in range(100)}}
-    rows.append((heads, VISIBLE, heads["value"]["flight_id"]))
+    rows.append((heads, VISIBLE, heads["value"]["haul_id"]))
     rows.append((event() | {"key": "\u0000\x1b[2J" + uuid.uuid4().hex}, EITHER, None))
     return rows
 
@@ -96,8 +96,8 @@ def _odd_records() -> list[tuple[dict[str, Any], set[End], str | None]]:
 def _refused_requests() -> list[Request]:
     """Requests each of which is refused as a whole."""
     good = orjson.dumps(event())
-    cloud = {"specversion": "1.0", "id": uuid.uuid4().hex, "source": "/x", "data": {"user_id": "x"}}
-    forged = cloud | {"type": "users.UserDeactivated", "subject": "x", "sequence": "2"}
+    cloud = {"specversion": "1.0", "id": uuid.uuid4().hex, "source": "/x", "data": {"yard_id": "x"}}
+    forged = cloud | {"type": "yards.YardDeactivated", "subject": "x", "sequence": "2"}
     encoded = {**JSON, "Content-Encoding": "gzip"}
     lines = {**LINES, "Content-Encoding": "gzip"}
     bodies: list[Request] = [
@@ -120,23 +120,28 @@ def _refused_requests() -> list[Request]:
         ("POST", POST, {"Content-Type": "text/plain"}, good),
         ("POST", POST, {"Content-Type": "application/json; charset=\x80"}, b"x"),
         ("POST", POST, JSON, orjson.dumps(event() | {"value": {"a": "x" * 1_200_000}})),
-        ("POST", "/topics/users.events", JSON, orjson.dumps({"type": "users.UserDeactivated", "value": {}})),
-        ("POST", "/topics/users.events", CLOUD, orjson.dumps(forged)),
-        ("POST", "/topics/users.events", LINES, b"{}\n" * 3),
+        ("POST", "/topics/yards.events", JSON, orjson.dumps({"type": "yards.YardDeactivated", "value": {}})),
+        ("POST", "/topics/yards.events", CLOUD, orjson.dumps(forged)),
+        ("POST", "/topics/yards.events", LINES, b"{}\n" * 3),
         ("POST", "/topics/health.heartbeats", JSON, orjson.dumps({"type": "health.Heartbeat", "value": {}})),
         ("POST", "/topics/health.events", JSON, orjson.dumps({"type": "health.HealthChanged", "value": {}})),
         ("POST", "/topics/%00", JSON, good),
         ("POST", "/topics/" + "x" * 3_000, JSON, good),
         ("POST", POST, {**JSON, "Idempotency-Key": "é " * 150}, good),
-        ("POST", "/users", {**JSON, "Idempotency-Key": uuid.uuid4().hex}, b'{"email": "\\u0000", "display_name": 1}'),
-        ("POST", "/users", {**JSON, "Idempotency-Key": uuid.uuid4().hex}, b'{"email": []}'),
-        ("POST", "/users", JSON, random.randbytes(50)),
-        ("GET", "/users/%00", {}, b""),
-        ("GET", "/users/%ff%fe", {}, b""),
-        ("GET", "/users?token=users/%00@1", {}, b""),
-        ("GET", "/users?limit=99999999999999999999", {}, b""),
-        ("GET", "/users?limit=-1", {}, b""),
-        ("GET", "/flights?cursor=%00%ff", {}, b""),
+        (
+            "POST",
+            "/yards",
+            {**JSON, "Idempotency-Key": uuid.uuid4().hex},
+            b'{"email": "\\u0000", "display_name": 1}',
+        ),
+        ("POST", "/yards", {**JSON, "Idempotency-Key": uuid.uuid4().hex}, b'{"email": []}'),
+        ("POST", "/yards", JSON, random.randbytes(50)),
+        ("GET", "/yards/%00", {}, b""),
+        ("GET", "/yards/%ff%fe", {}, b""),
+        ("GET", "/yards?token=yards/%00@1", {}, b""),
+        ("GET", "/yards?limit=99999999999999999999", {}, b""),
+        ("GET", "/yards?limit=-1", {}, b""),
+        ("GET", "/hauls?cursor=%00%ff", {}, b""),
         ("GET", "/schemas/ids/99999999999999999999999", {}, b""),
         ("GET", "/nowhere/" + "%00" * 200, {}, b""),
     ]
@@ -145,10 +150,10 @@ def _refused_requests() -> list[Request]:
 
 # Bytes that no client library would send, to every service: a line of the request and its headers.
 _RAW = (
-    b"GET /users/\x00 HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    b"GET /yards/\x00 HTTP/1.1\r\nHost: {host}\r\n\r\n",
     b"GET /health/live HTTP/1.1\r\nHost: {host}\r\nContent-Type: \xff\r\nIf-Match: \xff\r\n\r\n",
-    b"GET /users?token=\xff HTTP/1.1\r\nHost: {host}\r\n\r\n",
-    b"POST /topics/flights.events HTTP/1.1\r\nHost: {host}\r\nContent-Type: \xff\r\nContent-Length: 2\r\n\r\n{}",
+    b"GET /yards?token=\xff HTTP/1.1\r\nHost: {host}\r\n\r\n",
+    b"POST /topics/hauls.events HTTP/1.1\r\nHost: {host}\r\nContent-Type: \xff\r\nContent-Length: 2\r\n\r\n{}",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"GET / HTTP/9.9\r\n\r\n",
     b"GET /\x1b[2J HTTP/1.1\r\nHost: {host}\r\nCookie: \x00\r\n\r\n",
@@ -203,7 +208,7 @@ class HostileClient:
     async def _mixed(self) -> None:
         """Good lines with a faulty one between each two: the good ones are on the topic, all of them."""
         faulty = _faulty_records()
-        good = [flight() for _ in faulty]
+        good = [haul() for _ in faulty]
         lines = [
             line
             for value, fault in zip(good, faulty, strict=True)
@@ -218,14 +223,14 @@ class HostileClient:
             if "error" in result or "error" not in fault:
                 self.ledger.note_broken("mixed line", f"good: {result}, faulty: {fault}")
             else:
-                self.ledger.flights.add(value["flight_id"])
+                self.ledger.hauls.add(value["haul_id"])
                 self.ledger.refuse("faulty line")
 
     async def _large(self) -> None:
         """Good lines of one partition, and some between them that the topic does not take: the broker alone knows."""
-        small = [flight() for _ in range(60)]
+        small = [haul() for _ in range(60)]
         values = [
-            flight("H") | {"tail_number": "x" * _REFUSED_BYTES} if n % 20 == 10 else v for n, v in enumerate(small)
+            haul("H") | {"truck_number": "x" * _REFUSED_BYTES} if n % 20 == 10 else v for n, v in enumerate(small)
         ]
         status, answer = await self.ask(
             "POST", POST, LINES, b"\n".join(_json({"type": DEPARTED, "value": v}) for v in values)
@@ -235,11 +240,11 @@ class HostileClient:
             self.ledger.note_broken("large lines", f"{status} {answer}")
             return
         for value, result in zip(values, results, strict=True):
-            good = value["tail_number"] is None
+            good = value["truck_number"] is None
             if good != ("error" not in result):
                 self.ledger.note_broken("large line", f"good: {good}, {result}")
             elif good:
-                self.ledger.flights.add(value["flight_id"])
+                self.ledger.hauls.add(value["haul_id"])
             else:
                 self.ledger.refuse("large line")
 

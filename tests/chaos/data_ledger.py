@@ -31,8 +31,8 @@ class Accepted:
 class Ledger:
     """Good and hostile input, each with its answer. `broken`: answers that nobody should get, with the input's kind."""
 
-    flights: set[str] = field(default_factory=set)
-    users: dict[str, int] = field(default_factory=dict)  # their version
+    hauls: set[str] = field(default_factory=set)
+    yards: dict[str, int] = field(default_factory=dict)  # their version
     sent: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     accepted: dict[Place, Accepted] = field(default_factory=dict)
@@ -42,8 +42,8 @@ class Ledger:
 
     @property
     def good_sent(self) -> int:
-        """Good events that were acknowledged: a flight each, and each version of a user."""
-        return len(self.flights) + sum(self.users.values())
+        """Good events that were acknowledged: a haul each, and each version of a yard."""
+        return len(self.hauls) + sum(self.yards.values())
 
     def withheld_s(self, begun: float, ended: float) -> float:
         """How much of this time a hostile transaction was open: Kafka itself keeps from readers what comes after."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tests.chaos.data_good import DEPARTED, flight
+from tests.chaos.data_good import DEPARTED, haul
 from tests.chaos.data_http import CLOUD, JSON, LINES, POST, HostileClient, event
 
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -55,7 +55,7 @@ def _blank(size: int) -> bytes:
 
 def _sizes() -> list[Limited]:
     members = _repeated(b'"id":"x",', _MEMBERS)
-    escaped = good().replace(b'"tail_number":null', b'"tail_number":"' + b"\\u0041" * 350_000 + b'"')
+    escaped = good().replace(b'"truck_number":null', b'"truck_number":"' + b"\\u0041" * 350_000 + b'"')
     odd = {f"odd{number}": number for number in range(60)}
     lines = b"1\n" * (_REFUSED + 600)
     return [
@@ -82,17 +82,17 @@ def _sizes() -> list[Limited]:
 
 
 def _commands() -> list[Limited]:
-    def user() -> bytes:
+    def yard() -> bytes:
         return orjson.dumps({"email": f"{uuid.uuid4().hex}@hostile.example", "display_name": "Hostile"})
 
     def keyed() -> dict[str, str]:
         return JSON | {"Idempotency-Key": uuid.uuid4().hex}
 
-    many = b"{" + b'"country":null,' * _COMMAND_MEMBERS + user()[1:]
+    many = b"{" + b'"country":null,' * _COMMAND_MEMBERS + yard()[1:]
     return [
-        Limited("bytes of a command", "body-too-large", keyed(), user() + b" " * _COMMAND_BYTES, "/users"),
-        Limited("members of a command", "body-too-large", keyed(), many, "/users"),
-        Limited("page", "invalid", {}, b"", "/users?limit=501", "GET"),
+        Limited("bytes of a command", "body-too-large", keyed(), yard() + b" " * _COMMAND_BYTES, "/yards"),
+        Limited("members of a command", "body-too-large", keyed(), many, "/yards"),
+        Limited("page", "invalid", {}, b"", "/yards?limit=501", "GET"),
         Limited("page of topics", "invalid", {}, b"", "/topics?limit=501", "GET"),
     ]
 
@@ -110,11 +110,11 @@ def binary(event_type: str, value: dict[str, Any], **more: str) -> tuple[dict[st
 
 
 def _rules() -> list[Limited]:
-    versioned = cloud(DEPARTED, flight("H"), sequence="2")
+    versioned = cloud(DEPARTED, haul("H"), sequence="2")
     return [
         Limited("version", "invalid-record", CLOUD, orjson.dumps(versioned)),
         Limited("version in a batch", "invalid-record", BATCH, orjson.dumps([versioned])),
-        Limited("version in binary mode", "invalid-record", *binary(DEPARTED, flight("H"), sequence="2")),
+        Limited("version in binary mode", "invalid-record", *binary(DEPARTED, haul("H"), sequence="2")),
         Limited("mark of a post", "invalid-record", JSON, orjson.dumps(event() | {"headers": {"atlas_post": "x/0"}})),
         Limited("another key", "invalid-record", JSON, orjson.dumps(event() | {"key": "other"})),
         Limited("long id", "invalid-record", JSON, orjson.dumps(event() | {"id": "x" * 256})),
@@ -133,11 +133,11 @@ async def send_limited(client: HostileClient) -> None:
         for request in await asyncio.to_thread(make):
             await send_one(client, request)
     key = uuid.uuid4().hex
-    first = flight()
+    first = haul()
     record = orjson.dumps({"type": DEPARTED, "value": first})
     status, answer = await client.ask("POST", POST, JSON | {"Idempotency-Key": key}, record)
     if status == 200:
-        client.ledger.flights.add(first["flight_id"])
+        client.ledger.hauls.add(first["haul_id"])
     else:
         client.ledger.note_broken("first of a key", f"{status} {answer}")
     await send_one(client, Limited("key again", "idempotency-key-reused", JSON | {"Idempotency-Key": key}, good()))
@@ -153,7 +153,7 @@ async def send_one(client: HostileClient, request: Limited) -> None:
     if refused and sum(listed) <= _ERRORS and max(listed, default=0) <= _ERRORS_EACH:
         client.ledger.refuse("limited request")
         return
-    shown = {name: answer[name] for name in ("title", "detail", "succeeded", "error", "user_id") if name in answer}
+    shown = {name: answer[name] for name in ("title", "detail", "succeeded", "error", "yard_id") if name in answer}
     client.ledger.note_broken(
         f"limit: {request.kind}", f"{status}, {sum(listed)} errors, expected {request.slug}: {shown}"
     )

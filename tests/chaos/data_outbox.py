@@ -18,10 +18,10 @@ _LARGE_BYTES = 1_100_000
 
 
 async def write_rows(dsn: str, ledger: Ledger) -> None:
-    """Each kind once, between the rows of good users."""
-    rows = [("users.events", b"x", headers) for headers in _HEADERS]
+    """Each kind once, between the rows of good yards."""
+    rows = [("yards.events", b"x", headers) for headers in _HEADERS]
     rows += [(topic, b"x", _PLAIN) for topic in _TOPICS]
-    rows.append(("users.events", random.randbytes(_LARGE_BYTES), _PLAIN))
+    rows.append(("yards.events", random.randbytes(_LARGE_BYTES), _PLAIN))
     connection = await asyncpg.connect(dsn)
     try:
         for topic, value, headers in rows:

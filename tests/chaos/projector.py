@@ -27,7 +27,6 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import open_producer
-from atlas_local.home import ROOT
 from atlas_local.serverset import ServerSet
 from atlas_local.testing import database_url, migrate
 from atlas_local.waiting import wait_until
@@ -37,13 +36,14 @@ from redis.exceptions import RedisError
 
 from tests.bench.machine import servers
 from tests.chaos.projector_traffic import TOPICS, Traffic, compare, read_topics, send
+from tests.contexts import SCHEMAS
 
 INSTANCES = 2
 OUTAGE_EVERY = 10
 OUTAGE_S = 2.0
 SETTLED_S = 120.0
 BACK_S = 60.0
-PROJECTIONS = ("users", "flights", "routes", "carriers")  # in tables
+PROJECTIONS = ("yards", "hauls", "routes", "carriers")  # in tables
 BOARDS = "departures"  # in Redis
 
 
@@ -137,7 +137,7 @@ class Chaos:
         while True:
             calm = not self.outage
             try:
-                flights = await self.pool.fetchval("SELECT coalesce(sum(flights), 0)::bigint FROM readmodel.routes")
+                hauls = await self.pool.fetchval("SELECT coalesce(sum(hauls), 0)::bigint FROM readmodel.routes")
             except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
                 continue  # what atlas_readmodel.reader does as well: the statement is prepared again
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
@@ -145,14 +145,14 @@ class Chaos:
                 await asyncio.sleep(0.05)
                 continue
             self.reads += 1
-            self.went_back += flights < seen
-            seen = max(seen, flights)
+            self.went_back += hauls < seen
+            seen = max(seen, hauls)
             await asyncio.sleep(0.01)
 
 
 async def run(rounds: int) -> dict[str, int]:
     """So many rounds; the summary."""
-    codec = Codec(Registry.load(ROOT / "schemas"))
+    codec = Codec(Registry.load(SCHEMAS))
     async with servers() as own, _chaos(own) as chaos, AsyncExitStack() as stack:
         producer = await stack.enter_async_context(open_producer(own.servers.kafka_brokers, "chaos"))
         traffic, stop = Traffic(codec), asyncio.Event()
@@ -204,7 +204,7 @@ async def _settled(pool: asyncpg.Pool, ends: dict[tuple[str, int], int]) -> bool
         return False
     reached: int = sum(row["next_offset"] >= ends[row["topic"], row["partition"]] for row in rows)
     partitions = {topic: sum(1 for of, _ in ends if of == topic) for topic in TOPICS}
-    return reached == partitions["users.events"] + 3 * partitions["flights.events"]
+    return reached == partitions["yards.events"] + 3 * partitions["hauls.events"]
 
 
 async def _boards_settled(boards: DocumentsReader, ends: dict[tuple[str, int], int]) -> bool:
@@ -212,7 +212,7 @@ async def _boards_settled(boards: DocumentsReader, ends: dict[tuple[str, int], i
         positions = await boards.positions(BOARDS)
     except (RedisError, OSError):
         return False
-    return positions == {place: end for place, end in ends.items() if place[0] == "flights.events"}
+    return positions == {place: end for place, end in ends.items() if place[0] == "hauls.events"}
 
 
 @asynccontextmanager
@@ -222,14 +222,14 @@ async def _chaos(own: ServerSet) -> AsyncIterator[Chaos]:
     await admin.close()
     dsn = database_url(own.servers.postgres_dsn, "chaos")
     await asyncio.to_thread(migrate, dsn)
-    registry = Registry.load(ROOT / "schemas")
+    registry = Registry.load(SCHEMAS)
     await ensure_topics(own.servers.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
     env = {
         **os.environ,
         "ATLAS_KAFKA_BROKERS": own.servers.kafka_brokers,
         "ATLAS_READMODEL_DSN": dsn,
         "ATLAS_REDIS_URL": own.servers.redis_url,
-        "ATLAS_SCHEMAS_DIR": str(ROOT / "schemas"),
+        "ATLAS_SCHEMAS_DIR": str(SCHEMAS),
         "ATLAS_PROJECTOR_REBUILD_FROM_ARCHIVE": "false",
         # Short, so that a dead one's partitions are taken over soon and there are many rounds a minute.
         "ATLAS_KAFKA_SESSION_S": "3",

@@ -6,13 +6,14 @@ import pytest
 from atlas_local.testing import TestMesh, running_mesh
 
 from tests.chaos.data import SETTINGS, failed, run
+from tests.contexts import SCHEMAS
 
 pytestmark = pytest.mark.chaos
 
 
 @pytest.fixture(scope="module")
 def mesh_under_hostile_data() -> Iterator[TestMesh]:
-    with running_mesh(SETTINGS) as mesh:
+    with running_mesh(SETTINGS, SCHEMAS) as mesh:
         yield mesh
 
 

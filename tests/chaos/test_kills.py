@@ -19,6 +19,6 @@ async def test_each_service_is_killed(mesh: TestMesh, under_traffic: UnderTraffi
     async with under_traffic() as traffic:
         for service in SERVICES:
             await is_killed(service)
-            await traffic.flows_again(len(traffic.flights))
+            await traffic.flows_again(len(traffic.hauls))
         await asyncio.gather(*(is_killed(service) for service in SERVICES))
-        await traffic.flows_again(len(traffic.flights))
+        await traffic.flows_again(len(traffic.hauls))

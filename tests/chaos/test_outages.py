@@ -23,5 +23,5 @@ async def test_each_server_is_away(mesh: TestMesh, under_traffic: UnderTraffic) 
             if NO_WRITE_NEEDS.issuperset(servers):
                 assert not traffic.failed, f"no write needs {servers}"
             await asyncio.gather(*(mesh.start(server) for server in servers))
-            await traffic.flows_again(len(traffic.flights))
+            await traffic.flows_again(len(traffic.hauls))
     assert traffic.failed, "the writes during an outage of PostgreSQL or Kafka were refused"

@@ -13,7 +13,7 @@ from atlas_local.testing import TestMesh
 from atlas_local.waiting import wait_until
 
 # Small batches, one soon after the other: there is always something under way, and not much to be proved in the end.
-BATCH_FLIGHTS = 40
+BATCH_HAULS = 40
 PAUSE_S = 0.02
 RETRY_S = 0.25
 SETTLE_S = 120
@@ -23,12 +23,12 @@ LOOK_S = 0.25
 
 @dataclass
 class Traffic:
-    """Users and flights sent to one mesh. A carrier code of its own keeps its counts apart from other tests'."""
+    """Yards and hauls sent to one mesh. A carrier code of its own keeps its counts apart from other tests'."""
 
     mesh: TestMesh
     carrier: str = field(default_factory=lambda: "X" + uuid.uuid4().hex[:6])
-    users: dict[str, int] = field(default_factory=dict)
-    flights: set[str] = field(default_factory=set)
+    yards: dict[str, int] = field(default_factory=dict)
+    hauls: set[str] = field(default_factory=set)
     failed: Counter[str] = field(default_factory=Counter)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -36,18 +36,18 @@ class Traffic:
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
             for _ in range(3):
-                group.create_task(self._post_flights(session, stop))
+                group.create_task(self._post_hauls(session, stop))
             for _ in range(3):
                 group.create_task(self._register(session, stop))
 
-    async def flows_again(self, flights_before: int) -> None:
-        """Wait until more flights are acknowledged than there were."""
-        await wait_until("flights to be acknowledged again", lambda: len(self.flights) > flights_before + 1000, 60)
+    async def flows_again(self, hauls_before: int) -> None:
+        """Wait until more hauls are acknowledged than there were."""
+        await wait_until("hauls to be acknowledged again", lambda: len(self.hauls) > hauls_before + 1000, 60)
 
-    async def _post_flights(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+    async def _post_hauls(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         """Batch after batch, each under a key, with which it is posted again until it is answered."""
         while not stop.is_set():
-            batch, key = [self._flight() for _ in range(BATCH_FLIGHTS)], uuid.uuid4().hex
+            batch, key = [self._haul() for _ in range(BATCH_HAULS)], uuid.uuid4().hex
             while True:
                 answered = await self._post(session, batch, key)
                 await asyncio.sleep(PAUSE_S if answered else RETRY_S)
@@ -56,7 +56,7 @@ class Traffic:
 
     async def _post(self, session: aiohttp.ClientSession, batch: list[dict[str, Any]], key: str) -> bool:
         """Whether the batch was answered: all of it is on the topic then."""
-        url = f"{self.mesh.url('gateway')}/topics/flights.events"
+        url = f"{self.mesh.url('gateway')}/topics/hauls.events"
         try:
             async with session.post(url, json=batch, headers={"Idempotency-Key": key}) as response:
                 answer = await response.json(content_type=None)
@@ -70,19 +70,19 @@ class Traffic:
             assert response.status in {409, 503}, answer["detail"]
             return False
         assert len(answer["results"]) == len(batch)
-        self.flights.update(event["value"]["flight_id"] for event in batch)
+        self.hauls.update(event["value"]["haul_id"] for event in batch)
         return True
 
     async def _register(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         while not stop.is_set():
             name = uuid.uuid4().hex
             body = {"email": f"{name}@chaos.example", "display_name": f"Chaos {self.carrier}"}
-            answer = await self._command(session, "POST", "/users", body, f"{name}-1")
-            path = f"/users/{answer['user_id']}"
-            self.users[answer["user_id"]] = 1
+            answer = await self._command(session, "POST", "/yards", body, f"{name}-1")
+            path = f"/yards/{answer['yard_id']}"
+            self.yards[answer["yard_id"]] = 1
             change = {"display_name": f"Chaos {self.carrier} again"}
             await self._command(session, "PATCH", f"{path}/profile", change, f"{name}-2", '"1"')
-            self.users[answer["user_id"]] = 2
+            self.yards[answer["yard_id"]] = 2
 
     async def _command(
         self, session: aiohttp.ClientSession, method: str, path: str, body: dict[str, str], key: str, etag: str = ""
@@ -101,51 +101,51 @@ class Traffic:
                 self.failed[type(error).__name__] += 1
             await asyncio.sleep(RETRY_S)
 
-    def _flight(self) -> dict[str, Any]:
+    def _haul(self) -> dict[str, Any]:
         number = random.randrange(1, 9999)
-        flight_id = f"{self.carrier}{number}-{uuid.uuid4().hex[:12]}-EWR"
+        haul_id = f"{self.carrier}{number}-{uuid.uuid4().hex[:12]}-EWR"
         value = {
-            "flight_id": flight_id,
+            "haul_id": haul_id,
             "carrier": self.carrier,
-            "flight_number": number,
-            "tail_number": None,
+            "haul_number": number,
+            "truck_number": None,
             "origin": "EWR",
             "destination": "IAH",
             "scheduled_departure": 1_357_035_300_000,
             "distance_miles": 1400,
             "departure_delay_minutes": 1,
             "arrival_delay_minutes": 1,
-            "air_time_minutes": 227,
+            "drive_time_minutes": 227,
         }
-        return {"type": "flights.FlightDeparted", "value": value}
+        return {"type": "hauls.HaulDeparted", "value": value}
 
     async def prove_read_models(self) -> None:
         """Every acknowledged write is in the read models, once."""
         connection = await asyncpg.connect(self.mesh.dsn)
         try:
 
-            async def users() -> bool:
-                rows = await connection.fetch("SELECT user_id, version FROM readmodel.users")
-                found = {row["user_id"]: row["version"] for row in rows}
-                return all(found.get(user_id) == version for user_id, version in self.users.items())
+            async def yards() -> bool:
+                rows = await connection.fetch("SELECT yard_id, version FROM readmodel.yards")
+                found = {row["yard_id"]: row["version"] for row in rows}
+                return all(found.get(yard_id) == version for yard_id, version in self.yards.items())
 
-            async def flights() -> set[str]:
-                sql = "SELECT flight_id FROM readmodel.flights WHERE carrier = $1"
-                return {row["flight_id"] for row in await connection.fetch(sql, self.carrier)}
+            async def hauls() -> set[str]:
+                sql = "SELECT haul_id FROM readmodel.hauls WHERE carrier = $1"
+                return {row["haul_id"] for row in await connection.fetch(sql, self.carrier)}
 
-            async def all_flights() -> bool:
-                return self.flights <= await flights()
+            async def all_hauls() -> bool:
+                return self.hauls <= await hauls()
 
             async def counts() -> bool:
-                sql = "SELECT flights, departure_delay_sum FROM readmodel.carriers WHERE carrier = $1"
+                sql = "SELECT hauls, departure_delay_sum FROM readmodel.carriers WHERE carrier = $1"
                 row = await connection.fetchrow(sql, self.carrier)
-                rows = len(await flights())
-                return row is not None and (row["flights"], row["departure_delay_sum"]) == (rows, rows)
+                rows = len(await hauls())
+                return row is not None and (row["hauls"], row["departure_delay_sum"]) == (rows, rows)
 
-            await wait_until(f"{len(self.users)} users in their last version", users, SETTLE_S, LOOK_S)
-            await wait_until(f"{len(self.flights)} flights", all_flights, SETTLE_S, LOOK_S)
+            await wait_until(f"{len(self.yards)} yards in their last version", yards, SETTLE_S, LOOK_S)
+            await wait_until(f"{len(self.hauls)} hauls", all_hauls, SETTLE_S, LOOK_S)
             await wait_until(
-                "the carrier's count to be that of its flights, none counted twice", counts, SETTLE_S, LOOK_S
+                "the carrier's count to be that of its hauls, none counted twice", counts, SETTLE_S, LOOK_S
             )
         finally:
             await connection.close()

@@ -15,10 +15,10 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.registry import Registry
 from atlas_contracts.resolution import named_types
-from atlas_local.home import ROOT
 
 from tests.conformance.schemas import LOGICAL, LOGICAL_FIXED, Maker, settled, spelled
 from tests.conformance.values import Endless, Values
+from tests.contexts import SCHEMAS
 
 # Many of the types that chance makes are refused, or are of one piece, which is no test.
 BY_CHANCE = 60
@@ -65,8 +65,8 @@ def _has_values(event: dict[str, Any]) -> bool:
 
 def write_folder(folder: Path, prefix: str, definitions: list[dict[str, Any]]) -> list[str]:
     """A schemas folder with those of the events that `atlas schemas add` accepts, on `<prefix>events`; their names."""
-    shutil.copytree(ROOT / "schemas" / "health", folder / "health")
-    beats = yaml.safe_load((ROOT / "schemas" / "topics.yaml").read_text())["topics"]["health.heartbeats"]
+    shutil.copytree(SCHEMAS / "health", folder / "health")
+    beats = yaml.safe_load((SCHEMAS / "topics.yaml").read_text())["topics"]["health.heartbeats"]
     accepted: list[str] = []
     (folder / "t").mkdir()
     (folder / "health" / "health_changed.v1.avsc").unlink()

@@ -29,7 +29,8 @@ from atlas_runtime import http_server
 from atlas_runtime.http_guard import READING_METHODS
 from atlas_runtime.probes import Health, serve_probes
 
-from tests import samples
+from tests import neutral
+from tests.contexts import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 # As in the gateway's own process, where warnings are no errors.
@@ -58,9 +59,9 @@ def _routes(service: str) -> tuple[Any, list[web.RouteDef]]:
 async def served(service: str) -> AsyncIterator[Served]:
     """The service's address and each of its routes that may change something, with names in place of parameters."""
     if service == "gateway":
-        registry = Registry.load(ROOT / "schemas")
+        registry = Registry.load(SCHEMAS)
         resources: Any = SimpleNamespace(settings=GatewaySettings(), registry=registry, requests=Requests())
-        app = make_app(resources, Health("gateway"), samples.ROUTES)
+        app = make_app(resources, Health("gateway"), neutral.ROUTES)
         defined = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
         async with http_server.listen(app, "127.0.0.1", 0) as port:
             yield f"http://127.0.0.1:{port}", _changing(defined)

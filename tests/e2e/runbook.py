@@ -31,6 +31,29 @@ def steps(runbook: Path) -> Iterator[Step]:
         yield Step(match[1], match[2] or "", match[3])
 
 
+def copy_files(to: Path) -> None:
+    """The checkout's tracked and new files, links as links."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name, follow_symlinks=False)
+
+
+def commit(folder: Path, message: str) -> None:
+    """Everything in it, into its own repository, which is begun where there is none."""
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    if not (folder / ".git").exists():
+        subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", str(folder)], check=True)
+        (folder / ".git/info/exclude").write_text(".venv\n")  # a link, in a Copy
+    subprocess.run(["git", "-C", str(folder), "add", "--all"], check=True)
+    subprocess.run(["git", "-C", str(folder), *who, "commit", "--quiet", "--message", message], check=True)
+
+
 class Copy:
     """A copy of the checkout's tracked and new files that runs with the checkout's virtual environment."""
 
@@ -38,15 +61,7 @@ class Copy:
         """`coming`: contexts that are not there yet; what runs by then has to find them."""
         self.path = path
         self._installed: set[str] = set()
-        listed = subprocess.run(
-            ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            capture_output=True,
-            check=True,
-        ).stdout.decode()
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, path / name)
+        copy_files(path)
         (path / ".venv").symlink_to(ROOT / ".venv")
         packages = [*path.glob("libs/*"), *path.glob("services/*"), path / "infra/local", path / ".installed"]
         packages += [*path.glob("contexts/*"), *(path / "contexts" / name for name in coming)]

@@ -34,14 +34,14 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
         Endpoint("POST", "/projections/{name}/begin", ("from", "topic"), HEADERS, b"{}"),
         Endpoint("GET", "/dead-letters", ("projection", "all")),
         Endpoint("GET", "/dead-letters/{id}"),
-        Endpoint("GET", "/dead-letters/users/{topic}/0@0"),
-        Endpoint("GET", "/dead-letters/users/users.events/{partition}@0"),
-        Endpoint("GET", "/dead-letters/users/users.events/0@{offset}"),
-        Endpoint("POST", "/dead-letters/retry", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
-        Endpoint("POST", "/dead-letters/drop", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
-        Endpoint("POST", "/dead-letters/skip", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
+        Endpoint("GET", "/dead-letters/yards/{topic}/0@0"),
+        Endpoint("GET", "/dead-letters/yards/yards.events/{partition}@0"),
+        Endpoint("GET", "/dead-letters/yards/yards.events/0@{offset}"),
+        Endpoint("POST", "/dead-letters/retry", headers=HEADERS, body=b'{"ids": ["yards/yards.events/0@1"]}'),
+        Endpoint("POST", "/dead-letters/drop", headers=HEADERS, body=b'{"ids": ["yards/yards.events/0@1"]}'),
+        Endpoint("POST", "/dead-letters/skip", headers=HEADERS, body=b'{"ids": ["yards/yards.events/0@1"]}'),
         Endpoint("GET", "/projections/{name}/owner"),
-        Endpoint("POST", "/projections/{name}/left-out", headers=HEADERS, body=b'{"ids": ["users/users.events/0@1"]}'),
+        Endpoint("POST", "/projections/{name}/left-out", headers=HEADERS, body=b'{"ids": ["yards/yards.events/0@1"]}'),
     ),
     "archiver": (),
     "health-aggregator": (Endpoint("GET", "/health/mesh", ("service",)), Endpoint("GET", "/lag", ("group", "topic"))),
@@ -49,13 +49,13 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
 # As JSON text or a number, in the bodies that take ids.
 VALUES = (b'""', b'"\\u0000"', b'"a\\u0000b"', b'"\\ud800"', b'"' + b"a" * 5000 + b'"', b"0", b"-1", b"1.5", b"1e400",
           b"9223372036854775808", b"-99999999999999999999999999", b"9" * 5000, b"null", b"true", b"[]", b"{}", b"\xff",
-          b'"\xff"', b"[" * 50_000, b'"users/users.events/0@9223372036854775808"', b'"users/a\\u0000/0@1"',
-          b'"users/users.events/\xd9\xa3@1"')  # fmt: skip
+          b'"\xff"', b"[" * 50_000, b'"yards/yards.events/0@9223372036854775808"', b'"yards/a\\u0000/0@1"',
+          b'"yards/yards.events/\xd9\xa3@1"')  # fmt: skip
 BODIES = (b"", b"\x00", b"[", b"null", b"[]", b"1", b"{}", b'{"ids": [' + b"1," * 100_000 + b"1]}",
           b'{"ids": [' + b'"x",' * 100_000 + b'"x"]}',
           *(b'{"ids": [' + value + b"]}" for value in VALUES), *(b'{"ids": ' + value + b"}" for value in VALUES),
           *(b'{"topic": ' + value + b"}" for value in VALUES), *(b'{"projection": ' + value + b"}" for value in VALUES),
-          *(b'{"ids": ["users/users.events/0@1"], "reason": ' + value + b"}" for value in VALUES),
+          *(b'{"ids": ["yards/yards.events/0@1"], "reason": ' + value + b"}" for value in VALUES),
           *(b'{"all": ' + value + b"}" for value in VALUES if value != b"true"))  # fmt: skip
 
 

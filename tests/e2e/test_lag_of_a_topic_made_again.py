@@ -13,7 +13,7 @@ from tests.e2e.test_runbook_outbox import Shell
 
 pytestmark = pytest.mark.e2e
 
-TOPIC = "flights.weather"
+TOPIC = "hauls.roads"
 
 
 async def test_lag_goes_to_the_new_topic_with_its_readers(mesh: TestMesh) -> None:

@@ -1,4 +1,4 @@
-"""One user and one flight, from HTTP to a query's answer, an archived object, and an outside reader."""
+"""One yard and one haul, from HTTP to a query's answer, an archived object, and an outside reader."""
 
 import asyncio
 import json
@@ -16,21 +16,21 @@ from atlas_local.waiting import wait_until
 ARCHIVED_WITHIN_S = 40
 
 
-def _flight(flight_id: str) -> dict[str, Any]:
+def _haul(haul_id: str) -> dict[str, Any]:
     return {
-        "type": "flights.FlightDeparted",
+        "type": "hauls.HaulDeparted",
         "value": {
-            "flight_id": flight_id,
+            "haul_id": haul_id,
             "carrier": "ZZ",
-            "flight_number": 1,
-            "tail_number": None,
+            "haul_number": 1,
+            "truck_number": None,
             "origin": "EWR",
             "destination": "IAH",
             "scheduled_departure": "2013-01-01T10:15:00Z",
             "distance_miles": 1400,
             "departure_delay_minutes": 2,
             "arrival_delay_minutes": 11,
-            "air_time_minutes": 227,
+            "drive_time_minutes": 227,
         },
     }
 
@@ -40,12 +40,12 @@ async def test_a_user_from_command_to_query(mesh: TestMesh) -> None:
     person = {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ann", "country": "DE"}
     async with aiohttp.ClientSession() as session:
         headers = {"Idempotency-Key": uuid.uuid4().hex}
-        async with session.post(f"{gateway}/users", json=person, headers=headers) as response:
+        async with session.post(f"{gateway}/yards", json=person, headers=headers) as response:
             assert response.status == 201, await response.text()
             first, token, etag = await response.json(), response.headers["Atlas-Token"], response.headers["ETag"]
-        async with session.post(f"{gateway}/users", json=person, headers=headers) as response:
+        async with session.post(f"{gateway}/yards", json=person, headers=headers) as response:
             assert (response.status, await response.json()) == (201, first)
-        url = f"{gateway}/users/{first['user_id']}"
+        url = f"{gateway}/yards/{first['yard_id']}"
         async with session.get(url, headers={"Atlas-Token": token}) as response:
             assert response.status == 200, await response.text()
             assert (await response.json())["display_name"] == "Ann"
@@ -60,14 +60,14 @@ async def test_a_user_from_command_to_query(mesh: TestMesh) -> None:
     assert (seen["display_name"], seen["version"]) == ("Ann B.", 2)
 
 
-async def test_a_flight_from_post_to_archived_object(mesh: TestMesh) -> None:
-    gateway, flight_id = mesh.url("gateway"), f"ZZ1-{uuid.uuid4().hex[:8]}-EWR"
+async def test_a_haul_from_post_to_archived_object(mesh: TestMesh) -> None:
+    gateway, haul_id = mesh.url("gateway"), f"ZZ1-{uuid.uuid4().hex[:8]}-EWR"
     async with aiohttp.ClientSession() as session:
-        async with session.post(f"{gateway}/topics/flights.events", json=_flight(flight_id)) as response:
+        async with session.post(f"{gateway}/topics/hauls.events", json=_haul(haul_id)) as response:
             assert response.status == 200, await response.text()
             (place,) = (await response.json())["results"]
             token = response.headers["Atlas-Token"]
-        async with session.get(f"{gateway}/flights/{flight_id}", headers={"Atlas-Token": token}) as response:
+        async with session.get(f"{gateway}/hauls/{haul_id}", headers={"Atlas-Token": token}) as response:
             assert response.status == 200, await response.text()
             assert (await response.json())["arrival_delay_minutes"] == 11
 
@@ -75,7 +75,7 @@ async def test_a_flight_from_post_to_archived_object(mesh: TestMesh) -> None:
         return await _archived_offset(mesh, place["partition"]) > place["offset"]
 
     await wait_until("the archiver to write the segment's manifest", archived, ARCHIVED_WITHIN_S)
-    assert flight_id in await _archived_flights(mesh, place["partition"])
+    assert haul_id in await _archived_hauls(mesh, place["partition"])
 
 
 async def _archived_offset(mesh: TestMesh, partition: int) -> int:
@@ -83,20 +83,20 @@ async def _archived_offset(mesh: TestMesh, partition: int) -> int:
 
 
 async def _manifests(mesh: TestMesh, partition: int) -> list[dict[str, Any]]:
-    found = await _objects(mesh, "topics/flights.events/")
+    found = await _objects(mesh, "topics/hauls.events/")
     wanted = [data for key, data in found.items() if "/manifest/" in key and f"partition={partition}/" in key]
     return [json.loads(data) for data in wanted]
 
 
-async def _archived_flights(mesh: TestMesh, partition: int) -> set[str]:
+async def _archived_hauls(mesh: TestMesh, partition: int) -> set[str]:
     """Read by an Avro library that knows nothing of Atlas."""
-    flights: set[str] = set()
-    for key, data in (await _objects(mesh, "topics/flights.events/")).items():
+    hauls: set[str] = set()
+    for key, data in (await _objects(mesh, "topics/hauls.events/")).items():
         if key.endswith(".avro") and f"partition={partition}/" in key:
             for record in fastavro.reader(BytesIO(data)):
                 assert isinstance(record, dict)
-                flights.add(record["value"]["flight_id"])
-    return flights
+                hauls.add(record["value"]["haul_id"])
+    return hauls
 
 
 async def _objects(mesh: TestMesh, prefix: str) -> dict[str, bytes]:
@@ -117,22 +117,22 @@ async def _objects(mesh: TestMesh, prefix: str) -> dict[str, bytes]:
 
 
 async def _posted(gateway: str) -> tuple[str, dict[str, int]]:
-    """A flight of its own and where its record is."""
-    flight_id = f"ZZ2-{uuid.uuid4().hex[:8]}-EWR"
-    url = f"{gateway}/topics/flights.events"
-    async with aiohttp.ClientSession() as session, session.post(url, json=_flight(flight_id)) as response:
+    """A haul of its own and where its record is."""
+    haul_id = f"ZZ2-{uuid.uuid4().hex[:8]}-EWR"
+    url = f"{gateway}/topics/hauls.events"
+    async with aiohttp.ClientSession() as session, session.post(url, json=_haul(haul_id)) as response:
         assert response.status == 200, await response.text()
         (place,) = (await response.json())["results"]
-    return flight_id, place
+    return haul_id, place
 
 
 async def test_kcat_decodes_through_the_gateway(mesh: TestMesh) -> None:
     """A kcat that was built with Avro asks the gateway for the schema; Debian's was not, and shows the framing."""
     kcat = requires("kcat")
     gateway = mesh.url("gateway")
-    flight_id, place = await _posted(gateway)
+    haul_id, place = await _posted(gateway)
     features = subprocess.run([kcat, "-V"], capture_output=True, text=True, check=True).stdout  # noqa: ASYNC221
-    where = ["-t", "flights.events", "-p", str(place["partition"]), "-o", str(place["offset"]), "-c", "1", "-q"]
+    where = ["-t", "hauls.events", "-p", str(place["partition"]), "-o", str(place["offset"]), "-c", "1", "-q"]
     decoding = ["-s", "value=avro", "-r", gateway] if "Avro" in features else ["-s", "value=>bI"]
     done = subprocess.run(  # noqa: ASYNC221 - nothing else runs in this test meanwhile
         [kcat, "-C", "-b", mesh.servers.kafka_brokers, *where, *decoding, "-f", "%k|%h|%s\n"],
@@ -143,21 +143,21 @@ async def test_kcat_decodes_through_the_gateway(mesh: TestMesh) -> None:
     )
     assert done.returncode == 0, done.stderr
     key, headers, value = done.stdout.splitlines()[0].split("|")
-    assert key == flight_id
-    assert "ce_type=flights.FlightDeparted" in headers.split(",")
+    assert key == haul_id
+    assert "ce_type=hauls.HaulDeparted" in headers.split(",")
     if "Avro" in features:
         assert json.loads(value)["carrier"] == "ZZ"
     else:
         magic, schema_id = value[0], int(value[1:])  # kcat puts nothing between the two numbers
         assert magic == "0"
         async with aiohttp.ClientSession() as session, session.get(f"{gateway}/schemas/ids/{schema_id}") as response:
-            assert json.loads((await response.json(content_type=None))["schema"])["name"] == "FlightDeparted"
+            assert json.loads((await response.json(content_type=None))["schema"])["name"] == "HaulDeparted"
 
 
 async def test_confluents_own_deserialiser_decodes_through_the_gateway(mesh: TestMesh) -> None:
-    flight_id, place = await _posted(mesh.url("gateway"))
+    haul_id, place = await _posted(mesh.url("gateway"))
     value = await asyncio.to_thread(_deserialised, mesh.servers.kafka_brokers, mesh.url("gateway"), place)
-    assert (value["flight_id"], value["carrier"]) == (flight_id, "ZZ")
+    assert (value["haul_id"], value["carrier"]) == (haul_id, "ZZ")
 
 
 def _deserialised(brokers: str, gateway: str, place: dict[str, int]) -> dict[str, Any]:
@@ -168,11 +168,11 @@ def _deserialised(brokers: str, gateway: str, place: dict[str, int]) -> dict[str
 
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "outside", "enable.auto.commit": False})
     try:
-        consumer.assign([TopicPartition("flights.events", place["partition"], place["offset"])])
+        consumer.assign([TopicPartition("hauls.events", place["partition"], place["offset"])])
         message = consumer.poll(30)
         assert message is not None, "nothing came within 30 s"
         assert message.error() is None, message.error()
-        context = SerializationContext("flights.events", MessageField.VALUE)
+        context = SerializationContext("hauls.events", MessageField.VALUE)
         with SchemaRegistryClient({"url": gateway}) as registry:
             decoded = AvroDeserializer(registry)(message.value(), context)
         assert isinstance(decoded, dict)
@@ -194,7 +194,7 @@ async def test_lag_returns_to_zero_and_every_service_is_up(mesh: TestMesh) -> No
             async with session.get(f"{mesh.url('health')}/lag") as response:
                 rows = (await response.json())["items"]
             groups = {row["group"] for row in rows if row["lag_records"] == 0}
-            return {"projector.users", "projector.flights", "archiver"} <= groups and not any(
+            return {"projector.yards", "projector.hauls", "archiver"} <= groups and not any(
                 row["lag_records"] for row in rows if row["group"].startswith("projector.")
             )
 

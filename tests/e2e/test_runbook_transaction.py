@@ -18,7 +18,7 @@ from tests.e2e.test_runbook_outbox import Shell
 pytestmark = pytest.mark.e2e
 
 RUNBOOK = ROOT / "docs/runbooks/a-consumer-is-blocked-by-a-transaction.md"
-TOPIC = "flights.weather"
+TOPIC = "hauls.roads"
 
 
 async def test_it_works_as_written(mesh: TestMesh) -> None:
@@ -48,7 +48,7 @@ async def test_it_works_as_written(mesh: TestMesh) -> None:
         async def waits() -> bool:
             async with aiohttp.ClientSession() as client, client.get(mesh.url("archiver") + "/health") as response:
                 reasons = (await response.json())["reasons"]
-            return "blocked by an open transaction on flights.weather/0" in reasons.get("consumer", "")
+            return "blocked by an open transaction on hauls.roads/0" in reasons.get("consumer", "")
 
         await wait_until("the archiver says what it waits for", waits, 20)
         with pytest.raises(AssertionError, match=f"{etl} has it open in {TOPIC}/0"):

@@ -48,10 +48,10 @@ CLASSES: dict[str, bytes] = {
     "SQL": b"';--",
     "a format": b"%25s{0}${n}",
     "a pattern": b"(a%2B)%2B$",
-    "a token": b"users/%00@1",
-    "a token of a NUL": b"users/a%00b@1",
+    "a token": b"yards/%00@1",
+    "a token of a NUL": b"yards/a%00b@1",
     "a token of no read model": b"nowhere/a@1",
-    "a token of other digits": b"users/a@%D9%A3",
+    "a token of other digits": b"yards/a@%D9%A3",
     "a token of a record": b"no.topic/999999999@999999999999999999",
     "a cursor": b"WzksIlx1MDAwMCJd",  # [9,"\u0000"]
     "a cursor beyond": b"Wzk5OTk5OTk5OTk5OTk5OTk5OTk5OSwiYSJd",

@@ -10,28 +10,22 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import asyncpg
 import pytest
 from aiobotocore.session import get_session
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from atlas_local.client import until_ready
-from atlas_local.control import request
-from atlas_local.daemon import spawn_isolated
-from atlas_local.home import ROOT, Home
+from atlas_local.home import Home
+from atlas_local.mesh_of_tests import TEST_HOMES, TestMesh, running_mesh
 from atlas_local.serverset import Servers, ServerSet, sweep
 from atlas_local.steps import ALEMBIC_INI
 from atlas_local.waiting import wait_until
 
 __all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires", "running_mesh"]
-
-TEST_HOMES = ROOT / ".atlas" / "test"
 
 
 def _own_set() -> Iterator[ServerSet]:
@@ -185,99 +179,24 @@ async def bucket(servers: Servers) -> AsyncIterator[str]:
         await client.delete_bucket(Bucket=name)
 
 
-class TestMesh:
-    """A whole mesh of its own, under its supervisor: a process that is killed is restarted, as with `atlas up`."""
-
-    __test__ = False
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-
-    @property
-    def env(self) -> dict[str, str]:
-        """Every address and secret as ATLAS_… settings."""
-        return self.home.read_env()
-
-    @property
-    def servers(self) -> Servers:
-        """The addresses of its servers."""
-        env = self.env
-        return Servers(
-            kafka_brokers=env["ATLAS_KAFKA_BROKERS"],
-            postgres_dsn=env["ATLAS_POSTGRES_ADMIN_DSN"],
-            redis_url=env["ATLAS_REDIS_URL"],
-            s3_endpoint=env["ATLAS_S3_ENDPOINT"],
-            s3_access_key=env["ATLAS_S3_ACCESS_KEY"],
-            s3_secret_key=env["ATLAS_S3_SECRET_KEY"],
-        )
-
-    @property
-    def dsn(self) -> str:
-        """The database of the mesh, as its services see it."""
-        return self.env["ATLAS_POSTGRES_DSN"]
-
-    def url(self, service: str) -> str:
-        """The HTTP address of a service: gateway, relay, projector, archiver, health."""
-        return self.env[f"ATLAS_{service.removesuffix('-aggregator').upper()}_URL"]
-
-    async def part(self, name: str) -> dict[str, Any]:
-        """The state of one part: state, pid, restarts, last_exit, detail."""
-        state = await request(self.home, "status")
-        return next(part for part in state["parts"] if part["name"] == name)
-
-    async def stop(self, name: str) -> None:
-        """Stop a service or a server in an orderly way; it stays stopped."""
-        await request(self.home, "stop", name=name)
-
-    async def start(self, name: str) -> None:
-        """Start a service or a server and wait until it is ready."""
-        part = await request(self.home, "start", name=name)
-        assert part["state"] == "ready", part["detail"]
-
-    async def kill(self, name: str) -> int:
-        """kill -9 a service or a server, which the supervisor then restarts; gives the number of restarts before."""
-        return int((await request(self.home, "kill", name=name))["restarts"])
-
-    async def until_restarted(self, name: str, restarts_before: int, deadline_s: float = 60.0) -> None:
-        """Wait until a killed part is ready again."""
-        deadline = time.monotonic() + deadline_s
-        part = await self.part(name)
-        while part["restarts"] <= restarts_before or part["state"] != "ready":
-            assert time.monotonic() < deadline, f"{name} is not back after {deadline_s} s: {part}"
-            await asyncio.sleep(0.1)
-            part = await self.part(name)
-
-    async def until_ready(self) -> None:
-        """Start all that is stopped and wait until everything is ready; raises StartFailed."""
-        await request(self.home, "want", names=[])
-        await until_ready(self.home, lambda _state: None, lambda: False)
-
-
-@contextmanager
-def running_mesh(settings: Mapping[str, str] | None = None) -> Iterator[TestMesh]:
-    """A whole mesh on data and schemas of its own, with `settings`; gone afterwards. Not inside a running loop."""
-    asyncio.run(sweep(TEST_HOMES))
-    home = Home(TEST_HOMES / f"mesh-{uuid.uuid4().hex[:8]}")
-    home.make()
-    lines = [f"{name}={value}\n" for name, value in (settings or {}).items()]
-    (home.path / ".env").write_text("".join(lines))  # services read it there
-    shutil.copytree(ROOT / "schemas", home.path / "schemas")
-    supervisor = spawn_isolated(home, ())
-    try:
-        alive = lambda: supervisor.exit_code is None  # noqa: E731
-        asyncio.run(until_ready(home, lambda _state: None, alive))
-        yield TestMesh(home)
-    finally:
-        asyncio.run(supervisor.stop())
-        home.remove()
+@pytest.fixture(scope="session")
+def mesh_settings() -> Mapping[str, str]:
+    """Settings of the session's mesh, as ATLAS_…; a conftest of yours may give others."""
+    return {}
 
 
 @pytest.fixture(scope="session")
-def mesh_of_session() -> Iterator[TestMesh]:
+def mesh_schemas() -> Path | None:
+    """The schemas folder of the session's mesh, None for the checkout's; a conftest of yours may give another."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def mesh_of_session(mesh_settings: Mapping[str, str], mesh_schemas: Path | None) -> Iterator[TestMesh]:
     """The one mesh of the session; use `mesh`, which is whole at the start of each test."""
     # Nobody is to wait long for a segment to be old enough, or for what somebody killed held to go to others.
     settings = {"ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1", "ATLAS_KAFKA_SESSION_S": "3", "ATLAS_RELAY_LEASE_S": "2"}
-    with running_mesh(settings) as mesh:
+    with running_mesh({**settings, **mesh_settings}, mesh_schemas) as mesh:
         yield mesh
 
 

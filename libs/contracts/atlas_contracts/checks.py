@@ -32,6 +32,10 @@ from atlas_contracts.shapes import compile_shape
 from atlas_contracts.shared_types import SharedTypes
 from atlas_contracts.topics import Source, Topic, topics_in
 
+# The ids below this are for the schemas of Atlas itself, those of its samples among them.
+FIRST_OF_CONTEXTS = 1000
+OF_ATLAS = "health/"
+
 
 def check(directory: Path, released: Mapping[str, Locked] | None = None) -> list[str]:
     """One line for each fault of the schemas folder; empty when it may be merged.
@@ -52,9 +56,20 @@ def add(directory: Path, path: str) -> int:
         raise BrokenSchemas(faults)
     lock = read_lock(directory)
     if path not in lock:
-        lock[path] = file.locked(max((entry.id for entry in lock.values()), default=0) + 1)
+        lock[path] = file.locked(_next_id(path, lock))
         write_lock(directory, lock)
     return lock[path].id
+
+
+def _next_id(path: str, lock: Mapping[str, Locked]) -> int:
+    """In a folder with schemas of Atlas itself the ids below FIRST_OF_CONTEXTS are Atlas's: what a next version of it
+    adds meets none of a team's.
+    """
+    taken = [entry.id for entry in lock.values()]
+    if path.startswith(OF_ATLAS):
+        return max((each for each in taken if each < FIRST_OF_CONTEXTS), default=0) + 1
+    shared = any(other.startswith(OF_ATLAS) for other in lock)
+    return max([FIRST_OF_CONTEXTS - 1 if shared else 0, *taken]) + 1
 
 
 def _faults(directory: Path, released: Mapping[str, Locked], *, unlocked_is_fault: bool) -> Iterator[str]:

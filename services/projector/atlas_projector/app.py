@@ -190,6 +190,7 @@ def _setup(settings: ProjectorSettings) -> Setup:
         schemas_dir=str(settings.schemas_dir),
         redis_url=settings.redis_url,
         namespace=settings.redis_namespace,
+        contexts=settings.contexts,
         archive=archive if settings.projector_rebuild_from_archive else None,
         workers=settings.projector_rebuild_workers,
         load=settings.projector_rebuild_load,

@@ -1,6 +1,7 @@
 """Projections against what is declared: topics, event types, names, keys. Asked at the projector's start, and by lint.
 
-python -m atlas_projector.declared SCHEMAS prints a line for each fault of any context, and ends with 1 if there is one.
+python -m atlas_projector.declared SCHEMAS [CONTEXT…] prints a line for each fault, of any context where none is named,
+and ends with 1 if there is one.
 """
 
 import sys
@@ -96,4 +97,4 @@ def check(projections: Iterable[Projection], schemas: Path) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(check(contexts.flat(contexts.PROJECTIONS), Path(sys.argv[1])))
+    raise SystemExit(check(contexts.flat(contexts.PROJECTIONS, sys.argv[2:]), Path(sys.argv[1])))

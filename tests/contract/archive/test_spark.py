@@ -19,7 +19,8 @@ from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Segment
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_local.home import ROOT
+
+from tests.contexts import SCHEMAS
 
 # The newest that is published; it reads with the newer pyspark of requirements-batch.txt.
 SPARK_AVRO = "org.apache.spark:spark-avro_2.13:4.2.0"
@@ -44,21 +45,21 @@ print(json.dumps({"types": types, **sums}))
 
 def departed(number: int) -> dict[str, Any]:
     return {
-        "flight_id": f"f{number}", "carrier": "UA", "flight_number": number, "tail_number": None, "origin": "EWR",
+        "haul_id": f"f{number}", "carrier": "UA", "haul_number": number, "truck_number": None, "origin": "EWR",
         "destination": "IAH", "scheduled_departure": 1_357_035_300_000 + number, "distance_miles": number,
-        "departure_delay_minutes": number % 40, "arrival_delay_minutes": None, "air_time_minutes": None,
+        "departure_delay_minutes": number % 40, "arrival_delay_minutes": None, "drive_time_minutes": None,
     }  # fmt: skip
 
 
 @pytest.mark.skipif(not SPARK, reason="pyspark is not installed: make batch")
 @pytest.mark.skipif(not JAVA, reason="no java is on the PATH: Spark needs a whole one")
 def test_spark_reads_what_the_archiver_writes(tmp_path: Path) -> None:
-    registry = Registry.load(ROOT / "schemas")
+    registry = Registry.load(SCHEMAS)
     codec = Codec(registry)
-    path = PartitionPath("flights.events", "id-1", 3)
+    path = PartitionPath("hauls.events", "id-1", 3)
     segment = Segment(path, 0, 0, lambda number: registry.schemas[number].text)
-    headers = (("ce_type", b"flights.FlightDeparted"),)
-    values = [codec.encode("flights.FlightDeparted", departed(n)) for n in range(1000)]
+    headers = (("ce_type", b"hauls.HaulDeparted"),)
+    values = [codec.encode("hauls.HaulDeparted", departed(n)) for n in range(1000)]
     segment.add([pack([Record(n, 1_357_035_300_000 + n, b"k%03d" % n, headers, v) for n, v in enumerate(values)])])
     (file,) = segment.finish()
     target = tmp_path / f"{path.data(0, segment.first_timestamp)}x-{file.schema_id}.avro"
@@ -77,6 +78,6 @@ def test_spark_reads_what_the_archiver_writes(tmp_path: Path) -> None:
         "records": 1000, "miles": 499_500, "last": 999, "date": "2013-01-01", "partition": 3, "key": "k000",
         "arrivals": 0,
     }  # fmt: skip
-    assert types["flight_number"] == "int"
+    assert types["haul_number"] == "int"
     assert types["scheduled_departure"] == "timestamp"
     assert (types["key"], types["partition"]) == ("binary", "int")

@@ -6,7 +6,6 @@ import pytest
 import schemathesis
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import documented
-from atlas_local.home import ROOT
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -17,7 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from tests import samples
+from tests import neutral
+from tests.contexts import SCHEMAS
 
 # A hostile request is refused, a fitting one may still be (an unknown id, a taken address), but never by a crash.
 CHECKS = [
@@ -27,7 +27,7 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
-ROUTES = documented(Registry.load(ROOT / "schemas"), samples.ROUTES)
+ROUTES = documented(Registry.load(SCHEMAS), neutral.ROUTES)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def test_the_document_is_openapi_3_1(api: schemathesis.BaseSchema) -> None:
 
 
 def test_what_the_document_calls_a_user_can_be_registered(api: schemathesis.BaseSchema) -> None:
-    operation = api["/users"]["POST"]
+    operation = api["/yards"]["POST"]
 
     @given(case=operation.as_strategy())
     @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

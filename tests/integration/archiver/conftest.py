@@ -18,6 +18,7 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_local.testing import Servers
 
+from tests.contexts import SCHEMAS
 from tests.declared import file_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,10 +68,10 @@ class Archivers:
     def _schemas(self, topic: str) -> Path:
         folder = self.folder / topic
         if not folder.exists():
-            shutil.copytree(ROOT / "schemas", folder)
+            shutil.copytree(SCHEMAS, folder)
             kept = {
                 named: yaml.safe_load(file_of(folder, name).read_text())["topics"][name]
-                for name, named in (("health.heartbeats", "health.heartbeats"), ("flights.events", topic))
+                for name, named in (("health.heartbeats", "health.heartbeats"), ("hauls.events", topic))
             }
             for file in files_named(folder, TOPICS):
                 (folder / file).unlink()
@@ -85,7 +86,7 @@ def archivers(servers: Servers, bucket: str, tmp_path: Path) -> Archivers:
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    return Registry.load(ROOT / "schemas")
+    return Registry.load(SCHEMAS)
 
 
 @pytest.fixture

@@ -34,10 +34,10 @@ KEEP = {"retention.ms": "-1"}
 
 def cancelled(i: int) -> dict[str, Any]:
     return {
-        "flight_id": f"UA{i}-20130101T10-EWR",
+        "haul_id": f"UA{i}-20130101T10-EWR",
         "carrier": "UA",
-        "flight_number": i,
-        "tail_number": None if i % 3 else f"N{i}",
+        "haul_number": i,
+        "truck_number": None if i % 3 else f"N{i}",
         "origin": "EWR",
         "destination": "IAH",
         "scheduled_departure": 1357030800000 + i,
@@ -46,7 +46,7 @@ def cancelled(i: int) -> dict[str, Any]:
 
 
 def departed(i: int) -> dict[str, Any]:
-    delays = {"departure_delay_minutes": i % 60, "arrival_delay_minutes": None, "air_time_minutes": 227}
+    delays = {"departure_delay_minutes": i % 60, "arrival_delay_minutes": None, "drive_time_minutes": 227}
     return {**cancelled(i), **delays}
 
 
@@ -56,9 +56,9 @@ def mixed(registry: Registry, topic: str, count: int, start: int = 0) -> list[Ou
     records = []
     for i in range(start, start + count):
         headers: list[tuple[str, bytes]] = [("ce_id", uuid.uuid4().bytes), ("same", b"1"), ("same", b"2")]
-        value: bytes | None = codec.encode("flights.FlightDeparted", departed(i))
+        value: bytes | None = codec.encode("hauls.HaulDeparted", departed(i))
         if i % 5 == 1:
-            value, headers = codec.encode("flights.FlightCancelled", cancelled(i)), []
+            value, headers = codec.encode("hauls.HaulCancelled", cancelled(i)), []
         elif i % 11 == 2:
             value = None
         elif i % 11 == 3:

@@ -11,8 +11,9 @@ from atlas_archive.store import S3Address, open_store
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Segment, store_segment
 from atlas_kafka.cluster.topic_ids import topic_ids
-from atlas_local.home import ROOT
 from atlas_local.testing import Servers
+
+from tests.contexts import SCHEMAS
 
 IncarnationOf = Callable[[str], Awaitable[str]]
 StoreSegments = Callable[..., Awaitable[list[str]]]
@@ -34,7 +35,7 @@ def command_settings(servers: Servers, bucket: str, monkeypatch: pytest.MonkeyPa
         "S3_ACCESS_KEY": servers.s3_access_key,
         "S3_SECRET_KEY": servers.s3_secret_key,
         "S3_BUCKET": bucket,
-        "SCHEMAS_DIR": str(ROOT / "schemas"),
+        "SCHEMAS_DIR": str(SCHEMAS),
     }.items():
         monkeypatch.setenv(f"ATLAS_{name}", value)
 

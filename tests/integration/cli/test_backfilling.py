@@ -11,18 +11,19 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_local.home import ROOT
 from atlas_local.waiting import wait_until
 from atlas_outbox.writer import OutboxRecord, append
 
+from tests.contexts import SCHEMAS
+
 pytestmark = pytest.mark.integration
 
-USERS, BOUND, BATCH = 6000, 1000, 500
-_MAKE_USERS = """
-INSERT INTO app.users (user_id, email, display_name, registered_at, updated_at)
+YARDS, BOUND, BATCH = 6000, 1000, 500
+_MAKE_YARDS = """
+INSERT INTO app.yards (yard_id, email, display_name, registered_at, updated_at)
 SELECT gen_random_uuid(), 'u' || n || '@example.org', 'User', n, n FROM generate_series(1, $1::int) AS n
 """
-_UPDATE = "UPDATE app.users SET display_name = 'Live' WHERE user_id = (SELECT user_id FROM app.users OFFSET $1 LIMIT 1)"
+_UPDATE = "UPDATE app.yards SET display_name = 'Live' WHERE yard_id = (SELECT yard_id FROM app.yards OFFSET $1 LIMIT 1)"
 
 _TAKE = "DELETE FROM outbox.records WHERE id IN (SELECT id FROM outbox.records ORDER BY id LIMIT 100) RETURNING key"
 
@@ -30,16 +31,25 @@ _TAKE = "DELETE FROM outbox.records WHERE id IN (SELECT id FROM outbox.records O
 @pytest.fixture
 async def connection(database: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     connection = await asyncpg.connect(database)
-    await connection.execute(_MAKE_USERS, USERS)
+    await connection.execute(_MAKE_YARDS, YARDS)
     yield connection
     await connection.close()
 
 
 async def command(database: str) -> asyncio.subprocess.Process:
-    words = ["outbox", "backfill", "app.users", "--event", "users.UserRegistered", "--json", "--backlog", str(BOUND)]
+    words = [
+        "outbox",
+        "backfill",
+        "app.yards",
+        "--event",
+        "yards.YardRegistered",
+        "--json",
+        "--backlog",
+        str(BOUND),
+    ]
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "atlas_cli.main", *words),
-        env={**os.environ, "ATLAS_POSTGRES_DSN": database, "ATLAS_SCHEMAS_DIR": str(ROOT / "schemas")},
+        env={**os.environ, "ATLAS_POSTGRES_DSN": database, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -68,8 +78,8 @@ async def live(database: str, stop: asyncio.Event) -> int:
     commits = 0
     while not stop.is_set():
         async with connection.transaction():
-            await connection.execute(_UPDATE, commits * 37 % USERS)
-            await append(connection, OutboxRecord("users.events", b"live", b"value"))
+            await connection.execute(_UPDATE, commits * 37 % YARDS)
+            await append(connection, OutboxRecord("yards.events", b"live", b"value"))
         commits += 1
         await asyncio.sleep(0.01)
     await connection.close()
@@ -88,15 +98,15 @@ async def test_killed_in_the_middle_it_goes_on_and_live_traffic_never_stops(
     tasks = [asyncio.create_task(relaying.run(database, stop)), asyncio.create_task(live(database, stop))]
     try:
         first = await command(database)
-        await wait_until("a third to be done", lambda: _at_least(connection, USERS // 3), 60)
+        await wait_until("a third to be done", lambda: _at_least(connection, YARDS // 3), 60)
         first.send_signal(signal.SIGKILL)
         await first.communicate()
         when_killed = await done(connection)
-        assert when_killed < USERS, "it was killed in the middle"
+        assert when_killed < YARDS, "it was killed in the middle"
         again = await command(database)
         out, err = await again.communicate()
         assert again.returncode == 0, err.decode()
-        assert json.loads(out)["rows"] == USERS
+        assert json.loads(out)["rows"] == YARDS
         empty = "SELECT NOT EXISTS (SELECT FROM outbox.records WHERE key <> 'live')"
         await wait_until("every event to be taken", lambda: connection.fetchval(empty), 60)
     finally:
@@ -104,7 +114,7 @@ async def test_killed_in_the_middle_it_goes_on_and_live_traffic_never_stops(
         results = await asyncio.gather(*tasks)
     commits = results[1]
     backfilled = {key: times for key, times in relaying.taken.items() if key != b"live"}
-    assert len(backfilled) == USERS
+    assert len(backfilled) == YARDS
     assert set(backfilled.values()) == {1}
     assert commits > 20, "writers went on meanwhile"
     assert BOUND < relaying.most <= BOUND + BATCH + commits, "it filled the outbox up to its bound and no further"

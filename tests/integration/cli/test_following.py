@@ -21,10 +21,11 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.groups import open_reader
 from atlas_local.testing import Servers
 
+from tests.contexts import SCHEMAS
+
 pytestmark = pytest.mark.integration
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
-AIRLINE = "flights.AirlineListed"
+CARRIER = "hauls.CarrierListed"
 ATLAS = (sys.executable, "-m", "atlas_cli.main")
 TOPICS_OF_NODES = """topics:
   deep.events:
@@ -56,15 +57,15 @@ async def reader(servers: Servers) -> AsyncIterator[AIOKafkaConsumer]:
 
 @pytest.fixture
 async def topic(make_topic: Callable[..., Awaitable[str]], producer: AIOKafkaProducer, codec: Codec) -> str:
-    """Two partitions; offsets 0 to 2 of each: an airline, a record of junk, an airport. A minute apart in time."""
+    """Two partitions; offsets 0 to 2 of each: a carrier, a record of junk, a depot. A minute apart in time."""
     name = await make_topic(partitions=2)
-    where = {"latitude": 40.7, "longitude": -74.2, "altitude_feet": 18, "utc_offset_hours": -5.0}
-    airport = {"faa": "EWR", "name": "Newark", **where}
+    where = {"latitude": 40.7, "longitude": -74.2}
+    depot = {"code": "EWR", "name": "Newark", **where}
     for partition in range(2):
         records = [
-            codec.encode(AIRLINE, {"carrier": f"C{partition}", "name": "Line"}),
+            codec.encode(CARRIER, {"carrier": f"C{partition}", "name": "Line"}),
             b"junk",
-            codec.encode("flights.AirportListed", airport),
+            codec.encode("hauls.DepotListed", depot),
         ]
         for offset, value in enumerate(records):
             headers = cloud_event_headers(event_type="x.Junk", source="test", subject="s") if offset == 1 else []
@@ -102,7 +103,7 @@ async def test_from_the_beginning_all_is_shown_undecodable_records_too(
         "offset": 0,
         "timestamp": "2023-11-14T22:13:20.000Z",
         "key": "C0",
-        "type": AIRLINE,
+        "type": CARRIER,
         "schema_id": 6,
         "value": {"carrier": "C0", "name": "Line"},
         "headers": {},
@@ -128,7 +129,7 @@ async def test_key_and_type_choose(reader: AIOKafkaConsumer, codec: Codec, topic
 
 
 async def test_type_chooses_by_schema_and_by_header(reader: AIOKafkaConsumer, codec: Codec, topic: str) -> None:
-    by_type = await read(reader, codec, Query(topic, Start("beginning"), type=AIRLINE, count=2))
+    by_type = await read(reader, codec, Query(topic, Start("beginning"), type=CARRIER, count=2))
     assert places(by_type) == [(0, 0), (1, 0)]
 
 
@@ -142,7 +143,7 @@ async def test_from_the_end_only_what_comes_is_shown(
     # Sent until seen: when the reader has found the end is its own affair.
     while not following.done():
         assert time.monotonic() < deadline, "a record sent after the start was not shown"
-        value = codec.encode(AIRLINE, {"carrier": "new", "name": "New"})
+        value = codec.encode(CARRIER, {"carrier": "new", "name": "New"})
         await producer.send_and_wait(topic, value, partition=0)
         await asyncio.wait([following], timeout=0.2)
     assert await following == 1

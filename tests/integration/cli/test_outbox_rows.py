@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 _PARKED = """
 INSERT INTO outbox.parked (id, created_at, key_hash, shard, topic, key, value, headers, error)
-SELECT n, now(), 7, 3, 'users.events', $2, '\\x31', '\\x00', CASE n WHEN 1 THEN 'it was refused' END
+SELECT n, now(), 7, 3, 'yards.events', $2, '\\x31', '\\x00', CASE n WHEN 1 THEN 'it was refused' END
 FROM generate_series(1, $1::int) AS n
 """
 

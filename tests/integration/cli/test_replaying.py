@@ -29,6 +29,8 @@ from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 
+from tests.contexts import SCHEMAS
+
 pytestmark = pytest.mark.integration
 KEEP = {"retention.ms": "-1"}
 TIME = 1_357_030_800_000
@@ -242,7 +244,7 @@ async def test_a_process_that_is_killed_goes_on_where_it_was(
         "ATLAS_S3_ACCESS_KEY": servers.s3_access_key,
         "ATLAS_S3_SECRET_KEY": servers.s3_secret_key,
         "ATLAS_S3_BUCKET": bucket,
-        "ATLAS_SCHEMAS_DIR": str(request.config.rootpath / "schemas"),
+        "ATLAS_SCHEMAS_DIR": str(SCHEMAS),
     }
 
     async def start(*more: str) -> asyncio.subprocess.Process:
@@ -289,7 +291,7 @@ async def test_what_can_not_be_done_is_said(servers: Servers, store: S3Store, ma
                 await replay(wanted, store, reader, servers.kafka_brokers, type_of)
 
 
-DECLARED = Rule("users.events", frozenset({"a.A"}))
+DECLARED = Rule("yards.events", frozenset({"a.A"}))
 
 
 async def test_undeclared_event_types_are_refused_or_left_out(
@@ -297,7 +299,7 @@ async def test_undeclared_event_types_are_refused_or_left_out(
 ) -> None:
     topic, target = await make_topic(config=KEEP), await make_topic(config=KEEP)
     await produce(servers, some(topic, 200))
-    with pytest.raises(CommandError, match=r"users\.events takes a\.A alone, by topics\.yaml"):
+    with pytest.raises(CommandError, match=r"yards\.events takes a\.A alone, by topics\.yaml"):
         await run(servers, store, topic, target, rule=DECLARED)
     assert sum(map(len, (await on(servers, target)).values())) == 0
     done = await run(servers, store, topic, target, rule=replace(DECLARED, leaves_out=True))

@@ -20,14 +20,14 @@ from tests.integration.cli.conftest import IncarnationOf, StoreSegments
 
 pytestmark = pytest.mark.integration
 RUNBOOK = ROOT / "docs" / "runbooks" / "a-partition-is-not-archived.md"
-TOPIC = "flights.events"
+TOPIC = "hauls.events"
 RECORDS = [Record(i, 1_357_030_800_000 + i, b"k", (), b"value %d" % i) for i in range(60)]
 
 
 async def test_the_runbook(address: S3Address, command_settings: None, store_segments: object) -> None:
     path = PartitionPath(TOPIC, "id-1", 2)
     await store_segments(path, RECORDS, 20)  # type: ignore[operator]
-    text = await asyncio.to_thread(RUNBOOK.read_text)
+    text = (await asyncio.to_thread(RUNBOOK.read_text)).replace("bookings.", "hauls.")
     commands = re.findall(r"^\$ atlas (.+)$", text, re.MULTILINE)
     names = [shlex.split(command)[1] for command in commands]
     assert names == ["verify", "set-aside", "set-aside", "look-again", "verify", "accept"]

@@ -43,7 +43,9 @@ async def test_the_runbook(
     await store_segments(PartitionPath(topic, await incarnation_of(topic), 0), RECORDS, len(RECORDS))
     await _delete(servers, [topic])
     text = await asyncio.to_thread(RUNBOOK.read_text)
-    commands = [line.replace("users.events", topic) for line in re.findall(r"^\s*\$ atlas (.+)$", text, re.MULTILINE)]
+    commands = [
+        line.replace("bookings.events", topic) for line in re.findall(r"^\s*\$ atlas (.+)$", text, re.MULTILINE)
+    ]
     assert [command.split()[0] for command in commands] == ["archive", "archive", "replay", "tail", "replay"]
 
     async def run(command: str) -> str:

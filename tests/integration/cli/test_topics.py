@@ -16,21 +16,21 @@ from atlas_kafka.cluster.topic_state import topic_states
 from atlas_local.testing import Servers
 from typer.testing import CliRunner
 
+from tests.contexts import SCHEMAS
 from tests.declared import rename
 
 pytestmark = pytest.mark.integration
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 app = typer.Typer()
 register(app)
 
 
 def declaring(into: Path, monkeypatch: pytest.MonkeyPatch, servers: Servers, partitions: int, retention: str) -> str:
-    """A topic of this test in the place of flights.weather, declared so; its name."""
-    fresh = f"weather.{uuid.uuid4().hex[:12]}"
+    """A topic of this test in the place of hauls.roads, declared so; its name."""
+    fresh = f"roads.{uuid.uuid4().hex[:12]}"
     schemas = Path(shutil.copytree(SCHEMAS, into / "schemas"))
-    declared = rename(schemas, "flights.weather", fresh)
+    declared = rename(schemas, "hauls.roads", fresh)
     head, tail = declared.read_text().split(f"{fresh}:")
     tail = tail.replace("partitions: 2", f"partitions: {partitions}", 1).replace(
         "retention: 30d", f"retention: {retention}", 1
@@ -92,7 +92,7 @@ async def test_create_makes_what_is_missing_and_may_be_repeated(
     row, _ = await shown(name)
     assert (row["offsets"], row["dead_letters"], row["partitions"], row["retention"]) == (None, None, None, None)
     assert row["differs"][0] == "it does not exist"
-    assert row["events"] == ["flights.WeatherObserved"]
+    assert row["events"] == ["hauls.RoadObserved"]
     try:
         for _again in range(2):
             row, _ = await shown(name, "--create")

@@ -21,13 +21,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_local.home import ROOT
 from atlas_local.testing import Servers, database_url
 from atlas_readmodel.stores import open_stores
 
+from tests.contexts import SCHEMAS
 from tests.declared import rename
 from tests.integration.gateway.posting import Fetch
-from tests.samples import PROJECTIONS
+from tests.neutral import PROJECTIONS
 
 READY_S = 20
 StartGateway = Callable[..., str]
@@ -43,7 +43,7 @@ def prefix() -> str:
 def schemas(tmp_path_factory: pytest.TempPathFactory, prefix: str) -> Path:
     """The schemas folder with topics of this session."""
     folder = tmp_path_factory.mktemp("gateway") / "schemas"
-    shutil.copytree(ROOT / "schemas", folder)
+    shutil.copytree(SCHEMAS, folder)
     for name in Registry.load(folder).topics:
         rename(folder, name, f"{prefix}{name}")
     return folder
@@ -163,15 +163,15 @@ def gateway_url(
 
 @pytest.fixture
 async def client(gateway_url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """Calls the session's gateway: `await client.get("/users")`."""
+    """Calls the session's gateway: `await client.get("/yards")`."""
     async with aiohttp.ClientSession(gateway_url) as session:
         yield session
 
 
 @pytest.fixture
 def path(prefix: str) -> str:
-    """Where flights are posted to."""
-    return f"/topics/{prefix}flights.events"
+    """Where hauls are posted to."""
+    return f"/topics/{prefix}hauls.events"
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ async def fetch(servers: Servers, prefix: str) -> AsyncIterator[Fetch]:
     await consumer.start()
 
     async def one(result: dict[str, int]) -> ConsumerRecord:
-        place = TopicPartition(f"{prefix}flights.events", result["partition"])
+        place = TopicPartition(f"{prefix}hauls.events", result["partition"])
         consumer.assign([place])
         consumer.seek(place, result["offset"])
         async with asyncio.timeout(5):

@@ -1,4 +1,4 @@
-"""What tests post to a topic of flights."""
+"""What tests post to a topic of hauls."""
 
 import uuid
 from collections.abc import Callable
@@ -10,16 +10,16 @@ Fetch = Callable[[dict[str, int]], Any]
 
 def departed(**changes: Any) -> dict[str, Any]:
     value = {
-        "flight_id": f"UA{uuid.uuid4().hex}-20130101T10-EWR",
+        "haul_id": f"UA{uuid.uuid4().hex}-20130101T10-EWR",
         "carrier": "UA",
-        "flight_number": 1545,
-        "tail_number": "N14228",
+        "haul_number": 1545,
+        "truck_number": "N14228",
         "origin": "EWR",
         "destination": "IAH",
         "scheduled_departure": "2013-01-01T10:15:00Z",
         "distance_miles": 1400,
         "departure_delay_minutes": 2,
         "arrival_delay_minutes": 11,
-        "air_time_minutes": 227,
+        "drive_time_minutes": 227,
     }
-    return {"type": "flights.FlightDeparted", "value": value | changes}
+    return {"type": "hauls.HaulDeparted", "value": value | changes}

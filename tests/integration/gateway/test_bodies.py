@@ -36,7 +36,7 @@ async def test_a_large_array_that_breaks_in_its_middle_has_no_effect(client: Cli
 
 
 async def test_a_large_array_arrives_whole(client: ClientSession, path: str) -> None:
-    events = [departed(tail_number="Nüñ" + "é" * 20) for _ in range(1500)]
+    events = [departed(truck_number="Nüñ" + "é" * 20) for _ in range(1500)]
     async with client.post(path, json=events) as response:
         answer = await response.json()
     assert (response.status, answer["succeeded"]) == (200, 1500)
@@ -44,15 +44,15 @@ async def test_a_large_array_arrives_whole(client: ClientSession, path: str) -> 
 
 
 async def test_ndjson_keeps_the_order_of_a_key(client: ClientSession, path: str, fetch: Fetch, codec: Codec) -> None:
-    flight = departed()["value"]["flight_id"]
-    events = [departed(flight_id=flight, flight_number=number) for number in range(2000)]
+    haul = departed()["value"]["haul_id"]
+    events = [departed(haul_id=haul, haul_number=number) for number in range(2000)]
     text = "\r\n".join(json.dumps(event) for event in events) + "\n\n"
     async with client.post(path, data=text.encode(), headers=NDJSON) as response:
         answer = await response.json()
     assert (response.status, answer["succeeded"]) == (200, 2000)
     offsets = [result["offset"] for result in answer["results"]]
     assert offsets == sorted(offsets)
-    assert codec.decode((await fetch(answer["results"][1234])).value).value["flight_number"] == 1234
+    assert codec.decode((await fetch(answer["results"][1234])).value).value["haul_number"] == 1234
 
 
 async def test_a_broken_line_is_that_lines_error(client: ClientSession, path: str) -> None:
@@ -70,7 +70,7 @@ async def test_ndjson_of_nothing_but_broken_lines_is_400(client: ClientSession, 
 
 
 async def test_a_5_mb_record_is_refused_and_the_others_go_on(client: ClientSession, path: str) -> None:
-    events = [departed(), departed(tail_number="N" * 5_000_000), departed()]
+    events = [departed(), departed(truck_number="N" * 5_000_000), departed()]
     body = io.BytesIO(json.dumps(events).encode())
     async with client.post(path, data=body, headers={"Content-Type": "application/json"}) as response:
         answer = await response.json()
@@ -139,7 +139,7 @@ async def test_a_gzipped_body_is_taken(client: ClientSession, path: str) -> None
         assert response.status == 200
 
 
-@pytest.mark.parametrize("target", ["/users", "topic"])
+@pytest.mark.parametrize("target", ["/yards", "topic"])
 @pytest.mark.parametrize(
     ("coding", "body", "status"),
     [
@@ -248,13 +248,13 @@ async def test_records_above_the_limit_are_not_sent(launch: StartGateway, path: 
 
 
 async def test_an_object_of_nothing_but_arrays_is_refused(client: ClientSession, path: str) -> None:
-    body = gzip.compress(b'{"type": "flights.FlightDeparted", "value": {"a": [' + b"[]," * 5_300_000 + b"1]}}")
+    body = gzip.compress(b'{"type": "hauls.HaulDeparted", "value": {"a": [' + b"[]," * 5_300_000 + b"1]}}")
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     async with client.post(path, data=body, headers=headers) as response:
         problem = await response.json()
     assert (response.status, problem["failed"]) == (422, 1)
     assert problem["results"][0]["error"]["type"] == "urn:atlas:problem:record-too-large"
-    line = b'{"type": "flights.FlightDeparted", "value": {"a": [' + b"[]," * 50_000 + b"1]}}"
+    line = b'{"type": "hauls.HaulDeparted", "value": {"a": [' + b"[]," * 50_000 + b"1]}}"
     async with client.post(path, data=line, headers=NDJSON) as response:
         problem = await response.json()
     assert problem["results"][0]["error"]["type"] == "urn:atlas:problem:record-too-complex"

@@ -13,15 +13,15 @@ STANDING = ("Accept-Encoding", "Content-Type", "Content-Encoding", "Cookie", "Ex
             "X-Request-ID", "X-Correlation-ID", "traceparent", "tracestate", "If-Match", "If-None-Match", "Range",
             "Access-Control-Request-Headers", "Access-Control-Request-Method", "Idempotency-Key", "Atlas-Token",
             "ce-id", "ce-type", "Transfer-Encoding", "Upgrade", "Authorization")  # fmt: skip
-BODIES = {"/users": {"email": "x"}, "/subjects/{subject}": {"schema": "{}"}}
+BODIES = {"/yards": {"email": "x"}, "/subjects/{subject}": {"schema": "{}"}}
 UNDOCUMENTED = (
     Endpoint("GET", "/docs/assets/{file}"),
     Endpoint("GET", "/{anything}"),
     Endpoint("DELETE", "/subjects/{subject}/versions/{version}"),
     Endpoint("PUT", "/config/{subject}", body=b"{}"),
     Endpoint("GET", "/metrics", query=("name[]",), headers=("Accept",)),
-    Endpoint("OPTIONS", "/users", headers=("Origin", "Access-Control-Request-Headers")),
-    Endpoint("HEAD", "/users"),
+    Endpoint("OPTIONS", "/yards", headers=("Origin", "Access-Control-Request-Headers")),
+    Endpoint("HEAD", "/yards"),
 )
 
 
@@ -36,8 +36,8 @@ async def _documented(client: ClientSession, prefix: str) -> list[Endpoint]:
             headers = tuple(part["name"] for part in parameters if part["in"] == "header")
             body = json.dumps(BODIES.get(path, {})).encode() if "requestBody" in operation else b""
             found.append(Endpoint(method.upper(), path, query, headers, body))
-    posts = Endpoint("POST", f"/topics/{prefix}flights.events", (), STANDING, b'{"type": "x", "value": {}}')
-    return [*found, posts, Endpoint("POST", "/users", (), STANDING, b"{}"), *UNDOCUMENTED]
+    posts = Endpoint("POST", f"/topics/{prefix}hauls.events", (), STANDING, b'{"type": "x", "value": {}}')
+    return [*found, posts, Endpoint("POST", "/yards", (), STANDING, b"{}"), *UNDOCUMENTED]
 
 
 async def test_every_byte_class_at_every_place(gateway_url: str, client: ClientSession, prefix: str) -> None:
@@ -55,11 +55,11 @@ async def test_every_byte_class_at_every_place(gateway_url: str, client: ClientS
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [
-        ("GET", "/users?token=users/%00@1", {}, 422),
-        ("GET", "/users/x", {"Atlas-Token": "users/a@\u0663"}, 422),
-        ("GET", "/users/x", {"Atlas-Token": "a.b/\u0663@1"}, 422),
+        ("GET", "/yards?token=yards/%00@1", {}, 422),
+        ("GET", "/yards/x", {"Atlas-Token": "yards/a@\u0663"}, 422),
+        ("GET", "/yards/x", {"Atlas-Token": "a.b/\u0663@1"}, 422),
         ("POST", "/topics/%00", {"Content-Type": "application/json"}, 404),
-        ("GET", "/users?limit=%D9%A3", {}, 422),
+        ("GET", "/yards?limit=%D9%A3", {}, 422),
     ],
 )
 async def test_what_is_refused_says_so(

@@ -26,14 +26,15 @@ from atlas_http.idempotency import Answer, Connection
 from atlas_http.incoming import read_command
 from atlas_http.resources import RESOURCES
 from atlas_kafka_format.headers import unpack_headers
-from atlas_local.home import ROOT
 from atlas_readmodel.json_rows import dumps, plain
 from pydantic import Field
 
+from tests.contexts import SCHEMAS
+
 pytestmark = pytest.mark.integration
 
-USER = {
-    "user_id": "0190f3c4-0000-7000-8000-000000000001",
+YARD = {
+    "yard_id": "0190f3c4-0000-7000-8000-000000000001",
     "email": "ada@example.org",
     "display_name": "Ada",
     "country": "GB",
@@ -44,7 +45,7 @@ COUNT = "SELECT count(*) FROM outbox.records"
 
 @pytest.fixture
 def resources() -> Any:
-    registry = Registry.load(ROOT / "schemas")
+    registry = Registry.load(SCHEMAS)
     return SimpleNamespace(registry=registry, codec=Codec(registry))
 
 
@@ -54,17 +55,20 @@ async def test_a_value_that_does_not_fit_names_its_field_before_anything_is_writ
     connection = await asyncpg.connect(database)
     try:
         async with connection.transaction():
-            of = Of(str(USER["user_id"]), 1, 1_700_000_000_000)
+            of = Of(str(YARD["yard_id"]), 1, 1_700_000_000_000)
             with pytest.raises(InvalidEvent, match="/email: found 7"):
-                await emit(connection, resources, "users.UserRegistered", {**USER, "email": 7}, of)
+                await emit(connection, resources, "yards.YardRegistered", {**YARD, "email": 7}, of)
             # Nothing was sent to the server: the transaction is whole, and the caller may go on with it.
             assert await connection.fetchval(COUNT) == 0
-            await emit(connection, resources, "users.UserRegistered", USER, of)
+            await emit(connection, resources, "yards.YardRegistered", YARD, of)
         row = await connection.fetchrow("SELECT * FROM outbox.records")
     finally:
         await connection.close()
     headers = dict(unpack_headers(row["headers"]))
-    assert (headers["ce_type"], headers["ce_subject"]) == (b"users.UserRegistered", str(USER["user_id"]).encode())
+    assert (headers["ce_type"], headers["ce_subject"]) == (
+        b"yards.YardRegistered",
+        str(YARD["yard_id"]).encode(),
+    )
     assert {"ce_specversion", "ce_id", "ce_source", "ce_time", "ce_sequence", "content-type"} <= headers.keys()
     assert resources.codec.decode(row["value"]).value["email"] == "ada@example.org"
 
@@ -72,8 +76,8 @@ async def test_a_value_that_does_not_fit_names_its_field_before_anything_is_writ
 async def test_a_command_emits_only_where_nobody_else_does(database: str, resources: Any) -> None:
     connection = await asyncpg.connect(database)
     try:
-        with pytest.raises(WrongSource, match=r"flights\.events `source: any`.*give it `source: outbox`"):
-            await emit(connection, resources, "flights.FlightDeparted", {}, Of("f", 1, 1))
+        with pytest.raises(WrongSource, match=r"hauls\.events `source: any`.*give it `source: outbox`"):
+            await emit(connection, resources, "hauls.HaulDeparted", {}, Of("f", 1, 1))
         assert await connection.fetchval(COUNT) == 0
     finally:
         await connection.close()

@@ -84,14 +84,14 @@ async def proxy(dsn: str) -> AsyncIterator[Proxy]:
     await proxy.stop()
 
 
-def user() -> dict[str, Any]:
+def yard() -> dict[str, Any]:
     return {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ada"}
 
 
 async def until_registered(client: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(15):
         while True:
-            async with client.post("/users", json=user()) as response:
+            async with client.post("/yards", json=yard()) as response:
                 if response.status == 201:
                     return
             await asyncio.sleep(0.05)
@@ -109,7 +109,7 @@ async def test_without_postgres_commands_and_queries_are_503_in_bounded_time(
         proxy.set(mode)
         started = time.monotonic()
         answers = await asyncio.gather(
-            *(_status(client, path) for path in ("POST /users", "GET /users", "GET /carriers"))
+            *(_status(client, path) for path in ("POST /yards", "GET /yards", "GET /carriers"))
         )
         assert [status for status, _ in answers] == [503, 503, 503]
         assert all(headers["Retry-After"] for _, headers in answers)
@@ -124,7 +124,7 @@ async def test_without_postgres_commands_and_queries_are_503_in_bounded_time(
 
 async def _status(client: aiohttp.ClientSession, call: str) -> tuple[int, dict[str, str]]:
     method, path = call.split()
-    body = user() if method == "POST" else None
+    body = yard() if method == "POST" else None
     async with client.request(method, path, json=body) as response:
         assert response.content_type == "application/problem+json"
         return response.status, dict(response.headers)
@@ -134,7 +134,7 @@ async def test_without_redis_queries_are_answered(launch: StartGateway, unused_p
     url = await asyncio.to_thread(launch, redis_url=f"redis://127.0.0.1:{unused_port}/0")
     async with aiohttp.ClientSession(url) as client:
         for _ in range(8):
-            async with client.get(f"/users/{uuid.uuid4()}") as response:
+            async with client.get(f"/yards/{uuid.uuid4()}") as response:
                 assert response.status == 404
         async with client.get("/metrics") as response:
             assert 'atlas_breaker_state{name="redis"} 2.0' in await response.text()
@@ -148,7 +148,7 @@ async def test_a_stop_finishes_what_is_in_flight(
     launch: StartGateway, processes: dict[str, "Popen[bytes]"], prefix: str
 ) -> None:
     url = await asyncio.to_thread(launch)
-    line = b'{"type": "flights.FlightDeparted", "value": {}}\n'
+    line = b'{"type": "hauls.HaulDeparted", "value": {}}\n'
     reached, finish = asyncio.Event(), asyncio.Event()
 
     async def slow_body() -> AsyncIterator[bytes]:
@@ -161,7 +161,7 @@ async def test_a_stop_finishes_what_is_in_flight(
 
         async def post() -> dict[str, Any]:
             headers = {"Content-Type": "application/x-ndjson"}
-            async with client.post(f"/topics/{prefix}flights.events", data=slow_body(), headers=headers) as response:
+            async with client.post(f"/topics/{prefix}hauls.events", data=slow_body(), headers=headers) as response:
                 return dict(await response.json())
 
         posting = asyncio.create_task(post())
@@ -183,10 +183,10 @@ async def test_without_kafka_each_record_has_its_result_in_bounded_time(
     url = await asyncio.to_thread(
         launch, kafka_brokers=private_servers.servers.kafka_brokers, gateway_produce_timeout_s="1"
     )
-    path, headers = f"/topics/{prefix}flights.events", {"Content-Type": "application/x-ndjson"}
-    text = b"\n".join(json.dumps(flight()).encode() for _ in range(3000))
+    path, headers = f"/topics/{prefix}hauls.events", {"Content-Type": "application/x-ndjson"}
+    text = b"\n".join(json.dumps(haul()).encode() for _ in range(3000))
     async with aiohttp.ClientSession(url) as client:
-        async with client.post(path, json=flight()) as response:
+        async with client.post(path, json=haul()) as response:
             assert response.status == 200
         await private_servers.kafka.stop()
         for _ in range(2):
@@ -203,16 +203,16 @@ async def test_without_kafka_each_record_has_its_result_in_bounded_time(
         async with asyncio.timeout(30):
             status = 0
             while status != 200:
-                async with client.post(path, json=flight()) as response:
+                async with client.post(path, json=haul()) as response:
                     status = response.status
 
 
-def flight() -> dict[str, Any]:
+def haul() -> dict[str, Any]:
     value = {
-        "flight_id": uuid.uuid4().hex, "carrier": "UA", "flight_number": 1, "origin": "EWR", "destination": "IAH",
+        "haul_id": uuid.uuid4().hex, "carrier": "UA", "haul_number": 1, "origin": "EWR", "destination": "IAH",
         "scheduled_departure": 1, "distance_miles": 1, "departure_delay_minutes": 1,
     }  # fmt: skip
-    return {"type": "flights.FlightDeparted", "value": value}
+    return {"type": "hauls.HaulDeparted", "value": value}
 
 
 async def test_a_stop_while_kafka_is_away_is_in_time(
@@ -222,8 +222,8 @@ async def test_a_stop_while_kafka_is_away_is_in_time(
         launch, kafka_brokers=private_servers.servers.kafka_brokers, gateway_produce_timeout_s="0.5"
     )
     await private_servers.kafka.stop()
-    path = f"/topics/{prefix}flights.events"
-    async with aiohttp.ClientSession(url) as client, client.post(path, json=flight()) as response:
+    path = f"/topics/{prefix}hauls.events"
+    async with aiohttp.ClientSession(url) as client, client.post(path, json=haul()) as response:
         assert response.status == 503
     processes[url].terminate()
     assert await asyncio.to_thread(processes[url].wait, 12) == 0

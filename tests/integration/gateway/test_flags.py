@@ -28,14 +28,17 @@ def url(
 
 
 def switch(flags_file: Path, to: str) -> None:
-    flags_file.write_text(f'{{"users.registration": {to}}}')
+    flags_file.write_text(f'{{"yards.registration": {to}}}')
 
 
 async def test_registration_closes_and_opens_without_a_restart(url: str, flags_file: Path) -> None:
     async def register(key: str) -> tuple[int, str]:
         body = {"email": f"{key}@example.org", "display_name": "Ada Lovelace", "country": "GB"}
         headers = {"Idempotency-Key": key}
-        async with aiohttp.ClientSession(url) as client, client.post("/users", json=body, headers=headers) as response:
+        async with (
+            aiohttp.ClientSession(url) as client,
+            client.post("/yards", json=body, headers=headers) as response,
+        ):
             return response.status, (await response.json()).get("title", "")
 
     before = uuid.uuid4().hex

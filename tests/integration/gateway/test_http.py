@@ -10,14 +10,14 @@ from atlas_gateway.docs import CONTENT_SECURITY_POLICY
 
 
 async def test_ids_are_kept_or_made(client: ClientSession) -> None:
-    async with client.get("/users") as response:
+    async with client.get("/yards") as response:
         made = response.headers["X-Request-ID"]
     assert uuid.UUID(made).version == 7
     assert response.headers["X-Correlation-ID"] == made
     given = {"X-Request-ID": "abc-1", "X-Correlation-ID": "order:7"}
-    async with client.get("/users", headers=given) as response:
+    async with client.get("/yards", headers=given) as response:
         assert {name: response.headers[name] for name in given} == given
-    async with client.get("/users", headers={"X-Request-ID": "no good"}) as response:
+    async with client.get("/yards", headers={"X-Request-ID": "no good"}) as response:
         assert response.headers["X-Request-ID"] != "no good"
 
 
@@ -31,14 +31,14 @@ async def test_an_unknown_path_is_a_problem(client: ClientSession) -> None:
 
 
 async def test_a_wrong_method_names_the_right_ones(client: ClientSession) -> None:
-    async with client.delete("/users") as response:
+    async with client.delete("/yards") as response:
         problem = await response.json()
     assert (response.status, problem["type"]) == (405, "urn:atlas:problem:method-not-allowed")
     assert response.headers["Allow"] == "GET,HEAD,POST"
 
 
 async def test_a_command_of_another_media_type_is_415(client: ClientSession) -> None:
-    async with client.post("/users", data={"email": "a@example.org"}) as response:
+    async with client.post("/yards", data={"email": "a@example.org"}) as response:
         problem = await response.json()
     assert response.status == 415
     assert "application/json" in problem["accepted"]
@@ -46,20 +46,20 @@ async def test_a_command_of_another_media_type_is_415(client: ClientSession) -> 
 
 async def test_a_command_that_is_no_json_says_where(client: ClientSession) -> None:
     headers = {"Content-Type": "application/json"}
-    async with client.post("/users", data=b'{"email": }', headers=headers) as response:
+    async with client.post("/yards", data=b'{"email": }', headers=headers) as response:
         problem = await response.json()
     assert (response.status, problem["line"], problem["column"]) == (400, 1, 11)
 
 
 async def test_a_command_has_a_limit_of_its_own(client: ClientSession) -> None:
-    async with client.post("/users", json={"email": "a" * 70_000}) as response:
+    async with client.post("/yards", json={"email": "a" * 70_000}) as response:
         assert response.status == 413
 
 
 async def test_pages_of_allowed_origins_may_call(client: ClientSession) -> None:
     origin = "http://localhost:5173"
     asked = {"Origin": origin, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "if-match"}
-    async with client.options("/users/1/profile", headers=asked) as response:
+    async with client.options("/yards/1/profile", headers=asked) as response:
         assert response.status == 204
     assert response.headers["Access-Control-Allow-Origin"] == origin
     assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
@@ -72,7 +72,7 @@ async def test_pages_of_allowed_origins_may_call(client: ClientSession) -> None:
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost.evil.example", "null"])
 async def test_pages_of_other_origins_may_not(client: ClientSession, origin: str) -> None:
-    async with client.get("/users", headers={"Origin": origin}) as response:
+    async with client.get("/yards", headers={"Origin": origin}) as response:
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
@@ -123,28 +123,28 @@ async def test_the_probes(client: ClientSession) -> None:
 
 
 async def test_requests_are_counted_by_template(client: ClientSession) -> None:
-    user_id = uuid.uuid4()
-    async with client.get(f"/users/{user_id}"), client.get(f"/nowhere/{user_id}"):
+    yard_id = uuid.uuid4()
+    async with client.get(f"/yards/{yard_id}"), client.get(f"/nowhere/{yard_id}"):
         pass
     async with client.get("/metrics") as response:
         metrics = await response.text()
-    assert 'route="/users/{user_id}",status="404"' in metrics
+    assert 'route="/yards/{yard_id}",status="404"' in metrics
     assert 'route="(no route)"' in metrics
-    assert str(user_id) not in metrics
+    assert str(yard_id) not in metrics
 
 
 async def test_the_topics_are_listed(client: ClientSession, prefix: str) -> None:
     async with client.get("/topics") as response:
         topics = {topic["name"]: topic for topic in (await response.json())["items"]}
-    users = topics[f"{prefix}users.events"]
-    assert users["events"]["users.UserRegistered"] == "user_id"
+    yards = topics[f"{prefix}yards.events"]
+    assert yards["events"]["yards.YardRegistered"] == "yard_id"
     # Those that there are, and nothing differs from what is declared.
-    assert (users["partitions"], users["retention_ms"], users["differs"]) == (4, -1, [])
+    assert (yards["partitions"], yards["retention_ms"], yards["differs"]) == (4, -1, [])
     assert {name.removeprefix(prefix): topic["source"] for name, topic in topics.items()} == {
-        "users.events": "outbox",
-        "flights.events": "any",
-        "flights.reference": "any",
-        "flights.weather": "any",
+        "yards.events": "outbox",
+        "hauls.events": "any",
+        "hauls.reference": "any",
+        "hauls.roads": "any",
         "health.heartbeats": "mesh",
         "health.events": "mesh",
     }

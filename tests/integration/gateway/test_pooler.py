@@ -106,16 +106,22 @@ async def test_commands_queries_and_posts_work(pooled_client: ClientSession, pat
         user = {"email": f"u{number}-{uuid.uuid4().hex}@example.org", "display_name": "U"}
         answers = []
         for _ in range(2):
-            async with pooled_client.post("/users", json=user, headers=key) as response:
+            async with pooled_client.post("/yards", json=user, headers=key) as response:
                 assert response.status == 201, await response.text()
-                answers.append((await response.json())["user_id"])
+                answers.append((await response.json())["yard_id"])
         assert answers[0] == answers[1]
         headers = {"If-Match": '"1"'}
         async with pooled_client.patch(
-            f"/users/{answers[0]}/profile", json={"country": "GB"}, headers=headers
+            f"/yards/{answers[0]}/profile", json={"country": "GB"}, headers=headers
         ) as found:
             assert found.status == 200, await found.text()
-        for query in ("/users?limit=1&search=u", "/flights?origin=EWR", "/routes", "/carriers", f"/users/{answers[0]}"):
+        for query in (
+            "/yards?limit=1&search=u",
+            "/hauls?origin=EWR",
+            "/routes",
+            "/carriers",
+            f"/yards/{answers[0]}",
+        ):
             async with pooled_client.get(query) as response:
                 assert response.status in (200, 404), await response.text()
         key = {"Idempotency-Key": f"pooled-{uuid.uuid4().hex}"}

@@ -25,7 +25,7 @@ CountKeys = Callable[[], Awaitable[Counter[str]]]
 @pytest.fixture
 def count_keys(servers: Servers, prefix: str) -> CountKeys:
     """How many records the topic has of each key."""
-    return lambda: _count(servers.kafka_brokers, f"{prefix}flights.events")
+    return lambda: _count(servers.kafka_brokers, f"{prefix}hauls.events")
 
 
 async def _count(brokers: str, topic: str) -> Counter[str]:
@@ -50,7 +50,7 @@ def _keyed() -> dict[str, str]:
 
 
 def _ids(events: list[dict[str, Any]]) -> list[str]:
-    return [event["value"]["flight_id"] for event in events]
+    return [event["value"]["haul_id"] for event in events]
 
 
 async def test_a_repeat_gets_the_same_answer_and_sends_nothing(
@@ -66,7 +66,7 @@ async def test_a_repeat_gets_the_same_answer_and_sends_nothing(
     assert answers[0] == answers[1]
     assert replayed == "true"
     counted = await count_keys()
-    assert {counted[flight_id] for flight_id in _ids(events)} == {1}
+    assert {counted[haul_id] for haul_id in _ids(events)} == {1}
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
@@ -75,7 +75,7 @@ async def test_a_repeat_after_a_crash_sends_only_what_is_missing(
 ) -> None:
     """As a crash leaves it: a claim without an answer, and a part of the records on the topic."""
     events, headers = [departed() for _ in range(600)], {**_keyed(), "Content-Type": content_type}
-    bad = {"type": "flights.FlightDeparted", "value": {"flight_id": "incomplete"}}
+    bad = {"type": "hauls.HaulDeparted", "value": {"haul_id": "incomplete"}}
 
     def body(listed: list[dict[str, Any]]) -> bytes:
         texts = [json.dumps(event) for event in listed]
@@ -102,7 +102,7 @@ async def test_a_repeat_after_a_crash_sends_only_what_is_missing(
     assert (answer["succeeded"], answer["failed"]) == (600, 1)
     counted = await count_keys()
     # Once by this key and, for the fingerprint, once by the other.
-    assert {counted[flight_id] for flight_id in _ids(events)} == {2}
+    assert {counted[haul_id] for haul_id in _ids(events)} == {2}
 
 
 async def test_a_key_belongs_to_one_body(client: ClientSession, path: str, count_keys: CountKeys) -> None:
@@ -113,7 +113,7 @@ async def test_a_key_belongs_to_one_body(client: ClientSession, path: str, count
         assert response.status == 422, await response.text()
         assert (await response.json())["type"] == "urn:atlas:problem:idempotency-key-reused"
     counted = await count_keys()
-    assert (counted[one["value"]["flight_id"]], counted[other["value"]["flight_id"]]) == (1, 0)
+    assert (counted[one["value"]["haul_id"]], counted[other["value"]["haul_id"]]) == (1, 0)
 
 
 async def test_a_refusal_is_kept_too(client: ClientSession, path: str) -> None:
@@ -138,7 +138,7 @@ async def test_two_at_the_same_time_are_one(client: ClientSession, path: str, co
     assert 200 in statuses
     assert set(statuses) <= {200, 409}, "the others are told to come again, or get the answer"
     counted = await count_keys()
-    assert {counted[flight_id] for flight_id in _ids(events)} == {1}
+    assert {counted[haul_id] for haul_id in _ids(events)} == {1}
 
 
 async def test_a_post_goes_on_while_kafka_is_away(
@@ -151,7 +151,7 @@ async def test_a_post_goes_on_while_kafka_is_away(
     async with ClientSession(url) as session:
 
         async def post() -> int:
-            async with session.post(f"/topics/{prefix}flights.events", json=events, headers=headers) as response:
+            async with session.post(f"/topics/{prefix}hauls.events", json=events, headers=headers) as response:
                 await response.read()
                 return response.status
 
@@ -163,15 +163,15 @@ async def test_a_post_goes_on_while_kafka_is_away(
         assert await post() in {409, 503}
         await private_servers.kafka.start()
         await wait_until("the post to be settled", answered, 30)
-    counted = await _count(brokers, f"{prefix}flights.events")
-    assert [counted[flight_id] for flight_id in _ids(events)] == [1] * len(events)
+    counted = await _count(brokers, f"{prefix}hauls.events")
+    assert [counted[haul_id] for haul_id in _ids(events)] == [1] * len(events)
 
 
 async def test_posts_that_find_no_place_are_let_go(
     launch: StartGateway, private_servers: ServerSet, prefix: str
 ) -> None:
     """However many keys come while Kafka says nothing, only a few bodies are held; the others can come again."""
-    brokers, topic = private_servers.servers.kafka_brokers, f"{prefix}flights.events"
+    brokers, topic = private_servers.servers.kafka_brokers, f"{prefix}hauls.events"
     url = await asyncio.to_thread(launch, kafka_brokers=brokers, gateway_produce_timeout_s="0.5")
     posts = [(departed(), _keyed()) for _ in range(5)]
     assert private_servers.kafka.process is not None
@@ -202,7 +202,7 @@ async def test_posts_that_find_no_place_are_let_go(
 
             await wait_until("each post to be answered", answered, 30)
     counted = await _count(brokers, topic)
-    assert [counted[event["value"]["flight_id"]] for event, _ in posts] == [1] * len(posts)
+    assert [counted[event["value"]["haul_id"]] for event, _ in posts] == [1] * len(posts)
 
 
 async def test_a_key_is_each_callers_own(
@@ -226,7 +226,7 @@ async def test_a_key_is_each_callers_own(
         assert (await ask(path, events["ada"], bob))[2]["type"].endswith("idempotency-key-reused"), "bob's own key"
         assert await count_keys() >= Counter({_ids(each)[0]: 1 for each in events.values()})
         # Held by one caller's transaction, as a command in progress does.
-        key["Idempotency-Key"] += "-user"
+        key["Idempotency-Key"] += "-yard"
         body = {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ada"}
         async with connection.transaction():
             await connection.execute(
@@ -234,9 +234,9 @@ async def test_a_key_is_each_callers_own(
                 " VALUES ('ada', $1, '', now() + interval '1 h')",
                 key["Idempotency-Key"],
             )
-            assert (await ask("/users", body, {**key, "X-Caller": "bob"}))[:2] == (201, False)
-        assert (await ask("/users", body, {**key, "X-Caller": "bob"}))[:2] == (201, True)
-        assert (await ask("/users", body, {**key, "X-Caller": "ada"}))[2]["type"].endswith("reused")
-        nobody = await ask("/users", body, key)
+            assert (await ask("/yards", body, {**key, "X-Caller": "bob"}))[:2] == (201, False)
+        assert (await ask("/yards", body, {**key, "X-Caller": "bob"}))[:2] == (201, True)
+        assert (await ask("/yards", body, {**key, "X-Caller": "ada"}))[2]["type"].endswith("reused")
+        nobody = await ask("/yards", body, key)
         assert nobody[0] == 400
         assert nobody[2]["detail"].startswith("X-Caller: found nothing")

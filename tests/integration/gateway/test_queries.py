@@ -8,37 +8,38 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import ClientSession
-from atlas_flights.projections.departures import DEPARTURES
+from atlas_hauls.projections.departures import DEPARTURES
 from atlas_local.testing import Servers
 from atlas_readmodel.documents_store import DocumentsStore
 from atlas_readmodel.stores import open_redis
 from atlas_readmodel.writer import Advance, Batch
 
-USER_COLUMNS = "user_id, email, display_name, country, status, registered_at, updated_at, version, _offset"
+YARD_COLUMNS = "yard_id, email, display_name, country, status, registered_at, updated_at, version, _offset"
 ROUTE_COUNTERS = (
-    "flights, departed, cancelled, departure_delay_sum, departure_delay_count, arrival_delay_sum, arrival_delay_count"
+    "hauls, departed, cancelled, departure_delay_sum, departure_delay_count, arrival_delay_sum, arrival_delay_count"
 )
 
 
-async def put_user(connection: asyncpg.Connection, *, version: int = 1, **changes: Any) -> dict[str, Any]:
+async def put_yard(connection: asyncpg.Connection, *, version: int = 1, **changes: Any) -> dict[str, Any]:
     """A row as the projector would write it."""
-    user = {
-        "user_id": str(uuid.uuid4()), "email": f"{uuid.uuid4().hex}@example.org", "display_name": "Grace Hopper",
+    yard = {
+        "yard_id": str(uuid.uuid4()), "email": f"{uuid.uuid4().hex}@example.org", "display_name": "Grace Hopper",
         "country": None, "status": "active", "registered_at": 1_700_000_000_123, "updated_at": 1_700_000_000_123,
         "version": version, **changes,
     }  # fmt: skip
     await connection.execute(
-        f"INSERT INTO readmodel.users_g1 ({USER_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)", *user.values()
+        f"INSERT INTO readmodel.yards_g1 ({YARD_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
+        *yard.values(),
     )
-    return user
+    return yard
 
 
-async def put_flight(connection: asyncpg.Connection, flight_id: str, at_ms: int, carrier: str = "UA") -> None:
+async def put_haul(connection: asyncpg.Connection, haul_id: str, at_ms: int, carrier: str = "UA") -> None:
     await connection.execute(
-        """INSERT INTO readmodel.flights_g1 (flight_id, carrier, flight_number, tail_number, origin, destination,
-        scheduled_departure, status, departure_delay_minutes, arrival_delay_minutes, air_time_minutes, distance_miles,
+        """INSERT INTO readmodel.hauls_g1 (haul_id, carrier, haul_number, truck_number, origin, destination,
+        scheduled_departure, status, departure_delay_minutes, arrival_delay_minutes, drive_time_minutes, distance_miles,
         _offset) VALUES ($1, $2, 1, NULL, 'EWR', 'IAH', $3, 'departed', 2, 11, 227, 1400, 0)""",
-        flight_id, carrier, at_ms,
+        haul_id, carrier, at_ms,
     )  # fmt: skip
 
 
@@ -53,28 +54,28 @@ async def move(connection: asyncpg.Connection, projection: str, topic: str, part
 
 
 @pytest.fixture
-async def flights(connection: asyncpg.Connection) -> AsyncIterator[None]:
+async def hauls(connection: asyncpg.Connection) -> AsyncIterator[None]:
     for number in range(5):
-        await put_flight(connection, f"flight-{number}", 1_357_035_300_000 + number, carrier="B6" if number else "UA")
+        await put_haul(connection, f"haul-{number}", 1_357_035_300_000 + number, carrier="B6" if number else "UA")
     yield
-    await connection.execute("TRUNCATE readmodel.flights_g1")
+    await connection.execute("TRUNCATE readmodel.hauls_g1")
 
 
 async def test_a_user_with_its_version_as_etag(client: ClientSession, connection: asyncpg.Connection) -> None:
-    user = await put_user(connection, version=3, country="US")
-    async with client.get(f"/users/{user['user_id']}") as response:
+    yard = await put_yard(connection, version=3, country="US")
+    async with client.get(f"/yards/{yard['yard_id']}") as response:
         found = await response.json()
     assert (response.status, response.headers["ETag"]) == (200, '"3"')
-    assert found == user | {
+    assert found == yard | {
         "registered_at": "2023-11-14T22:13:20.123Z",
         "updated_at": "2023-11-14T22:13:20.123Z",
     }
-    async with client.get(f"/users/{user['user_id']}", headers={"If-None-Match": '"3"'}) as response:
+    async with client.get(f"/yards/{yard['yard_id']}", headers={"If-None-Match": '"3"'}) as response:
         assert (response.status, await response.read()) == (304, b"")
 
 
 @pytest.mark.parametrize(
-    "path", ["/users/nobody", "/flights/none", "/routes/AAA/BBB", "/carriers/ZZ", "/departures/ZZZ", "/users/%00"]
+    "path", ["/yards/nobody", "/hauls/none", "/routes/AAA/BBB", "/carriers/ZZ", "/departures/ZZZ", "/yards/%00"]
 )
 async def test_what_is_not_there_is_404(client: ClientSession, path: str) -> None:
     async with client.get(path) as response:
@@ -82,23 +83,23 @@ async def test_what_is_not_there_is_404(client: ClientSession, path: str) -> Non
         assert response.content_type == "application/problem+json"
 
 
-async def test_users_are_searched_and_paged(client: ClientSession, connection: asyncpg.Connection) -> None:
+async def test_yards_are_searched_and_paged(client: ClientSession, connection: asyncpg.Connection) -> None:
     mark = uuid.uuid4().hex[:10]
     ids = [
-        (await put_user(connection, display_name=f"Search {mark} 100%", registered_at=1_000 + number))["user_id"]
+        (await put_yard(connection, display_name=f"Search {mark} 100%", registered_at=1_000 + number))["yard_id"]
         for number in range(5)
     ]
     found: list[str] = []
     query = {"search": f"{mark.upper()} 100%", "status": "active", "limit": "2"}
     while True:
-        async with client.get("/users", params=query) as response:
+        async with client.get("/yards", params=query) as response:
             page = await response.json()
-        found += [item["user_id"] for item in page["items"]]
+        found += [item["yard_id"] for item in page["items"]]
         if page["next_cursor"] is None:
             break
         query["cursor"] = page["next_cursor"]
     assert found == ids[::-1]
-    async with client.get("/users", params={"search": mark, "status": "deactivated"}) as response:
+    async with client.get("/yards", params={"search": mark, "status": "deactivated"}) as response:
         assert (await response.json())["items"] == []
 
 
@@ -116,24 +117,24 @@ async def test_users_are_searched_and_paged(client: ClientSession, connection: a
     ],
 )
 async def test_a_bad_parameter_is_named(client: ClientSession, query: str, where: str) -> None:
-    async with client.get(f"/users?{query}") as response:
+    async with client.get(f"/yards?{query}") as response:
         problem = await response.json()
     assert response.status == 422
     assert [error["path"] for error in problem["errors"]] == [where]
     assert {"found", "expected"} <= set(problem["errors"][0])
 
 
-@pytest.mark.usefixtures("flights")
-async def test_flights_by_id_route_and_carrier(client: ClientSession) -> None:
-    async with client.get("/flights/flight-1") as response:
-        flight = await response.json()
-    assert (flight["flight_number"], flight["scheduled_departure"]) == (1, "2013-01-01T10:15:00.001Z")
+@pytest.mark.usefixtures("hauls")
+async def test_hauls_by_id_route_and_carrier(client: ClientSession) -> None:
+    async with client.get("/hauls/haul-1") as response:
+        haul = await response.json()
+    assert (haul["haul_number"], haul["scheduled_departure"]) == (1, "2013-01-01T10:15:00.001Z")
     assert response.headers["ETag"]
     for query, count in (("origin=EWR", 5), ("destination=IAH&carrier=B6", 4), ("origin=JFK", 0)):
-        async with client.get(f"/flights?{query}") as response:
+        async with client.get(f"/hauls?{query}") as response:
             page = await response.json()
         assert len(page["items"]) == count, query
-    async with client.get("/flights?origin=newark") as response:
+    async with client.get("/hauls?origin=newark") as response:
         assert response.status == 422
 
 
@@ -152,7 +153,7 @@ async def test_delay_statistics(client: ClientSession, connection: asyncpg.Conne
     for path in ("/routes/EWR/IAH", "/carriers/UA"):
         async with client.get(path) as response:
             statistics = await response.json()
-        assert (statistics["flights"], statistics["cancelled"]) == (6, 2), path
+        assert (statistics["hauls"], statistics["cancelled"]) == (6, 2), path
         assert (statistics["mean_departure_delay_minutes"], statistics["mean_arrival_delay_minutes"]) == (5.0, 5.0)
     async with client.get("/routes?origin=EWR") as response:
         assert [item["destination"] for item in (await response.json())["items"]] == ["IAH"]
@@ -160,10 +161,10 @@ async def test_delay_statistics(client: ClientSession, connection: asyncpg.Conne
         assert [item["carrier"] for item in (await response.json())["items"]] == ["UA"]
 
 
-def listed(flight_id: str, at_ms: int) -> dict[str, Any]:
-    """A flight as a board has it."""
+def listed(haul_id: str, at_ms: int) -> dict[str, Any]:
+    """A haul as a board has it."""
     return {
-        "flight_id": flight_id, "carrier": "UA", "flight_number": 1, "destination": "IAH",
+        "haul_id": haul_id, "carrier": "UA", "haul_number": 1, "destination": "IAH",
         "scheduled_departure": at_ms, "status": "departed", "departure_delay_minutes": 2,
     }  # fmt: skip
 
@@ -171,7 +172,7 @@ def listed(flight_id: str, at_ms: int) -> dict[str, Any]:
 async def test_the_departure_board_puts_the_partitions_together(
     client: ClientSession, servers: Servers, prefix: str
 ) -> None:
-    topic, at = f"{prefix}flights.events", 1_357_035_300_000
+    topic, at = f"{prefix}hauls.events", 1_357_035_300_000
     token = {"Atlas-Token": f"{topic}/1@11", "Prefer": "wait=0"}
     async with open_redis(servers.redis_url) as redis:
         board = DocumentsStore(redis, DEPARTURES.model, namespace=prefix).rows(1)
@@ -179,14 +180,14 @@ async def test_the_departure_board_puts_the_partitions_together(
         for partition, ids in ((0, ("a", "d", "e")), (1, ("b", "c"))):
             async with client.get("/departures/BRD", headers=token) as response:
                 assert response.status == 503
-            flights = [listed(f"f{each}", at + ord(each)) for each in ids]
-            row = {"origin": "BRD", "flights": flights, "_partition": partition, "_offset": 0}
+            hauls = [listed(f"f{each}", at + ord(each)) for each in ids]
+            row = {"origin": "BRD", "hauls": hauls, "_partition": partition, "_offset": 0}
             await board.write(Batch([Advance(topic, partition, 0, 12, 3)], {("BRD", partition): row}))
     async with client.get("/departures/BRD?limit=4", headers=token) as response:
         assert response.status == 200
         shown = await response.json()
         tag = response.headers["ETag"]
-    assert [flight["flight_id"] for flight in shown["items"]] == ["fe", "fd", "fc", "fb"]
+    assert [haul["haul_id"] for haul in shown["items"]] == ["fe", "fd", "fc", "fb"]
     assert shown["items"][0]["scheduled_departure"] == "2013-01-01T10:15:00.101Z"
     async with client.get("/departures/BRD?limit=4", headers={"If-None-Match": tag}) as response:
         assert response.status == 304
@@ -195,25 +196,25 @@ async def test_the_departure_board_puts_the_partitions_together(
 
 
 async def test_a_query_waits_for_the_write_it_has_to_see(client: ClientSession, connection: asyncpg.Connection) -> None:
-    user_id = str(uuid.uuid4())
-    headers = {"Atlas-Token": f"users/{user_id}@1"}
+    yard_id = str(uuid.uuid4())
+    headers = {"Atlas-Token": f"yards/{yard_id}@1"}
 
     async def get() -> int:
-        async with client.get(f"/users/{user_id}", headers=headers) as response:
+        async with client.get(f"/yards/{yard_id}", headers=headers) as response:
             return response.status
 
     reading = asyncio.create_task(get())
     done, _ = await asyncio.wait({reading}, timeout=0.2)
     assert not done, "the query did not wait"
-    await put_user(connection, user_id=user_id)
+    await put_yard(connection, yard_id=yard_id)
     assert await reading == 200
 
 
 async def test_a_query_says_when_it_cannot_see_the_write(client: ClientSession) -> None:
-    token = f"users/{uuid.uuid4()}@1"
+    token = f"yards/{uuid.uuid4()}@1"
     loop = asyncio.get_running_loop()
     started = loop.time()
-    async with client.get("/users", params={"token": token}, headers={"Prefer": "wait=1"}) as response:
+    async with client.get("/yards", params={"token": token}, headers={"Prefer": "wait=1"}) as response:
         problem = await response.json()
     assert 0.9 < loop.time() - started < 4
     assert (response.status, problem["type"]) == (503, "urn:atlas:problem:not-yet-visible")
@@ -221,12 +222,12 @@ async def test_a_query_says_when_it_cannot_see_the_write(client: ClientSession) 
 
 
 @pytest.mark.parametrize(
-    ("path", "projection"), [("/flights", "flights"), ("/carriers", "carriers"), ("/routes", "routes")]
+    ("path", "projection"), [("/hauls", "hauls"), ("/carriers", "carriers"), ("/routes", "routes")]
 )
 async def test_a_query_waits_for_the_records_of_its_token(
     client: ClientSession, connection: asyncpg.Connection, prefix: str, path: str, projection: str
 ) -> None:
-    topic, partition = f"{prefix}flights.events", {"flights": 10, "carriers": 11, "routes": 12}[projection]
+    topic, partition = f"{prefix}hauls.events", {"hauls": 10, "carriers": 11, "routes": 12}[projection]
     headers = {"Atlas-Token": f"{topic}/{partition}@41", "Prefer": "wait=0"}
     await move(connection, projection, topic, partition, 41)
     async with client.get(path, headers=headers) as response:
@@ -236,6 +237,6 @@ async def test_a_query_waits_for_the_records_of_its_token(
         assert response.status == 200
 
 
-async def test_a_token_of_a_command_is_of_no_use_for_flights(client: ClientSession) -> None:
-    async with client.get("/flights", headers={"Atlas-Token": "flights/x@1"}) as response:
+async def test_a_token_of_a_command_is_of_no_use_for_hauls(client: ClientSession) -> None:
+    async with client.get("/hauls", headers={"Atlas-Token": "hauls/x@1"}) as response:
         assert response.status == 422

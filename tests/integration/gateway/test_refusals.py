@@ -19,8 +19,8 @@ from atlas_local.waiting import wait_until
 from tests.integration.gateway.posting import NDJSON, departed
 
 
-def airline(name: str = "United Air Lines Inc.") -> dict[str, Any]:
-    return {"type": "flights.AirlineListed", "value": {"carrier": uuid.uuid4().hex[:8], "name": name}}
+def carrier(name: str = "United Air Lines Inc.") -> dict[str, Any]:
+    return {"type": "hauls.CarrierListed", "value": {"carrier": uuid.uuid4().hex[:8], "name": name}}
 
 
 LARGE = "x" * 5000
@@ -35,11 +35,11 @@ async def _set_limit(servers: Servers, topic: str, max_bytes: int) -> None:
 @pytest.fixture
 async def small(client: ClientSession, servers: Servers, prefix: str) -> AsyncIterator[str]:
     """The path of a topic whose own limit is 2,000 bytes, while the test lasts."""
-    topic = f"{prefix}flights.reference"
+    topic = f"{prefix}hauls.reference"
     await _set_limit(servers, topic, 2000)
 
     async def limited() -> bool:
-        async with client.post(f"/topics/{topic}", json=airline(LARGE)) as response:
+        async with client.post(f"/topics/{topic}", json=carrier(LARGE)) as response:
             return response.status == 422
 
     await wait_until("the topic to be limited", limited)
@@ -49,7 +49,7 @@ async def small(client: ClientSession, servers: Servers, prefix: str) -> AsyncIt
 
 async def test_a_record_above_the_topics_own_limit(client: ClientSession, small: str) -> None:
     statuses = []
-    for event in (airline(LARGE), airline(), airline()):
+    for event in (carrier(LARGE), carrier(), carrier()):
         async with client.post(small, json=event) as response:
             statuses.append(response.status)
             answer = await response.json()
@@ -68,7 +68,7 @@ async def test_two_hundred_posts_at_once_with_refused_ones_among_them(
 
     async def post(number: int) -> int:
         headers = {"Idempotency-Key": f"refusal-{uuid.uuid4().hex}"} if keyed else {}
-        async with client.post(small, json=airline(LARGE if number % 10 == 3 else "a"), headers=headers) as response:
+        async with client.post(small, json=carrier(LARGE if number % 10 == 3 else "a"), headers=headers) as response:
             return response.status
 
     told = Counter(await asyncio.gather(*(post(number) for number in range(count))))
@@ -76,7 +76,7 @@ async def test_two_hundred_posts_at_once_with_refused_ones_among_them(
 
 
 async def test_one_line_of_many(client: ClientSession, small: str) -> None:
-    events = [airline(LARGE if number == 137 else "a") for number in range(300)]
+    events = [carrier(LARGE if number == 137 else "a") for number in range(300)]
     async with client.post(small, json=events) as response:
         answer = await response.json()
     assert (response.status, answer["succeeded"], answer["failed"]) == (207, 299, 1)
@@ -86,23 +86,23 @@ async def test_one_line_of_many(client: ClientSession, small: str) -> None:
 async def test_posts_to_a_topic_that_is_gone_hold_up_no_others(
     client: ClientSession, servers: Servers, prefix: str, path: str
 ) -> None:
-    gone = f"{prefix}flights.weather"
+    gone = f"{prefix}hauls.roads"
     async with open_admin(servers.kafka_brokers) as admin:
         await admin.delete_topics([gone])
-    value = {"observation_id": "EWR-1", "airport": "EWR", "observed_at": "2013-01-01T00:00:00Z"}
-    weather = {"type": "flights.WeatherObserved", "value": value}
+    value = {"observation_id": "EWR-1", "depot": "EWR", "observed_at": "2013-01-01T00:00:00Z"}
+    roads = {"type": "hauls.RoadObserved", "value": value}
 
     async def post(target: str, event: dict[str, Any]) -> int:
         async with client.post(target, json=event) as response:
             return response.status
 
-    missing = [post(f"/topics/{gone}", weather) for _ in range(4)]
+    missing = [post(f"/topics/{gone}", roads) for _ in range(4)]
     healthy = [post(path, departed()) for _ in range(20)]
     assert await asyncio.gather(*missing, *healthy) == [503] * 4 + [200] * 20
     await ensure_topics(servers.kafka_brokers, [TopicSpec(gone, 2)])
 
     async def taken_again() -> bool:
-        return await post(f"/topics/{gone}", weather) == 200
+        return await post(f"/topics/{gone}", roads) == 200
 
     await wait_until("the topic made again to take records", taken_again)
 

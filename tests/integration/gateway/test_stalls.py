@@ -73,7 +73,7 @@ async def send(servers: Servers, dsn: str, schemas: Path, prefix: str, threshold
 
 
 def _record(**value: Any) -> bytes:
-    return json.dumps({"type": "flights.FlightDeparted", "value": value}).encode()
+    return json.dumps({"type": "hauls.HaulDeparted", "value": value}).encode()
 
 
 NDJSON, JSON = {"Content-Type": "application/x-ndjson"}, {"Content-Type": "application/json"}
@@ -92,9 +92,9 @@ POSTS: dict[str, tuple[bytes, dict[str, str]]] = {
         json.dumps({"value": 1, "headers": dict.fromkeys(map(str, range(19_000)), "x")}).encode(),
         JSON,
     ),
-    "one long name": (json.dumps({"type": "flights.FlightDeparted", "value": {"x" * 1_900_000: 1}}).encode(), JSON),
-    "one long text": (_record(tail_number="N" * 1_900_000), JSON),
-    "one long text of escapes": (_record(tail_number="\n" * 900_000), JSON),
+    "one long name": (json.dumps({"type": "hauls.HaulDeparted", "value": {"x" * 1_900_000: 1}}).encode(), JSON),
+    "one long text": (_record(truck_number="N" * 1_900_000), JSON),
+    "one long text of escapes": (_record(truck_number="\n" * 900_000), JSON),
     "good records": (GOOD, NDJSON),
     "an array of good records": (b"[" + GOOD.replace(b"\n", b",") + b"]", JSON),
 }
@@ -116,14 +116,19 @@ async def test_no_post_holds_the_loop(send: Send, path: str, name: str, keyed: b
 
 QUERY = "&".join(f"a{number}=1" for number in range(1100))
 REQUESTS: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
-    "a command of many members": ("POST", "/users", json.dumps(dict.fromkeys(map(str, range(6000)), 1)).encode(), JSON),
-    "a command of brackets": ("POST", "/users", b"[" * 60_000, JSON),
-    "a command of arrays": ("POST", "/users", b'{"email": [' + b"[]," * 20_000 + b"1]}", JSON),
-    "many parameters": ("GET", f"/users?{QUERY}", b"", {}),
-    "one parameter many times": ("GET", "/users?" + "a=1&" * 2000, b"", {}),
-    "many escapes": ("GET", "/users?search=" + "%00" * 2600, b"", {}),
-    "a token of many parts": ("GET", "/users?token=" + "a.b/1@1;" * 1000, b"", {}),
-    "long headers": ("GET", "/users", b"", {f"Prefer{number or ''}": ", wait =" * 900 for number in range(10)}),
+    "a command of many members": (
+        "POST",
+        "/yards",
+        json.dumps(dict.fromkeys(map(str, range(6000)), 1)).encode(),
+        JSON,
+    ),
+    "a command of brackets": ("POST", "/yards", b"[" * 60_000, JSON),
+    "a command of arrays": ("POST", "/yards", b'{"email": [' + b"[]," * 20_000 + b"1]}", JSON),
+    "many parameters": ("GET", f"/yards?{QUERY}", b"", {}),
+    "one parameter many times": ("GET", "/yards?" + "a=1&" * 2000, b"", {}),
+    "many escapes": ("GET", "/yards?search=" + "%00" * 2600, b"", {}),
+    "a token of many parts": ("GET", "/yards?token=" + "a.b/1@1;" * 1000, b"", {}),
+    "long headers": ("GET", "/yards", b"", {f"Prefer{number or ''}": ", wait =" * 900 for number in range(10)}),
 }
 
 

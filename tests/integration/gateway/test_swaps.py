@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 from atlas_contracts.codec import Codec
-from atlas_flights.projections.departures import DEPARTURES
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.departures import DEPARTURES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_kafka.consuming.loop import ConsumerConfig, consume
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.producing.producer import Delivery, Outgoing, open_producer, send_all
@@ -28,8 +28,8 @@ from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import open_stores
 
 READERS_EACH = 3
-FLIGHTS_AT_ONCE = 40
-# A flight that is told of again and again; readers look at it through the cache.
+HAULS_AT_ONCE = 40
+# A haul that is told of again and again; readers look at it through the cache.
 WATCHED = "watched"
 Counted = Callable[[Any], int]
 
@@ -45,8 +45,8 @@ class Mesh:
     sent: int = 0
 
     async def fly(self) -> None:
-        """Some more flights, and the watched one, a minute later than before."""
-        self.sent += FLIGHTS_AT_ONCE
+        """Some more hauls, and the watched one, a minute later than before."""
+        self.sent += HAULS_AT_ONCE
         await self.send(self.sent)
 
     async def get(self, path: str) -> Any:
@@ -82,14 +82,14 @@ class Watcher:
             self.highest = max(self.highest, now)
 
 
-def departed(codec: Codec, flight_id: str, number: int) -> bytes:
+def departed(codec: Codec, haul_id: str, number: int) -> bytes:
     value: dict[str, Any] = {
-        "flight_id": flight_id, "carrier": "UA", "flight_number": 1, "tail_number": None, "origin": "EWR",
+        "haul_id": haul_id, "carrier": "UA", "haul_number": 1, "truck_number": None, "origin": "EWR",
         "destination": f"D{number % 7}", "scheduled_departure": 1_357_035_300_000 + number,
-        "departure_delay_minutes": number, "arrival_delay_minutes": None, "air_time_minutes": None,
+        "departure_delay_minutes": number, "arrival_delay_minutes": None, "drive_time_minutes": None,
         "distance_miles": 1400,
     }  # fmt: skip
-    return codec.encode("flights.FlightDeparted", value)
+    return codec.encode("hauls.HaulDeparted", value)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def mesh(
         lives = {}
         loops = await stack.enter_async_context(asyncio.TaskGroup())
         stack.callback(stop.set)
-        for projection in (FLIGHTS, ROUTES, DEPARTURES):
+        for projection in (HAULS, ROUTES, DEPARTURES):
             pointed = replace(projection, topics=(topic,))
             live = Live(pointed, stores.of(pointed.model), cache, codec, DeadLetters(producer))
             lives[projection.name] = live
@@ -129,9 +129,9 @@ async def mesh(
         rebuilds = Rebuilds(stores, codec, setup, lives)
 
         async def send(until: int) -> None:
-            flights = [(f"{namespace}-{n}", n) for n in range(until - FLIGHTS_AT_ONCE, until)] + [(WATCHED, until)]
-            headers = [("ce_type", b"flights.FlightDeparted")]
-            records = [Outgoing(topic, key.encode(), departed(codec, key, n), headers) for key, n in flights]
+            hauls = [(f"{namespace}-{n}", n) for n in range(until - HAULS_AT_ONCE, until)] + [(WATCHED, until)]
+            headers = [("ce_type", b"hauls.HaulDeparted")]
+            records = [Outgoing(topic, key.encode(), departed(codec, key, n), headers) for key, n in hauls]
             assert all(isinstance(result, Delivery) for result in await send_all(producer, records))
 
         yield Mesh(client, send, lives, rebuilds)
@@ -139,18 +139,18 @@ async def mesh(
 
 
 def flown(routes: Any) -> int:
-    return sum(route["flights"] for route in routes["items"])
+    return sum(route["hauls"] for route in routes["items"])
 
 
-def delay(flight: Any) -> int:
-    return int(flight["departure_delay_minutes"])
+def delay(haul: Any) -> int:
+    return int(haul["departure_delay_minutes"])
 
 
 def latest(board: Any) -> int:
     return delay(board["items"][0])
 
 
-WATCHED_PATHS: dict[str, Counted] = {"/routes": flown, f"/flights/{WATCHED}": delay, "/departures/EWR": latest}
+WATCHED_PATHS: dict[str, Counted] = {"/routes": flown, f"/hauls/{WATCHED}": delay, "/departures/EWR": latest}
 
 
 async def shown(mesh: Mesh) -> None:
@@ -191,16 +191,16 @@ async def test_no_read_fails_or_goes_back_while_generations_are_swapped(mesh: Me
                 tasks.create_task(watcher.read(stop))
         tasks.create_task(swap())
     assert [watcher.went_back for watcher in watchers] == [[], [], []]
-    assert all(watcher.highest > FLIGHTS_AT_ONCE for watcher in watchers), watchers
+    assert all(watcher.highest > HAULS_AT_ONCE for watcher in watchers), watchers
     # Each rebuild had reads all through it.
     assert min(swaps) >= 10, swaps
     await shown(mesh)
-    assert flown(await mesh.get("/routes")) == mesh.sent + mesh.sent // FLIGHTS_AT_ONCE
+    assert flown(await mesh.get("/routes")) == mesh.sent + mesh.sent // HAULS_AT_ONCE
 
 
 def doubled(projection: Projection) -> Projection:
     """The next version, with a mistake in it."""
-    name = "flights.FlightDeparted"
+    name = "hauls.HaulDeparted"
     right = projection.handlers[name]
 
     def wrong(row: Row | None, event: Value, meta: Any) -> Row | None:
@@ -209,7 +209,7 @@ def doubled(projection: Projection) -> Projection:
     return replace(projection, version=2, handlers={**projection.handlers, name: wrong})
 
 
-@pytest.mark.parametrize("name", ["flights", "departures"])
+@pytest.mark.parametrize("name", ["hauls", "departures"])
 async def test_the_first_read_after_a_rollback_shows_the_generation_before(mesh: Mesh, name: str) -> None:
     """One step, whatever is cached: nothing is waited for between the rollback's answer and the read."""
     await mesh.fly()

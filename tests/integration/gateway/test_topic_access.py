@@ -10,14 +10,14 @@ from atlas_local.testing import Servers
 
 from tests.integration.gateway.posting import Fetch, departed
 
-USER = "0190f3c4-0000-7000-8000-000000000001"
-DEACTIVATED = {"user_id": USER, "reason": "forged", "deactivated_at": 1}
+YARD = "0190f3c4-0000-7000-8000-000000000001"
+DEACTIVATED = {"yard_id": YARD, "reason": "forged", "deactivated_at": 1}
 BEAT = {
     "service": "forged", "instance": "i", "state": "READY", "reasons": {}, "started_at": 1, "sent_at": 2,
     "interval_ms": 1000, "version": "0",
 }  # fmt: skip
 EVENTS = {
-    "users.events": ("users.UserDeactivated", DEACTIVATED),
+    "yards.events": ("yards.YardDeactivated", DEACTIVATED),
     "health.heartbeats": ("health.Heartbeat", BEAT),
     "health.events": ("health.HealthChanged", BEAT),
 }
@@ -26,7 +26,7 @@ EVENTS = {
 def forms(event_type: str, value: dict[str, object]) -> dict[str, tuple[str, str, dict[str, str]]]:
     """Body, content type and headers by the name of the form."""
     plain = {"type": event_type, "value": value}
-    attributes = {"specversion": "1.0", "id": "1", "source": "/atlas/gateway", "type": event_type, "subject": USER}
+    attributes = {"specversion": "1.0", "id": "1", "source": "/atlas/gateway", "type": event_type, "subject": YARD}
     cloud = {**attributes, "data": value, "sequence": "2"}
     binary = {f"ce-{name}": text for name, text in {**attributes, "sequence": "2"}.items()}
     return {
@@ -63,9 +63,9 @@ async def test_a_post_to_a_closed_topic_is_refused(
         problem = await response.json()
     assert (response.status, response.content_type) == (403, "application/problem+json"), problem
     assert problem["type"] == "urn:atlas:problem:topic-closed"
-    assert problem["source"] == ("outbox" if topic == "users.events" else "mesh")
+    assert problem["source"] == ("outbox" if topic == "yards.events" else "mesh")
     assert f"{prefix}{topic}" in problem["detail"]
-    assert f"{prefix}flights.events" in problem["open_topics"]
+    assert f"{prefix}hauls.events" in problem["open_topics"]
     if topic != "health.heartbeats":  # the gateway's own beats arrive there
         places = [TopicPartition(f"{prefix}{topic}", n) for n in ends.partitions_for_topic(f"{prefix}{topic}") or {0}]
         assert set((await ends.end_offsets(places)).values()) == {0}
@@ -77,7 +77,7 @@ async def test_what_a_caller_says_of_a_version_is_refused_on_an_open_topic(
     event = departed()
     cloud = {
         "specversion": "1.0", "id": "1", "source": "/x", "type": event["type"], "data": event["value"],
-        "subject": "another flight",
+        "subject": "another haul",
     }  # fmt: skip
     headers = {"Content-Type": "application/cloudevents-batch+json"}
     async with client.post(path, data=json.dumps([cloud | {"sequence": "2"}, cloud]), headers=headers) as response:
@@ -86,5 +86,5 @@ async def test_what_a_caller_says_of_a_version_is_refused_on_an_open_topic(
     refused, taken = answer["results"]
     assert [error["path"] for error in refused["error"]["errors"]] == ["/sequence"]
     record = await fetch(taken)
-    assert record.key == event["value"]["flight_id"].encode(), "the key is the value's own, whatever the subject"
+    assert record.key == event["value"]["haul_id"].encode(), "the key is the value's own, whatever the subject"
     assert "ce_sequence" not in dict(record.headers)

@@ -19,11 +19,11 @@ from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.groups import open_reader
-from atlas_local.home import ROOT
 from atlas_local.testing import Servers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contexts import SCHEMAS
 from tests.integration.gateway.conftest import StartGateway, end
 
 HERE = Path(__file__).parent / "typed"
@@ -82,10 +82,10 @@ def typed(
 ) -> Any:
     topic = f"{prefix}cases.events"
     schemas = tmp_path_factory.mktemp("typed") / "schemas"
-    shutil.copytree(ROOT / "schemas" / "health", schemas / "health")
+    shutil.copytree(SCHEMAS / "health", schemas / "health")
     shutil.copytree(HERE / "cases", schemas / "cases")
     (schemas / "cases" / "wide.v1.avsc").write_text(json.dumps(WIDE))
-    declared = (ROOT / "schemas" / "topics.yaml").read_text()
+    declared = (SCHEMAS / "topics.yaml").read_text()
     kept = declared[declared.index("  health.heartbeats:") :].replace("  health.", f"  {prefix}typed.health.")
     (schemas / "topics.yaml").write_text(
         f"topics:\n  {topic}:\n    key: id\n    source: any\n    events: [cases.Typed, cases.Wide]\n"

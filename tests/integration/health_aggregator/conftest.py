@@ -10,7 +10,7 @@ import pytest
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_local.testing import MakeTopic, Servers
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+from tests.contexts import SCHEMAS
 
 MakeSettings = Callable[..., HealthAggregatorSettings]
 

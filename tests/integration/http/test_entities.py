@@ -20,7 +20,8 @@ from atlas_contracts.registry import Registry
 from atlas_http.entities import Entity, now
 from atlas_http.problems import Problem
 from atlas_http.resources import RESOURCES, Resources
-from atlas_local.home import ROOT
+
+from tests.contexts import SCHEMAS
 
 pytestmark = pytest.mark.integration
 ORDERS = Entity("orders", "app.orders", key="order_id", what="order")
@@ -51,7 +52,7 @@ async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def codec(tmp_path: Path) -> Codec:
-    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    shutil.copytree(SCHEMAS, tmp_path / "schemas")
     new_context(tmp_path, "shop", "What is sold.").apply()
     typed = "order_id:uuid number:string price:decimal(9,2) day:date? tags:string[] placed_at:timestamp"
     new_event(tmp_path, Wanted("shop.OrderPlaced", typed.split())).apply()

@@ -4,7 +4,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from atlas_contracts.registry import Registry
@@ -19,9 +18,10 @@ from atlas_local.serverset import Runner
 from atlas_local.testing import TEST_HOMES
 from atlas_local.waiting import wait_until
 
+from tests.contexts import SCHEMAS
+
 YEAR_2013_MS = 1_357_035_300_000
 DAY_MS = 86_400_000
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 
 class TidyKafka(Kafka):
@@ -56,7 +56,7 @@ async def test_records_of_any_time_stay(brokers: str) -> None:
     On a topic that goes by the producer's time the same ones are gone at once, which shows that the broker had its
     chance.
     """
-    declared = next(topic for topic in Registry.load(SCHEMAS).kafka_topics() if topic[0] == "flights.events")
+    declared = next(topic for topic in Registry.load(SCHEMAS).kafka_topics() if topic[0] == "hauls.events")
     # One record a segment: closed segments alone are removed.
     small = {"segment.bytes": "1048576", "segment.ms": "100"}
     kept, producers_own = (

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 NAMES = ("relay",)
 SIZE_MB = 200
 ROWS = "INSERT INTO public.kept SELECT repeat(md5(n::text), 60) FROM generate_series(1, 500) n"
-TOPIC = "users.events.dlq"
+TOPIC = "health.events.dlq"
 
 
 @pytest.fixture

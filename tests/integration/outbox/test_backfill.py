@@ -11,16 +11,17 @@ from atlas_cli.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka_format.headers import unpack_headers
-from atlas_local.home import ROOT
 from atlas_outbox.backfill import CannotBackfill, Progress, open_backfill
 from atlas_outbox.writer import OutboxRecord, append
 from typer.testing import CliRunner
 
+from tests.contexts import SCHEMAS
+
 pytestmark = pytest.mark.integration
 
 TABLE = "CREATE TABLE things (part int, name text, version int NOT NULL DEFAULT 1, PRIMARY KEY (part, name))"
-USERS = """
-INSERT INTO app.users (user_id, email, display_name, registered_at, updated_at)
+YARDS = """
+INSERT INTO app.yards (yard_id, email, display_name, registered_at, updated_at)
 SELECT gen_random_uuid(), 'u' || n || '@example.org', 'User', n, n
 FROM generate_series(1, $1::int) AS n
 """
@@ -115,37 +116,37 @@ async def test_what_can_not_be_walked_is_refused(connection):
 
 async def command(monkeypatch, database, *arguments: str):
     monkeypatch.setenv("ATLAS_POSTGRES_DSN", database)
-    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(ROOT / "schemas"))
+    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(SCHEMAS))
     return await asyncio.to_thread(CliRunner().invoke, app, ["outbox", "backfill", *arguments])
 
 
 async def test_the_command_emits_events_that_consumers_can_read(connection, database, monkeypatch):
-    await connection.execute(USERS, 1200)
-    arguments = ("app.users", "--event", "users.UserRegistered", "--json")
+    await connection.execute(YARDS, 1200)
+    arguments = ("app.yards", "--event", "yards.YardRegistered", "--json")
     result = await command(monkeypatch, database, *arguments)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {
-        "table": "app.users",
-        "event": "users.UserRegistered",
+        "table": "app.yards",
+        "event": "yards.YardRegistered",
         "rows": 1200,
         "finished": True,
     }
-    codec = Codec(Registry.load(ROOT / "schemas"))
+    codec = Codec(Registry.load(SCHEMAS))
     rows = await connection.fetch("SELECT * FROM outbox.records ORDER BY id")
-    users = {str(row["user_id"]): row for row in await connection.fetch("SELECT * FROM app.users")}
+    yards = {str(row["yard_id"]): row for row in await connection.fetch("SELECT * FROM app.yards")}
     assert len(rows) == 1200
     for row in rows:
         value = codec.decode(row["value"]).value
-        assert value["registered_at"] == users[value["user_id"]]["registered_at"]
-        assert (row["topic"], row["key"]) == ("users.events", value["user_id"].encode())
+        assert value["registered_at"] == yards[value["yard_id"]]["registered_at"]
+        assert (row["topic"], row["key"]) == ("yards.events", value["yard_id"].encode())
         headers = dict(unpack_headers(row["headers"]))
-        assert (headers["ce_type"], headers["ce_source"]) == (b"users.UserRegistered", b"/backfill/app.users")
-        assert headers["ce_sequence"] == b"%d" % users[value["user_id"]]["version"], "else no projection takes it"
+        assert (headers["ce_type"], headers["ce_source"]) == (b"yards.YardRegistered", b"/backfill/app.yards")
+        assert headers["ce_sequence"] == b"%d" % yards[value["yard_id"]]["version"], "else no projection takes it"
 
 
 async def test_the_command_names_the_field_that_does_not_fit(connection, database, monkeypatch):
-    await connection.execute(USERS, 10)
-    arguments = ("app.users", "--event", "users.UserRegistered", "--map", "display_name=registered_at")
+    await connection.execute(YARDS, 10)
+    arguments = ("app.yards", "--event", "yards.YardRegistered", "--map", "display_name=registered_at")
     result = await command(monkeypatch, database, *arguments)
     assert isinstance(result.exception, CommandError)
     assert "/display_name: found" in str(result.exception)
@@ -155,9 +156,9 @@ async def test_the_command_names_the_field_that_does_not_fit(connection, databas
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("app.users", "--event", "users.Nothing"), "users.Nothing"),
-        (("app.users", "--event", "users.UserRegistered", "--map", "email"), "expected field=column"),
-        (("app.nothing", "--event", "users.UserRegistered"), "no table"),
+        (("app.yards", "--event", "yards.Nothing"), "yards.Nothing"),
+        (("app.yards", "--event", "yards.YardRegistered", "--map", "email"), "expected field=column"),
+        (("app.nothing", "--event", "yards.YardRegistered"), "no table"),
     ],
 )
 async def test_a_wrong_argument_is_one_line(database, monkeypatch, arguments, message):

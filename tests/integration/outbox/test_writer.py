@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
 
 
 def record(number: int) -> OutboxRecord:
-    return OutboxRecord("users.events", f"user-{number}".encode(), b"\x00value", [("ce_id", b"1"), ("none", None)])
+    return OutboxRecord("yards.events", f"yard-{number}".encode(), b"\x00value", [("ce_id", b"1"), ("none", None)])
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ async def test_a_row_holds_what_was_appended(connection):
     assert event_id == "1"
     row = await connection.fetchrow("SELECT * FROM outbox.records")
     assert row["id"] == row_id
-    assert (row["topic"], row["key"], row["value"]) == ("users.events", b"user-1", b"\x00value")
+    assert (row["topic"], row["key"], row["value"]) == ("yards.events", b"yard-1", b"\x00value")
     assert unpack_headers(row["headers"]) == [("ce_id", b"1"), ("none", None)]
-    assert row["shard"] == shard_of("users.events", b"user-1")
+    assert row["shard"] == shard_of("yards.events", b"yard-1")
 
 
 async def test_many_rows_get_ids_in_their_order(connection):
@@ -36,7 +36,7 @@ async def test_many_rows_get_ids_in_their_order(connection):
         written = await append_many(connection, [record(n) for n in range(500)])
     rows = await connection.fetch("SELECT id, key FROM outbox.records ORDER BY id")
     assert [row["id"] for row in rows] == [row_id for _event_id, row_id in written]
-    assert [row["key"] for row in rows] == [f"user-{n}".encode() for n in range(500)]
+    assert [row["key"] for row in rows] == [f"yard-{n}".encode() for n in range(500)]
 
 
 async def test_each_of_many_rows_is_answered_with_its_own_event_id(connection):
@@ -94,7 +94,7 @@ async def test_inside_a_transaction_of_sqlalchemy(connection, engine, kind, comm
         assert await connection.fetchval("SELECT count(*) FROM outbox.records") == 0
         await (caller.commit() if commits else caller.rollback())
     rows = await connection.fetch("SELECT id, key FROM outbox.records ORDER BY id")
-    expected = [(row_id, f"user-{n}".encode()) for n, (_event, row_id) in enumerate([first, *many], 1)]
+    expected = [(row_id, f"yard-{n}".encode()) for n, (_event, row_id) in enumerate([first, *many], 1)]
     assert [tuple(row) for row in rows] == (expected if commits else [])
     assert await connection.fetchval("SELECT count(*) FROM entity") == int(commits)
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
 SQL_FILES = sorted((ROOT / "infra" / "postgres" / "init").glob("*.sql"))
-RECORD = OutboxRecord(topic="users.events", key=b"key", value=b"value", headers=())
+RECORD = OutboxRecord(topic="yards.events", key=b"key", value=b"value", headers=())
 
 
 async def run_init(dsn: str) -> None:
@@ -64,7 +64,7 @@ async def test_a_service_works_without_owning_anything(fresh: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await app.execute("DROP TABLE outbox.records")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await app.execute("ALTER TABLE app.users ADD COLUMN x int")
+        await app.execute("ALTER TABLE app.yards ADD COLUMN x int")
     await app.close()
     # The owner may replace what a service made, and goes on after it.
     owner = await as_role(fresh, "atlas")
@@ -83,7 +83,7 @@ async def test_a_dashboard_reads_everything_and_writes_nothing(fresh: str) -> No
     reader = await as_role(fresh, "atlas_readonly")
     assert await reader.fetchval("SELECT count(*) FROM outbox.records") == 1
     assert await reader.fetchval("SELECT count(*) FROM readmodel.birds_g1") == 0
-    assert await reader.fetchval("SELECT count(*) FROM app.users") == 0
+    assert await reader.fetchval("SELECT count(*) FROM app.yards") == 0
     for statement in (
         "DELETE FROM outbox.records",
         "CREATE TABLE readmodel.x (n int)",

@@ -5,7 +5,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -32,9 +31,9 @@ from atlas_readmodel.pg_codecs import set_codecs
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores, open_redis
 
-from tests.samples import PROJECTIONS
+from tests.contexts import NAMES, SCHEMAS
+from tests.neutral import PROJECTIONS
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 PARTITIONS = 2
 
 
@@ -71,7 +70,7 @@ class Rig:
     def setup(self) -> Setup:
         """What rebuild workers are told; without an archive."""
         brokers, redis_url = self.servers.kafka_brokers, self.servers.redis_url
-        return Setup(brokers, self.dsn, str(SCHEMAS), None, redis_url, self.stores.namespace, workers=0)
+        return Setup(brokers, self.dsn, str(SCHEMAS), None, redis_url, self.stores.namespace, contexts=NAMES, workers=0)
 
     def rebuilds(self, *lives: Live) -> Rebuilds:
         named = {live.projection.name: live for live in lives}
@@ -121,30 +120,36 @@ class Rig:
         return sent
 
     async def register(
-        self, user_id: str, version: int = 1, *, email: str = "a@x", partition: int | None = None
+        self, yard_id: str, version: int = 1, *, email: str = "a@x", partition: int | None = None
     ) -> Delivery:
-        value = {"user_id": user_id, "email": email, "display_name": "A", "country": None, "registered_at": version}
-        return await self.send("users.UserRegistered", value, key=user_id, sequence=version, partition=partition)
+        value = {
+            "yard_id": yard_id,
+            "email": email,
+            "display_name": "A",
+            "country": None,
+            "registered_at": version,
+        }
+        return await self.send("yards.YardRegistered", value, key=yard_id, sequence=version, partition=partition)
 
     async def fly(self, count: int, start: int = 0) -> None:
-        """Flights with ids from `start`, every tenth cancelled, spread over the partitions."""
+        """Hauls with ids from `start`, every tenth cancelled, spread over the partitions."""
         outgoing = []
         for n in range(start, start + count):
             value: dict[str, Any] = {
-                "flight_id": f"f{n}",
+                "haul_id": f"f{n}",
                 "carrier": ("UA", "AA", "DL")[n % 3],
-                "flight_number": n,
-                "tail_number": None,
+                "haul_number": n,
+                "truck_number": None,
                 "origin": ("EWR", "JFK")[n % 2],
                 "destination": f"D{n % 5}",
                 "scheduled_departure": n,
                 "distance_miles": n,
             }
-            kind = "flights.FlightCancelled" if n % 10 == 0 else "flights.FlightDeparted"
+            kind = "hauls.HaulCancelled" if n % 10 == 0 else "hauls.HaulDeparted"
             if n % 10:
-                value |= {"departure_delay_minutes": n % 40, "arrival_delay_minutes": None, "air_time_minutes": n}
+                value |= {"departure_delay_minutes": n % 40, "arrival_delay_minutes": None, "drive_time_minutes": n}
             headers = [("ce_type", kind.encode())]
-            outgoing.append(Outgoing(self.topic, value["flight_id"].encode(), self.codec.encode(kind, value), headers))
+            outgoing.append(Outgoing(self.topic, value["haul_id"].encode(), self.codec.encode(kind, value), headers))
         for result in await send_all(self.producer, outgoing):
             assert isinstance(result, Delivery), result
 

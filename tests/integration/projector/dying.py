@@ -1,11 +1,10 @@
-"""A process that projects users and dies of some; its arguments: brokers, DSN, Redis, topic."""
+"""A process that projects yards and dies of some; its arguments: brokers, DSN, Redis, topic."""
 
 import asyncio
 import os
 import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from atlas_contracts.codec import Codec
@@ -18,24 +17,25 @@ from atlas_projector.live import Live
 from atlas_projector.standstill import ended_at_standstill
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import open_stores
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
+
+from tests.contexts import SCHEMAS
 
 STANDSTILL_S = 1.5
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 
 
 def deadly(row: Row | None, event: Any, meta: Any) -> Row | None:
-    """USERS' registering, which an e-mail ends in one way or another."""
+    """YARDS' registering, which an e-mail ends in one way or another."""
     if event["email"] == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
     while event["email"] == "loop":
         pass
-    return USERS.handlers["users.UserRegistered"](row, event, meta)
+    return YARDS.handlers["yards.YardRegistered"](row, event, meta)
 
 
 async def main(brokers: str, dsn: str, redis_url: str, topic: str) -> None:
     """Project until SIGTERM."""
-    users = replace(USERS, topics=(topic,), handlers={"users.UserRegistered": deadly})
+    yards = replace(YARDS, topics=(topic,), handlers={"yards.YardRegistered": deadly})
     codec = Codec(Registry.load(SCHEMAS))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -45,7 +45,7 @@ async def main(brokers: str, dsn: str, redis_url: str, topic: str) -> None:
         open_producer(brokers, "test-dying") as producer,
         ended_at_standstill(STANDSTILL_S),
     ):
-        live = Live(users, stores.of(users.model), cache, codec, DeadLetters(producer))
+        live = Live(yards, stores.of(yards.model), cache, codec, DeadLetters(producer))
         # A group of its own: the broker would keep the dead one's partitions for a session of 10 s. Where to read from
         # and who died of what is in the database, not in the group.
         await consume(

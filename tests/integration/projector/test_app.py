@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from atlas_flights.projections.flights import FLIGHTS
+from atlas_hauls.projections.hauls import HAULS
 from atlas_local.waiting import wait_until
 from atlas_projector.app import serve
 from atlas_projector.settings import ProjectorSettings
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from pydantic import SecretStr
 
+from tests.contexts import SCHEMAS
 from tests.declared import rename
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def free_port() -> int:
 
 
 def declaring(rig: "Rig", schemas: Path, into: Path) -> Path:
-    """The schemas, with the rig's topic in the place of users.events."""
+    """The schemas, with the rig's topic in the place of yards.events."""
     folder = into / "schemas"
     shutil.copytree(schemas, folder)
-    rename(folder, "users.events", rig.topic)
+    rename(folder, "yards.events", rig.topic)
     return folder
 
 
@@ -45,16 +46,16 @@ async def test_it_projects_until_it_is_stopped(
 ) -> None:
     """Also beside projections that can't be right: those alone are refused, and named."""
     # A name of its own: the group of the real one may be in use on these brokers.
-    users = rig.pointed(USERS, name=f"users_{uuid.uuid4().hex[:8]}")
-    lost = replace(FLIGHTS, name="lost", topics=("flight.events",))
-    forgeable = replace(USERS, name="forgeable", topics=("flights.events",))
-    monkeypatch.setattr("atlas_projector.app.installed", lambda _: (users, lost, forgeable))
+    yards = rig.pointed(YARDS, name=f"yards_{uuid.uuid4().hex[:8]}")
+    lost = replace(HAULS, name="lost", topics=("haul.events",))
+    forgeable = replace(YARDS, name="forgeable", topics=("hauls.events",))
+    monkeypatch.setattr("atlas_projector.app.installed", lambda _: (yards, lost, forgeable))
     settings = ProjectorSettings(
         http_port=free_port(),
         kafka_brokers=rig.servers.kafka_brokers,
         readmodel_dsn=SecretStr(rig.dsn),
         redis_url=rig.servers.redis_url,
-        schemas_dir=declaring(rig, request.config.rootpath / "schemas", tmp_path),
+        schemas_dir=declaring(rig, SCHEMAS, tmp_path),
     )
     url = f"http://{settings.http_host}:{settings.http_port}"
     stop = asyncio.Event()
@@ -74,16 +75,16 @@ async def test_it_projects_until_it_is_stopped(
                 return False
 
         await wait_until("all but the refused ones to be ready", settled)
-        assert reasons["projection lost"].startswith("refused: it reads flight.events, which topics.yaml does not have")
+        assert reasons["projection lost"].startswith("refused: it reads haul.events, which topics.yaml does not have")
         assert "`versioned`" in reasons["projection forgeable"]
         await rig.register("u1")
-        await rig.settled(users)
+        await rig.settled(yards)
         async with session.get(f"{url}/projections") as response:
             entries = {entry["name"]: entry["state"] for entry in (await response.json())["projections"]}
-        assert entries == {users.name: "running", "lost": "refused", "forgeable": "refused"}
+        assert entries == {yards.name: "running", "lost": "refused", "forgeable": "refused"}
         async with session.get(f"{url}/metrics") as response:
             assert (
-                f'atlas_projector_events_total{{outcome="applied",projection="{users.name}"}} 1.0'
+                f'atlas_projector_events_total{{outcome="applied",projection="{yards.name}"}} 1.0'
                 in await response.text()
             )
     began = time.monotonic()

@@ -18,9 +18,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from atlas_archive.history import histories
 from atlas_archive.store import S3Address, open_store
-from atlas_flights.projections.departures import BOARD_FLIGHTS, DEPARTURES
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.departures import BOARD_HAULS, DEPARTURES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka.cluster.groups import open_reader
 from atlas_kafka.cluster.topic_ids import topic_ids
@@ -33,10 +33,11 @@ from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.rebuilding.side import Selection, build_side
 from atlas_projector.rebuilding.workers import Setup
 from atlas_readmodel.writer import Advance, Batch
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
+from tests.contexts import NAMES
 from tests.declared import rename
-from tests.samples import PROJECTIONS
+from tests.neutral import PROJECTIONS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -51,7 +52,7 @@ def address(rig: "Rig", bucket: str) -> S3Address:
 
 
 async def archived(
-    rig: "Rig", address: S3Address, tmp_path: Path, of: Path | None = None, named: str = "flights.events"
+    rig: "Rig", address: S3Address, tmp_path: Path, of: Path | None = None, named: str = "hauls.events"
 ) -> None:
     """Run an archiver until all that is on the topic now is in the bucket; the schemas are `of` the topic `named`."""
     schemas = tmp_path / "schemas"
@@ -117,7 +118,7 @@ def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, projection: Projectio
     name = f"projections_{uuid.uuid4().hex[:8]}"
     (tmp_path / f"{name}.py").write_text(
         "from dataclasses import replace\nfrom atlas_runtime import contexts\n"
-        "ALL = contexts.flat(contexts.PROJECTIONS)\n"
+        f"ALL = contexts.flat(contexts.PROJECTIONS, {NAMES!r})\n"
         f"PROJECTIONS = tuple(replace(each, topics={projection.topics!r}) for each in ALL)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -134,8 +135,8 @@ async def run(rig: "Rig", projection: Projection, setup: Setup, progress: Progre
 
 @pytest.mark.parametrize(
     ("projection", "by_workers"),
-    [(FLIGHTS, True), (FLIGHTS, False), (ROUTES, True), (DEPARTURES, True)],
-    ids=["flights by workers", "flights here", "routes by workers", "departures by workers"],
+    [(HAULS, True), (HAULS, False), (ROUTES, True), (DEPARTURES, True)],
+    ids=["hauls by workers", "hauls here", "routes by workers", "departures by workers"],
 )
 async def test_what_retention_ate_comes_from_the_archive(
     rig: "Rig",
@@ -162,10 +163,10 @@ async def test_what_retention_ate_comes_from_the_archive(
     assert (progress.events, built.progress.phase) == (1200, "done")
     rows = await rig.rows(pointed)
     if projection is DEPARTURES:
-        latest = sorted((f["scheduled_departure"], f["flight_id"]) for row in rows for f in row["flights"])
-        assert latest[-BOARD_FLIGHTS:] == [(n, f"f{n}") for n in range(1200 - BOARD_FLIGHTS, 1200)]
+        latest = sorted((f["scheduled_departure"], f["haul_id"]) for row in rows for f in row["hauls"])
+        assert latest[-BOARD_HAULS:] == [(n, f"f{n}") for n in range(1200 - BOARD_HAULS, 1200)]
     else:
-        assert (len(rows) if projection is FLIGHTS else sum(row["flights"] for row in rows)) == 1200
+        assert (len(rows) if projection is HAULS else sum(row["hauls"] for row in rows)) == 1200
 
 
 async def _made_live(rig: "Rig", projection: Projection) -> None:
@@ -218,20 +219,20 @@ async def test_the_load_is_capped_here_as_well_but_not_while_the_live_one_is_hel
 
 
 async def test_part_of_the_history_into_a_side_table(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     for n in range(4):
         await rig.register(f"u{n}")
-    await rig.projected(users)
-    async with open_source(rig.servers.kafka_brokers, users.topics, "test", None) as source:
+    await rig.projected(yards)
+    async with open_source(rig.servers.kafka_brokers, yards.topics, "test", None) as source:
         for selection, expected in (
             (Selection("looked_into"), 4),
             (Selection("looked_into", key="u2"), 1),
-            (Selection("looked_into", type="users.UserDeactivated"), 0),
+            (Selection("looked_into", type="yards.YardDeactivated"), 0),
             (Selection("looked_into", until_ms=1), 0),
         ):
-            rows = await build_side(users, rig.stores, rig.codec, source, Progress(), selection)
+            rows = await build_side(yards, rig.stores, rig.codec, source, Progress(), selection)
             assert rows == expected
             assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.looked_into") == expected
         with pytest.raises(Exception, match="is a projection"):
-            await build_side(users, rig.stores, rig.codec, source, Progress(), Selection("users"))
-    assert len(await rig.rows(users)) == 4
+            await build_side(yards, rig.stores, rig.codec, source, Progress(), Selection("yards"))
+    assert len(await rig.rows(yards)) == 4

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from atlas_readmodel.parking import Decision, State
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -18,7 +18,7 @@ DEATHS_MAX = 12
 
 
 async def test_a_record_that_ends_the_process_is_set_aside_unread(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     for n in range(150):
         await rig.register(f"u{n}", email={70: "segv", 120: "loop"}.get(n, "fine"), partition=0)
     deaths = 0
@@ -29,7 +29,7 @@ async def test_a_record_that_ends_the_process_is_set_aside_unread(rig: "Rig") ->
             *command, stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
         )
         ended = asyncio.create_task(process.wait())
-        while await rig.positions(users) != await rig.ends() and not ended.done():
+        while await rig.positions(yards) != await rig.ends() and not ended.done():
             await asyncio.wait({ended}, timeout=0.3)
         if not ended.done():
             process.terminate()
@@ -38,11 +38,11 @@ async def test_a_record_that_ends_the_process_is_set_aside_unread(rig: "Rig") ->
         deaths += 1
         assert deaths <= DEATHS_MAX
     assert deaths >= 6
-    assert {row["user_id"] for row in await rig.rows(users)} == {f"u{n}" for n in range(150)} - {"u70", "u120"}
-    waits = await rig.waiting(users)
+    assert {row["yard_id"] for row in await rig.rows(yards)} == {f"u{n}" for n in range(150)} - {"u70", "u120"}
+    waits = await rig.waiting(yards)
     assert [(record.offset, record.state) for record in waits] == [(70, State.DEAD), (120, State.DEAD)]
     assert all("it is not read: the process died" in (record.error or "") for record in waits)
-    store = rig.stores.of(users.model)
+    store = rig.stores.of(yards.model)
     assert await store.ruling((rig.topic, 0, 70)) is Decision.UNREAD
     # All else is as if nothing had been: no mark is left, and who comes next has no reason for any.
     assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.failures") == 0

@@ -16,18 +16,18 @@ from atlas_projector.live import Live
 from atlas_projector.settings import ProjectorSettings
 from atlas_readmodel.table import Table
 from atlas_runtime.probes import Health
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
 
 pytestmark = pytest.mark.integration
 
-TABLE = Table({"user_id": "text NOT NULL", "tags": "text"}, ("user_id",))
+TABLE = Table({"yard_id": "text NOT NULL", "tags": "text"}, ("yard_id",))
 
 
 def listing(_row: Row | None, event: Value, _meta: Any) -> Row:
-    return {"user_id": event["user_id"], "tags": ["a", "list"]}
+    return {"yard_id": event["yard_id"], "tags": ["a", "list"]}
 
 
 @asynccontextmanager
@@ -52,15 +52,15 @@ async def test_one_whose_rows_are_all_rubbish_stops_alone_and_is_named(
     rig: "Rig", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "FAILED_RETRY_S", 60.0)
-    users = named(rig, USERS, "users")
+    yards = named(rig, YARDS, "yards")
     rubbish = named(
-        rig, replace(USERS, versioned=None, cached=False, table=TABLE), "rubbish",
-        handlers={"users.UserRegistered": listing},
+        rig, replace(YARDS, versioned=None, cached=False, table=TABLE), "rubbish",
+        handlers={"yards.YardRegistered": listing},
     )  # fmt: skip
     for n in range(verdicts.FIRST_BAD_MAX + 5):
         await rig.register(f"u{n}", partition=0)
-    async with running(rig, users, rubbish) as (health, (good, bad)):
-        await rig.settled(users)
+    async with running(rig, yards, rubbish) as (health, (good, bad)):
+        await rig.settled(yards)
         await wait_until("the other has failed", lambda: bad.state()["state"] == "failed")
         assert good.state()["state"] == "running"
         reason = bad.state()["reason"]
@@ -68,7 +68,7 @@ async def test_one_whose_rows_are_all_rubbish_stops_alone_and_is_named(
         assert f"{rig.topic}/0@" in reason
         assert list(await health.reasons()) == [f"projection {rubbish.name}"]
         await rig.register("later")
-        await rig.settled(users)
+        await rig.settled(yards)
 
 
 async def test_it_goes_on_once_it_is_right_with_nothing_lost(rig: "Rig", monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,11 +77,11 @@ async def test_it_goes_on_once_it_is_right_with_nothing_lost(rig: "Rig", monkeyp
     mended = False
 
     def handler(_row: Row | None, event: Value, _meta: Any) -> Row:
-        return {"user_id": event["user_id"], "tags": "right" if mended else 7}
+        return {"yard_id": event["yard_id"], "tags": "right" if mended else 7}
 
     odd = named(
-        rig, replace(USERS, versioned=None, cached=False, table=TABLE), "odd",
-        handlers={"users.UserRegistered": handler},
+        rig, replace(YARDS, versioned=None, cached=False, table=TABLE), "odd",
+        handlers={"yards.YardRegistered": handler},
     )  # fmt: skip
     count = 60 * verdicts.FIRST_BAD_MAX
     await asyncio.gather(*(rig.register(f"u{n}", partition=0) for n in range(count)))
@@ -96,33 +96,33 @@ async def test_it_goes_on_once_it_is_right_with_nothing_lost(rig: "Rig", monkeyp
 
 async def test_one_whose_every_record_is_set_aside_is_not_running(rig: "Rig") -> None:
     """Case 32: versions that nobody gives. Also after a restart, when nothing comes any more."""
-    users = named(rig, USERS, "unversioned")
-    value = {"user_id": "u", "email": "a", "display_name": "A", "country": None, "registered_at": 1}
+    yards = named(rig, YARDS, "unversioned")
+    value = {"yard_id": "u", "email": "a", "display_name": "A", "country": None, "registered_at": 1}
     for n in range(5):
-        await rig.send("users.UserRegistered", value, key=f"u{n}", partition=0)
+        await rig.send("yards.YardRegistered", value, key=f"u{n}", partition=0)
     for _ in range(2):
-        async with running(rig, users) as (health, (live,)):
-            await rig.settled(users)
+        async with running(rig, yards) as (health, (live,)):
+            await rig.settled(yards)
             await wait_until("it says so", lambda: live.state()["state"] == "failing")
             assert "the last 5 records were all set aside" in live.state()["reason"]
             assert "it has no ce_sequence header" in live.state()["reason"]
-            assert list(await health.reasons()) == [f"projection {users.name}"]
+            assert list(await health.reasons()) == [f"projection {yards.name}"]
 
 
 async def test_a_table_that_is_gone_stops_its_projection_alone(rig: "Rig", monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else it fails of: the process lives, and it goes on when it can."""
     monkeypatch.setattr(app, "FAILED_RETRY_S", 0.2)
-    users, others = named(rig, USERS, "users"), named(rig, USERS, "others")
-    async with running(rig, users, others) as (_, (one, _other)):
+    yards, others = named(rig, YARDS, "yards"), named(rig, YARDS, "others")
+    async with running(rig, yards, others) as (_, (one, _other)):
         await rig.register("u1")
-        await rig.settled(users)
+        await rig.settled(yards)
         await rig.settled(others)
-        await rig.pool.execute(f"ALTER TABLE readmodel.{users.name}_g1 RENAME TO hidden")
+        await rig.pool.execute(f"ALTER TABLE readmodel.{yards.name}_g1 RENAME TO hidden")
         await rig.register("u2")
         await rig.settled(others)
         await wait_until("it has failed", lambda: one.state()["state"] == "failed")
         assert "UndefinedTableError" in one.state()["reason"]
-        await rig.pool.execute(f"ALTER TABLE readmodel.hidden RENAME TO {users.name}_g1")
-        await rig.settled(users)
-    assert {row["user_id"] for row in await rig.rows(users)} == {"u1", "u2"}
-    assert await rig.waiting(users) == []
+        await rig.pool.execute(f"ALTER TABLE readmodel.hidden RENAME TO {yards.name}_g1")
+        await rig.settled(yards)
+    assert {row["yard_id"] for row in await rig.rows(yards)} == {"u1", "u2"}
+    assert await rig.waiting(yards) == []

@@ -8,16 +8,16 @@ import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
 from atlas_errors.policy import Transient
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_kafka.cluster.groups import open_reader
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.token import Token
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
-from tests import samples
+from tests import neutral
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -44,27 +44,27 @@ async def fetched(rig: "Rig") -> dict[TopicPartition, list[Any]]:
 
 
 async def test_events_become_rows(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
-    async with rig.running(rig.live(users)):
+    yards = rig.pointed(YARDS)
+    async with rig.running(rig.live(yards)):
         sent = await rig.register("u1", email="ann@x")
         assert await Reader(rig.pool, rig.cache).wait_for(
             Token.of_records({(rig.topic, sent.partition): sent.offset}), 20
         )
-        user = await samples.row(Reader(rig.pool, rig.cache), "users", "u1", cached=False)
-    assert user is not None
-    assert (user["email"], user["status"], user["version"]) == ("ann@x", "active", 1)
+        yard = await neutral.row(Reader(rig.pool, rig.cache), "yards", "u1", cached=False)
+    assert yard is not None
+    assert (yard["email"], yard["status"], yard["version"]) == ("ann@x", "active", 1)
 
 
 async def test_the_group_follows_the_positions(rig: "Rig") -> None:
     from atlas_kafka.cluster.admin import open_admin
     from atlas_kafka.cluster.groups import committed_offsets
 
-    users, group = rig.pointed(USERS), uuid.uuid4().hex
-    async with rig.running(rig.live(users), group=group), open_admin(rig.servers.kafka_brokers) as admin:
+    yards, group = rig.pointed(YARDS), uuid.uuid4().hex
+    async with rig.running(rig.live(yards), group=group), open_admin(rig.servers.kafka_brokers) as admin:
         for n in range(5):
             await rig.register(f"u{n}")
-        await rig.settled(users)
-        positions = await rig.positions(users)
+        await rig.settled(yards)
+        positions = await rig.positions(yards)
 
         async def followed() -> bool:
             committed = await committed_offsets(admin, group)
@@ -88,7 +88,7 @@ async def test_counters_count_each_record_once_however_often_it_is_delivered(rig
         await live.handle(records)
         await live.handle(records)
         await live.release(records)
-    assert sum(row["flights"] for row in await rig.rows(routes)) == 300
+    assert sum(row["hauls"] for row in await rig.rows(routes)) == 300
     assert await rig.positions(routes) == await rig.ends()
 
 
@@ -99,7 +99,7 @@ async def test_a_restarted_loop_goes_on_where_the_rows_are(rig: "Rig") -> None:
         async with rig.running(rig.live(routes), max_records=37):
             await rig.fly(100, start)
             await rig.settled(routes)
-    assert sum(row["flights"] for row in await rig.rows(routes)) == 300
+    assert sum(row["hauls"] for row in await rig.rows(routes)) == 300
 
 
 async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig", kept: Kept) -> None:
@@ -114,7 +114,7 @@ async def test_a_zombie_is_fenced_and_has_no_effect(rig: "Rig", kept: Kept) -> N
     await zombie.handle(records)  # begins its transaction
     with pytest.raises(Transient, match="moved on by another"):
         await zombie.handle({})
-    assert sum(row["flights"] for row in await rig.rows(routes)) == 50
+    assert sum(row["hauls"] for row in await rig.rows(routes)) == 50
     # It begins again where its successor is.
     offsets = await zombie.start_offsets(await rig.now(records))
     assert {f"{place.topic}/{place.partition}": at for place, at in offsets.items()} == await rig.ends()
@@ -132,34 +132,34 @@ async def test_two_instances_share_the_partitions(rig: "Rig", kept: Kept) -> Non
             await rig.settled(routes)
         await rig.fly(100, 200)
         await rig.settled(routes)
-    assert sum(row["flights"] for row in await rig.rows(routes)) == 300
+    assert sum(row["hauls"] for row in await rig.rows(routes)) == 300
 
 
 async def test_an_older_version_on_the_topic_again_changes_nothing(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
-    async with rig.running(rig.live(users)):
+    yards = rig.pointed(YARDS)
+    async with rig.running(rig.live(yards)):
         for version, email in ((1, "one@x"), (2, "two@x"), (1, "one@x"), (2, "again@x")):
             await rig.register("u1", version, email=email)
-        await rig.settled(users)
-    (row,) = await rig.rows(users)
+        await rig.settled(yards)
+    (row,) = await rig.rows(yards)
     assert (row["email"], row["version"]) == ("two@x", 2)
 
 
 async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     await rig.register("u1", partition=0)
     bad = await rig.send_raw(b"not avro at all", key="u1", headers=[("ce_sequence", b"2")], partition=0)
     none = await rig.send_raw(None, key="u3", partition=0)
     behind = await rig.register("u1", 3, email="later@x", partition=0)
     await rig.register("u2", partition=0)
-    live = rig.live(users)
+    live = rig.live(yards)
     async with rig.running(live):
-        await rig.settled(users)
+        await rig.settled(yards)
         assert live.state()["parked"] == 3
-    assert [(row["user_id"], row["email"]) for row in await rig.rows(users)] == [("u1", "a@x"), ("u2", "a@x")]
+    assert [(row["yard_id"], row["email"]) for row in await rig.rows(yards)] == [("u1", "a@x"), ("u2", "a@x")]
     letters = await _dead_letters(rig, 2)
     assert [int(letter["atlas_dlq_offset"]) for letter in letters] == [bad.offset, none.offset]
-    assert [letter["atlas_dlq_group"] for letter in letters] == ["projector.users"] * 2
+    assert [letter["atlas_dlq_group"] for letter in letters] == ["projector.yards"] * 2
     assert "not framed Avro" in letters[0]["atlas_dlq_error"]
     assert "no value" in letters[1]["atlas_dlq_error"]
     noted = await rig.pool.fetch("SELECT record_offset FROM readmodel.dead_letters ORDER BY 1")
@@ -170,27 +170,27 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(rig: "Rig") 
 
 async def test_what_has_no_version_holds_nobody_back(rig: "Rig", kept: Kept) -> None:
     """A foreign event without a sequence, an unreadable record and one without a value, each before the owner's own."""
-    users = rig.pointed(kept(USERS))
-    value = {"user_id": "u1", "reason": None, "deactivated_at": 1}
+    yards = rig.pointed(kept(YARDS))
+    value = {"yard_id": "u1", "reason": None, "deactivated_at": 1}
     foreign = [
-        await rig.send("users.UserDeactivated", value, key="u1", partition=0),
+        await rig.send("yards.YardDeactivated", value, key="u1", partition=0),
         await rig.send_raw(b"not avro at all", key="u1", partition=0),
         await rig.send_raw(None, key="u1", partition=0),
     ]
     await rig.register("u1", partition=0)
-    foreign.append(await rig.send("users.UserDeactivated", value, key="u1", partition=0))
+    foreign.append(await rig.send("yards.YardDeactivated", value, key="u1", partition=0))
     await rig.register("u1", 2, email="two@x", partition=0)
-    async with rig.running(rig.live(users)):
-        await rig.settled(users)
-    (row,) = await rig.rows(users)
+    async with rig.running(rig.live(yards)):
+        await rig.settled(yards)
+    (row,) = await rig.rows(yards)
     assert (row["email"], row["status"], row["version"]) == ("two@x", "active", 2)
-    waiting = await rig.waiting(users)
+    waiting = await rig.waiting(yards)
     assert [(record.offset, record.state) for record in waiting] == [(sent.offset, "dead") for sent in foreign]
     # A restart finds them waiting, and goes on just so.
     await rig.register("u1", 3, email="three@x", partition=0)
-    async with rig.running(rig.live(users)):
-        await rig.settled(users)
-    (row,) = await rig.rows(users)
+    async with rig.running(rig.live(yards)):
+        await rig.settled(yards)
+    (row,) = await rig.rows(yards)
     assert (row["email"], row["version"]) == ("three@x", 3)
 
 
@@ -214,63 +214,63 @@ async def test_a_row_can_be_deleted(rig: "Rig", kept: Kept) -> None:
     def gone(_row: Row | None, _event: Value, _meta: Meta) -> Row | None:
         return None
 
-    users = rig.pointed(kept(USERS), handlers={**USERS.handlers, "users.UserDeactivated": gone})
-    async with rig.running(rig.live(users)):
+    yards = rig.pointed(kept(YARDS), handlers={**YARDS.handlers, "yards.YardDeactivated": gone})
+    async with rig.running(rig.live(yards)):
         await rig.register("u1")
         await rig.register("u2")
-        await rig.settled(users)
-        value = {"user_id": "u1", "reason": None, "deactivated_at": 1}
-        await rig.send("users.UserDeactivated", value, key="u1", sequence=2)
-        await rig.settled(users)
-    assert [row["user_id"] for row in await rig.rows(users)] == ["u2"]
+        await rig.settled(yards)
+        value = {"yard_id": "u1", "reason": None, "deactivated_at": 1}
+        await rig.send("yards.YardDeactivated", value, key="u1", sequence=2)
+        await rig.settled(yards)
+    assert [row["yard_id"] for row in await rig.rows(yards)] == ["u2"]
 
 
 async def test_a_change_outdates_the_cached_row(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     reader = Reader(rig.pool, rig.cache)
-    async with rig.running(rig.live(users)):
+    async with rig.running(rig.live(yards)):
         for version, email in ((1, "one@x"), (2, "two@x"), (3, "three@x")):
             await rig.register("u1", version, email=email)
-            await rig.settled(users)
-            user = await samples.row(reader, "users", "u1")
-            assert user is not None
-            assert user["email"] == email
-            assert await rig.cache.get("users", "u1") == user
+            await rig.settled(yards)
+            yard = await neutral.row(reader, "yards", "u1")
+            assert yard is not None
+            assert yard["email"] == email
+            assert await rig.cache.get("yards", "u1") == yard
 
 
 async def test_without_redis_rows_are_written_and_the_cache_is_outdated_after(rig: "Rig") -> None:
     from atlas_readmodel.cache import open_cache
 
-    users = rig.pointed(USERS)
-    live = rig.live(users)
+    yards = rig.pointed(YARDS)
+    live = rig.live(yards)
     reader = Reader(rig.pool, rig.cache)
     async with rig.running(live), open_cache("redis://127.0.0.1:1/0") as away:
         await rig.register("u1", 1, email="one@x")
-        await rig.settled(users)
-        assert await samples.row(reader, "users", "u1") is not None  # cached now
+        await rig.settled(yards)
+        assert await neutral.row(reader, "yards", "u1") is not None  # cached now
         connected, live.floors._cache = live.floors._cache, away
         await rig.register("u1", 2, email="two@x")
-        await rig.settled(users)
+        await rig.settled(yards)
         assert live.floors.missed
         live.floors._cache = connected
         await wait_until("the epoch rose", lambda: not live.floors.missed)
-        user = await samples.row(reader, "users", "u1")
-    assert user is not None
-    assert user["email"] == "two@x"
+        yard = await neutral.row(reader, "yards", "u1")
+    assert yard is not None
+    assert yard["email"] == "two@x"
 
 
-async def test_flights_and_what_the_loop_says_of_itself(rig: "Rig") -> None:
-    flights = rig.pointed(FLIGHTS)
-    live = rig.live(flights)
+async def test_hauls_and_what_the_loop_says_of_itself(rig: "Rig") -> None:
+    hauls = rig.pointed(HAULS)
+    live = rig.live(hauls)
     assert live.state()["state"] == "retrying"
     async with rig.running(live, max_records=100):
         await rig.fly(1000)
-        await rig.settled(flights)
+        await rig.settled(hauls)
         ends = await rig.ends()
         await wait_until("the loop says that it is there", lambda: live.state()["positions"] == ends)
         state = live.state()
     assert (state["state"], state["generation"], state["events"]) == ("running", 1, 1000)
     assert state["events_per_second"] > 0
-    rows = await rig.rows(flights)
+    rows = await rig.rows(hauls)
     assert len(rows) == 1000
     assert {row["status"] for row in rows} == {"departed", "cancelled"}

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from atlas_flights.projections.flights import FLIGHTS
+from atlas_hauls.projections.hauls import HAULS
 from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.rebuilding.rebuild import Options, Progress, RebuildError, rebuild
@@ -17,7 +17,7 @@ from atlas_readmodel.documents import Documents
 from atlas_readmodel.parking import State
 from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Batch, Writer
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 COLUMNS = {
-    "user_id": "text NOT NULL",
+    "yard_id": "text NOT NULL",
     "a_text": "text",
     "a_short": "varchar(3)",
     "a_number": "integer",
@@ -43,7 +43,7 @@ COLUMNS = {
     "positive": "integer CHECK (positive > 0)",
 }
 NOTHING: Row = dict.fromkeys(COLUMNS)
-# By the display name of the user registered: what its handler answers besides the key.
+# By the display name of the yard registered: what its handler answers besides the key.
 ANSWERS: dict[str, Any] = {
     "a NUL": {"a_text": "N\0"},
     "a surrogate": {"a_text": "\ud800"},
@@ -72,30 +72,30 @@ def answering(row: Row | None, event: Value, _meta: Any) -> Any:
     if what == "no row":
         return ["a", "list"]
     if what == "a missing column":
-        return {"user_id": event["user_id"]}
+        return {"yard_id": event["yard_id"]}
     if what == "an error":
         raise ZeroDivisionError
-    return NOTHING | {"user_id": event["user_id"]} | ANSWERS.get(what, {"a_text": what, "some_texts": ["x", what]})
+    return NOTHING | {"yard_id": event["yard_id"]} | ANSWERS.get(what, {"a_text": what, "some_texts": ["x", what]})
 
 
 ODD = Projection(
     name="odd",
     version=1,
-    topics=("users.events",),
-    table=Table(columns=COLUMNS, key=("user_id",), indexes=("(a_text)",)),
-    handlers={"users.UserRegistered": answering},
+    topics=("yards.events",),
+    table=Table(columns=COLUMNS, key=("yard_id",), indexes=("(a_text)",)),
+    handlers={"yards.YardRegistered": answering},
 )
 
 
-async def say(rig: "Rig", user: str, what: str) -> None:
-    value = {"user_id": user, "email": "a", "display_name": what, "country": None, "registered_at": 1}
-    await rig.send("users.UserRegistered", value, key=user, partition=0)
+async def say(rig: "Rig", yard: str, what: str) -> None:
+    value = {"yard_id": yard, "email": "a", "display_name": what, "country": None, "registered_at": 1}
+    await rig.send("yards.YardRegistered", value, key=yard, partition=0)
 
 
 async def check(rig: "Rig", odd: Projection, bad: list[str], good: int) -> dict[str, str]:
     """All good ones are there, each bad one is set aside; by what it was, why."""
     rows = await rig.rows(odd)
-    assert {row["user_id"] for row in rows} == {f"good{n}" for n in range(good)}
+    assert {row["yard_id"] for row in rows} == {f"good{n}" for n in range(good)}
     waits = await rig.waiting(odd)
     assert {(record.key or b"").decode() for record in waits} == set(bad)
     assert {record.state for record in waits} == ({State.DEAD} if bad else set())
@@ -182,7 +182,7 @@ async def test_a_rebuild_ends_with_the_record_named(rig: "Rig") -> None:
     """Live was another version, which took it."""
     await say(rig, "good0", "x")
     await say(rig, "bad", "not positive")
-    lenient = rig.pointed(ODD, version=1, handlers={"users.UserRegistered": lambda *_: None})
+    lenient = rig.pointed(ODD, version=1, handlers={"yards.YardRegistered": lambda *_: None})
     await rig.projected(lenient)
     odd = rig.pointed(ODD, version=2)
     async with open_topic_source(rig.servers.kafka_brokers, odd.topics, "test") as source:
@@ -216,24 +216,24 @@ async def test_what_is_retried_and_refused_again_waits_on(rig: "Rig") -> None:
 
 async def test_a_key_that_the_server_does_not_take_in_a_query(rig: "Rig") -> None:
     """Rows are read before they are written: a NUL in the key fails there already. In documents it is a key."""
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     await rig.register("good", email="g@x", partition=0)
     await rig.register("N\0", email="b@x", partition=0)
     await rig.register("other", email="o@x", partition=0)
-    await rig.projected(users)
-    assert {row["user_id"] for row in await rig.rows(users)} == {"good", "other"}
-    (dead,) = await rig.waiting(users)
+    await rig.projected(yards)
+    assert {row["yard_id"] for row in await rig.rows(yards)} == {"good", "other"}
+    (dead,) = await rig.waiting(yards)
     assert dead.key == b"N\0"
-    assert "column user_id: invalid byte sequence" in (dead.error or "")
+    assert "column yard_id: invalid byte sequence" in (dead.error or "")
 
 
 async def test_documents_that_redis_does_not_take(rig: "Rig") -> None:
     def answer(_row: Row | None, event: Value, _meta: Any) -> Any:
         what = {"large": "x" * 5_000_000, "object": object(), "integer": 2**70, "surrogate": "\ud800"}
-        return {"user_id": event["user_id"], "what": what.get(event["display_name"], "good")}
+        return {"yard_id": event["yard_id"], "what": what.get(event["display_name"], "good")}
 
     board = rig.pointed(
-        replace(ODD, name="board", table=Documents(("user_id",)), handlers={"users.UserRegistered": answer})
+        replace(ODD, name="board", table=Documents(("yard_id",)), handlers={"yards.YardRegistered": answer})
     )
     bad = ["large", "object", "integer", "surrogate"]
     good = await mixed(rig, bad)
@@ -273,34 +273,34 @@ async def test_any_value_in_any_column_stops_nobody(rig: "Rig", odd_ones: list[t
     handed = {f"odd{n}": change for n, change in enumerate(odd_ones)}
 
     def answer(_row: Row | None, event: Value, _meta: Any) -> Any:
-        user = event["user_id"]
-        changed = dict([handed[user]]) if user in handed else {"a_text": "good"}
-        return NOTHING | {"user_id": user} | changed
+        yard = event["yard_id"]
+        changed = dict([handed[yard]]) if yard in handed else {"a_text": "good"}
+        return NOTHING | {"yard_id": yard} | changed
 
     number = next(ROUNDS)
-    odd = rig.pointed(replace(ODD, name=f"odd{number}", handlers={"users.UserRegistered": answer}))
-    for n, user in enumerate(handed):
+    odd = rig.pointed(replace(ODD, name=f"odd{number}", handlers={"yards.YardRegistered": answer}))
+    for n, yard in enumerate(handed):
         await say(rig, f"{number}good{n}", "x")
-        await say(rig, user, "x")
+        await say(rig, yard, "x")
     await rig.projected(odd)
-    rows = {row["user_id"] for row in await rig.rows(odd)}
+    rows = {row["yard_id"] for row in await rig.rows(odd)}
     dead = {(record.key or b"").decode() for record in await rig.waiting(odd) if record.state is State.DEAD}
     assert {f"{number}good{n}" for n in range(len(handed))} <= rows
-    # One whose key is another user's id, by its handler, is a row of that.
-    keyed = {user for user, (column, _) in handed.items() if column == "user_id"}
+    # One whose key is another yard's id, by its handler, is a row of that.
+    keyed = {yard for yard, (column, _) in handed.items() if column == "yard_id"}
     assert set(handed) - keyed <= rows | dead
 
 
-async def test_flights_with_a_nul_in_a_tail_number(rig: "Rig") -> None:
-    flights = rig.pointed(FLIGHTS)
+async def test_hauls_with_a_nul_in_a_truck_number(rig: "Rig") -> None:
+    hauls = rig.pointed(HAULS)
     await rig.fly(50)
     value = {
-        "flight_id": "bad", "carrier": "UA", "flight_number": 1, "tail_number": "N\0", "origin": "EWR",
+        "haul_id": "bad", "carrier": "UA", "haul_number": 1, "truck_number": "N\0", "origin": "EWR",
         "destination": "IAH", "scheduled_departure": 1, "distance_miles": 1,
     }  # fmt: skip
-    await rig.send("flights.FlightCancelled", value, key="bad", partition=0)
+    await rig.send("hauls.HaulCancelled", value, key="bad", partition=0)
     await rig.fly(50, 50)
-    await rig.projected(flights)
-    assert len(await rig.rows(flights)) == 100
-    (dead,) = await rig.waiting(flights)
-    assert dead.error == "column tail_number: invalid byte sequence for encoding \"UTF8\": 0x00, found 'N\\x00'"
+    await rig.projected(hauls)
+    assert len(await rig.rows(hauls)) == 100
+    (dead,) = await rig.waiting(hauls)
+    assert dead.error == "column truck_number: invalid byte sequence for encoding \"UTF8\": 0x00, found 'N\\x00'"

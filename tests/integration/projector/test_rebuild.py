@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from atlas_flights.projections.departures import DEPARTURES
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.departures import DEPARTURES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_projection.projection import Projection
 from atlas_projector.rebuilding.builder import RebuildError
 from atlas_projector.rebuilding.rebuild import NotIdentical, Options, Progress, Rebuilt, rebuild
 from atlas_projector.source import Batches, Positions, RecordsGone, TopicSource, open_topic_source
 from atlas_readmodel.reader import Reader
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
-from tests import samples
+from tests import neutral
 
 if TYPE_CHECKING:
     from tests.integration.projector.conftest import Rig
@@ -31,7 +31,7 @@ async def run(rig: "Rig", projection: Projection, *, verify: bool = True, progre
         return await rebuild(projection, rig.stores, rig.codec, source, progress or Progress(), Options(verify))
 
 
-@pytest.mark.parametrize("projection", [FLIGHTS, ROUTES, DEPARTURES], ids=lambda projection: str(projection.name))
+@pytest.mark.parametrize("projection", [HAULS, ROUTES, DEPARTURES], ids=lambda projection: str(projection.name))
 async def test_a_rebuild_gives_the_same_rows(rig: "Rig", projection: Projection) -> None:
     pointed = rig.pointed(projection)
     await rig.fly(1200)
@@ -58,8 +58,8 @@ async def test_the_live_loop_goes_on_with_the_new_generation(rig: "Rig") -> None
         await rig.fly(200, 200)
         await rig.settled(routes)
         assert live.state()["generation"] == 2
-    assert sum(row["flights"] for row in await rig.rows(routes)) == 400
-    assert sum(row["flights"] for row in await rig.rows(routes, 1)) == 200
+    assert sum(row["hauls"] for row in await rig.rows(routes)) == 400
+    assert sum(row["hauls"] for row in await rig.rows(routes, 1)) == 200
 
 
 async def test_reads_and_writes_go_on_during_rebuilds(rig: "Rig") -> None:
@@ -77,7 +77,7 @@ async def test_reads_and_writes_go_on_during_rebuilds(rig: "Rig") -> None:
 
     async def read() -> None:
         while not stop.is_set():
-            counts.append(sum(row["flights"] for row in (await samples.page(reader, "routes")).items))
+            counts.append(sum(row["hauls"] for row in (await neutral.page(reader, "routes")).items))
             await asyncio.sleep(0)
 
     await rig.fly(10, 10**6)
@@ -94,17 +94,17 @@ async def test_reads_and_writes_go_on_during_rebuilds(rig: "Rig") -> None:
         await asyncio.gather(*tasks)
         await rig.settled(routes)
     assert counts == sorted(counts)
-    assert sum(row["flights"] for row in await rig.rows(routes)) == sent + 10
+    assert sum(row["hauls"] for row in await rig.rows(routes)) == sent + 10
     assert await rig.live_generation(routes) == 4
     assert await rig.pool.fetchval("SELECT to_regclass('readmodel.routes_g2')") is None
 
 
 async def test_an_empty_topic_is_done_at_once(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
-    built = await run(rig, users)
+    yards = rig.pointed(YARDS)
+    built = await run(rig, yards)
     assert (built.rows, built.progress.events) == (0, 0)
     assert built.comparison is not None
-    assert await rig.live_generation(users) == 2
+    assert await rig.live_generation(yards) == 2
 
 
 class Interrupted(TopicSource):
@@ -152,50 +152,50 @@ async def test_cancelled_and_gone_on_with(rig: "Rig", monkeypatch: pytest.Monkey
 
 
 async def test_one_process_at_a_time(rig: "Rig") -> None:
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     async with rig.pool.acquire() as other:
-        await other.execute("SELECT pg_advisory_lock(hashtextextended('atlas rebuild users', 0))")
+        await other.execute("SELECT pg_advisory_lock(hashtextextended('atlas rebuild yards', 0))")
         with pytest.raises(RebuildError, match="another process"):
-            await run(rig, users)
-    await run(rig, users)
+            await run(rig, yards)
+    await run(rig, yards)
 
 
 async def test_what_live_set_aside_is_passed_over_and_nothing_else(rig: "Rig", kept: Kept) -> None:
-    users = rig.pointed(kept(USERS))
+    yards = rig.pointed(kept(YARDS))
     await rig.register("u1")
     await rig.send_raw(b"garbage", key="u1")
     await rig.register("u2")
-    await rig.projected(users)
-    built = await run(rig, users)
+    await rig.projected(yards)
+    built = await run(rig, yards)
     assert built.comparison is not None
     assert (built.comparison.identical, built.rows, built.progress.passed_over) == (True, 2, 1)
     await rig.pool.execute("DELETE FROM readmodel.dead_letters")
-    await rig.stores.redis.delete(f"{rig.topic}:{{users}}:rulings")
+    await rig.stores.redis.delete(f"{rig.topic}:{{yards}}:rulings")
     with pytest.raises(RebuildError, match="not framed Avro"):
-        await run(rig, users)
-    assert await rig.live_generation(users) == 2
+        await run(rig, yards)
+    assert await rig.live_generation(yards) == 2
 
 
 async def test_rows_that_differ_are_not_swapped_unless_wanted(rig: "Rig") -> None:
-    flights = rig.pointed(FLIGHTS)
+    hauls = rig.pointed(HAULS)
     await rig.fly(50)
-    await rig.projected(flights)
-    await rig.pool.execute("UPDATE readmodel.flights_g1 SET carrier = 'XX' WHERE flight_id IN ('f3', 'f4')")
-    await rig.pool.execute("DELETE FROM readmodel.flights_g1 WHERE flight_id = 'f5'")
+    await rig.projected(hauls)
+    await rig.pool.execute("UPDATE readmodel.hauls_g1 SET carrier = 'XX' WHERE haul_id IN ('f3', 'f4')")
+    await rig.pool.execute("DELETE FROM readmodel.hauls_g1 WHERE haul_id = 'f5'")
     with pytest.raises(NotIdentical, match="3 rows") as raised:
-        await run(rig, flights)
+        await run(rig, hauls)
     assert raised.value.comparison.different_rows == 3
-    assert await rig.live_generation(flights) == 1
-    built = await run(rig, flights, verify=False)
+    assert await rig.live_generation(hauls) == 1
+    built = await run(rig, hauls, verify=False)
     assert built.comparison is None
-    assert len(await rig.rows(flights)) == 50
-    assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.flights WHERE carrier = 'XX'") == 0
+    assert len(await rig.rows(hauls)) == 50
+    assert await rig.pool.fetchval("SELECT count(*) FROM readmodel.hauls WHERE carrier = 'XX'") == 0
 
 
 async def test_records_that_retention_deleted_stop_it(rig: "Rig") -> None:
-    flights = rig.pointed(FLIGHTS)
+    hauls = rig.pointed(HAULS)
     await rig.fly(50)
-    await rig.projected(flights)
+    await rig.projected(hauls)
 
     class Eaten(TopicSource):
         async def read(self, start: Positions, until: Positions) -> AsyncIterator[dict[TopicPartition, list[Any]]]:
@@ -203,11 +203,11 @@ async def test_records_that_retention_deleted_stop_it(rig: "Rig") -> None:
             async for records in super().read(start, until):
                 yield records
 
-    async with open_topic_source(rig.servers.kafka_brokers, flights.topics, "test") as source:
-        eaten = Eaten(source._consumer, flights.topics)
+    async with open_topic_source(rig.servers.kafka_brokers, hauls.topics, "test") as source:
+        eaten = Eaten(source._consumer, hauls.topics)
         with pytest.raises(RecordsGone, match="begins at offset 5"):
-            await rebuild(flights, rig.stores, rig.codec, eaten, Progress())
-    assert await rig.live_generation(flights) == 1
+            await rebuild(hauls, rig.stores, rig.codec, eaten, Progress())
+    assert await rig.live_generation(hauls) == 1
 
 
 async def _delete_before(rig: "Rig", partition: int, offset: int) -> None:

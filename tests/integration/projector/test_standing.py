@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from atlas_archive.store import S3Address
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_local.waiting import wait_until
@@ -16,9 +16,9 @@ from atlas_projection.projection import Projection
 from atlas_projector.live import Live
 from atlas_projector.rebuilding.rebuilds import Rebuilds
 from atlas_readmodel.reader import Reader
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
-from tests import samples
+from tests import neutral
 from tests.integration.projector.test_archived import archived
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ async def test_a_rebuild_takes_no_rows_of_the_topic_before_unasked(
         rebuilds.start(routes.name, keep_rows=True)
         state = await rebuilds.wait(routes.name)
         assert state is not None
-        # Those of three routes, whether or not the new topic has flights of them too.
+        # Those of three routes, whether or not the new topic has hauls of them too.
         assert (state["state"], state["asks"]) == ("failed", {"topics": [rig.topic], "missing_rows": 3})
         assert "3 rows that readers of" in state["error"]
         assert "nothing was swapped" in state["error"]
@@ -127,13 +127,13 @@ async def test_a_rebuild_takes_no_rows_of_the_topic_before_unasked(
 
 
 async def test_what_waits_of_the_old_topic_is_kept_apart_and_can_still_be_retried(rig: "Rig", kept: Kept) -> None:
-    users = rig.pointed(kept(USERS))
-    live = rig.live(users)
+    yards = rig.pointed(kept(YARDS))
+    live = rig.live(yards)
     async with rig.running(live):
         await rig.send_raw(b"no event", key="u1", headers=[("ce_sequence", b"1")], partition=0)
         await rig.register("u1", partition=0)
-        await rig.settled(users)
-        old = {record.place: record.state for record in await rig.waiting(users)}
+        await rig.settled(yards)
+        old = {record.place: record.state for record in await rig.waiting(yards)}
         assert {(place[0], state.value) for place, state in old.items()} == {(rig.topic, "dead"), (rig.topic, "behind")}
         await made_again(rig)
         # The same offsets in the new topic: nothing that was noted of the old ones holds for them.
@@ -141,23 +141,23 @@ async def test_what_waits_of_the_old_topic_is_kept_apart_and_can_still_be_retrie
         await rig.register("u3", partition=0)
 
         async def projected() -> bool:
-            return sorted(row["user_id"] for row in await rig.rows(users)) == ["u2", "u3"]
+            return sorted(row["yard_id"] for row in await rig.rows(yards)) == ["u2", "u3"]
 
-        await wait_until("the new topic's users", projected, 10)
-        waiting = await rig.waiting(users)
+        await wait_until("the new topic's yards", projected, 10)
+        waiting = await rig.waiting(yards)
         assert [place[1:] for place in old] == [record.place[1:] for record in waiting]
         assert {record.topic.partition(":")[0] for record in waiting} == {rig.topic}
         assert all(":" in record.topic for record in waiting)
-        store = rig.stores.of(users.model)
+        store = rig.stores.of(yards.model)
         assert [await store.ruling((rig.topic, *place[1:])) for place in old] == [None, None]
         dead = next(record.place for record in waiting if record.state == "dead")
         await store.ask("drop", [dead])
 
         async def none_waits() -> bool:
-            return await rig.waiting(users) == []
+            return await rig.waiting(yards) == []
 
         await wait_until("the record behind it to be applied", none_waits)
-        assert sorted(row["user_id"] for row in await rig.rows(users)) == ["u1", "u2", "u3"]
+        assert sorted(row["yard_id"] for row in await rig.rows(yards)) == ["u1", "u2", "u3"]
 
 
 async def test_positions_of_before_there_were_ids_go_on(rig: "Rig") -> None:
@@ -199,20 +199,20 @@ async def test_a_position_past_the_end_of_its_own_topic_is_a_state(rig: "Rig") -
 
 async def test_what_is_cached_of_before_counts_no_more(rig: "Rig") -> None:
     """Offsets begin again at 0: a row cached at a high one must not pass for newer than those that come."""
-    users = rig.pointed(USERS)
+    yards = rig.pointed(YARDS)
     reader = Reader(rig.pool, rig.cache)
-    async with rig.running(rig.live(users)):
+    async with rig.running(rig.live(yards)):
         for version in range(1, 6):
             await rig.register("u1", version, email=f"{version}@x", partition=0)
-        await rig.settled(users)
-        assert (await samples.row(reader, "users", "u1") or {})["email"] == "5@x"
-        epoch = await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'users'")
+        await rig.settled(yards)
+        assert (await neutral.row(reader, "yards", "u1") or {})["email"] == "5@x"
+        epoch = await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'yards'")
         await made_again(rig)
         await rig.register("u1", 6, email="new@x", partition=0)
-        await rig.settled(users, 10)  # 1 is not 5: it has been read
-        assert (await samples.row(reader, "users", "u1") or {})["email"] == "new@x"
+        await rig.settled(yards, 10)  # 1 is not 5: it has been read
+        assert (await neutral.row(reader, "yards", "u1") or {})["email"] == "new@x"
         # For a row whose record has the offset of one of the old topic.
-        assert await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'users'") > epoch
+        assert await rig.pool.fetchval("SELECT epoch FROM readmodel.projections WHERE name = 'yards'") > epoch
 
 
 async def test_a_rebuild_waits_for_the_live_projection_to_begin_with_the_new_topic(rig: "Rig", kept: Kept) -> None:
@@ -272,28 +272,28 @@ async def test_a_writer_of_the_old_topic_is_fenced(rig: "Rig", kept: Kept) -> No
 
 async def test_a_key_in_two_partitions_is_shown_as_it_was_written_last(rig: "Rig") -> None:
     """Case 41: another client's partitioner, or partitions added. Offsets of different partitions are not compared."""
-    flights = rig.pointed(FLIGHTS)
+    hauls = rig.pointed(HAULS)
     reader = Reader(rig.pool, rig.cache)
 
     async def fly(carrier: str, partition: int) -> None:
         value = {
-            "flight_id": "f1", "carrier": carrier, "flight_number": 1, "tail_number": None, "origin": "EWR",
+            "haul_id": "f1", "carrier": carrier, "haul_number": 1, "truck_number": None, "origin": "EWR",
             "destination": "X", "scheduled_departure": 1, "distance_miles": 1,
         }  # fmt: skip
-        await rig.send("flights.FlightCancelled", value, key="f1", partition=partition)
+        await rig.send("hauls.HaulCancelled", value, key="f1", partition=partition)
 
     async def shown() -> str | None:
-        row = await samples.row(reader, "flights", "f1")
+        row = await neutral.row(reader, "hauls", "f1")
         return None if row is None else row["carrier"]
 
-    async with rig.running(rig.live(flights)):
+    async with rig.running(rig.live(hauls)):
         for number in range(6):
             await fly(f"A{number}", 0)
-        await rig.settled(flights)
+        await rig.settled(hauls)
         assert await shown() == await shown() == "A5"  # the second is the cached one, of offset 5
         await fly("B0", 1)  # offset 0
-        await rig.settled(flights)
+        await rig.settled(hauls)
         assert await shown() == await shown() == "B0"
         await fly("A6", 0)
-        await rig.settled(flights)
+        await rig.settled(hauls)
         assert await shown() == await shown() == "A6"

@@ -16,7 +16,6 @@ from atlas_avro.walk import without_logical_types
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_local.home import ROOT
 from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.rebuilding.archived import open_source
 from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
@@ -30,6 +29,7 @@ from atlas_readmodel.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.table import Table
 
+from tests.contexts import SCHEMAS
 from tests.integration.projector.test_archived import archived, eaten
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ BOARD = replace(SALES, name="board", table=Documents(("sale",)), handlers={"shop
 
 def released(folder: Path, event: Any) -> Codec:
     """Of the house's schemas folder with this event besides."""
-    shutil.copytree(ROOT / "schemas", folder)
+    shutil.copytree(SCHEMAS, folder)
     (folder / "shop").mkdir()
     with (folder / "topics.yaml").open("a") as topics:
         topics.write(

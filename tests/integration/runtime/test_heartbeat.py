@@ -21,9 +21,9 @@ from atlas_runtime.heartbeat import EVENT_TYPE, heartbeat
 from atlas_runtime.probes import Health
 from atlas_runtime.settings import ServiceSettings
 
-pytestmark = pytest.mark.integration
+from tests.contexts import SCHEMAS
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

@@ -26,14 +26,14 @@ from typer.testing import CliRunner
 SPARK = importlib.util.find_spec("pyspark") is not None
 JAVA = shutil.which("java") is not None
 JOB = """\
--- Flights and their mean delay by carrier.
--- topic: flights.events
--- type: flights.FlightDeparted
-SELECT carrier, COUNT(*) AS flights, SUM(distance_miles) AS miles, AVG(departure_delay_minutes) AS mean_delay
+-- Hauls and their mean delay by carrier.
+-- topic: hauls.events
+-- type: hauls.HaulDeparted
+SELECT carrier, COUNT(*) AS hauls, SUM(distance_miles) AS miles, AVG(departure_delay_minutes) AS mean_delay
 FROM events
 WHERE _timestamp IS NOT NULL AND distance_miles > 100
 GROUP BY carrier
-ORDER BY flights DESC, carrier;
+ORDER BY hauls DESC, carrier;
 """
 
 
@@ -60,7 +60,7 @@ def write(path: Path, columns: dict[str, Any]) -> None:
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
     """Two files, the older without the delay, and with smaller numbers, as from before the field was added."""
-    folder = tmp_path / "export" / "flights.events" / "type=flights.FlightDeparted" / "partition=0"
+    folder = tmp_path / "export" / "hauls.events" / "type=hauls.HaulDeparted" / "partition=0"
     for name, numbers, kind in (("b", range(200), pyarrow.int32()), ("c", range(200, 300), pyarrow.int64())):
         columns = {
             "_offset": pyarrow.array(numbers, pyarrow.int64()),
@@ -115,7 +115,7 @@ def test_on_this_machine(job: Job, exported: Path) -> None:
     rows = run_job(job, exported, "polars", LIMITS)
     assert rows[0]["carrier"] == "UA"
     assert sorted(row["carrier"] for row in rows) == ["AA", "B6", "DL", "UA"]
-    assert sum(row["flights"] for row in rows) == sum(50 + i > 100 for i in range(300))
+    assert sum(row["hauls"] for row in rows) == sum(50 + i > 100 for i in range(300))
 
 
 def test_every_kind_of_column_on_this_machine(typed: Path) -> None:

@@ -93,4 +93,4 @@ def test_names_are_names(name: str) -> None:
     with pytest.raises(CommandError, match="not the name"):
         TableRows(connection, name, {"k": "k"}, ["k"])  # type: ignore[arg-type]
     with pytest.raises(CommandError, match="not the name"):
-        TableRows(connection, "app.users", {"k": name}, ["k"])  # type: ignore[arg-type]
+        TableRows(connection, "app.yards", {"k": name}, ["k"])  # type: ignore[arg-type]

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from atlas_cli.completing import parts, topics
 
+from tests.contexts import SCHEMAS
+
 
 def test_parts_and_topics_that_begin_so() -> None:
     assert list(parts("re")) == ["relay"]
@@ -12,7 +14,7 @@ def test_parts_and_topics_that_begin_so() -> None:
 
 
 def test_topics_come_with_their_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(Path(__file__).resolve().parents[3] / "schemas"))
+    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(SCHEMAS))
     assert list(topics("health.ev")) == ["health.events", "health.events.dlq"]
 
 

@@ -19,7 +19,7 @@ from atlas_cli.main import app, run
 
 EXAMPLE = re.compile(r"^Example: (.+)$", re.MULTILINE)
 # Run a mesh, end in another program, ask an outside registry, write into this checkout (tests/unit/cli/scaffold).
-NOT_RUN = {"up", "dev", "db shell", "schemas import"}
+NOT_RUN = {"up", "dev", "db shell", "schemas import", "mine"}
 NOT_RUN |= {f"{what} {part}" for what in ("new", "remove") for part in ("context", "event", "command", "projection")}
 # Say something useful without a mesh: of files, or that there is none.
 NEED_NO_MESH = {"down", "logs", "flags", "schemas list", "schemas check", "schemas add"}
@@ -157,7 +157,7 @@ def test_from_any_folder_the_command_finds_its_checkout_and_completes_its_topics
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ATLAS_")}
     command = [atlas, "schemas", "list"]
     listed = subprocess.run(command, env=clean, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "users.UserRegistered" in listed.stdout
-    asked = {**clean, "_ATLAS_COMPLETE": "complete_bash", "COMP_WORDS": "atlas tail users.ev", "COMP_CWORD": "2"}
+    assert "health.Heartbeat" in listed.stdout
+    asked = {**clean, "_ATLAS_COMPLETE": "complete_bash", "COMP_WORDS": "atlas tail health.ev", "COMP_CWORD": "2"}
     done = subprocess.run([atlas], env=asked, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["users.events", "users.events.dlq"]
+    assert done.stdout.split() == ["health.events", "health.events.dlq"]

@@ -21,6 +21,7 @@ from atlas_cli import asking, faults, producing, rebuilding
 from atlas_cli.main import app, run
 from atlas_local import client, control
 
+from tests.contexts import SCHEMAS
 from tests.unit.cli.commands.serving import serving_raw
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -107,7 +108,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(ROOT / "schemas"))
+    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(SCHEMAS))
     monkeypatch.setenv("ATLAS_KAFKA_BROKERS", "127.0.0.1:1")
     monkeypatch.setenv("ATLAS_POSTGRES_DSN", "postgresql://atlas@127.0.0.1:1/atlas")
     monkeypatch.setenv("ATLAS_REDIS_URL", "redis://127.0.0.1:1/0")

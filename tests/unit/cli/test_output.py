@@ -108,22 +108,22 @@ def test_a_column_without_a_value_is_left_out(capsys: pytest.CaptureFixture[str]
 def test_where_words_do_not_fit_columns_go_and_then_rows_are_blocks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = {"id": 1, "type": "flights.FlightDeparted", "topic": "flights.events"}
+    row = {"id": 1, "type": "hauls.HaulDeparted", "topic": "hauls.events"}
     monkeypatch.setenv("COLUMNS", "42")
     print_rows([row], as_json=False, spare=("topic",))
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         ["id", "type", "topic"],
-        ["1", "flights.FlightDeparted", "flights.events"],
+        ["1", "hauls.HaulDeparted", "hauls.events"],
     ]
     monkeypatch.setenv("COLUMNS", "30")
     print_rows([row], as_json=False, spare=("topic",))
     assert "topic" not in capsys.readouterr().out
-    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setenv("COLUMNS", "21")
     print_rows([row], as_json=False, spare=("topic",))
     assert capsys.readouterr().out.splitlines() == [
         "id     1",
-        "type   flights.FlightDeparted",
-        "topic  flights.events",
+        "type   hauls.HaulDeparted",
+        "topic  hauls.events",
     ]
 
 

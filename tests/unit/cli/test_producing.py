@@ -118,7 +118,7 @@ async def gateway() -> AsyncIterator[tuple[Gateway, str]]:
     app = web.Application()
     app.router.add_post("/topics/{topic}", stand_in.post)
     async with TestServer(app) as server:
-        yield stand_in, str(server.make_url("/topics/flights.events"))
+        yield stand_in, str(server.make_url("/topics/hauls.events"))
 
 
 async def test_everything_is_posted_in_chunks_with_progress(

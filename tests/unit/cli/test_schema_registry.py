@@ -17,12 +17,13 @@ from atlas_cli.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.keys import GIVEN
 from atlas_contracts.registry import Registry
+from atlas_local.home import ROOT
 from typer.testing import CliRunner
 
+from tests.contexts import SCHEMAS
 from tests.unit.cli.commands.serving import serving, serving_raw
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
-RUNBOOK = SCHEMAS.parent / "docs/runbooks/bring-your-schemas.md"
+RUNBOOK = ROOT / "docs/runbooks/bring-your-schemas.md"
 ADDRESS = {"type": "record", "name": "Address", "namespace": "com.acme", "fields": [{"name": "city", "type": "string"}]}
 ORDER = {
     "type": "record", "name": "OrderPlaced", "namespace": "com.acme.orders", "connect.name": "order",

@@ -6,7 +6,7 @@ from atlas_cli.suspects import Spoken, suspects
 def spoken(
     offset: int, version: int | None, *, source: str = "/owner", event_id: str = "", key: bytes = b"u"
 ) -> Spoken:
-    return Spoken(f"users/t/0@{offset}", key, version, "users.X", source, event_id or f"e{offset}", None)
+    return Spoken(f"yards/t/0@{offset}", key, version, "yards.X", source, event_id or f"e{offset}", None)
 
 
 def why(*records: Spoken, last: int | None = 3) -> dict[str, list[str]]:

@@ -11,8 +11,9 @@ from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.folder import LOCK, Locked, read_lock, write_lock
 from atlas_contracts.registry import Registry
 
+from tests.contexts import SCHEMAS
+
 V1, V2, V3 = (f"shop/order_placed.v{version}.avsc" for version in (1, 2, 3))
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 Write = Callable[..., dict[str, Any]]
 
 

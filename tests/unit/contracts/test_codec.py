@@ -17,20 +17,21 @@ from fastavro.schema import parse_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
-DEPARTED = "flights.FlightDeparted"
-FLIGHT: dict[str, Any] = {
-    "flight_id": "UA1545-20130101T10-EWR",
+from tests.contexts import SCHEMAS
+
+DEPARTED = "hauls.HaulDeparted"
+HAUL: dict[str, Any] = {
+    "haul_id": "UA1545-20130101T10-EWR",
     "carrier": "UA",
-    "flight_number": 1545,
-    "tail_number": "N14228",
+    "haul_number": 1545,
+    "truck_number": "N14228",
     "origin": "EWR",
     "destination": "IAH",
     "scheduled_departure": 1_357_035_300_000,
     "distance_miles": 1400,
     "departure_delay_minutes": 2,
     "arrival_delay_minutes": None,
-    "air_time_minutes": 227,
+    "drive_time_minutes": 227,
 }
 
 
@@ -91,21 +92,21 @@ def test_what_is_no_event_says_why(codec: Codec, framed: bytes | None, reason: s
 
 def test_bytes_after_the_event_are_refused(codec: Codec) -> None:
     with pytest.raises(Undecodable, match="2 bytes follow"):
-        codec.decode(codec.encode(DEPARTED, FLIGHT) + b"xx")
+        codec.decode(codec.encode(DEPARTED, HAUL) + b"xx")
 
 
 def test_text_that_is_not_utf8_is_undecodable(codec: Codec) -> None:
     with pytest.raises(Undecodable, match="utf-8"):
-        codec.decode(codec.encode(DEPARTED, FLIGHT).replace(b"N14228", b"\xff14228"))
+        codec.decode(codec.encode(DEPARTED, HAUL).replace(b"N14228", b"\xff14228"))
 
 
 def test_every_fault_is_named_with_its_path(codec: Codec) -> None:
     wrong = {
-        **FLIGHT,
+        **HAUL,
         "carrier": 12,
-        "flight_number": True,
+        "haul_number": True,
         "distance_miles": 2**31,
-        "tail_number": 5,
+        "truck_number": 5,
         "scheduled_departure": "yesterday",
         "wings": 2,
     }
@@ -114,9 +115,9 @@ def test_every_fault_is_named_with_its_path(codec: Codec) -> None:
         codec.from_json(DEPARTED, wrong)
     assert {error.path: (error.found, error.expected) for error in raised.value.errors} == {
         "/carrier": ("12 (integer)", "string"),
-        "/flight_number": ("true (boolean)", "int (32-bit whole number)"),
+        "/haul_number": ("true (boolean)", "int (32-bit whole number)"),
         "/distance_miles": ("2147483648 (integer)", "int (32-bit whole number)"),
-        "/tail_number": ("5 (integer)", "string or null"),
+        "/truck_number": ("5 (integer)", "string or null"),
         "/scheduled_departure": (
             '"yesterday" (string): not RFC 3339 with an offset',
             "timestamp of the years 1 to 9999"
@@ -132,38 +133,38 @@ def test_every_fault_is_named_with_its_path(codec: Codec) -> None:
 
 
 def test_a_missing_field_takes_its_default(codec: Codec) -> None:
-    short = {name: value for name, value in FLIGHT.items() if name != "tail_number"}
-    assert codec.from_json(DEPARTED, short) == {**FLIGHT, "tail_number": None}
+    short = {name: value for name, value in HAUL.items() if name != "truck_number"}
+    assert codec.from_json(DEPARTED, short) == {**HAUL, "truck_number": None}
     for encode in (codec.encode, codec.encode_json):
-        assert codec.decode(encode(DEPARTED, short)).value == {**FLIGHT, "tail_number": None}
+        assert codec.decode(encode(DEPARTED, short)).value == {**HAUL, "truck_number": None}
 
 
 def test_a_timestamp_is_a_number_in_python_and_text_in_json(codec: Codec) -> None:
-    event = codec.decode(codec.encode(DEPARTED, FLIGHT))
+    event = codec.decode(codec.encode(DEPARTED, HAUL))
     assert event.value["scheduled_departure"] == 1_357_035_300_000
     assert codec.to_json(event)["scheduled_departure"] == "2013-01-01T10:15:00.000Z"
-    same = {**FLIGHT, "scheduled_departure": "2013-01-01T05:15:00-05:00"}
-    assert codec.encode_json(DEPARTED, same) == codec.encode(DEPARTED, FLIGHT)
+    same = {**HAUL, "scheduled_departure": "2013-01-01T05:15:00-05:00"}
+    assert codec.encode_json(DEPARTED, same) == codec.encode(DEPARTED, HAUL)
     with pytest.raises(InvalidEvent, match=r"/scheduled_departure.*epoch milliseconds"):
         codec.encode(DEPARTED, same)
 
 
 @pytest.mark.parametrize("epoch_ms", [253_402_300_800_000, -62_135_596_800_001, 2**63 - 1, -(2**63)])
 def test_a_time_that_has_no_date_is_refused_and_read_where_somebody_else_wrote_it(codec: Codec, epoch_ms: int) -> None:
-    odd = {**FLIGHT, "scheduled_departure": epoch_ms}
+    odd = {**HAUL, "scheduled_departure": epoch_ms}
     for encode in (codec.encode, codec.encode_json):
         with pytest.raises(InvalidEvent, match=r"/scheduled_departure.*years 1 to 9999"):
             encode(DEPARTED, odd)
-    known = codec.encode(DEPARTED, FLIGHT)
-    foreign = known.replace(zigzag(FLIGHT["scheduled_departure"]), zigzag(epoch_ms))
+    known = codec.encode(DEPARTED, HAUL)
+    foreign = known.replace(zigzag(HAUL["scheduled_departure"]), zigzag(epoch_ms))
     event = codec.decode(foreign)
     assert codec.to_json(event)["scheduled_departure"] == epoch_ms
 
 
 def test_an_unknown_event_type_is_named(codec: Codec) -> None:
     for call in (codec.encode, codec.encode_json, codec.from_json):
-        with pytest.raises(UnknownSchema, match=r"flights\.Nothing"):
-            call("flights.Nothing", {})
+        with pytest.raises(UnknownSchema, match=r"hauls\.Nothing"):
+            call("hauls.Nothing", {})
 
 
 def test_an_older_event_is_read_in_the_newest_shape(folder: Path, new_version: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ from atlas_contracts.timestamps import parse_rfc3339
 
 def test_all_attributes_are_headers() -> None:
     headers = cloud_event_headers(
-        event_type="users.UserRegistered",
+        event_type="yards.YardRegistered",
         source="gateway",
         subject="u-1",
         event_id="e-1",
@@ -20,7 +20,7 @@ def test_all_attributes_are_headers() -> None:
     assert dict(headers) == {
         "ce_specversion": b"1.0",
         "ce_id": b"e-1",
-        "ce_type": b"users.UserRegistered",
+        "ce_type": b"yards.YardRegistered",
         "ce_source": b"gateway",
         "ce_time": b"2013-01-01T10:15:00.000Z",
         "ce_subject": b"u-1",

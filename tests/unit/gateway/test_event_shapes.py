@@ -26,10 +26,11 @@ from hypothesis import strategies as st
 
 from tests.conformance.schemas import Maker
 from tests.conformance.values import Endless, Values
+from tests.contexts import SCHEMAS
 from tests.unit.avro.definitions import DEFINITIONS
 from tests.unit.avro.large import LARGE, bounded
 
-REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
+REGISTRY = Registry.load(SCHEMAS)
 CODEC = Codec(REGISTRY)
 PAGE = Path(__file__).parents[3] / "docs" / "types.md"
 
@@ -46,7 +47,7 @@ def of_field(definition: Any) -> jsonschema.Draft202012Validator:
     return validator("t.Event", parsed)
 
 
-DEACTIVATED = validator("users.UserDeactivated", REGISTRY.latest("users.UserDeactivated").parsed)
+DEACTIVATED = validator("yards.YardDeactivated", REGISTRY.latest("yards.YardDeactivated").parsed)
 
 
 @pytest.mark.parametrize("event_type", REGISTRY.event_types)
@@ -60,7 +61,7 @@ def test_every_schema_of_the_mesh_has_a_shape(event_type: str) -> None:
     st.fixed_dictionaries(
         {},
         optional={
-            "user_id": st.text(max_size=3) | st.integers(),
+            "yard_id": st.text(max_size=3) | st.integers(),
             "reason": st.none() | st.text(max_size=3) | st.booleans(),
             "deactivated_at": st.integers(-(2**64), 2**64) | st.just("2020-01-01T00:00:00Z"),
             "other": st.none(),
@@ -69,7 +70,7 @@ def test_every_schema_of_the_mesh_has_a_shape(event_type: str) -> None:
 )
 def test_shape_and_codec_agree(value: dict[str, object]) -> None:
     try:
-        CODEC.encode_json("users.UserDeactivated", value)
+        CODEC.encode_json("yards.YardDeactivated", value)
         taken = True
     except InvalidEvent:
         taken = False

@@ -1,7 +1,5 @@
 """/openapi.json as a document; tests/contract holds the gateway to it."""
 
-from pathlib import Path
-
 import jsonschema
 import pytest
 from aiohttp import web
@@ -11,11 +9,12 @@ from atlas_gateway.openapi import document, record_name
 from atlas_http.routes import Route, answer, json_body
 from pydantic import BaseModel
 
-from tests import samples
+from tests import neutral
 from tests.conformance.public_kinds import KINDS, Kind, folder_of
+from tests.contexts import SCHEMAS
 
-REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
-ROUTES = documented(REGISTRY, samples.ROUTES)
+REGISTRY = Registry.load(SCHEMAS)
+ROUTES = documented(REGISTRY, neutral.ROUTES)
 DOCUMENT = document(ROUTES, REGISTRY, "1.2.3")
 
 
@@ -53,8 +52,8 @@ def test_every_schema_is_one() -> None:
 
 def test_events_are_described_as_they_are_posted() -> None:
     schemas = DOCUMENT["components"]["schemas"]
-    assert schemas["flights.FlightDeparted.Record"]["required"] == ["type", "value"]
-    assert schemas["flights.WeatherObserved.Record"]["required"] == ["value"]
+    assert schemas["hauls.HaulDeparted.Record"]["required"] == ["type", "value"]
+    assert schemas["hauls.RoadObserved.Record"]["required"] == ["value"]
     assert "health.Heartbeat" in schemas
     assert "health.Heartbeat.Record" not in schemas
     assert "default" not in schemas["ChangeProfile"]["properties"]["email"]
@@ -63,14 +62,14 @@ def test_events_are_described_as_they_are_posted() -> None:
 def test_topics_that_take_no_posts_are_named_as_such() -> None:
     operation = DOCUMENT["paths"]["/topics/{topic}"]["post"]
     (topic,) = (part for part in operation["parameters"] if part["name"] == "topic")
-    assert topic["schema"]["enum"] == ["flights.events", "flights.reference", "flights.weather"]
-    assert "users.events (outbox)" in topic["description"]
+    assert topic["schema"]["enum"] == ["hauls.events", "hauls.reference", "hauls.roads"]
+    assert "yards.events (outbox)" in topic["description"]
     assert "health.heartbeats (mesh)" in topic["description"]
     assert "403" in operation["responses"]
 
 
 def test_limits_that_are_checked_are_shown() -> None:
-    properties = DOCUMENT["components"]["schemas"]["RegisterUser"]["properties"]
+    properties = DOCUMENT["components"]["schemas"]["RegisterYard"]["properties"]
     assert properties["email"]["maxLength"] == 254
     assert "@" in properties["email"]["pattern"]
     assert "pattern" in properties["display_name"]
@@ -116,7 +115,7 @@ def test_what_a_route_refers_to_is_described_whoever_made_the_model() -> None:
     assert schemas["Booking"]["properties"]["seats"]["items"] == {"$ref": "#/components/schemas/Inner"}
     assert "seat" in schemas["Inner"]["properties"]
     assert "seat" in schemas["BookSeat"]["properties"]
-    assert "RegisterUser" in schemas
+    assert "RegisterYard" in schemas
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """From a parsed item to a Kafka record."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,13 @@ from atlas_kafka.producing.producer import Outgoing
 from hypothesis import given
 from hypothesis import strategies as st
 
-REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
+from tests.contexts import SCHEMAS
+
+REGISTRY = Registry.load(SCHEMAS)
 CODEC = Codec(REGISTRY)
-TOPIC = REGISTRY.topics["users.events"]
-VALUE = {"user_id": "u-1", "deactivated_at": "2020-01-01T00:00:00Z"}
-RECORD = {"type": "users.UserDeactivated", "value": VALUE}
+TOPIC = REGISTRY.topics["yards.events"]
+VALUE = {"yard_id": "u-1", "deactivated_at": "2020-01-01T00:00:00Z"}
+RECORD = {"type": "yards.YardDeactivated", "value": VALUE}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -39,7 +40,7 @@ def test_the_short_way_and_the_long_one_make_the_same_record() -> None:
     assert (
         (short.topic, short.key, short.value)
         == (long.topic, long.key, long.value)
-        == ("users.events", b"u-1", short.value)
+        == ("yards.events", b"u-1", short.value)
     )
     names = [sorted(name for name, _ in record.headers) for record in (short, long)]
     assert names[0] == names[1]
@@ -72,7 +73,7 @@ def test_a_cloud_event_of_two_fields_is_not_taken_for_a_plain_record() -> None:
         ({"value": VALUE}, "/type"),
         ({"type": None, "value": VALUE}, "/type"),
         ({"type": ["x"], "value": VALUE}, "/type"),
-        ({"type": "flights.FlightDeparted", "value": VALUE}, "/type"),
+        ({"type": "hauls.HaulDeparted", "value": VALUE}, "/type"),
         ({"type": RECORD["type"], "value": None}, "/value"),
         (RECORD | {"key": "u-2"}, "/key"),
         (RECORD | {"value": VALUE | {"reason": 7}}, "/value/reason"),

@@ -1,14 +1,14 @@
 """Which topics may be posted to."""
 
-from pathlib import Path
-
 import pytest
 from atlas_contracts.registry import Registry
 from atlas_contracts.topics import Source
 from atlas_gateway.topic_access import describe_access, open_topic, open_topics
 from atlas_http.problems import Problem
 
-REGISTRY = Registry.load(Path(__file__).parents[3] / "schemas")
+from tests.contexts import SCHEMAS
+
+REGISTRY = Registry.load(SCHEMAS)
 
 
 @pytest.mark.parametrize("name", list(REGISTRY.topics))
@@ -34,4 +34,4 @@ def test_the_documentation_names_the_closed_ones() -> None:
     opened = [topic for topic in REGISTRY.topics.values() if topic.source is Source.ANY]
     assert describe_access(opened) == "Every topic takes posts."
     closed = describe_access(REGISTRY.topics.values())
-    assert closed.startswith("Not health.heartbeats (mesh), health.events (mesh), users.events (outbox): ")
+    assert closed.startswith("Not health.heartbeats (mesh), health.events (mesh), yards.events (outbox): ")

@@ -2,14 +2,14 @@
 
 import json
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import fastavro
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+from tests.contexts import SCHEMAS
+
 _FILES = {"health.Heartbeat": "heartbeat", "health.HealthChanged": "health_changed"}
 _SAMPLES: dict[str, dict[str, Any]] = {
     "health.Heartbeat": {"service": "", "instance": "", "state": "READY", "reasons": {}, "started_at": 0, "sent_at": 0}

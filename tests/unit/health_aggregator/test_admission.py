@@ -1,7 +1,6 @@
 """What a heartbeat may say; and any heartbeat at all against the whole of what the aggregator shows."""
 
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
+from tests.contexts import SCHEMAS
 from tests.unit.health_aggregator.foreign import foreign
 
 NOW_MS = time.time_ns() // 1_000_000
-CODEC = Codec(Registry.load(Path(__file__).resolve().parents[3] / "schemas"))
+CODEC = Codec(Registry.load(SCHEMAS))
 VALUE: dict[str, Any] = {
     "service": "relay",
     "instance": "relay-1",

@@ -1,7 +1,6 @@
 """What becomes of one heartbeat."""
 
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +11,9 @@ from atlas_contracts.registry import Registry
 from atlas_health_aggregator.admission import Beat
 from atlas_health_aggregator.beats import HEARTBEATS_SET_ASIDE, LETTERS_AT_ONCE, Receiver
 
+from tests.contexts import SCHEMAS
 from tests.unit.health_aggregator.foreign import foreign
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 BEAT: dict[str, Any] = {
     "service": "relay",
     "instance": "relay-1",
@@ -64,7 +63,7 @@ async def test_a_heartbeat_is_handed_on(codec: Codec) -> None:
 async def test_what_is_no_heartbeat_is_a_dead_letter_with_the_reason(codec: Codec) -> None:
     letters, heard = Letters(), list[Beat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
-    other = codec.encode("flights.AirlineListed", {"carrier": "UA", "name": "United"})
+    other = codec.encode("hauls.CarrierListed", {"carrier": "UA", "name": "United"})
     framed = codec.encode("health.Heartbeat", BEAT)
     for value in (None, b"", b"junk", b"\x00\xff\xff\xff\xffx", framed[:-3], other):
         await receive(_message(value))
@@ -73,7 +72,7 @@ async def test_what_is_no_heartbeat_is_a_dead_letter_with_the_reason(codec: Code
     record, group, error = letters.sent[-1]
     assert (record.topic, record.offset, record.key, record.value) == ("health.heartbeats", 7, b"relay", other)
     assert record.headers == (("ce_id", b"1"),)
-    assert (group, error) == ("g", "flights.AirlineListed is no health.Heartbeat")
+    assert (group, error) == ("g", "hauls.CarrierListed is no health.Heartbeat")
     assert all(error for _, _, error in letters.sent)
 
 

@@ -61,7 +61,7 @@ def test_a_commit_without_one_is_of_the_topic_that_was_there_when_it_was_first_s
 def test_the_mesh_s_groups_have_its_services_names() -> None:
     services = {"archiver", "projector"}
     assert is_of_the_mesh("archiver", services)
-    assert is_of_the_mesh("projector.users", services)
+    assert is_of_the_mesh("projector.yards", services)
     assert not is_of_the_mesh("console-consumer-123", services)
     assert not is_of_the_mesh("projectors", services)
     assert not is_of_the_mesh("", services)

@@ -20,4 +20,4 @@ from atlas_http.consistency import _limit_s
 )
 def test_the_wait_is_asked_for_and_bounded(prefer: str | None, limit_s: float) -> None:
     headers = {"Prefer": prefer} if prefer else {}
-    assert _limit_s(make_mocked_request("GET", "/users", headers=headers), 2.0) == limit_s
+    assert _limit_s(make_mocked_request("GET", "/yards", headers=headers), 2.0) == limit_s

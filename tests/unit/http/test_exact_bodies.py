@@ -10,7 +10,7 @@ import pytest
 from atlas_http.bodies import Body
 from atlas_http.exact_bodies import as_model
 from atlas_http.problems import of_validation
-from atlas_users.bodies import RegisterUser
+from atlas_yards.bodies import RegisterYard
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -80,7 +80,7 @@ def test_a_number_without_end_is_refused() -> None:
         as_model(b'{"price": ' + b"1" * 3000 + b"}", Order)
 
 
-@pytest.mark.parametrize("model", [Order, RegisterUser])
+@pytest.mark.parametrize("model", [Order, RegisterYard])
 @pytest.mark.parametrize("depth", [100, 230, 300, 600, 1000])
 def test_what_is_nested_deeper_than_a_model_is_refused(model: type[Body], depth: int) -> None:
     with pytest.raises(ValueError, match=r"validation error|nested too deep"):

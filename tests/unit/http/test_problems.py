@@ -4,23 +4,23 @@ import orjson
 import pytest
 from aiohttp import web
 from atlas_http.problems import INVALID, NOT_FOUND, Problem, of_http_error, of_validation, unavailable
-from atlas_users.bodies import RegisterUser
+from atlas_yards.bodies import RegisterYard
 from pydantic import ValidationError
 
 
 def test_a_problem_is_a_document_of_rfc_9457() -> None:
-    problem = Problem(NOT_FOUND, "There is no user 7.", headers={"X": "1"}, user="7")
-    response = problem.response(instance="/users/7", request_id="r")
+    problem = Problem(NOT_FOUND, "There is no yard 7.", headers={"X": "1"}, yard="7")
+    response = problem.response(instance="/yards/7", request_id="r")
     assert (response.status, response.content_type, response.headers["X"]) == (404, "application/problem+json", "1")
     assert isinstance(response.body, bytes)
     assert orjson.loads(response.body) == {
         "type": "urn:atlas:problem:not-found",
         "title": "Not found",
         "status": 404,
-        "detail": "There is no user 7.",
-        "instance": "/users/7",
+        "detail": "There is no yard 7.",
+        "instance": "/yards/7",
         "request_id": "r",
-        "user": "7",
+        "yard": "7",
     }
 
 
@@ -53,9 +53,9 @@ def test_a_dependency_that_is_away_is_to_be_asked_again() -> None:
 
 def test_every_error_of_a_body_has_its_path() -> None:
     with pytest.raises(ValidationError) as raised:
-        RegisterUser.model_validate({"email": 7, "a/b": 1})
-    errors = {error["path"]: error for error in of_validation(raised.value, RegisterUser)}
+        RegisterYard.model_validate({"email": 7, "a/b": 1})
+    errors = {error["path"]: error for error in of_validation(raised.value, RegisterYard)}
     assert errors["/email"]["found"] == "7 (integer)"
     assert "e-mail" in errors["/email"]["expected"]
     assert errors["/display_name"]["found"] == "nothing"
-    assert errors["/a~1b"]["expected"] == "no field of this name in RegisterUser"
+    assert errors["/a~1b"]["expected"] == "no field of this name in RegisterYard"

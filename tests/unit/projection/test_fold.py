@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from atlas_contracts.events import Meta
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.routes import ROUTES
 from atlas_projection.change import Change, Key, key_getter
 from atlas_projection.fold import NO_SEQUENCE, NO_VERSION, Folded, fold
 from atlas_projection.given import Given, event, given
 from atlas_projection.projection import Projection, Rejected, Row, Value
 from atlas_projection.waiting import Waiting
 from atlas_readmodel.table import Table
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from hypothesis import given as over
 from hypothesis import strategies as st
 
@@ -109,12 +109,12 @@ def test_memory_that_is_gone_is_nobodys_fault() -> None:
 @pytest.mark.parametrize("sequence", [None, b"", b"x", b"9" * 5000, b"-1", b"1.5", b"2147483648", b"%d" % (2**63 - 1)])
 def test_what_is_no_part_of_an_entitys_history_holds_nobody_back(sequence: bytes | None) -> None:
     headers = [] if sequence is None else [("ce_sequence", sequence)]
-    forged = Meta("users.events", 0, 0, 0, b"u1", headers)
-    held = Waiting(ordered=True, last_version=USERS.last_version)
-    value = {"user_id": "u1", "email": "a", "display_name": "a", "country": None, "registered_at": 1}
-    register = USERS.handlers["users.UserRegistered"]
-    true = Meta("users.events", 0, 1, 0, b"u1", [("ce_sequence", b"1")])
-    folded = fold(USERS, [Change(("u1",), register, value, each) for each in (forged, true)], lambda _: None, held)
+    forged = Meta("yards.events", 0, 0, 0, b"u1", headers)
+    held = Waiting(ordered=True, last_version=YARDS.last_version)
+    value = {"yard_id": "u1", "email": "a", "display_name": "a", "country": None, "registered_at": 1}
+    register = YARDS.handlers["yards.YardRegistered"]
+    true = Meta("yards.events", 0, 1, 0, b"u1", [("ce_sequence", b"1")])
+    folded = fold(YARDS, [Change(("u1",), register, value, each) for each in (forged, true)], lambda _: None, held)
     (rejected,) = folded.rejected
     said = NO_SEQUENCE if forged.sequence is None else NO_VERSION.format(found=forged.sequence, last=2**31 - 1)
     assert (rejected[0].offset, rejected[1]) == (0, said)
@@ -134,16 +134,16 @@ def test_keys_in_the_order_of_the_table() -> None:
     assert key_getter(ROUTES)({"origin": "EWR", "destination": "IAH"}, meta) == ("EWR", "IAH", 3)
 
 
-def users_event(draw: Any, versions: dict[str, int]) -> Given:
-    user = draw(st.sampled_from(["u1", "u2", "u3"]))
-    kind = draw(st.sampled_from(["users.UserRegistered", "users.UserProfileChanged", "users.UserDeactivated"]))
+def yards_event(draw: Any, versions: dict[str, int]) -> Given:
+    yard = draw(st.sampled_from(["u1", "u2", "u3"]))
+    kind = draw(st.sampled_from(["yards.YardRegistered", "yards.YardProfileChanged", "yards.YardDeactivated"]))
     step = draw(st.sampled_from([-1, 0, 1, 1, 1, 2]))
-    versions[user] = max(1, versions.get(user, 0) + step)
+    versions[yard] = max(1, versions.get(yard, 0) + step)
     text = draw(st.text(max_size=3))
     return event(
         kind,
-        sequence=versions[user],
-        user_id=user,
+        sequence=versions[yard],
+        yard_id=yard,
         email=text,
         display_name=text,
         country=None,
@@ -154,16 +154,16 @@ def users_event(draw: Any, versions: dict[str, int]) -> Given:
 
 
 @st.composite
-def users_history(draw: Any) -> list[Given]:
+def yards_history(draw: Any) -> list[Given]:
     versions: dict[str, int] = {}
-    return [users_event(draw, versions) for _ in range(draw(st.integers(0, 25)))]
+    return [yards_event(draw, versions) for _ in range(draw(st.integers(0, 25)))]
 
 
 @st.composite
-def flights_history(draw: Any) -> list[Given]:
+def hauls_history(draw: Any) -> list[Given]:
     return [
         event(
-            draw(st.sampled_from(["flights.FlightDeparted", "flights.FlightCancelled"])),
+            draw(st.sampled_from(["hauls.HaulDeparted", "hauls.HaulCancelled"])),
             partition=draw(st.integers(0, 2)),
             origin=draw(st.sampled_from(["EWR", "JFK"])),
             destination=draw(st.sampled_from(["IAH", "MIA"])),
@@ -174,13 +174,13 @@ def flights_history(draw: Any) -> list[Given]:
     ]
 
 
-@over(history=users_history(), cuts=st.sets(st.integers(0, 25)))
-def test_any_split_of_users_events_into_batches_gives_the_same_rows(history: list[Given], cuts: set[int]) -> None:
-    _check_splits(USERS, history, cuts)
+@over(history=yards_history(), cuts=st.sets(st.integers(0, 25)))
+def test_any_split_of_yards_events_into_batches_gives_the_same_rows(history: list[Given], cuts: set[int]) -> None:
+    _check_splits(YARDS, history, cuts)
 
 
-@over(history=flights_history(), cuts=st.sets(st.integers(0, 25)))
-def test_any_split_of_flights_into_batches_gives_the_same_routes(history: list[Given], cuts: set[int]) -> None:
+@over(history=hauls_history(), cuts=st.sets(st.integers(0, 25)))
+def test_any_split_of_hauls_into_batches_gives_the_same_routes(history: list[Given], cuts: set[int]) -> None:
     _check_splits(ROUTES, history, cuts)
 
 

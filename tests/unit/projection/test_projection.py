@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_readmodel.documents import Documents
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 
-from tests.samples import PROJECTIONS
+from tests.neutral import PROJECTIONS
 
 
 def test_every_name_is_used_once() -> None:
@@ -16,9 +16,9 @@ def test_every_name_is_used_once() -> None:
 
 def test_a_version_column_must_exist_and_be_read() -> None:
     with pytest.raises(ValueError, match="versioned"):
-        replace(USERS, versioned="revision")
+        replace(YARDS, versioned="revision")
     with pytest.raises(ValueError, match="versioned"):
-        replace(FLIGHTS, versioned="flight_number")
+        replace(HAULS, versioned="haul_number")
 
 
 def test_rows_by_partition_can_not_be_cached() -> None:
@@ -27,8 +27,8 @@ def test_rows_by_partition_can_not_be_cached() -> None:
 
 
 def test_documents_are_a_table_by_another_name() -> None:
-    documents = replace(USERS, table=Documents(("user_id",)), cached=False)
-    assert (documents.key, documents.ordered, documents.model.name) == (("user_id",), True, "users")
+    documents = replace(YARDS, table=Documents(("yard_id",)), cached=False)
+    assert (documents.key, documents.ordered, documents.model.name) == (("yard_id",), True, "yards")
     with pytest.raises(ValueError, match="cached"):
         replace(documents, cached=True)
     with pytest.raises(ValueError, match="versioned"):
@@ -37,4 +37,4 @@ def test_documents_are_a_table_by_another_name() -> None:
 
 def test_a_reserved_name_is_refused() -> None:
     with pytest.raises(ValueError, match="positions"):
-        replace(USERS, name="positions")
+        replace(YARDS, name="positions")

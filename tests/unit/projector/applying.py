@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -15,11 +14,13 @@ from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Record
 from atlas_readmodel.parking import Decision, Parked, Place
 from atlas_readmodel.writer import Batch, Fenced, Waits
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from hypothesis import strategies as st
 
-CODEC = Codec(Registry.load(Path(__file__).resolve().parents[3] / "schemas"))
-PLACE = TopicPartition("users.events", 0)
+from tests.contexts import SCHEMAS
+
+CODEC = Codec(Registry.load(SCHEMAS))
+PLACE = TopicPartition("yards.events", 0)
 
 
 class MemoryWriter:
@@ -54,21 +55,21 @@ class MemoryWriter:
             self.rows[key] = row
 
 
-def record(offset: int, user: str, version: int, email: str) -> Any:
-    kind = "users.UserRegistered" if version == 1 else "users.UserProfileChanged"
-    value: Mapping[str, Any] = {"user_id": user, "email": email, "display_name": email, "country": None}
+def record(offset: int, yard: str, version: int, email: str) -> Any:
+    kind = "yards.YardRegistered" if version == 1 else "yards.YardProfileChanged"
+    value: Mapping[str, Any] = {"yard_id": yard, "email": email, "display_name": email, "country": None}
     time = {"registered_at": offset} if version == 1 else {"changed_at": offset}
     framed = CODEC.encode(kind, {**value, **time})
     headers = (("ce_sequence", str(version).encode()),)
-    return ConsumerRecord(PLACE.topic, 0, offset, 0, 0, user.encode(), framed, None, 0, 0, headers)
+    return ConsumerRecord(PLACE.topic, 0, offset, 0, 0, yard.encode(), framed, None, 0, 0, headers)
 
 
-def history(users: list[str]) -> list[Any]:
+def history(yards: list[str]) -> list[Any]:
     versions: dict[str, int] = {}
     records = []
-    for offset, user in enumerate(users):
-        versions[user] = versions.get(user, 0) + 1
-        records.append(record(offset, user, versions[user], f"{offset}@x"))
+    for offset, yard in enumerate(yards):
+        versions[yard] = versions.get(yard, 0) + 1
+        records.append(record(offset, yard, versions[yard], f"{offset}@x"))
     return records
 
 
@@ -140,7 +141,7 @@ class Run:
 
 
 def picky(mended: list[bool]) -> Projection:
-    """USERS, which does not take an address that ends in `bad` until it is mended."""
+    """YARDS, which does not take an address that ends in `bad` until it is mended."""
 
     def checked(handler: Handler) -> Handler:
         def handle(row: Row | None, event: Value, meta: Meta) -> Row | None:
@@ -150,7 +151,7 @@ def picky(mended: list[bool]) -> Projection:
 
         return handle
 
-    return replace(USERS, handlers={name: checked(handler) for name, handler in USERS.handlers.items()})
+    return replace(YARDS, handlers={name: checked(handler) for name, handler in YARDS.handlers.items()})
 
 
 def troubled(steps: list[tuple[str, str]]) -> list[Any]:
@@ -158,22 +159,22 @@ def troubled(steps: list[tuple[str, str]]) -> list[Any]:
     records: list[Any] = []
     versions: dict[str, int] = {}
     held: dict[str, list[int]] = {}
-    for what, user in steps:
-        offset, version = len(records), versions.get(user, 0)
+    for what, yard in steps:
+        offset, version = len(records), versions.get(yard, 0)
         if what == "garbage":
-            records.append(replace(record(offset, user, 1, "x"), value=b"garbage"))
+            records.append(replace(record(offset, yard, 1, "x"), value=b"garbage"))
             continue
-        if what == "late" and held.get(user):
-            records.append(record(offset, user, held[user].pop(), f"{offset}@late"))
+        if what == "late" and held.get(yard):
+            records.append(record(offset, yard, held[yard].pop(), f"{offset}@late"))
             continue
         if what == "again" and version:
-            records.append(record(offset, user, version, f"{offset}@again"))
+            records.append(record(offset, yard, version, f"{offset}@again"))
             continue
         if what == "skip":
-            held.setdefault(user, []).append(version + 1)
+            held.setdefault(yard, []).append(version + 1)
             version += 1
-        versions[user] = version + 1
-        records.append(record(offset, user, version + 1, f"{offset}@{'bad' if what == 'bad' else 'x'}"))
+        versions[yard] = version + 1
+        records.append(record(offset, yard, version + 1, f"{offset}@{'bad' if what == 'bad' else 'x'}"))
     return records
 
 

@@ -30,7 +30,7 @@ def test_types_are_bare() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["positions", "generations", "Users", "a-b", "1st", "users; DROP", "", "parked", "users_g3"]
+    "name", ["positions", "generations", "Yards", "a-b", "1st", "yards; DROP", "", "parked", "yards_g3"]
 )
 def test_names_that_would_not_do(name: str) -> None:
     with pytest.raises(ValueError, match="can't name a projection"):

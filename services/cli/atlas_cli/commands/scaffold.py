@@ -31,6 +31,7 @@ def register(parent: typer.Typer) -> None:
     add_command(gone, remove_command, "atlas remove command bookings.BookSeat", name="command")
     add_command(gone, remove_projection, "atlas remove projection bookings.bookings", name="projection")
     parent.add_typer(gone, name="remove", rich_help_panel=YOURS)
+    add_command(parent, mine, "atlas mine acme", group=YOURS)
 
 
 def context(
@@ -162,6 +163,40 @@ def remove_projection(
     from atlas_cli.scaffold import removal
 
     _remove(removal.remove_projection(ROOT, text), yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def mine(
+    name: Annotated[str, typer.Argument(help="What the product is called; its first context gets the name.")],
+    dry_run: DryRun = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make this repository your own: the samples go, a small context and a README of yours are there instead.
+
+    May be repeated, as after the merge of a next version of Atlas, which brings its samples along.
+    """
+    from atlas_local.home import ROOT
+
+    from atlas_cli.scaffold.mine import first_context, without_samples
+
+    plans = [without_samples(ROOT, name)]
+    if not as_json or not (yes or dry_run):
+        _print(plans[0])
+    if not dry_run:
+        confirm("Do all of this?", yes=yes)
+        plans[0].apply()
+        for begin in first_context(ROOT, name):
+            plans.append(begin())
+            plans[-1].apply()
+            if not as_json:
+                _print(plans[-1])
+    steps = ["git add --all && git commit -m 'Ours'", "make up", "atlas demo"]
+    if as_json:
+        print_json({"dry_run": dry_run, "paths": [path for plan in plans for path in _paths(plan)], "next": steps})
+    elif not dry_run:
+        say("next:")
+        for step in steps:
+            say(f"  {step}")
 
 
 def _write(plan: "Plan", *, dry_run: bool, as_json: bool) -> None:

@@ -1,5 +1,7 @@
 """A new context: a package that engines find, whose commands and projections are found in it one module each."""
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 from atlas_cli.output import CommandError
@@ -102,6 +104,18 @@ def require_gathering(root: Path, context: str, part: str) -> None:
             f"{package(context)}/{part} does not gather its modules, so `atlas new context` did not make it; add by"
             " hand to it"
         )
+
+
+def modules_naming(root: Path, events: Collection[str], besides: Collection[str] = ()) -> list[str]:
+    """The modules of contexts that name one of these events, `shop.` for all of `shop`; not of those in `besides`."""
+    if not events:
+        return []
+    quote = "[\"']"
+    ends = ((re.escape(event), "[A-Z]" if event.endswith(".") else quote) for event in events)
+    named = re.compile("|".join(f"{quote}{event}{end}" for event, end in ends))
+    modules = [path.relative_to(root) for path in sorted((root / FOLDER).glob("*/atlas_*/**/*.py"))]
+    others = [path for path in modules if path.parts[1] not in besides]
+    return [str(path) for path in others if named.search((root / path).read_text())]
 
 
 def one_sentence(doc: str) -> str:

@@ -15,7 +15,7 @@ def remove_context(root: Path, name: str) -> Plan:
     context = context_name(name)
     contexts.require(root, context)
     events = schemas.without_events(plan, lambda event: event.startswith(f"{context}."))
-    used = _users_of(root, events, besides=context)
+    used = contexts.modules_naming(root, events, besides=[context])
     if used:
         raise CommandError(f"{', '.join(used)} names an event of {context}; take that out first")
     plan.remove(contexts.folder(context))
@@ -27,7 +27,7 @@ def remove_event(root: Path, text: str) -> Plan:
     plan = Plan(root)
     context, name = type_name(text, "an event", "bookings.SeatBooked")
     schemas.newest(root, f"{context}.{name}")
-    if used := _users_of(root, [f"{context}.{name}"]):
+    if used := contexts.modules_naming(root, [f"{context}.{name}"]):
         raise CommandError(f"{', '.join(used)} names {context}.{name}; take that out first")
     schemas.without_events(plan, lambda event: event == f"{context}.{name}")
     return plan
@@ -73,13 +73,3 @@ def remove_projection(root: Path, text: str) -> Plan:
 
 def _commands(root: Path, context: str) -> list[Path]:
     return sorted((root / contexts.package(context) / "commands").glob("*.py"))
-
-
-def _users_of(root: Path, events: list[str], besides: str = "") -> list[str]:
-    """The modules of contexts that name one of these events."""
-    if not events:
-        return []
-    named = re.compile("|".join(rf"[\"']{re.escape(event)}[\"']" for event in events))
-    modules = [path.relative_to(root) for path in sorted((root / contexts.FOLDER).glob("*/atlas_*/**/*.py"))]
-    others = [path for path in modules if not besides or not path.is_relative_to(contexts.folder(besides))]
-    return [str(path) for path in others if named.search((root / path).read_text())]

@@ -40,7 +40,7 @@ def say(**what: Any) -> None:
 async def work(job: Mapping[str, Any]) -> None:
     """Bring the partitions of the job to their targets; the parent hears how it goes."""
     setup = job["setup"]
-    projection = find(setup["projections"], job["projection"])
+    projection = find(setup["projections"], job["projection"], setup["contexts"])
     targets = {TopicPartition(topic, number): until for topic, number, until in job["targets"]}
     archive = None if setup["archive"] is None else S3Address(**setup["archive"])
     codec = Codec(Registry.load(Path(setup["schemas_dir"])))
@@ -59,13 +59,14 @@ async def work(job: Mapping[str, Any]) -> None:
         say(events=strict.events - told, done=True, passed_over=strict.passed_over)
 
 
-def find(path: str, name: str) -> Projection:
-    """The projection of this name: of the contexts, or in the tuple that `module:attribute` names. LookupError if there
-    is none.
+def find(path: str, name: str, chosen: Sequence[str] = ()) -> Projection:
+    """The projection of this name: of the chosen contexts, or in the tuple that `module:attribute` names.
+
+    Raises LookupError if there is none.
     """
     module, _, attribute = path.partition(":")
     projections: Sequence[Projection] = (
-        getattr(importlib.import_module(module), attribute) if path else contexts.flat(contexts.PROJECTIONS)
+        getattr(importlib.import_module(module), attribute) if path else contexts.flat(contexts.PROJECTIONS, chosen)
     )
     for projection in projections:
         if projection.name == name:

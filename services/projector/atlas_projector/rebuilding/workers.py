@@ -30,7 +30,7 @@ class WorkerError(Exception):
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a worker process needs to know; `projections` names a tuple of them as `module:attribute`, or is empty for
-    those of the contexts.
+    those of `contexts`, or of all contexts where that is empty.
 
     `load`: the part of the time that a worker works, above 0 and at most 1; the rest is left to others.
     """
@@ -42,6 +42,7 @@ class Setup:
     redis_url: str = ""
     namespace: str = "atlas"
     projections: str = ""
+    contexts: tuple[str, ...] = ()
     workers: int = 2
     load: float = 1.0
 

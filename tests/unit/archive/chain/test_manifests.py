@@ -26,7 +26,7 @@ from atlas_archive.writing.segments import Segment, store_segment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PATH = PartitionPath("flights", "id-1", 3)
+PATH = PartitionPath("hauls", "id-1", 3)
 
 
 @types.coroutine
@@ -156,9 +156,9 @@ def manifest(start: int, next_offset: int, **changes: Any) -> Manifest:
 
 
 def test_keys() -> None:
-    assert manifest(7, 9).key == "topics/flights/id-1/manifest/partition=3/00000000000000000007.json"
+    assert manifest(7, 9).key == "topics/hauls/id-1/manifest/partition=3/00000000000000000007.json"
     day = 1356998400000
-    assert PATH.data(7, day) == "topics/flights/id-1/data/date=2013-01-01/partition=3/00000000000000000007-"
+    assert PATH.data(7, day) == "topics/hauls/id-1/data/date=2013-01-01/partition=3/00000000000000000007-"
     assert PATH.data(7, day - 1).split("/")[4] == "date=2012-12-31"
     assert PATH.data(7, -1).split("/")[4] == PATH.data(7, 2**62).split("/")[4] == "date=none"
 

@@ -28,7 +28,7 @@ def test_damage_is_a_value_error(name: str, damage: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["deflate", "zstandard"])
 def test_events_get_smaller(name: str) -> None:
-    data = b"".join(b"flights.FlightDeparted %d EWR IAH" % i for i in range(500))
+    data = b"".join(b"hauls.HaulDeparted %d EWR IAH" % i for i in range(500))
     assert len(CODECS[name].compress(data)) < len(data) / 3
 
 

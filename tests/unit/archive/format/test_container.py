@@ -202,7 +202,7 @@ def test_a_body_that_is_not_of_its_schema_goes_to_the_raw_file() -> None:
 
 def test_a_splicer_takes_records_call_by_call() -> None:
     records = [Record(i * 3, i // 10, b"%d" % i, (), framing(2) + encode(_SCHEMAS[2], {"c": i})) for i in range(500)]
-    splicer = Splicer(_texts, block_bytes=500, metadata={"topic": "flights"})
+    splicer = Splicer(_texts, block_bytes=500, metadata={"topic": "hauls"})
     sizes = []
     for i in range(0, 500, 50):
         splicer.add([pack(records[i : i + 50])])
@@ -213,7 +213,7 @@ def test_a_splicer_takes_records_call_by_call() -> None:
     assert (file.first_offset, file.last_offset) == (0, 499 * 3)
     assert file.size == sum(map(len, file.chunks))
     opened = read_file(b"".join(file.chunks), "x")
-    assert opened.metadata["topic"] == "flights"
+    assert opened.metadata["topic"] == "hauls"
     assert opened.schema_id == 2
     blocks = list(opened.blocks())
     assert len(blocks) > 5

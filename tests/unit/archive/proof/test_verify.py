@@ -43,10 +43,10 @@ class FakeReader:
         self.records = TOPIC if records is None else records
 
     async def describe(self, topic: str) -> LiveTopic | None:
-        return self.live if topic == "flights" else None
+        return self.live if topic == "hauls" else None
 
     async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Sequence[Record]]:
-        assert topic == "flights"
+        assert topic == "hauls"
         batch = [record for record in self.records.get(partition, []) if start <= record.offset < stop]
         yield batch[:3]
         yield batch[3:]
@@ -56,7 +56,7 @@ LIVE = LiveTopic("id-1", {0: (0, 40), 1: (0, 10), 2: (0, 0)})
 
 
 async def archive(
-    store: MemoryStore, topic: str = "flights", incarnation: str = "id-1", log_start: int = 0
+    store: MemoryStore, topic: str = "hauls", incarnation: str = "id-1", log_start: int = 0
 ) -> dict[int, list[Manifest]]:
     """Segments of ten records each."""
     for partition, records in TOPIC.items():
@@ -85,7 +85,7 @@ async def test_a_whole_archive(store: MemoryStore) -> None:
     (report,) = await verify(store, reader=FakeReader(LIVE), progress=lambda report: seen.append(report.segments))
     total = sum(map(len, TOPIC.values()))
     assert report == TopicReport(
-        "flights",
+        "hauls",
         segments=5,
         records=total,
         bytes=sum(m.size for chain in chains.values() for m in chain),
@@ -97,8 +97,8 @@ async def test_a_whole_archive(store: MemoryStore) -> None:
 
 async def test_a_topic_without_an_archive_is_a_problem_when_it_was_asked_for(store: MemoryStore) -> None:
     await archive(store)
-    reports = await verify(store, only=["flights", "other"])
-    assert [(report.topic, len(report.problems)) for report in reports] == [("flights", 0), ("other", 1)]
+    reports = await verify(store, only=["hauls", "other"])
+    assert [(report.topic, len(report.problems)) for report in reports] == [("hauls", 0), ("other", 1)]
     assert await verify(MemoryStore()) == []
 
 
@@ -122,8 +122,8 @@ async def test_a_missing_manifest_leaves_a_gap_and_extra_files(store: MemoryStor
 
 async def test_a_missing_schema(store: MemoryStore) -> None:
     await archive(store)
-    del store.objects["topics/flights/id-1/schemas/5.avsc"]
-    assert all("topics/flights/id-1/schemas/5.avsc: missing" in problem for problem in await problems(store))
+    del store.objects["topics/hauls/id-1/schemas/5.avsc"]
+    assert all("topics/hauls/id-1/schemas/5.avsc: missing" in problem for problem in await problems(store))
     assert await problems(store)
 
 
@@ -178,10 +178,10 @@ async def test_an_overlap(store: MemoryStore) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "topics/flights/id-1/data/date=2013-01-01/partition=0/stray.avro",
-        "topics/flights/id-1/data/date=1970-01-01/partition=0/00000000000000000000-0000-raw.avro",
-        "topics/flights/id-1/README",
-        "topics/flights/id-1/schemas/5.txt",
+        "topics/hauls/id-1/data/date=2013-01-01/partition=0/stray.avro",
+        "topics/hauls/id-1/data/date=1970-01-01/partition=0/00000000000000000000-0000-raw.avro",
+        "topics/hauls/id-1/README",
+        "topics/hauls/id-1/schemas/5.txt",
     ],
 )
 async def test_an_extra_object(store: MemoryStore, key: str) -> None:
@@ -195,7 +195,7 @@ async def test_a_losers_file_that_its_winner_is_about_to_remove_is_no_problem(
 ) -> None:
     monkeypatch.setattr(incarnation_check, "LOOKS", 50)
     await archive(store)
-    key = "topics/flights/id-1/data/date=1970-01-01/partition=0/00000000000000000000-0000-raw.avro"
+    key = "topics/hauls/id-1/data/date=1970-01-01/partition=0/00000000000000000000-0000-raw.avro"
     store.objects[key] = b"x"
     listed, looks = MemoryStore.list, []
 
@@ -211,7 +211,7 @@ async def test_a_losers_file_that_its_winner_is_about_to_remove_is_no_problem(
 
 async def test_a_segment_in_the_making_is_only_noted(store: MemoryStore) -> None:
     await archive(store)
-    key = "topics/flights/id-1/data/date=1970-01-01/partition=0/00000000000000000040-0000-raw.avro"
+    key = "topics/hauls/id-1/data/date=1970-01-01/partition=0/00000000000000000040-0000-raw.avro"
     store.objects[key] = b"x"
     (report,) = await verify(store)
     assert report.problems == []
@@ -224,7 +224,7 @@ async def test_records_lost_to_retention_before_archiving(store: MemoryStore) ->
     first = [chains[0][0], chains[1][0]]
     assert report.problems == [
         f"{each.key}: offsets 0 to 1 were gone from the topic before they were archived; where that is meant, say so:"
-        " atlas archive accept flights"
+        " atlas archive accept hauls"
         for each in first
     ]
     assert report.complete_from == {0: 2, 1: 2}
@@ -247,15 +247,15 @@ async def test_what_is_going_is_named_before_there_is_a_segment_behind_it(store:
     live = LiveTopic("id-1", {0: (50, 60), 1: (11, 12), 2: (4, 4)})
     (report,) = await verify(store, reader=FakeReader(live, {0: [], 1: [], 2: []}))
     assert report.problems == [
-        "flights/0: offsets 40 to 49 are gone from the topic and not archived",
-        "flights/2: offsets 0 to 3 are gone from the topic and not archived",
+        "hauls/0: offsets 40 to 49 are gone from the topic and not archived",
+        "hauls/2: offsets 0 to 3 are gone from the topic and not archived",
     ]
     assert len(report.notes) == 1  # offset 10 of partition 1 may have been a transaction's marker
 
 
 async def test_a_statement_that_does_not_read_is_named(store: MemoryStore) -> None:
     await archive(store)
-    key = "topics/flights/id-1/known-gaps/partition=0/x.json"
+    key = "topics/hauls/id-1/known-gaps/partition=0/x.json"
     for rubbish in (b"", b"{}", b"[]", b"\xff", b'{"partition": 0, "more": 1}'):
         store.objects[key] = rubbish
         (problem,) = await problems(store)
@@ -307,10 +307,10 @@ async def test_a_topic_that_is_gone_is_noted(store: MemoryStore) -> None:
     await archive(store)
     (report,) = await verify(store, reader=FakeReader(None))
     assert [problem.split(";")[0] for problem in report.problems] == [
-        f"flights/{partition}: the topic was deleted while no archiver read it" for partition in (0, 1)
+        f"hauls/{partition}: the topic was deleted while no archiver read it" for partition in (0, 1)
     ]
     assert report.compared_with_topic == 0
-    assert report.notes == ["flights: there is no such topic to compare with"]
+    assert report.notes == ["hauls: there is no such topic to compare with"]
 
 
 async def test_a_partition_that_is_gone_is_a_problem(store: MemoryStore) -> None:
@@ -322,7 +322,7 @@ async def test_a_partition_that_is_gone_is_a_problem(store: MemoryStore) -> None
 async def test_only_the_live_incarnation_is_compared(store: MemoryStore) -> None:
     await archive(store)
     for partition, end in ((0, 40), (1, 10)):
-        await state_end(store, PartitionPath("flights", "id-1", partition), End(partition, end, end, "w", ""))
+        await state_end(store, PartitionPath("hauls", "id-1", partition), End(partition, end, end, "w", ""))
     (report,) = await verify(store, reader=FakeReader(LiveTopic("id-2", {0: (0, 3)}), {0: []}))
     assert (report.problems, report.compared_with_topic) == ([], 0)
     assert "id-2" in report.notes[0]

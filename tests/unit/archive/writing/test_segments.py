@@ -12,7 +12,7 @@ from atlas_archive.store import MemoryStore
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Options, Segment, store_segment
 
-PATH = PartitionPath("flights", "id-1", 0)
+PATH = PartitionPath("hauls", "id-1", 0)
 SCHEMA = json.dumps("int")
 RECORDS = [Record(i, 5000 - i, b"k", (), framing(1) + b"\2" if i % 3 else None) for i in range(10, 30)]
 
@@ -37,7 +37,7 @@ async def test_what_a_manifest_says_is_so() -> None:
         data = store.objects[item.key]
         assert (item.size, item.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert item.key.startswith(PATH.data(0, 4990))
-    assert store.objects["topics/flights/id-1/schemas/1.avsc"] == SCHEMA.encode()
+    assert store.objects["topics/hauls/id-1/schemas/1.avsc"] == SCHEMA.encode()
     assert [record async for block in read_segment(store, manifest) for record in block] == RECORDS
 
 

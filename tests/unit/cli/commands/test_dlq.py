@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from tests.unit.cli.commands.serving import run, serving
 
-ID = "users/users.events/0@17"
+ID = "yards/yards.events/0@17"
 RECORD: dict[str, Any] = {
     "id": ID,
-    "projection": "users",
+    "projection": "yards",
     "key": "u-1",
     "state": "dead",
     "error": "a bad address",
@@ -39,7 +39,7 @@ class Projector:
             asked = sum(record["request"] is not None for record in self.waiting)
             return 200, {"records": self.waiting, "waiting": len(self.waiting), "asked": asked}
         raw = {"key": "752d31", "value": "00", "headers": [["ce_type", "75"]]}
-        return 200, RECORD | {"headers": {"ce_type": "users.UserRegistered"}, "value": {"hex": "00"}, "raw": raw}
+        return 200, RECORD | {"headers": {"ce_type": "yards.YardRegistered"}, "value": {"hex": "00"}, "raw": raw}
 
 
 @pytest.fixture
@@ -55,16 +55,16 @@ def dlq(*arguments: str) -> str:
 
 
 def test_what_waits_is_listed(projector: Projector) -> None:
-    assert json.loads(dlq("ls", "users", "--json")) == [RECORD]
+    assert json.loads(dlq("ls", "yards", "--json")) == [RECORD]
     assert "a bad address" in dlq("ls", "--all")
-    assert [path for _, path, _ in projector.asked] == ["/dead-letters?projection=users", "/dead-letters?all=1"]
+    assert [path for _, path, _ in projector.asked] == ["/dead-letters?projection=yards", "/dead-letters?all=1"]
     projector.waiting = []
     assert dlq("ls") == "nothing waits\n"
 
 
 def test_one_record_is_shown_whole(projector: Projector) -> None:
     shown = dlq("show", ID)
-    assert "ce_type: users.UserRegistered" in shown
+    assert "ce_type: yards.YardRegistered" in shown
     assert '"hex": "00"' in shown
     assert json.loads(dlq("show", ID, "--json"))["id"] == ID
     assert projector.asked[0][1] == f"/dead-letters/{ID}"
@@ -86,7 +86,7 @@ def test_retried_and_gone(projector: Projector) -> None:
     projector.waiting = []
     assert dlq("retry", ID) == "1 records handled\n"
     assert projector.asked[0] == ("POST", "/dead-letters/retry", {"ids": [ID]})
-    assert json.loads(dlq("retry", "--projection", "users", "--json")) == {
+    assert json.loads(dlq("retry", "--projection", "yards", "--json")) == {
         "settled": [ID],
         "failed": {},
         "count": 1,
@@ -94,7 +94,7 @@ def test_retried_and_gone(projector: Projector) -> None:
 
 
 def test_failed_again(projector: Projector) -> None:
-    with pytest.raises(CommandError, match=r"1 of 1 records failed again, users/users.events/0@17: a bad address"):
+    with pytest.raises(CommandError, match=r"1 of 1 records failed again, yards/yards.events/0@17: a bad address"):
         dlq("retry", ID)
 
 
@@ -113,12 +113,12 @@ def test_dropping_is_asked_about(projector: Projector) -> None:
     assert projector.asked[0] == ("POST", "/dead-letters/drop", {"ids": [ID]})
 
 
-@pytest.mark.parametrize("arguments", [("retry",), ("retry", ID, "--projection", "users")])
+@pytest.mark.parametrize("arguments", [("retry",), ("retry", ID, "--projection", "yards")])
 def test_one_choice_of_records(projector: Projector, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match="say which records"):
         dlq(*arguments)
 
 
 def test_a_record_that_does_not_wait_is_named(projector: Projector) -> None:
-    with pytest.raises(CommandError, match=r"users/users\.events/0@18: no such record waits"):
-        dlq("retry", ID, "users/users.events/0@18")
+    with pytest.raises(CommandError, match=r"yards/yards\.events/0@18: no such record waits"):
+        dlq("retry", ID, "yards/yards.events/0@18")

@@ -11,8 +11,8 @@ from atlas_cli.output import CommandError
 from tests.unit.cli.commands.serving import run, serving
 
 ROW = {
-    "group": "projector.flights",
-    "topic": "flights.events",
+    "group": "projector.hauls",
+    "topic": "hauls.events",
     "partition": 0,
     "committed": 3,
     "start": 0,
@@ -46,7 +46,7 @@ class Answers:
             "/health/mesh": MESH,
             "/lag": {
                 "taken_at": "x",
-                "items": [ROW, {**ROW, "group": "archiver", "topic": "users.events"}],
+                "items": [ROW, {**ROW, "group": "archiver", "topic": "yards.events"}],
                 "next_cursor": None,
                 "blocked": [],
             },
@@ -86,13 +86,13 @@ def test_lag_as_json_has_every_row_and_field(answers: Answers) -> None:
 
 def test_lag_of_one_group_or_topic(answers: Answers) -> None:
     assert [row["group"] for row in json.loads(run("lag", "--group", "archiver", "--json"))] == ["archiver"]
-    assert [row["topic"] for row in json.loads(run("lag", "--topic", "flights.events", "--json"))] == ["flights.events"]
+    assert [row["topic"] for row in json.loads(run("lag", "--topic", "hauls.events", "--json"))] == ["hauls.events"]
     assert "no group" in run("lag", "--group", "nobody")
 
 
 def test_lag_as_a_table(answers: Answers) -> None:
     table = run("lag", "--partitions")
-    for text in ("projector.flights", "600.0", "no-members", "lag seconds", "committed"):
+    for text in ("projector.hauls", "600.0", "no-members", "lag seconds", "committed"):
         assert text in table
 
 
@@ -103,28 +103,28 @@ def test_lag_sums_up_by_group_and_topic_worst_first(answers: Answers, monkeypatc
     monkeypatch.setenv("COLUMNS", "80")
     assert [line.split() for line in run("lag").splitlines()] == [
         ["group", "topic", "partitions", "records", "seconds", "state"],
-        ["projector.flights", "flights.events", "2", "7", "600.0", "no-members"],
-        ["archiver", "flights.events", "1", "1", "lagging"],
+        ["projector.hauls", "hauls.events", "2", "7", "600.0", "no-members"],
+        ["archiver", "hauls.events", "1", "1", "lagging"],
     ]
 
 
 def test_a_narrow_table_of_partitions_does_without_offsets(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = {**ROW, "group": "projector.departures", "topic": "flights.reference"}
+    long = {**ROW, "group": "projector.departures", "topic": "hauls.reference"}
     answers.bodies["/lag"]["items"] = [long]
     monkeypatch.setenv("COLUMNS", "80")
     table = run("lag", "--partitions")
     assert "committed" not in table
-    assert "projector.departures  flights.reference" in table
+    assert "projector.departures  hauls.reference" in table
     assert max(map(len, table.splitlines())) <= 80
 
 
 def test_lag_names_what_blocks_a_partition(answers: Answers) -> None:
     text = "blocked by a transaction since 2026-01-01T00:00:00.000Z, of transactional id etl\x1b"
-    answers.bodies["/lag"]["blocked"] = [{"topic": "flights.events", "partition": 2, "records": 200, "text": text}]
+    answers.bodies["/lag"]["blocked"] = [{"topic": "hauls.events", "partition": 2, "records": 200, "text": text}]
     said = run("lag")
-    assert "flights.events/2: blocked by a transaction since 2026-01-01T00:00:00.000Z" in said
+    assert "hauls.events/2: blocked by a transaction since 2026-01-01T00:00:00.000Z" in said
     assert "etl\\x1b, which holds back 200 records; docs/runbooks/" in said
-    assert "blocked by" not in run("lag", "--topic", "users.events")
+    assert "blocked by" not in run("lag", "--topic", "yards.events")
 
 
 def test_health_as_json_and_as_a_table(answers: Answers) -> None:

@@ -7,7 +7,7 @@ from atlas_cli.output import CommandError
 
 from tests.unit.cli.commands.serving import run, serving
 
-ROW = {"id": 7, "topic": "users.events", "key": "u-1", "error": "unknown topic"}
+ROW = {"id": 7, "topic": "yards.events", "key": "u-1", "error": "unknown topic"}
 GROUP = {"group": 0, "owner": "relay-a", "epoch": 3}
 ANSWERS = {
     "/outbox": {"backlog_rows": 12, "parked_rows": 1, "groups": [GROUP]},
@@ -43,8 +43,8 @@ def test_status_shows_figures_and_groups(asked):
 
 
 def test_parked_passes_its_filters_on(asked):
-    assert json.loads(outbox("parked", "--topic", "users.events", "--waiting", "-n", "5", "--json")) == [ROW]
-    assert asked == [("/outbox/parked?limit=5&waiting=1&topic=users.events", None)]
+    assert json.loads(outbox("parked", "--topic", "yards.events", "--waiting", "-n", "5", "--json")) == [ROW]
+    assert asked == [("/outbox/parked?limit=5&waiting=1&topic=yards.events", None)]
 
 
 def test_retry_and_discard_name_the_rows(asked):

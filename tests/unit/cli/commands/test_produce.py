@@ -47,13 +47,13 @@ def atlas(*arguments: str, stdin: str = "", code: int = 0) -> tuple[str, str]:
 def test_a_file_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_text('{"type": "t", "value": {"a": 1}}\n' * 3)
-    assert atlas("flights.events", str(path)) == ("flights.events: 3 sent, 0 failed\n", "")
+    assert atlas("hauls.events", str(path)) == ("hauls.events: 3 sent, 0 failed\n", "")
 
 
 def test_standard_input_is_read_and_refused_records_are_named() -> None:
     stdin = '{"type": "t", "value": {"a": 1}}\n{"type": "t", "value": null}\n'
-    out, err = atlas("flights.events", "-", stdin=stdin, code=1)
-    assert out == "flights.events: 1 sent, 1 failed\n"
+    out, err = atlas("hauls.events", "-", stdin=stdin, code=1)
+    assert out == "hauls.events: 1 sent, 1 failed\n"
     assert err == "line 2: /carrier: found 3 (integer), expected string\n"
 
 
@@ -68,7 +68,7 @@ def test_json_has_it_all() -> None:
     assert err == ""
 
 
-def test_a_missing_file_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_a_missing_file_is_for_its_writer_to_mend(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="No such file"):
         atlas("t", str(tmp_path / "none"))
 

@@ -12,7 +12,7 @@ from atlas_cli.output import CommandError
 from typer.testing import CliRunner
 
 RESULT: dict[str, Any] = {
-    "projection": "flights",
+    "projection": "hauls",
     "from_generation": 1,
     "to_generation": 2,
     "rows": 336776,
@@ -47,31 +47,31 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, result: dict[str, Any]) -> dict[st
 
 def test_a_rebuild_in_words(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = stand_in(monkeypatch, RESULT)
-    outcome = CliRunner().invoke(app, ["rebuild", "flights", "--verify"])
+    outcome = CliRunner().invoke(app, ["rebuild", "hauls", "--verify"])
     assert outcome.exit_code == 0
     assert outcome.stdout == (
-        "flights: generation 2 is live: 336,776 rows from 336,776 events in 6.5 s, identical to the generation before\n"
+        "hauls: generation 2 is live: 336,776 rows from 336,776 events in 6.5 s, identical to the generation before\n"
     )
     assert "reading, 5,000 events, 331,776 to go, 50,000/s" in outcome.stderr
-    assert asked == {"name": "flights", "verify": True, "flags": ()}
+    assert asked == {"name": "hauls", "verify": True, "flags": ()}
 
 
 def test_a_rebuild_as_json_is_one_document(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, RESULT)
-    outcome = CliRunner().invoke(app, ["rebuild", "flights", "--json"])
+    outcome = CliRunner().invoke(app, ["rebuild", "hauls", "--json"])
     assert json.loads(outcome.stdout) == RESULT
     assert outcome.stderr == ""
 
 
 def test_rows_that_differ_are_an_error(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, RESULT | {"identical": False, "different_rows": 3})
-    outcome = CliRunner().invoke(app, ["rebuild", "flights", "--verify"])
+    outcome = CliRunner().invoke(app, ["rebuild", "hauls", "--verify"])
     assert outcome.exit_code == 1
     assert isinstance(outcome.exception, CommandError)
-    assert "3 rows of flights came out differently" in str(outcome.exception)
+    assert "3 rows of hauls came out differently" in str(outcome.exception)
 
 
-GONE = "flights.events: made again since, … 120 rows that readers of flights see would be gone; nothing was swapped"
+GONE = "hauls.events: made again since, … 120 rows that readers of hauls see would be gone; nothing was swapped"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_rows_that_would_be_gone_are_asked_about(
 
     monkeypatch.setattr(rebuilding, "rebuild", rebuild)
     monkeypatch.setattr(projections, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: typed is not None)))
-    outcome = CliRunner().invoke(app, ["rebuild", "flights", *arguments], input=typed)
+    outcome = CliRunner().invoke(app, ["rebuild", "hauls", *arguments], input=typed)
     assert (outcome.exit_code, asked) == (code, runs)
     if typed:
         assert "120 rows" in outcome.stderr
@@ -113,7 +113,7 @@ def test_rows_that_would_be_gone_are_asked_about(
 
 def test_the_list(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {
-        "name": "flights",
+        "name": "hauls",
         "state": "running",
         "reason": None,
         "generation": 2,
@@ -132,4 +132,4 @@ def test_the_list(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuilding, "ask", ask)
     assert json.loads(CliRunner().invoke(app, ["projections", "--json"]).stdout) == [entry]
     table = CliRunner().invoke(app, ["projections"]).stdout
-    assert [word for word in ("flights", "running", "100", "12.5") if word not in table] == []
+    assert [word for word in ("hauls", "running", "100", "12.5") if word not in table] == []

@@ -13,11 +13,9 @@ register(app)
 
 
 def test_what_a_context_declares_stays() -> None:
-    for context, projections in contexts.offered(contexts.PROJECTIONS).items():
+    for projections in contexts.offered(contexts.PROJECTIONS).values():
         for projection in projections:
-            with pytest.raises(
-                CommandError, match=f"{context} declares {projection.name}; first: atlas remove projection"
-            ):
+            with pytest.raises(CommandError, match=rf"\w+ declares {projection.name}; first: atlas remove projection"):
                 CliRunner().invoke(app, ["retire", projection.name, "--yes"], catch_exceptions=False)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 from atlas_cli.commands.schemas import register
+from atlas_contracts.checks import FIRST_OF_CONTEXTS
 from typer.testing import CliRunner
 
+from tests.contexts import SCHEMAS
 from tests.declared import rename
 
-SCHEMAS = Path(__file__).resolve().parents[4] / "schemas"
-V2 = "users/user_deactivated.v2.avsc"
+V2 = "yards/yard_deactivated.v2.avsc"
 
 app = typer.Typer()
 register(app)
@@ -38,7 +39,7 @@ def atlas(*arguments: str, code: int = 0) -> tuple[str, str]:
 
 
 def second_version(schemas: Path, *, default: bool = True) -> None:
-    definition = json.loads((schemas / "users/user_deactivated.v1.avsc").read_text())
+    definition = json.loads((schemas / "yards/yard_deactivated.v1.avsc").read_text())
     definition["fields"].append({"name": "by", "type": "string"} | ({"default": "self"} if default else {}))
     (schemas / V2).write_text(json.dumps(definition))
 
@@ -47,11 +48,11 @@ def test_list_names_every_schema(schemas: Path) -> None:
     rows = json.loads(atlas("list", "--json")[0])
     assert rows[0] == {
         "id": 1,
-        "type": "users.UserRegistered",
+        "type": "yards.YardRegistered",
         "version": 1,
-        "topic": "users.events",
+        "topic": "yards.events",
         "types": None,
-        "path": "users/user_registered.v1.avsc",
+        "path": "yards/yard_registered.v1.avsc",
         "unused": False,
     }
     assert len(rows) == len(list(SCHEMAS.rglob("*.avsc")))
@@ -69,7 +70,7 @@ def put_type(schemas: Path, name: str, version: int, *members: str) -> str:
 
 def test_list_marks_shared_types_that_no_event_was_released_with(schemas: Path) -> None:
     money, size = put_type(schemas, "Money", 1, "cents"), put_type(schemas, "Size", 1)
-    definition = json.loads((schemas / "users/user_deactivated.v1.avsc").read_text())
+    definition = json.loads((schemas / "yards/yard_deactivated.v1.avsc").read_text())
     definition["fields"].append({"name": "refund", "type": "shop.Money", "default": {}})
     (schemas / V2).write_text(json.dumps(definition))
     atlas("add", V2)
@@ -94,9 +95,8 @@ def test_check_is_content_with_the_mesh(schemas: Path) -> None:
 def test_a_new_version_is_added_and_then_checks(schemas: Path) -> None:
     second_version(schemas)
     assert f"run `atlas schemas add {V2}`" in atlas("check", code=1)[1]
-    highest = len(list(SCHEMAS.rglob("*.avsc")))
-    assert atlas("add", f"schemas/{V2}")[0] == f"{V2} has id {highest + 1}\n"
-    assert json.loads(atlas("add", V2, "--json")[0]) == {"path": V2, "id": highest + 1, "warnings": []}
+    assert atlas("add", f"schemas/{V2}")[0] == f"{V2} has id {FIRST_OF_CONTEXTS}\n"
+    assert json.loads(atlas("add", V2, "--json")[0]) == {"path": V2, "id": FIRST_OF_CONTEXTS, "warnings": []}
     atlas("check")
 
 
@@ -111,14 +111,14 @@ def test_an_incompatible_version_fails_with_the_path_and_the_reason(schemas: Pat
 
 
 def test_an_edited_schema_fails(schemas: Path) -> None:
-    path = schemas / "users/user_registered.v1.avsc"
+    path = schemas / "yards/yard_registered.v1.avsc"
     path.write_text(path.read_text().replace("A person opened an account.", "Someone came."))
     assert "edited after its release" in atlas("check", code=1)[1]
     assert "edited after its release" in atlas("list", code=1)[1]
 
 
 def test_a_version_that_changes_the_form_of_json_says_so(schemas: Path) -> None:
-    definition = json.loads((schemas / "users/user_deactivated.v1.avsc").read_text())
+    definition = json.loads((schemas / "yards/yard_deactivated.v1.avsc").read_text())
     (reason,) = (field for field in definition["fields"] if field["name"] == "reason")
     assert reason["type"] == ["null", "string"]
     reason["type"] = ["null", "string", "bytes"]
@@ -149,7 +149,7 @@ def test_a_renumbered_lock_fails_against_what_was_released(schemas: Path) -> Non
     for arguments in (["init", "-q"], ["add", "schemas"], ["commit", "-qm", "released"]):
         subprocess.run([*git, *arguments], check=True)
     atlas("check", "--against", "HEAD")
-    lock = schemas / "users" / "ids.lock"
+    lock = schemas / "yards" / "ids.lock"
     lock.write_text(lock.read_text().replace('"id": 3,', '"id": 333,'))
     assert "was released with id 3 and is now id 333" in atlas("check", "--against", "HEAD", code=1)[1]
 
@@ -158,8 +158,8 @@ def test_a_renamed_topic_is_refused_against_what_was(schemas: Path) -> None:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@x", "-C", str(schemas.parent)]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "as it was"]):
         subprocess.run([*git, *arguments], check=True)
-    rename(schemas, "users.events", "people.events")
+    rename(schemas, "yards.events", "people.events")
     assert atlas("check")[0] == "schemas: nothing wrong\n"
     _, said = atlas("check", "--against", "HEAD", code=1)
-    assert "users.events was renamed to people.events" in said
-    assert "atlas replay users.events --to people.events" in said
+    assert "yards.events was renamed to people.events" in said
+    assert "atlas replay yards.events --to people.events" in said

@@ -33,6 +33,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, classes: dict[str, type[Demo]]) -> No
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> CliSettings:
     offer(monkeypatch, {"bookings": Bookings, "orders": Bookings})
+    monkeypatch.delenv("ATLAS_CONTEXTS")
     return CliSettings()
 
 

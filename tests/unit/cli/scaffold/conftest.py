@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from atlas_cli.scaffold.contexts import new_context
 from atlas_cli.scaffold.events import Wanted, new_event
-from atlas_local.home import ROOT
+
+from tests.contexts import SCHEMAS
 
 TREE = dict[str, bytes]
 
@@ -20,7 +21,7 @@ def tree(root: Path) -> TREE:
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """Without a context; what a topic is called and what ids are taken are those of the repository."""
-    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    shutil.copytree(SCHEMAS, tmp_path / "schemas")
     (tmp_path / "contexts").mkdir()
     return tmp_path
 

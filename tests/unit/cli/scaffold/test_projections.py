@@ -64,7 +64,11 @@ def test_it_passes_lint_and_its_own_tests(bare: Path) -> None:
     is_typed(bare / "contexts/shop")
     packages = str(bare / "contexts/shop")
     run(bare, "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", "contexts", PYTHONPATH=packages)
-    run(bare, "atlas_projector.declared", "schemas", PYTHONPATH=packages)
+    installed = bare / "contexts/shop/atlas_shop-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: atlas-shop\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[atlas.projections]\nshop = atlas_shop.projections:PROJECTIONS\n")
+    run(bare, "atlas_projector.declared", "schemas", "shop", PYTHONPATH=packages)
 
 
 def test_what_it_can_not_be_made_of_is_said(root: Path) -> None:

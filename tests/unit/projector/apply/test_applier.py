@@ -16,7 +16,7 @@ from atlas_projector.source import Record
 from atlas_readmodel.parking import Decision, State
 from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Fenced
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +40,7 @@ async def never(_place: TopicPartition, _record: Record, reason: str) -> None:
 
 
 async def started(writer: MemoryWriter, at: int = 0) -> Applier:
-    fresh = Applier(USERS, CODEC, never)
+    fresh = Applier(YARDS, CODEC, never)
     await fresh.begin(writer, {PLACE: at})  # type: ignore[arg-type]
     return fresh
 
@@ -57,10 +57,12 @@ async def run(records: list[Any], edges: list[int]) -> MemoryWriter:
 
 @settings(max_examples=60)
 @given(
-    users=st.lists(st.sampled_from("abcdefgh"), max_size=30), cuts=st.sets(st.integers(1, 29)), kept=st.integers(0, 3)
+    yards=st.lists(st.sampled_from("abcdefgh"), max_size=30),
+    cuts=st.sets(st.integers(1, 29)),
+    kept=st.integers(0, 3),
 )
-def test_any_split_into_batches_gives_the_same_rows(users: list[str], cuts: set[int], kept: int) -> None:
-    records = history(users)
+def test_any_split_into_batches_gives_the_same_rows(yards: list[str], cuts: set[int], kept: int) -> None:
+    records = history(yards)
     edges = sorted(cut for cut in cuts if cut < len(records))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workspace, "ROWS_KEPT", kept)
@@ -112,7 +114,7 @@ async def test_poison_is_reported_before_the_position_passes_it() -> None:
         assert "not framed Avro" in reason
         seen.append(bad.offset)
 
-    under_test = Applier(USERS, CODEC, note)
+    under_test = Applier(YARDS, CODEC, note)
     await under_test.begin(writer, {PLACE: 0})  # type: ignore[arg-type]
     good, bad = history(["a", "b"])
     bad = ConsumerRecord(PLACE.topic, 0, 1, 0, 0, None, b"garbage", None, 0, 0, ())
@@ -144,7 +146,7 @@ def test_what_waits_is_the_same_however_it_was_delivered_and_whoever_ended(
 def counted(row: Row | None, event: Value, _meta: Meta) -> Row | None:
     if event["email"] == "3@x" and event[WINDOW_START]:
         raise Rejected("refused in one window only, so in all of them")
-    return {"country": "", WINDOW_START: event[WINDOW_START], "users": (row["users"] if row else 0) + 1}
+    return {"country": "", WINDOW_START: event[WINDOW_START], "yards": (row["yards"] if row else 0) + 1}
 
 
 def by_window(value: Value, meta: Meta) -> list[Value]:
@@ -155,33 +157,33 @@ def by_window(value: Value, meta: Meta) -> list[Value]:
 BY_WINDOW = Projection(
     name="by_window",
     version=1,
-    topics=("users.events",),
-    table=Table({"country": "text NOT NULL", WINDOW_START: "bigint NOT NULL", "users": "bigint NOT NULL"},
+    topics=("yards.events",),
+    table=Table({"country": "text NOT NULL", WINDOW_START: "bigint NOT NULL", "yards": "bigint NOT NULL"},
                 ("country", WINDOW_START)),
     each=by_window,
-    handlers={"users.UserRegistered": counted},
+    handlers={"yards.YardRegistered": counted},
 )  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
-@given(users=st.lists(st.sampled_from("abcd"), max_size=20), broken=st.sets(st.integers(0, 19)), actions=ACTIONS)
+@given(yards=st.lists(st.sampled_from("abcd"), max_size=20), broken=st.sets(st.integers(0, 19)), actions=ACTIONS)
 def test_windows_count_each_event_once_however_it_was_delivered(
-    users: list[str], broken: set[int], actions: list[Any]
+    yards: list[str], broken: set[int], actions: list[Any]
 ) -> None:
     """An event of several windows is in all of them or in none; later ones of a key wait behind one that failed."""
-    topic = [record(offset, user, 1, f"{offset}@x") for offset, user in enumerate(users)]
+    topic = [record(offset, yard, 1, f"{offset}@x") for offset, yard in enumerate(yards)]
     topic = [replace(each, value=b"garbage") if each.offset in broken else each for each in topic]
     blocked: set[str] = set()
     expected: dict[Any, int] = {}
-    for offset, user in enumerate(users):
+    for offset, yard in enumerate(yards):
         if offset in broken or offset == 3:
-            blocked.add(user)
-        if user not in blocked:
+            blocked.add(yard)
+        if yard not in blocked:
             for window in by_window({"registered_at": offset}, None):  # type: ignore[arg-type]
                 key = ("", window[WINDOW_START])
                 expected[key] = expected.get(key, 0) + 1
     done = asyncio.run(worked(Run(BY_WINDOW, topic), actions))
-    assert {key: row["users"] for key, row in done.writer.rows.items()} == expected
+    assert {key: row["yards"] for key, row in done.writer.rows.items()} == expected
 
 
 async def test_an_early_event_that_is_refused_in_its_turn_waits_as_a_dead_letter() -> None:

@@ -22,7 +22,7 @@ from atlas_readmodel.documents import DOCUMENT_MAX_BYTES, Documents
 from atlas_readmodel.parking import State
 from atlas_readmodel.table import Table
 from atlas_readmodel.writer import Batch
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,13 +56,13 @@ class RefusingWithoutAWord(Refusing):
 
 
 TABLE = Table(
-    {"user_id": "text NOT NULL", "version": "integer", "tainted": "boolean", "events": "bigint"}, ("user_id",)
+    {"yard_id": "text NOT NULL", "version": "integer", "tainted": "boolean", "events": "bigint"}, ("yard_id",)
 )
 
 
 def counting(row: Row | None, event: Value, _meta: Meta) -> Row:
     tainted = event["email"].endswith("bad") or bool(row and row["tainted"])
-    return {"user_id": event["user_id"], "tainted": tainted, "events": (row["events"] if row else 0) + 1}
+    return {"yard_id": event["yard_id"], "tainted": tainted, "events": (row["events"] if row else 0) + 1}
 
 
 def refusing(handler: Handler) -> Handler:
@@ -77,10 +77,10 @@ def refusing(handler: Handler) -> Handler:
 COUNTING = Projection(
     name="counting",
     version=1,
-    topics=("users.events",),
+    topics=("yards.events",),
     table=TABLE,
     versioned="version",
-    handlers={"users.UserRegistered": counting, "users.UserProfileChanged": counting},
+    handlers={"yards.YardRegistered": counting, "yards.YardProfileChanged": counting},
 )
 REFUSED_BY_HANDLER = replace(COUNTING, handlers={name: refusing(each) for name, each in COUNTING.handlers.items()})
 
@@ -257,8 +257,8 @@ def looked_at(projection: Projection, value: Any, key: Any, sequence: bytes = b"
     return None
 
 
-BOARD = replace(USERS, table=Documents(("user_id",)), versioned=None, cached=False)
-GOOD = {"user_id": "u", "tainted": False, "events": 1}
+BOARD = replace(YARDS, table=Documents(("yard_id",)), versioned=None, cached=False)
+GOOD = {"yard_id": "u", "tainted": False, "events": 1}
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ GOOD = {"user_id": "u", "tainted": False, "events": 1}
     [
         (COUNTING, GOOD, ("u",), None),
         (COUNTING, None, ("u",), None),
-        (COUNTING, GOOD, ("u\0",), "column user_id: invalid byte sequence"),
-        (COUNTING, GOOD, (None,), "column user_id: it must not be null"),
-        (COUNTING, GOOD, (["u"],), "user_id: unhashable type"),
+        (COUNTING, GOOD, ("u\0",), "column yard_id: invalid byte sequence"),
+        (COUNTING, GOOD, (None,), "column yard_id: it must not be null"),
+        (COUNTING, GOOD, (["u"],), "yard_id: unhashable type"),
         (COUNTING, GOOD | {"events": 2**63}, ("u",), "column events: out of range of an integer of 64 bits"),
-        (COUNTING, {"user_id": "u"}, ("u",), "column tainted: missing, expected boolean"),
+        (COUNTING, {"yard_id": "u"}, ("u",), "column tainted: missing, expected boolean"),
         (COUNTING, ["u"], ("u",), "expected a row as a dict, found list"),
         (BOARD, GOOD, ("u",), None),
-        (BOARD, GOOD, ("\ud800",), "user_id: "),
+        (BOARD, GOOD, ("\ud800",), "yard_id: "),
         (BOARD, GOOD | {"at": object()}, ("u",), "field at: Type is not JSON serializable: object"),
         (BOARD, GOOD | {"at": 2**70}, ("u",), "field at: Integer exceeds 64-bit range"),
         (BOARD, GOOD | {"at": "x" * DOCUMENT_MAX_BYTES}, ("u",), "field at: a document of 4,194,"),

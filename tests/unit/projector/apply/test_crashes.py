@@ -14,7 +14,7 @@ from atlas_projector.source import Record
 from atlas_readmodel.deaths import Mark
 from atlas_readmodel.parking import Decision, Place, State
 from atlas_readmodel.writer import Waits
-from atlas_users.projection import USERS
+from atlas_yards.projection import YARDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,10 +28,10 @@ class Died(BaseException):
 def deadly(row: Row | None, event: Any, meta: Any) -> Row | None:
     if event["email"] == "deadly":
         raise Died
-    return USERS.handlers["users.UserRegistered"](row, event, meta)
+    return YARDS.handlers["yards.YardRegistered"](row, event, meta)
 
 
-DEADLY = replace(USERS, handlers={"users.UserRegistered": deadly})
+DEADLY = replace(YARDS, handlers={"yards.YardRegistered": deadly})
 
 
 @dataclass

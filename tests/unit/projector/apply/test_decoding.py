@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_contracts.run_reader import RUN_FROM
-from atlas_flights.projections.flights import FLIGHTS
-from atlas_flights.projections.routes import ROUTES
+from atlas_hauls.projections.hauls import HAULS
+from atlas_hauls.projections.routes import ROUTES
 from atlas_projection import waiting
 from atlas_projection.projection import Projection
 from atlas_projection.waiting import Waiting
@@ -25,51 +24,53 @@ from atlas_readmodel.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-CODEC = Codec(Registry.load(Path(__file__).resolve().parents[4] / "schemas"))
-PLACE = TopicPartition("flights.events", 3)
+from tests.contexts import SCHEMAS
+
+CODEC = Codec(Registry.load(SCHEMAS))
+PLACE = TopicPartition("hauls.events", 3)
 RUN = 60
 
 
 def event(kind: str, number: int) -> bytes:
-    flight = {
-        "flight_id": f"f{number}",
+    haul = {
+        "haul_id": f"f{number}",
         "carrier": "UA",
-        "flight_number": number,
-        "tail_number": None if number % 5 == 0 else f"N{number}",
+        "haul_number": number,
+        "truck_number": None if number % 5 == 0 else f"N{number}",
         "origin": "EWR",
         "destination": "Zürich" if number % 7 == 0 else "IAH",
         "scheduled_departure": 1_357_035_300_000 + number,
         "distance_miles": number * 100,
     }
-    if kind == "flights.FlightDeparted":
-        flight |= {"departure_delay_minutes": -number, "arrival_delay_minutes": None, "air_time_minutes": 200}
-    return CODEC.encode(kind, flight)
+    if kind == "hauls.HaulDeparted":
+        haul |= {"departure_delay_minutes": -number, "arrival_delay_minutes": None, "drive_time_minutes": 200}
+    return CODEC.encode(kind, haul)
 
 
 def record(offset: int, value: bytes | None) -> Waited:
     return Waited(offset, 1_700_000_000_000 + offset, b"key-%d" % (offset % 9), value, (("ce_id", b"%d" % offset),))
 
 
-DEPARTED = [event("flights.FlightDeparted", number) for number in range(RUN)]
+DEPARTED = [event("hauls.HaulDeparted", number) for number in range(RUN)]
 VALUES = st.one_of(
     st.sampled_from(DEPARTED),
-    st.sampled_from([event("flights.FlightCancelled", number) for number in range(RUN)]),
+    st.sampled_from([event("hauls.HaulCancelled", number) for number in range(RUN)]),
     st.sampled_from([value[:-1] for value in DEPARTED] + [value + b"\0" for value in DEPARTED]),
-    st.sampled_from([None, b"", b"\0\0\0", CODEC.encode("flights.AirlineListed", {"carrier": "UA", "name": "United"})]),
+    st.sampled_from([None, b"", b"\0\0\0", CODEC.encode("hauls.CarrierListed", {"carrier": "UA", "name": "United"})]),
     st.binary(max_size=12),
 )
 RUNS = st.lists(st.one_of(st.sampled_from(DEPARTED), VALUES), max_size=RUN) | st.lists(
     st.sampled_from(DEPARTED), min_size=RUN_FROM, max_size=RUN
 )
-SOME = replace(FLIGHTS, handlers={"flights.FlightDeparted": FLIGHTS.handlers["flights.FlightDeparted"]})
+SOME = replace(HAULS, handlers={"hauls.HaulDeparted": HAULS.handlers["hauls.HaulDeparted"]})
 HOURLY = replace(ROUTES, each=windows("scheduled_departure", HOUR_MS))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled() -> None:
     """The codec has seen enough runs to have compiled its expressions."""
-    decoder = Decoder(FLIGHTS, CODEC)
-    for kind in ("flights.FlightDeparted", "flights.FlightCancelled"):
+    decoder = Decoder(HAULS, CODEC)
+    for kind in ("hauls.HaulDeparted", "hauls.HaulCancelled"):
         for _ in range(20):
             run = [record(number, event(kind, number)) for number in range(RUN)]
             decoder.decode(PLACE, run, Waiting(True), Decoded())
@@ -81,7 +82,7 @@ def decoded(projection: Projection, records: Sequence[Waited], waiting: Waiting)
     return into
 
 
-@pytest.mark.parametrize("projection", [FLIGHTS, ROUTES, SOME, HOURLY], ids=["flights", "routes", "some", "hourly"])
+@pytest.mark.parametrize("projection", [HAULS, ROUTES, SOME, HOURLY], ids=["hauls", "routes", "some", "hourly"])
 @given(values=RUNS, blocked=st.sets(st.integers(0, 5), max_size=1))
 @settings(max_examples=80, deadline=None)
 def test_a_run_comes_to_what_its_records_come_to(
@@ -106,13 +107,13 @@ def test_a_run_of_one_type_is_not_looked_at_one_by_one(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(decoding.Decoder, "_one_by_one", refuse)
     records = [record(number, value) for number, value in enumerate(DEPARTED)]
-    assert len(decoded(FLIGHTS, records, Waiting(True)).changes) == RUN
-    mixed = [*records, record(RUN, event("flights.FlightCancelled", 1))]
-    assert len(decoded(FLIGHTS, mixed, Waiting(True)).changes) == RUN + 1
+    assert len(decoded(HAULS, records, Waiting(True)).changes) == RUN
+    mixed = [*records, record(RUN, event("hauls.HaulCancelled", 1))]
+    assert len(decoded(HAULS, mixed, Waiting(True)).changes) == RUN + 1
 
 
 def test_an_event_without_its_key_is_named() -> None:
-    broken = replace(FLIGHTS, table=replace(FLIGHTS.table, key=("status",)), cached=False)
+    broken = replace(HAULS, table=replace(HAULS.table, key=("status",)), cached=False)
     records = [record(number, value) for number, value in enumerate(DEPARTED)]
     into = decoded(broken, records, Waiting(False))
     assert into.changes == []
@@ -136,7 +137,7 @@ def test_what_was_decided_about_before_is_not_read() -> None:
         for cuts in ([0, RUN], [0, 4, 9, RUN], list(range(RUN + 1))):
             held, into = Waiting(False, rulings, strict=strict), Decoded()
             for start, end in itertools.pairwise(cuts):
-                Decoder(FLIGHTS, CODEC).decode(PLACE, records[start:end], held, into)
+                Decoder(HAULS, CODEC).decode(PLACE, records[start:end], held, into)
             assert into.passed_over == 2
             assert {meta.offset: reason for meta, reason in into.poison} == aside
             assert [change.meta.offset for change in into.changes] == sorted({*range(RUN)} - {3, 5} - set(aside))
@@ -159,7 +160,7 @@ def test_a_run_of_an_irregular_schema_is_looked_at_one_by_one(monkeypatch: pytes
         "version": "1",
     }
     table = Table(columns={"service": "text NOT NULL"}, key=("service",))
-    decoder = Decoder(replace(FLIGHTS, table=table, handlers={"health.Heartbeat": lambda *_: None}), CODEC)
+    decoder = Decoder(replace(HAULS, table=table, handlers={"health.Heartbeat": lambda *_: None}), CODEC)
     records = [record(number, CODEC.encode("health.Heartbeat", beat)) for number in range(RUN)]
     for _ in range(20):
         decoder.decode(PLACE, records, Waiting(True), Decoded())

@@ -1,20 +1,22 @@
-"""The projections of the sample contexts, on which tests of the engines run, and reads of their rows."""
+"""The projections of the contexts that tests of the engines run on, and reads of their rows."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from atlas_flights.projections import PROJECTIONS as FLIGHTS
 from atlas_gateway.app import own_routes
+from atlas_hauls.projections import PROJECTIONS as HAULS
 from atlas_http.routes import Route
 from atlas_projection.projection import Projection
 from atlas_projection.reads import columns_of, order_of
 from atlas_readmodel.pages import Filter, Page, contains
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.table import Table
-from atlas_users.projection import PROJECTIONS as USERS
+from atlas_yards.projection import PROJECTIONS as YARDS
 
-PROJECTIONS: tuple[Projection, ...] = (*USERS, *FLIGHTS)
-ROUTES: tuple[Route, ...] = tuple(own_routes((), PROJECTIONS))
+from tests.contexts import NAMES
+
+PROJECTIONS: tuple[Projection, ...] = (*YARDS, *HAULS)
+ROUTES: tuple[Route, ...] = tuple(own_routes(NAMES, PROJECTIONS))
 _BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 
 

@@ -1,0 +1,1 @@
+"""Yards: a sample context. Accounts, the commands that change them, and their read model."""

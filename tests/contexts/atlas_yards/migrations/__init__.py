@@ -1,0 +1,1 @@
+"""The tables behind the commands, as Alembic makes them; the branch is called `yards`."""
