@@ -3,9 +3,9 @@
 import ast
 
 ALLOWED = {
-    "services/cli/atlas_cli/output.py": {"stdout", "stderr", "Console"},
+    "services/cli/atlas_cli/terminal/output.py": {"stdout", "stderr", "Console"},
     "services/cli/atlas_cli/main.py": {"stdout"},  # flushes it
-    "services/cli/atlas_cli/faults.py": {"stdout", "stderr"},  # sets how they encode
+    "services/cli/atlas_cli/terminal/faults.py": {"stdout", "stderr"},  # sets how they encode
 }
 # `isatty` asks a stream something and writes nothing.
 ASKING = {"isatty"}

@@ -25,10 +25,10 @@ from atlas_projection.projection import Projection
 from atlas_projector.rebuilding.archived import open_source
 from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.rebuilding.workers import Setup
-from atlas_readmodel import generations
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.writer import Writer
 from atlas_readmodel.stores import Stores, open_redis
 from atlas_readmodel.table import ReadModel
-from atlas_readmodel.writer import Writer
 
 from tests.bench.projector_load import ACCOUNTS, PARTITIONS, Load
 from tests.bench.projector_runs import RUN_S, Rate, database

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 from atlas_local.serverset import ServerSet
 from atlas_local.waiting import wait_until
-from atlas_outbox.stats import read_stats
+from atlas_outbox.relaying.stats import read_stats
 
 from tests.bench.limits import producer_limit
 from tests.bench.machine import Usage, servers

@@ -13,8 +13,8 @@ import aiohttp
 import asyncpg
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_local.ports import free_port
-from atlas_local.processes import Command, Process
 from atlas_local.serverset import ServerSet
+from atlas_local.supervising.processes import Command, Process
 from atlas_local.testing import database_url, migrate
 from atlas_local.waiting import wait_until
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 from atlas_contracts.codec import Codec
-from atlas_contracts.exact_json import parse as exactly
 from atlas_contracts.folder import read_schema, write_lock
 from atlas_contracts.registry import Registry
+from atlas_contracts.values.exact_json import parse as exactly
 from atlas_readmodel.table import Table
 
 from tests.bench.report import publish

@@ -21,7 +21,7 @@ from uuid import uuid4
 import asyncpg
 import uvloop
 from atlas_local.serverset import ServerSet
-from atlas_outbox.listener import listening
+from atlas_outbox.relaying.listener import listening
 from atlas_outbox.waker import CHANNEL, open_waker
 from atlas_outbox.writer import OutboxRecord, append
 

@@ -26,7 +26,7 @@ from atlas_archive.format.records import Record
 from atlas_archive.history import histories, read_history
 from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Address, S3Store, open_store
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import Delivery, Outgoing, open_producer, send_all
 from atlas_local.serverset import Servers, ServerSet

@@ -19,11 +19,11 @@ from typing import Any
 import aiohttp
 import asyncpg
 import psutil
-from atlas_local.component import Runner
 from atlas_local.home import Home
 from atlas_local.ports import Ports
 from atlas_local.servers.postgres import Postgres
 from atlas_local.serverset import ServerSet
+from atlas_local.supervising.component import Runner
 from atlas_local.testing import migrate
 from atlas_local.waiting import wait_until
 

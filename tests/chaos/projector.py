@@ -30,7 +30,7 @@ from atlas_kafka.producing.producer import open_producer
 from atlas_local.serverset import ServerSet
 from atlas_local.testing import database_url, migrate
 from atlas_local.waiting import wait_until
-from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.stores import open_redis
 from redis.exceptions import RedisError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from atlas_local.testing import MakeTopic, Servers
-from atlas_relay.marks import progress_topic
+from atlas_relay.sending.marks import progress_topic
 
 from tests.bench.relays import RelayProcess
 from tests.chaos.late_commits import KEYS, WRITERS, run, was_late_and_clean

@@ -17,7 +17,7 @@ from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_archive.tables.export import export
 from atlas_archiver.app import serve as archive
 from atlas_archiver.settings import ArchiverSettings
-from atlas_cli.export_readings import readings_of
+from atlas_cli.archived.export_readings import readings_of
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_gateway.app import serve as answer
@@ -30,7 +30,7 @@ from atlas_local.waiting import wait_until
 from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.live import Live
 from atlas_readmodel.cache import open_cache
-from atlas_readmodel.pg_codecs import set_codecs
+from atlas_readmodel.postgres.pg_codecs import set_codecs
 from atlas_readmodel.stores import Stores, open_redis
 from atlas_readmodel.table import Table
 

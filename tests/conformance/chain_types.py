@@ -13,8 +13,8 @@ from atlas_avro.names import parse
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.evolution.resolution import named_types
 from atlas_contracts.registry import Registry
-from atlas_contracts.resolution import named_types
 
 from tests.conformance.schemas import LOGICAL, LOGICAL_FIXED, Maker, settled, spelled
 from tests.conformance.values import Endless, Values

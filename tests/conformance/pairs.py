@@ -19,12 +19,12 @@ from random import Random
 from typing import Any
 
 from atlas_avro.names import parse
-from atlas_contracts.binary_reader import Reader, compile_reader
-from atlas_contracts.branch_reader import compile_branch_reader
-from atlas_contracts.compatibility import Incompatibility, incompatibilities
+from atlas_contracts.evolution.compatibility import Incompatibility, incompatibilities
+from atlas_contracts.evolution.resolution import aliases, kind_of, named_types
 from atlas_contracts.forms import form_faults
-from atlas_contracts.resolution import aliases, kind_of, named_types
-from atlas_contracts.resolving_reader import compile_resolving_reader
+from atlas_contracts.reading.binary_reader import Reader, compile_reader
+from atlas_contracts.reading.branch_reader import compile_branch_reader
+from atlas_contracts.reading.resolving_reader import compile_resolving_reader
 
 from tests.conformance.avro_java import AvroJava, Refused, avro_java, missing_java
 from tests.conformance.evolution import evolved

@@ -11,7 +11,7 @@ from atlas_archive.tables.columns import branch_names
 from atlas_avro.decimals import from_bytes
 from atlas_avro.table import logical
 from atlas_avro.walk import without_logical_types
-from atlas_contracts.branch_reader import tells_branches
+from atlas_contracts.reading.branch_reader import tells_branches
 
 from tests.conformance.properties import as_fastavro_has_it
 from tests.conformance.values import comparable

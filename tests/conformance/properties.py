@@ -13,12 +13,12 @@ import fastavro
 import orjson
 from atlas_avro.names import parse
 from atlas_avro.walk import without_logical_types
-from atlas_contracts import exact_json
-from atlas_contracts.binary_reader import compile_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas, InvalidEvent
 from atlas_contracts.events import Event
-from atlas_contracts.resolution import named_types
+from atlas_contracts.evolution.resolution import named_types
+from atlas_contracts.reading.binary_reader import compile_reader
+from atlas_contracts.values import exact_json
 
 from tests.conformance.mesh_of_one import EVENT, codec_of, frame
 from tests.conformance.schemas import Maker, settled, spelled

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atlas_contracts.importing import Offer, import_schemas
+from atlas_contracts.imports.importing import Offer, import_schemas
 from atlas_contracts.keys import GIVEN
 from atlas_contracts.registry import Registry
 

@@ -9,11 +9,11 @@ import orjson
 import pyarrow.parquet
 import pytest
 from atlas_contracts.codec import PREFIX_BYTES, Codec
+from atlas_contracts.evolution.resolution import named_types
 from atlas_contracts.registry import Registry
-from atlas_contracts.resolution import named_types
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
-from atlas_readmodel.json_rows import plain as plain_json
+from atlas_readmodel.columns.json_rows import plain as plain_json
 
 from tests.conformance.chain import READY_S, Chain, projection_of
 from tests.conformance.chain_types import events, values, write_folder

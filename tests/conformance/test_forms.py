@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from atlas_avro.names import NotASchema, parse
-from atlas_contracts.binary import compile_writer
 from atlas_contracts.forms import form_faults
-from atlas_contracts.inlining import inline
-from atlas_contracts.limits import limit_faults
-from atlas_contracts.scalars import Faults
-from atlas_contracts.shapes import compile_shape
+from atlas_contracts.imports.inlining import inline
 from atlas_contracts.shared_types import SharedTypes
+from atlas_contracts.values.binary import compile_writer
+from atlas_contracts.values.limits import limit_faults
+from atlas_contracts.values.scalars import Faults
+from atlas_contracts.values.shapes import compile_shape
 
 from tests.conformance.avro_java import AvroJava, Refused
 from tests.conformance.schemas import Maker, spelled

@@ -4,7 +4,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from atlas_contracts import compatibility, resolution, resolving_reader
+from atlas_contracts.evolution import compatibility, resolution
+from atlas_contracts.reading import resolving_reader
 
 from tests.conformance.avro_java import AvroJava
 from tests.conformance.pairs import Judge, run

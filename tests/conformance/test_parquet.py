@@ -12,8 +12,8 @@ from atlas_archive.tables.columns import columns_of
 from atlas_archive.tables.parquet import Unreadable, table_of, write
 from atlas_avro.names import parse
 from atlas_avro.walk import without_logical_types
-from atlas_contracts.branch_reader import compile_branch_reader
-from atlas_contracts.resolution import named_types
+from atlas_contracts.evolution.resolution import named_types
+from atlas_contracts.reading.branch_reader import compile_branch_reader
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 

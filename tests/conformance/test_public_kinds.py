@@ -13,16 +13,16 @@ import pytest
 from atlas_archive.format.records import Record
 from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.events import Meta
+from atlas_contracts.evolution.resolution import named_types
 from atlas_contracts.keys import GIVEN
 from atlas_contracts.registry import Registry
-from atlas_contracts.resolution import named_types
-from atlas_gateway.envelopes import Refused, cloud_event
-from atlas_gateway.records import Maker
+from atlas_gateway.posting.envelopes import Refused, cloud_event
+from atlas_gateway.posting.records import Maker
 from atlas_kafka.producing.producer import Outgoing
 from atlas_local.testing import Servers
 from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.declared import faults
-from atlas_readmodel.json_rows import plain as plain_json
+from atlas_readmodel.columns.json_rows import plain as plain_json
 from atlas_readmodel.table import Table
 
 from tests.conformance.chain import Chain

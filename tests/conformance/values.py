@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from atlas_contracts.unions import branches_of
+from atlas_contracts.values.unions import branches_of
 
 _NEAR_ENDS = 4
 _TEXTS = ("", "x", "0", "\u00e9\u20ac", "\U0001f600", "a" * 70, "123e4567-e89b-12d3-a456-426614174000")

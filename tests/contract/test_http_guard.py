@@ -25,9 +25,9 @@ from atlas_projector.waiting.dead_letters import dead_letter_routes
 from atlas_projector.waiting.leaving_out import leaving_out_routes
 from atlas_relay.routes import outbox_routes
 from atlas_relay.settings import RelaySettings
-from atlas_runtime import http_server
-from atlas_runtime.http_guard import READING_METHODS
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.serving import http_server
+from atlas_runtime.serving.http_guard import READING_METHODS
+from atlas_runtime.serving.probes import Health, serve_probes
 
 from tests import neutral
 from tests.contexts import SCHEMAS

@@ -2,7 +2,7 @@
 
 import sys
 
-from atlas_local.daemon import main
+from atlas_local.supervising.daemon import main
 
 if __name__ == "__main__":
     sys.exit(main())

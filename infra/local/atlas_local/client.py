@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from atlas_local.component import StartFailed
-from atlas_local.control import NoAnswer, NotRunning, request
 from atlas_local.home import AlreadyRuns, Home
 from atlas_local.mesh import DATABASE
-from atlas_local.processes import Identity, spawned_into
-from atlas_local.state import NotAState, PartState, State, judged, without_supervisor
 from atlas_local.steps import drop_database
-from atlas_local.supervisor import reap_children
+from atlas_local.supervising.component import StartFailed
+from atlas_local.supervising.control import NoAnswer, NotRunning, request
+from atlas_local.supervising.processes import Identity, spawned_into
+from atlas_local.supervising.state import NotAState, PartState, State, judged, without_supervisor
+from atlas_local.supervising.supervisor import reap_children
 from atlas_local.topology import select
 from atlas_local.waiting import wait_until
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas_local.component import StartFailed
+from atlas_local.supervising.component import StartFailed
 
 KAFKA_VERSION = "4.3.1"
 ENDPOINTS = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", f"org.apache.kafka:kafka-tools:{KAFKA_VERSION}")

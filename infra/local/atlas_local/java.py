@@ -6,7 +6,7 @@ import subprocess
 from importlib import util
 from pathlib import Path
 
-from atlas_local.component import StartFailed
+from atlas_local.supervising.component import StartFailed
 
 OLDEST = 17
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from atlas_local import steps
-from atlas_local.component import Component
 from atlas_local.home import ROOT, Home, read_env_file
 from atlas_local.ports import Ports
 from atlas_local.servers.kafka import Kafka
@@ -14,7 +13,8 @@ from atlas_local.servers.postgres import Postgres
 from atlas_local.servers.prometheus import Prometheus
 from atlas_local.servers.s3 import REGION, S3
 from atlas_local.servers.valkey import Valkey
-from atlas_local.services import Service
+from atlas_local.supervising.component import Component
+from atlas_local.supervising.services import Service
 from atlas_local.topology import MESH, Kind, Part
 
 OWNER = DATABASE = "atlas"

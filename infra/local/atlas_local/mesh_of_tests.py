@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from atlas_local.client import until_ready
-from atlas_local.control import request
-from atlas_local.daemon import spawn_isolated
 from atlas_local.home import ROOT, Home
 from atlas_local.serverset import Servers, sweep
+from atlas_local.supervising.control import request
+from atlas_local.supervising.daemon import spawn_isolated
 
 TEST_HOMES = ROOT / ".atlas" / "test"
 

@@ -6,12 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from atlas_local.component import Runner, StartFailed
 from atlas_local.home import Home
 from atlas_local.jars import ensure_jars
 from atlas_local.java import find_java, start_cache
 from atlas_local.ports import Ports
 from atlas_local.servers.kafka import Kafka
+from atlas_local.supervising.component import Runner, StartFailed
 
 
 async def rehearse(cache: Path) -> None:

@@ -6,14 +6,14 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas_local.component import Runner
 from atlas_local.home import Home
 from atlas_local.ports import Ports
-from atlas_local.processes import Identity, reap
 from atlas_local.servers.kafka import Kafka
 from atlas_local.servers.postgres import Postgres
 from atlas_local.servers.s3 import REGION, S3
 from atlas_local.servers.valkey import Valkey
+from atlas_local.supervising.component import Runner
+from atlas_local.supervising.processes import Identity, reap
 
 
 @dataclass(frozen=True, slots=True)

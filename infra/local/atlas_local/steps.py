@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from itertools import dropwhile
 from pathlib import Path
 
-from atlas_local.component import StartFailed
 from atlas_local.home import ROOT
+from atlas_local.supervising.component import StartFailed
 
 ALEMBIC_INI = ROOT / "infra" / "postgres" / "alembic.ini"
 # Made by the administrator: the owner of the database may not, where an extension is not a trusted one.

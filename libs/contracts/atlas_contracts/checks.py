@@ -11,8 +11,9 @@ from typing import Any
 
 from atlas_avro.names import NotASchema, parse
 
-from atlas_contracts.compatibility import incompatibilities
 from atlas_contracts.errors import BrokenSchemas
+from atlas_contracts.evolution.compatibility import incompatibilities
+from atlas_contracts.evolution.released_types import changed_types
 from atlas_contracts.folder import (
     LOCK,
     TOPICS,
@@ -25,12 +26,11 @@ from atlas_contracts.folder import (
     write_lock,
 )
 from atlas_contracts.keys import faults as faults_of_key
-from atlas_contracts.limits import limit_faults
-from atlas_contracts.released_types import changed_types
-from atlas_contracts.scalars import Faults
-from atlas_contracts.shapes import compile_shape
 from atlas_contracts.shared_types import SharedTypes
 from atlas_contracts.topics import Source, Topic, topics_in
+from atlas_contracts.values.limits import limit_faults
+from atlas_contracts.values.scalars import Faults
+from atlas_contracts.values.shapes import compile_shape
 
 # The ids below this are for the schemas of Atlas itself, those of its samples among them.
 FIRST_OF_CONTEXTS = 1000

@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 from atlas_avro.table import logical, meaning
 from atlas_avro.walk import parts
 
-from atlas_contracts.binary import Refused, Writer, compile_writer
-from atlas_contracts.binary_reader import BROKEN, Reader, compile_reader
 from atlas_contracts.errors import FieldError, InvalidEvent, Undecodable, UnknownSchema
 from atlas_contracts.events import Event
-from atlas_contracts.json_form import Render, compile_render
 from atlas_contracts.keys import GIVEN, FindKey, NoKey, is_plain, text_of
-from atlas_contracts.limits import needs_limits
+from atlas_contracts.reading.binary_reader import BROKEN, Reader, compile_reader
+from atlas_contracts.reading.resolving_reader import compile_resolving_reader
+from atlas_contracts.reading.run_reader import RunReader
 from atlas_contracts.registry import Registry, Schema
-from atlas_contracts.resolving_reader import compile_resolving_reader
-from atlas_contracts.run_reader import RunReader
-from atlas_contracts.scalars import Faults, Shape
-from atlas_contracts.shapes import compile_shape
 from atlas_contracts.topics import Topic
+from atlas_contracts.values.binary import Refused, Writer, compile_writer
+from atlas_contracts.values.json_form import Render, compile_render
+from atlas_contracts.values.limits import needs_limits
+from atlas_contracts.values.scalars import Faults, Shape
+from atlas_contracts.values.shapes import compile_shape
 
 MAGIC = b"\x00"
 PREFIX_BYTES = 5

@@ -4,7 +4,7 @@ import time
 
 import uuid_utils
 
-from atlas_contracts.timestamps import rfc3339
+from atlas_contracts.values.timestamps import rfc3339
 
 CONTENT_TYPE = b"application/avro"
 

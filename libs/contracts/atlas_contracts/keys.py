@@ -10,7 +10,7 @@ from typing import Any
 
 from atlas_avro.table import logical, meaning
 
-from atlas_contracts.resolution import named_types
+from atlas_contracts.evolution.resolution import named_types
 
 # The key is given with the record.
 GIVEN = ""

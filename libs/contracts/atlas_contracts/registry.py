@@ -11,8 +11,8 @@ from atlas_avro.names import parse
 from atlas_avro.walk import without_logical_types
 
 from atlas_contracts.errors import BrokenSchemas, UnknownSchema
+from atlas_contracts.evolution.released_types import changed_types
 from atlas_contracts.folder import LOCK, TOPICS, SchemaFile, read_lock, read_schema, schema_paths
-from atlas_contracts.released_types import changed_types
 from atlas_contracts.shared_types import SharedTypes
 from atlas_contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_RETENTION_MS, Topic, topics_in
 

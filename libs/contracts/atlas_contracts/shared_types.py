@@ -18,7 +18,7 @@ from atlas_avro.names import NAMED, NotASchema, UnknownType, own_name, parse
 
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.forms import form_faults
-from atlas_contracts.inlining import inline
+from atlas_contracts.imports.inlining import inline
 
 FOLDER = "types"
 _FILE = re.compile(

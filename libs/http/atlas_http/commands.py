@@ -12,7 +12,7 @@ from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.topics import Source, Topic
 from atlas_outbox.writer import OutboxRecord, append
 from atlas_runtime.metrics import timed_query
-from atlas_runtime.traces import traceparent
+from atlas_runtime.observing.traces import traceparent
 from pydantic import BaseModel
 
 from atlas_http import idempotency

@@ -22,7 +22,7 @@ import orjson
 from aiohttp import hdrs, web
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.headers import new_id
-from atlas_readmodel.json_rows import plain_row
+from atlas_readmodel.columns.json_rows import plain_row
 from atlas_readmodel.token import Token
 from atlas_runtime.metrics import timed_query
 from pydantic import BaseModel

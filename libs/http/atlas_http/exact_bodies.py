@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, TypeVar, get_args
 
 import orjson
-from atlas_contracts import exact_json
+from atlas_contracts.values import exact_json
 from pydantic import BaseModel
 
 M = TypeVar("M", bound=BaseModel)

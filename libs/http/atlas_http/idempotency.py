@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import orjson
 from aiohttp import hdrs, web
 from asyncpg.pool import PoolConnectionProxy
-from atlas_contracts.scalars import describe
+from atlas_contracts.values.scalars import describe
 from atlas_runtime.metrics import timed_query
 
 from atlas_http.problems import BAD_HEADER, CONTENT_TYPE, KEY_REUSED, Problem, dumps

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
-from atlas_runtime.inflating import CODINGS, STEP_BYTES, Inflater, NotCompressed, coding_of
+from atlas_runtime.serving.inflating import CODINGS, STEP_BYTES, Inflater, NotCompressed, coding_of
 from pydantic import BaseModel, ValidationError
 
 from atlas_http.exact_bodies import as_model

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import hdrs, web
-from atlas_readmodel.json_rows import dumps
+from atlas_readmodel.columns.json_rows import dumps
 from atlas_readmodel.pages import InvalidCursor, Page
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from atlas_contracts.scalars import describe
+from atlas_contracts.values.scalars import describe
 from pydantic import BaseModel, ValidationError
 
 CONTENT_TYPE = "application/problem+json"

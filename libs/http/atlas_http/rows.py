@@ -6,8 +6,8 @@ from functools import cache
 from typing import Annotated, Any, get_args
 
 from aiohttp import hdrs, web
-from atlas_contracts.timestamps import rfc3339
-from atlas_readmodel.json_rows import dumps, plain_row
+from atlas_contracts.values.timestamps import rfc3339
+from atlas_readmodel.columns.json_rows import dumps, plain_row
 from pydantic import BaseModel, Field
 
 from atlas_http.routes import JSON
@@ -25,7 +25,7 @@ Time = Annotated[str, EpochMillis(), Field(json_schema_extra={"format": "date-ti
 
 
 def shown(row: Row, model: type[BaseModel]) -> dict[str, Any]:
-    """The row as `model` answers it, in JSON's own types. See atlas_readmodel.json_rows for the form of each type."""
+    """The row as `model` answers it, in JSON's own types: atlas_readmodel.columns.json_rows has the form of each."""
     return with_moments(row, _times(model))
 
 

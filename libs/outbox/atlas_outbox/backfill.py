@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from atlas_outbox.session import Connection
+from atlas_outbox.relaying.session import Connection
 from atlas_outbox.writer import OutboxRecord, append_many
 
 # What a batch waits for a row that a writer holds, while it holds other rows itself.

@@ -6,7 +6,7 @@ Told apart by what they offer, not by type: who writes with asyncpg alone must n
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
-from atlas_outbox.session import Connection
+from atlas_outbox.relaying.session import Connection
 
 
 class SqlAlchemyConnection(Protocol):

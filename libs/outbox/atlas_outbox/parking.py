@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from atlas_outbox.session import Connection
+from atlas_outbox.relaying.session import Connection
 
 Key = tuple[str, bytes]
 

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from atlas_contracts.events import Meta
-from atlas_readmodel.column_types import ColumnType
+from atlas_readmodel.columns.column_types import ColumnType
 from atlas_readmodel.documents import Documents
 
 from atlas_projection.projection import Handler, Projection, Value

@@ -3,8 +3,8 @@
 from typing import Any
 
 from atlas_contracts.events import Meta
+from atlas_readmodel.columns.row_check import shown
 from atlas_readmodel.documents import Documents, dump
-from atlas_readmodel.row_check import shown
 
 from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
 

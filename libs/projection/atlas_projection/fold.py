@@ -7,8 +7,8 @@ from typing import Any
 
 from atlas_contracts.events import Meta
 from atlas_readmodel.documents import plain_row
-from atlas_readmodel.parking import Place
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN
+from atlas_readmodel.waiting.parking import Place
 
 from atlas_projection.change import Change, Key
 from atlas_projection.projection import Handler, Projection, Rejected, Row, Value

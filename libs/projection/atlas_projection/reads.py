@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from atlas_readmodel.column_types import ColumnType, column_type
+from atlas_readmodel.columns.column_types import ColumnType, column_type
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.pages import Sort
 from atlas_readmodel.table import Table

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from copy import copy
 
 from atlas_contracts.events import Meta
-from atlas_readmodel.parking import Decision, Place
+from atlas_readmodel.waiting.parking import Decision, Place
 
 from atlas_projection.change import Change
 

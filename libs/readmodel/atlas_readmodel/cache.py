@@ -27,7 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from atlas_readmodel.json_rows import dumps
+from atlas_readmodel.columns.json_rows import dumps
 
 CACHE = Counter("atlas_readmodel_cache", "Uses of the read-model cache", ["projection", "outcome"])
 

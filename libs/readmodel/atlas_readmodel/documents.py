@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from atlas_readmodel.json_rows import dumps, plain
-from atlas_readmodel.row_check import shown as shown_value
+from atlas_readmodel.columns.json_rows import dumps, plain
+from atlas_readmodel.columns.row_check import shown as shown_value
 from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN, check_name
 
 Key = tuple[Any, ...]
@@ -26,9 +26,9 @@ class Documents:
     """The rows of a projection as documents in Redis; what `Table` is for one in PostgreSQL.
 
     `key` names the fields that identify a row. A row has any other fields besides, with values that JSON has: lists and
-    objects too. What an event brings of other types becomes text, as atlas_readmodel.json_rows has it; objects of a
-    handler's own (a date, a Decimal) have to be given as text. `per_partition`: as in `Table`; a reader gets one row
-    for each partition and puts them together.
+    objects too. What an event brings of other types becomes text, as atlas_readmodel.columns.json_rows has it; objects
+    of a handler's own (a date, a Decimal) have to be given as text. `per_partition`: as in `Table`; a reader gets one
+    row for each partition and puts them together.
     """
 
     key: tuple[str, ...]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from atlas_readmodel.column_types import column_type
-from atlas_readmodel.json_rows import dumps, plain
+from atlas_readmodel.columns.column_types import column_type
+from atlas_readmodel.columns.json_rows import dumps, plain
 
 
 class InvalidCursor(ValueError):

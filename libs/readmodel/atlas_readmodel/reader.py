@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 
 from atlas_readmodel.cache import Cache
-from atlas_readmodel.documents_reader import DocumentsReader
-from atlas_readmodel.json_rows import plain_row
+from atlas_readmodel.columns.json_rows import plain_row
 from atlas_readmodel.pages import Filter, Page, Sort, after, ordered, paged, where
+from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.table import SCHEMA
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
 
@@ -33,7 +33,7 @@ class NotBuilt(Exception):
 
 class Reader:
     """Queries over the read models. Rows are dicts of the view's columns, on connections with `set_reading_codecs`; one
-    that may come from the cache has JSON's forms of its values (atlas_readmodel.json_rows).
+    that may come from the cache has JSON's forms of its values (atlas_readmodel.columns.json_rows).
 
     Every method raises NotBuilt while its read model does not exist, and asyncpg's error (for documents Redis') when
     the server that has it is away. `versioned`: of the read models whose rows carry their entity's version, the column

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from atlas_readmodel.comparison import Comparison
-from atlas_readmodel.generations import Generation
-from atlas_readmodel.parking import Decision, Dropped, Parked, Place, Ruling
-from atlas_readmodel.topic_ids import Partition, Renewal
-from atlas_readmodel.writer import Batch, Key, Row, Waits
+from atlas_readmodel.postgres.comparison import Comparison
+from atlas_readmodel.postgres.generations import Generation
+from atlas_readmodel.postgres.topic_ids import Partition, Renewal
+from atlas_readmodel.postgres.writer import Batch, Key, Row, Waits
+from atlas_readmodel.waiting.parking import Decision, Dropped, Parked, Place, Ruling
 
 # The live generation is held no longer than this; then it goes on and the holder tries again.
 HOLD_MAX_S = 5.0
@@ -56,7 +56,7 @@ class Rows(Protocol):
         """Give positions without an id the one that their topic has now, where they lie within the partition."""
 
     async def renew(self, renewals: Collection[Renewal]) -> None:
-        """Begin at 0 of the topics that are there now, in one step; see atlas_readmodel.topic_ids."""
+        """Begin at 0 of the topics that are there now, in one step; see atlas_readmodel.postgres.topic_ids."""
 
     async def add_positions(self, partitions: Iterable[tuple[str, int]], ids: Mapping[str, str] | None = None) -> None:
         """Begin partitions that have no position yet at 0, of topics with these ids: this writer moves no others."""
@@ -108,7 +108,7 @@ class Rows(Protocol):
 
 
 class Store(Protocol):
-    """The generations of one read model. See atlas_readmodel.generations for their states."""
+    """The generations of one read model. See atlas_readmodel.postgres.generations for their states."""
 
     async def ensure_live(self) -> Generation:
         """The live generation; the first one is made when there is none. Any number may call. Raises Unsuitable."""

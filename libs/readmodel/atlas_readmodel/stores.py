@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from atlas_readmodel import generations
 from atlas_readmodel.documents import DocumentModel, root
-from atlas_readmodel.documents_store import DocumentsStore
-from atlas_readmodel.pg_codecs import set_codecs
-from atlas_readmodel.postgres_store import PostgresStore
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.pg_codecs import set_codecs
+from atlas_readmodel.postgres.postgres_store import PostgresStore
+from atlas_readmodel.redis.documents_store import DocumentsStore
 from atlas_readmodel.store import Store
 from atlas_readmodel.table import ReadModel
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from atlas_readmodel.column_types import ColumnType, column_type
-from atlas_readmodel.row_check import RowCheck, row_taker
+from atlas_readmodel.columns.column_types import ColumnType, column_type
+from atlas_readmodel.columns.row_check import RowCheck, row_taker
 
 SCHEMA = "readmodel"
 OFFSET_COLUMN = "_offset"
@@ -24,8 +24,8 @@ _GENERATION = re.compile(r".*_g\d+")
 class Table:
     """The table of a projection.
 
-    `columns` are SQL types by name (`"text NOT NULL"`), of those in atlas_readmodel.column_types; `key` names those
-    that identify a row; `indexes` are what follows `CREATE INDEX ON table` (`"(customer)"`, `"USING gin (email
+    `columns` are SQL types by name (`"text NOT NULL"`), of those in atlas_readmodel.columns.column_types; `key` names
+    those that identify a row; `indexes` are what follows `CREATE INDEX ON table` (`"(customer)"`, `"USING gin (email
     gin_trgm_ops)"`). `view` is the SELECT that readers see, with `{table}` for the table; without it, every column.
 
     `per_partition`: events with the same key come from several partitions, so each partition gets a row of its own

@@ -11,7 +11,7 @@ import uvloop
 from atlas_errors.policy import Fate, describe, fate_of
 from prometheus_client import disable_created_metrics
 
-from atlas_runtime import logs, traces
+from atlas_runtime.observing import logs, traces
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ServiceSettings
 

@@ -12,9 +12,9 @@ from atlas_errors.backoff import retrying
 from atlas_errors.policy import Fate, fate_of
 from atlas_kafka.consuming.loop import ConsumerConfig, consume
 from atlas_kafka.consuming.paused import Paused
-from atlas_runtime.clock import Clock
-from atlas_runtime.heartbeat import heartbeat
-from atlas_runtime.probes import Check, Health, serve_probes
+from atlas_runtime.observing.clock import Clock
+from atlas_runtime.observing.heartbeat import heartbeat
+from atlas_runtime.serving.probes import Check, Health, serve_probes
 
 from atlas_archiver.partition import Limits, Writing
 from atlas_archiver.settings import ArchiverSettings

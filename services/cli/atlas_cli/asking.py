@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 from pydantic import TypeAdapter, ValidationError
 
-from atlas_cli.faults import START_IT
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.faults import START_IT
+from atlas_cli.terminal.output import CommandError
 
 # Far more than any list of a healthy mesh; a service that sends without end must not take all memory.
 ANSWER_MAX_BYTES = 256_000_000

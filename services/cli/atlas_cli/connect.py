@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from atlas_cli.faults import START_IT, hush_structlog
-from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.faults import START_IT, hush_structlog
+from atlas_cli.terminal.output import CommandError
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer

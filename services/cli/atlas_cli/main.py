@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from atlas_cli import faults
 from atlas_cli.commands import COMMANDS
-from atlas_cli.help_groups import Grouped
-from atlas_cli.output import say
+from atlas_cli.terminal import faults
+from atlas_cli.terminal.help_groups import Grouped
+from atlas_cli.terminal.output import say
 
 app = typer.Typer(
     name="atlas",

@@ -15,9 +15,9 @@ import aiohttp
 from aiohttp import hdrs
 from atlas_avro.names import definitions
 from atlas_contracts.forms import NESTING_MAX
-from atlas_contracts.importing import Offer
+from atlas_contracts.imports.importing import Offer
 
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
 TIMEOUT_S = 10.0

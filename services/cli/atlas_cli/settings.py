@@ -10,7 +10,7 @@ from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadMo
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from atlas_cli.output import CommandError, say
+from atlas_cli.terminal.output import CommandError, say
 
 MESH_ENV = Path(".atlas") / "mesh.env"
 

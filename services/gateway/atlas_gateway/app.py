@@ -21,30 +21,24 @@ from atlas_kafka.producing.producer import open_producer
 from atlas_outbox.waker import open_waker
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import open_cache
-from atlas_readmodel.documents_reader import DocumentsReader
-from atlas_readmodel.pg_codecs import set_reading_codecs
+from atlas_readmodel.postgres.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
+from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.stores import open_redis
-from atlas_runtime import contexts, http_server
+from atlas_runtime import contexts
 from atlas_runtime.breakers import open_breaker
-from atlas_runtime.clock import POSTGRES_NOW, Clock
-from atlas_runtime.heartbeat import heartbeat
-from atlas_runtime.http_guard import Guard
-from atlas_runtime.probes import Health, probe_routes
+from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
+from atlas_runtime.observing.heartbeat import heartbeat
+from atlas_runtime.serving import http_server
+from atlas_runtime.serving.http_guard import Guard
+from atlas_runtime.serving.probes import Health, probe_routes
 
-from atlas_gateway import (
-    databases,
-    docs,
-    events,
-    middleware,
-    openapi,
-    read_models,
-    registry,
-    topics,
-)
+from atlas_gateway import databases, middleware, read_models, registry, topics
 from atlas_gateway.databases import open_pool
+from atlas_gateway.describing import docs, openapi
 from atlas_gateway.opened import GATEWAY, Gateway, Requests
-from atlas_gateway.posts import open_posts
+from atlas_gateway.posting import events
+from atlas_gateway.posting.posts import open_posts
 from atlas_gateway.settings import GatewaySettings
 
 _PURGE_INTERVAL_S = 60.0

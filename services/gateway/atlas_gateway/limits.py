@@ -6,7 +6,7 @@ from typing import Any
 
 from atlas_http.problems import Kind, Problem
 
-from atlas_gateway.envelopes import Refused
+from atlas_gateway.posting.envelopes import Refused
 from atlas_gateway.settings import GatewaySettings
 
 # Errors that are listed of one record; the rest is counted.

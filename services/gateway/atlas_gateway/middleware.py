@@ -12,10 +12,10 @@ from atlas_errors.policy import Fate, fate_of
 from atlas_http.problems import BROKEN_BODY, INTERNAL, Kind, Problem, of_http_error, unavailable
 from atlas_http.routes import JSON, Route
 from atlas_readmodel.reader import NotBuilt
-from atlas_runtime.http_guard import Guard
-from atlas_runtime.logs import correlated
 from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
-from atlas_runtime.traces import span
+from atlas_runtime.observing.logs import correlated
+from atlas_runtime.observing.traces import span
+from atlas_runtime.serving.http_guard import Guard
 from opentelemetry.trace import SpanKind
 
 from atlas_gateway.opened import GATEWAY

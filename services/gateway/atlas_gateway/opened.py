@@ -8,7 +8,7 @@ from atlas_http.resources import Resources
 from atlas_kafka.producing.producer import Producer
 from prometheus_client import Gauge
 
-from atlas_gateway.posts import Posts
+from atlas_gateway.posting.posts import Posts
 from atlas_gateway.settings import GatewaySettings
 
 IN_FLIGHT = Gauge("atlas_gateway_requests_in_flight", "HTTP requests being answered")

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 from atlas_http.problems import field_error, invalid
 from atlas_http.routes import Part, query
-from atlas_runtime.paging import LIMIT, LIMIT_MAX, NoPage, page
+from atlas_runtime.serving.paging import LIMIT, LIMIT_MAX, NoPage, page
 
 T = TypeVar("T")
 

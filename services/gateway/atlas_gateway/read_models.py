@@ -15,8 +15,8 @@ from atlas_http.routes import NamedSchema, Part, Route, answer
 from atlas_http.rows import with_moments
 from atlas_projection.projection import Projection
 from atlas_projection.reads import By, Reads, columns_of, faults, order_of
-from atlas_readmodel.column_schemas import json_schema, of_text
-from atlas_readmodel.column_types import ColumnType
+from atlas_readmodel.columns.column_schemas import json_schema, of_text
+from atlas_readmodel.columns.column_types import ColumnType
 from atlas_readmodel.documents import Documents
 from atlas_readmodel.pages import Filter, contains
 from atlas_readmodel.table import Table

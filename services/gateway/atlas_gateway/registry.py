@@ -17,7 +17,7 @@ from atlas_contracts.registry import Registry, Schema
 from atlas_http.incoming import COMMAND_MAX_BYTES, read
 from atlas_http.problems import FORBIDDEN, Kind, Problem
 from atlas_http.routes import Part, Route, answer, path_parameter, query
-from atlas_runtime.paging import LIMIT_MAX
+from atlas_runtime.serving.paging import LIMIT_MAX
 
 from atlas_gateway.opened import GATEWAY
 from atlas_gateway.paging import asked_page, link_to_next, parameters

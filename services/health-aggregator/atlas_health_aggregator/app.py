@@ -15,15 +15,15 @@ from atlas_contracts.registry import Registry
 from atlas_errors.backoff import retrying, wait_unless
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.producing.producer import Producer, open_producer
-from atlas_runtime import heartbeat
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.observing import heartbeat
+from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_health_aggregator import changes
-from atlas_health_aggregator.admission import Limits
 from atlas_health_aggregator.beats import Receiver, consume_beats
 from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.judging.admission import Limits
+from atlas_health_aggregator.judging.liveness import Change, Mesh
 from atlas_health_aggregator.lag import LagReader, watch_lag
-from atlas_health_aggregator.liveness import Change, Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 TICK_S = 0.25

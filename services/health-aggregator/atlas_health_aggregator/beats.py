@@ -22,12 +22,12 @@ from atlas_errors.policy import describe
 from atlas_kafka.fetching.foreignrecords import accept_foreign_records
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.starting import METADATA_MAX_AGE_MS
-from atlas_runtime.heartbeat import EVENT_TYPE
 from atlas_runtime.metrics import KAFKA_RECORDS_IN
+from atlas_runtime.observing.heartbeat import EVENT_TYPE
 from mode import CrashingSupervisor
 from prometheus_client import Counter
 
-from atlas_health_aggregator.admission import Beat, OddHeartbeat, Oddity, admitted
+from atlas_health_aggregator.judging.admission import Beat, OddHeartbeat, Oddity, admitted
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 Handle = Callable[[Beat], None]

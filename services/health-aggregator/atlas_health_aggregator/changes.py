@@ -14,8 +14,8 @@ from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.producing.outgoing import RecordRefused, RecordTooLarge
 from atlas_kafka.producing.producer import Outgoing, Producer, send_one
 
-from atlas_health_aggregator.admission import SERVICE_NAME
-from atlas_health_aggregator.liveness import Change, State
+from atlas_health_aggregator.judging.admission import SERVICE_NAME
+from atlas_health_aggregator.judging.liveness import Change, State
 
 EVENT_TYPE = "health.HealthChanged"
 

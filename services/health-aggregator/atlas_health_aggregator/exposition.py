@@ -6,17 +6,17 @@ from contextlib import contextmanager
 
 import orjson
 from aiohttp import web
-from atlas_contracts.timestamps import rfc3339
+from atlas_contracts.values.timestamps import rfc3339
 from atlas_errors.policy import describe
-from atlas_runtime.http_server import document
-from atlas_runtime.paging import NoPage, page
+from atlas_runtime.serving.http_server import document
+from atlas_runtime.serving.paging import NoPage, page
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from atlas_health_aggregator.judging.lag_rows import LagRow, LagState, rank
+from atlas_health_aggregator.judging.liveness import Mesh, State
 from atlas_health_aggregator.lag import LagReader
-from atlas_health_aggregator.lag_rows import LagRow, LagState, rank
-from atlas_health_aggregator.liveness import Mesh, State
 
 # Fresh enough for whoever waits for a group to catch up; the brokers are asked no more often than this.
 LAG_MAX_AGE_S = 1.0

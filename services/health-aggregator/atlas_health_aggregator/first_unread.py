@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_kafka.fetching.foreignrecords import accept_foreign_records
 from atlas_kafka.starting import start_whole
 
-from atlas_health_aggregator.lag_rows import Position, Scan, scan_from
+from atlas_health_aggregator.judging.lag_rows import Position, Scan, scan_from
 
 # A fetch answers with at least one whole batch whatever this says: one batch is all that is wanted.
 FETCH_BYTES = 4096

@@ -23,11 +23,11 @@ from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_kafka.cluster.transactions import OpenTransaction, open_transactions
 from atlas_kafka.internals.client import client_of
 
-from atlas_health_aggregator.blocked import Blockade, StandStill
 from atlas_health_aggregator.first_unread import first_unread, open_scanner
 from atlas_health_aggregator.groups import GroupOffsets, read_groups, retention_of
-from atlas_health_aggregator.lag_rows import LagRow, Position, Scan, lag_row, worst_first
-from atlas_health_aggregator.remembered import Remembered
+from atlas_health_aggregator.judging.blocked import Blockade, StandStill
+from atlas_health_aggregator.judging.lag_rows import LagRow, Position, Scan, lag_row, worst_first
+from atlas_health_aggregator.judging.remembered import Remembered
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 ROUND_TIMEOUT_S = 15.0

@@ -24,11 +24,11 @@ from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import Stores, open_stores
 from atlas_runtime import contexts
 from atlas_runtime.breakers import open_breaker
-from atlas_runtime.clock import POSTGRES_NOW, Clock
-from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
+from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
+from atlas_runtime.observing.heartbeat import heartbeat
 from atlas_runtime.pooler import require_session
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_projector.declared import faults
 from atlas_projector.live import Live, OtherVersion, group_of

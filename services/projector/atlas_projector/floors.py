@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from atlas_projection.change import Key
 from atlas_projection.projection import Projection, Row
 from atlas_readmodel.cache import Cache
-from atlas_readmodel.json_rows import plain
+from atlas_readmodel.columns.json_rows import plain
 from atlas_readmodel.store import Store
 from atlas_readmodel.table import OFFSET_COLUMN
 

@@ -19,11 +19,11 @@ from atlas_kafka.consuming.sink import Rewind
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import Cache
-from atlas_readmodel.generations import Generation
+from atlas_readmodel.postgres.generations import Generation
+from atlas_readmodel.postgres.topic_ids import present
+from atlas_readmodel.postgres.writer import Fenced
 from atlas_readmodel.store import Rows, Store, Unsuitable
-from atlas_readmodel.topic_ids import present
-from atlas_readmodel.writer import Fenced
-from atlas_runtime.traces import span
+from atlas_runtime.observing.traces import span
 
 from atlas_projector.apply.applier import Applier
 from atlas_projector.apply.crashes import Taken

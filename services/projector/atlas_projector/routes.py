@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 from atlas_errors.policy import Fate, fate_of
-from atlas_readmodel.generations import NoSuchGeneration
+from atlas_readmodel.postgres.generations import NoSuchGeneration
 from atlas_readmodel.stores import Stores
 
 from atlas_projector.live import Live

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from aiokafka import TopicPartition
 from atlas_errors.policy import Transient
 from atlas_kafka.cluster.partitions_now import PartitionNow
+from atlas_readmodel.postgres.topic_ids import Renewal
 from atlas_readmodel.store import Rows
-from atlas_readmodel.topic_ids import Renewal
 
 
 class MadeAnew(Transient):

@@ -11,17 +11,17 @@ import asyncpg
 import structlog
 from atlas_errors.backoff import retrying
 from atlas_kafka.cluster.admin import ensure_topics
-from atlas_runtime.clock import POSTGRES_NOW, Clock
-from atlas_runtime.heartbeat import heartbeat
 from atlas_runtime.metrics import observe_pool
+from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
+from atlas_runtime.observing.heartbeat import heartbeat
 from atlas_runtime.pooler import require_session
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_relay.lanes import Lane, LaneConfig, held_by
-from atlas_relay.marks import progress_topic
 from atlas_relay.ownership import Ownership
 from atlas_relay.routes import outbox_routes
-from atlas_relay.sender import SenderConfig
+from atlas_relay.sending.marks import progress_topic
+from atlas_relay.sending.sender import SenderConfig
 from atlas_relay.settings import RelaySettings
 from atlas_relay.watch import listen, publish_stats
 

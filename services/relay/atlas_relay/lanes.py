@@ -8,13 +8,13 @@ import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_outbox.session import open_session
-from atlas_outbox.store import Store
-from atlas_runtime.probes import Health
+from atlas_outbox.relaying.session import open_session
+from atlas_outbox.relaying.store import Store
+from atlas_runtime.serving.probes import Health
 
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.pump import Pump
-from atlas_relay.sender import Sender, SenderConfig, open_sender
+from atlas_relay.sending.sender import Sender, SenderConfig, open_sender
 from atlas_relay.topics import Topics
 from atlas_relay.waiting import first_of
 

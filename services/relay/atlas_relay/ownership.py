@@ -9,10 +9,10 @@ import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_outbox import leases
-from atlas_outbox.leases import fair_share
-from atlas_outbox.session import open_session
-from atlas_runtime.probes import Health
+from atlas_outbox.relaying import leases
+from atlas_outbox.relaying.leases import fair_share
+from atlas_outbox.relaying.session import open_session
+from atlas_runtime.serving.probes import Health
 
 from atlas_relay.lanes import Lane
 from atlas_relay.metrics import GROUPS_HELD, LEASE_EPOCH

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from atlas_outbox.parking import Key
-from atlas_outbox.sent import Row
+from atlas_outbox.relaying.sent import Row
 
 _ROWS_MIN = 50
 _WIRE_BYTES_MIN = 1024

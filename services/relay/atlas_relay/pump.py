@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
 
-from atlas_outbox.batches import FLUSH_FROM_ROWS, Claim, Want, slices_of
-from atlas_outbox.horizon import Horizon
 from atlas_outbox.parking import Key
-from atlas_outbox.sent import Row, Sent, sent_of
-from atlas_outbox.store import Store
+from atlas_outbox.relaying.batches import FLUSH_FROM_ROWS, Claim, Want, slices_of
+from atlas_outbox.relaying.horizon import Horizon
+from atlas_outbox.relaying.sent import Row, Sent, sent_of
+from atlas_outbox.relaying.store import Store
 
 from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park
@@ -19,12 +19,12 @@ from atlas_relay.protocol import Caution, Refused, rows_to_park
 _LOOK_EVERY_S = 0.25
 # So many batches may be deleted without waiting for PostgreSQL's disk before one is waited for. Each mark lists them.
 UNSURE_MAX = 16
-# For thousands of rows at a time; see atlas_outbox.sent.Row.
+# For thousands of rows at a time; see atlas_outbox.relaying.sent.Row.
 _GROUP, _ID, _TOPIC = itemgetter(0), itemgetter(1), itemgetter(3)
 
 
 class Channel(Protocol):
-    """Kafka as a pump sees it; atlas_relay.sender.Sender says what each promises."""
+    """Kafka as a pump sees it; atlas_relay.sending.sender.Sender says what each promises."""
 
     name: str | None
 

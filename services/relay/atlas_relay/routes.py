@@ -9,7 +9,7 @@ from aiohttp import web
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox import parking
 from atlas_outbox.parking import Choice
-from atlas_outbox.stats import read_stats
+from atlas_outbox.relaying.stats import read_stats
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atlas_relay.settings import RelaySettings

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from aiokafka import AIOKafkaClient
 from atlas_errors.policy import Transient
-from atlas_outbox.sent import Row
+from atlas_outbox.relaying.sent import Row
 
 # A topic made a moment ago may not be known to every broker yet.
 _SECOND_LOOK_S = 0.3

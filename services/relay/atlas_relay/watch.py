@@ -7,8 +7,8 @@ import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff, wait_unless
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_outbox.listener import listening
-from atlas_outbox.stats import OutboxStats, read_stats
+from atlas_outbox.relaying.listener import listening
+from atlas_outbox.relaying.stats import OutboxStats, read_stats
 
 from atlas_relay.lanes import Lane
 from atlas_relay.metrics import BACKLOG_ROWS, OLDEST_SECONDS, PARKED_ROWS, TABLE_BYTES

@@ -14,7 +14,7 @@ from atlas_archive.maintenance.compaction import compact
 from atlas_archive.proof.verify import verify
 from atlas_archive.store import MemoryStore, MissingObject
 from atlas_archive.tables.export import export
-from atlas_cli.export_readings import readings_of
+from atlas_cli.archived.export_readings import readings_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -14,7 +14,7 @@ from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Segment, store_segment
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.admin import open_admin

@@ -12,7 +12,7 @@ from atlas_archive.history import histories, read_history
 from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
 from atlas_avro.varints import long
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_kafka.cluster.groups import open_reader
 from atlas_kafka.fetching.foreignrecords import STAND_IN
 from atlas_local.testing import MakeTopic, Servers

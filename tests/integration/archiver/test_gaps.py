@@ -10,7 +10,7 @@ from atlas_archive.proof.gaps import state_known
 from atlas_archive.proof.reports import TopicReport
 from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_kafka.cluster.admin import open_admin
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until

@@ -7,7 +7,7 @@ import pytest
 from atlas_archive.chain.listing import summaries
 from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Address, S3Store, open_store
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import Servers, ServerSet

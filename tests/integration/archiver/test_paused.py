@@ -10,7 +10,7 @@ from atlas_archive.chain.manifests import PartitionPath, last_manifest
 from atlas_archive.proof.verify import verify
 from atlas_archive.store import S3Store
 from atlas_archive.writing.segments import Segment
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka.cluster.groups import committed_offsets
 from atlas_kafka.metrics import RECORDS_IN

@@ -2,7 +2,7 @@
 
 import asyncpg
 import pytest
-from atlas_cli.comparing import SESSION, TableRows, differences
+from atlas_cli.read_models.comparing import SESSION, TableRows, differences
 from atlas_outbox.pooled import options
 
 pytestmark = pytest.mark.integration

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from atlas_cli.following import Looked, Query, Start, follow
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
+from atlas_cli.topics.following import Looked, Query, Start, follow
 from atlas_contracts.codec import Codec
 from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.registry import Registry

@@ -17,11 +17,11 @@ from atlas_archive.format.records import Incoming, Record
 from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Segment, store_segment
-from atlas_cli.following import Start
-from atlas_cli.output import CommandError
-from atlas_cli.replay_target import Rule
-from atlas_cli.replaying import REPLAY_HEADER, Progress, Replay, replay
-from atlas_cli.topic_reader import open_topic_reader
+from atlas_cli.terminal.output import CommandError
+from atlas_cli.topics.following import Start
+from atlas_cli.topics.replay_target import Rule
+from atlas_cli.topics.replaying import REPLAY_HEADER, Progress, Replay, replay
+from atlas_cli.topics.topic_reader import open_topic_reader
 from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.cluster.topic_ids import topic_ids

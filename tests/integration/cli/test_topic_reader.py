@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from atlas_cli.output import CommandError
-from atlas_cli.topic_reader import LiveTopicReader, open_topic_reader
+from atlas_cli.terminal.output import CommandError
+from atlas_cli.topics.topic_reader import LiveTopicReader, open_topic_reader
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers

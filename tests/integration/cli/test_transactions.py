@@ -9,7 +9,7 @@ import pytest
 import typer
 from aiokafka import AIOKafkaProducer, TopicPartition
 from atlas_cli.commands.transactions import register
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
 from typer.testing import CliRunner

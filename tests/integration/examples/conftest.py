@@ -19,8 +19,8 @@ from atlas_contracts.registry import Registry
 from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka.producing.producer import Delivery, Outgoing, open_producer, send_all
 from atlas_local.home import ROOT
-from atlas_local.processes import Command, Process, last_lines
 from atlas_local.steps import make_topics
+from atlas_local.supervising.processes import Command, Process, last_lines
 from atlas_local.testing import Servers
 from hatchling.builders.wheel import WheelBuilder
 

@@ -17,7 +17,7 @@ from atlas_contracts.folder import LOCK, TOPICS
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.cluster.groups import open_reader
 from atlas_local.home import ROOT
-from atlas_local.processes import Command, Process
+from atlas_local.supervising.processes import Command, Process
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
 

@@ -17,7 +17,7 @@ from atlas_contracts.codec import Codec
 from atlas_kafka.cluster.partitions_now import PartitionNow
 from atlas_kafka.consuming.sink import Rewind
 from atlas_local.home import ROOT
-from atlas_local.processes import Process
+from atlas_local.supervising.processes import Process
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until
 

@@ -26,7 +26,7 @@ from atlas_http.idempotency import Answer, Connection
 from atlas_http.incoming import read_command
 from atlas_http.resources import RESOURCES
 from atlas_kafka_format.headers import unpack_headers
-from atlas_readmodel.json_rows import dumps, plain
+from atlas_readmodel.columns.json_rows import dumps, plain
 from pydantic import Field
 
 from tests.contexts import SCHEMAS

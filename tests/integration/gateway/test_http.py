@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from aiohttp import ClientSession, DummyCookieJar
-from atlas_gateway.docs import CONTENT_SECURITY_POLICY
+from atlas_gateway.describing.docs import CONTENT_SECURITY_POLICY
 
 
 async def test_ids_are_kept_or_made(client: ClientSession) -> None:

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from aiohttp import ClientSession
-from atlas_cli import outbox_rows
+from atlas_cli.outbox import outbox_rows
 from atlas_local.waiting import wait_until
-from atlas_outbox.listener import CHANNEL
 from atlas_outbox.pooled import options
+from atlas_outbox.relaying.listener import CHANNEL
 from atlas_outbox.waker import open_waker
 from atlas_projector import app as projector
 from atlas_projector.settings import ProjectorSettings

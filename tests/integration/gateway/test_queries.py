@@ -10,9 +10,9 @@ import pytest
 from aiohttp import ClientSession
 from atlas_hauls.projections.departures import DEPARTURES
 from atlas_local.testing import Servers
-from atlas_readmodel.documents_store import DocumentsStore
+from atlas_readmodel.postgres.writer import Advance, Batch
+from atlas_readmodel.redis.documents_store import DocumentsStore
 from atlas_readmodel.stores import open_redis
-from atlas_readmodel.writer import Advance, Batch
 
 YARD_COLUMNS = "yard_id, email, display_name, country, status, registered_at, updated_at, version, _offset"
 ROUTE_COUNTERS = (

@@ -17,8 +17,8 @@ from atlas_gateway.read_models import routes, versioned
 from atlas_http.resources import RESOURCES
 from atlas_projection.projection import Projection
 from atlas_projection.reads import By, Reads
-from atlas_readmodel import generations
-from atlas_readmodel.pg_codecs import set_reading_codecs
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.table import ReadModel, Table
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from atlas_contracts.timestamps import rfc3339
+from atlas_contracts.values.timestamps import rfc3339
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_local.testing import Servers
 from atlas_local.waiting import wait_until

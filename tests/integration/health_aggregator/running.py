@@ -14,8 +14,8 @@ from atlas_health_aggregator.changes import EVENT_TYPE
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_local.waiting import wait_until
-from atlas_runtime.heartbeat import heartbeat
-from atlas_runtime.probes import Health
+from atlas_runtime.observing.heartbeat import heartbeat
+from atlas_runtime.serving.probes import Health
 from atlas_runtime.settings import ServiceSettings
 
 

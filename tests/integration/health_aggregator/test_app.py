@@ -18,17 +18,17 @@ import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_errors.policy import Fate, fate_of
-from atlas_health_aggregator.admission import Beat
 from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
-from atlas_health_aggregator.liveness import Mesh
+from atlas_health_aggregator.judging.admission import Beat
+from atlas_health_aggregator.judging.liveness import Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
-from atlas_runtime.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_BEATS
+from atlas_runtime.observing.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_BEATS
 
 from tests.integration.foreign import Foreign, batch_of, gzip, put
 from tests.integration.health_aggregator.running import (
@@ -300,7 +300,7 @@ async def test_an_error_of_ours_over_a_heartbeat_is_counted_and_the_service_goes
             raise ZeroDivisionError("a bug")
         observe(mesh, beat, now)
 
-    monkeypatch.setattr("atlas_health_aggregator.liveness.Mesh.observe", breaks)
+    monkeypatch.setattr("atlas_health_aggregator.judging.liveness.Mesh.observe", breaks)
     settings = make_settings()
     async with (
         running_aggregator(settings) as asked,
@@ -356,8 +356,8 @@ async def test_a_killed_service_is_down_within_15_s_with_the_settings_as_shipped
         "ATLAS_HEALTH_LAG_GROUPS": name,
     }
     beating = """
-        from atlas_runtime.heartbeat import heartbeat
-        from atlas_runtime.probes import Health
+        from atlas_runtime.observing.heartbeat import heartbeat
+        from atlas_runtime.serving.probes import Health
         from atlas_runtime.run import run
         from atlas_runtime.settings import ServiceSettings
         async def serve(settings, stop):

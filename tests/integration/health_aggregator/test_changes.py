@@ -8,7 +8,7 @@ import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_health_aggregator.changes import EVENT_TYPE, Publisher, last_changes
-from atlas_health_aggregator.liveness import Change, State
+from atlas_health_aggregator.judging.liveness import Change, State
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all, send_one
 from atlas_local.testing import Servers

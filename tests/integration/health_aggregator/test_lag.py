@@ -8,8 +8,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import CorruptRecordException
+from atlas_health_aggregator.judging.lag_rows import LagRow, LagState
 from atlas_health_aggregator.lag import LagReader, watch_lag
-from atlas_health_aggregator.lag_rows import LagRow, LagState
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.cluster.topic_ids import topic_ids

@@ -20,7 +20,7 @@ from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers, ServerSet
 from atlas_local.waiting import wait_until
-from atlas_relay import marks
+from atlas_relay.sending import marks
 
 from tests.integration.foreign import Foreign, packed, put
 

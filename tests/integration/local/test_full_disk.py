@@ -16,9 +16,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from atlas_local.client import status, until_ready
-from atlas_local.daemon import spawn_isolated
 from atlas_local.home import Home
-from atlas_local.processes import Process
+from atlas_local.supervising.daemon import spawn_isolated
+from atlas_local.supervising.processes import Process
 from atlas_local.waiting import wait_until
 
 pytestmark = pytest.mark.integration

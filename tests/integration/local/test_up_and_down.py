@@ -13,7 +13,7 @@ import psutil
 import pytest
 from atlas_local.client import status, take_down
 from atlas_local.home import Home
-from atlas_local.processes import Command, Identity, Process
+from atlas_local.supervising.processes import Command, Identity, Process
 from atlas_local.waiting import wait_until
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ from collections import Counter
 import asyncpg
 import pytest
 from atlas_cli.main import app
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_kafka_format.headers import unpack_headers

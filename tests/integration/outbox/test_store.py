@@ -2,12 +2,12 @@
 
 import asyncpg
 import pytest
-from atlas_outbox import leases
-from atlas_outbox.batches import Want
-from atlas_outbox.horizon import Horizon
-from atlas_outbox.sent import sent_of
-from atlas_outbox.session import open_session
-from atlas_outbox.store import Store
+from atlas_outbox.relaying import leases
+from atlas_outbox.relaying.batches import Want
+from atlas_outbox.relaying.horizon import Horizon
+from atlas_outbox.relaying.sent import sent_of
+from atlas_outbox.relaying.session import open_session
+from atlas_outbox.relaying.store import Store
 from atlas_outbox.writer import OutboxRecord, append_many
 
 ROWS, BATCH = 8_000, 800

@@ -26,10 +26,10 @@ from atlas_projector.rebuilding.rebuilds import Rebuilds
 from atlas_projector.rebuilding.workers import Setup
 from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.documents import Documents
-from atlas_readmodel.parking import Parked, State
-from atlas_readmodel.pg_codecs import set_codecs
+from atlas_readmodel.postgres.pg_codecs import set_codecs
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores, open_redis
+from atlas_readmodel.waiting.parking import Parked, State
 
 from tests.contexts import NAMES, SCHEMAS
 from tests.neutral import PROJECTIONS

@@ -32,7 +32,7 @@ from atlas_projector.rebuilding.builder import Strict
 from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.rebuilding.side import Selection, build_side
 from atlas_projector.rebuilding.workers import Setup
-from atlas_readmodel.writer import Advance, Batch
+from atlas_readmodel.postgres.writer import Advance, Batch
 from atlas_yards.projection import YARDS
 
 from tests.contexts import NAMES

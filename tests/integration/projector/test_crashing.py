@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from atlas_readmodel.parking import Decision, State
+from atlas_readmodel.waiting.parking import Decision, State
 from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:

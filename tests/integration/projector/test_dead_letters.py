@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from atlas_cli import rebuilding
-from atlas_cli.output import CommandError
+from atlas_cli.read_models import rebuilding
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.output import CommandError
 from atlas_local.waiting import wait_until
 from atlas_projection import waiting
 from atlas_projection.projection import Projection, Rejected, Row, Value
@@ -15,7 +15,7 @@ from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.source import open_topic_source
 from atlas_projector.waiting.dead_letters import dead_letter_routes
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from atlas_local.waiting import wait_until
 from atlas_projection.projection import Rejected, Row, Value
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.waiting.dead_letters import dead_letter_routes
-from atlas_readmodel.parking import Decision, State
-from atlas_runtime.probes import Health, serve_probes
+from atlas_readmodel.waiting.parking import Decision, State
+from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from atlas_projector.apply import verdicts
 from atlas_projector.live import Live
 from atlas_projector.settings import ProjectorSettings
 from atlas_readmodel.table import Table
-from atlas_runtime.probes import Health
+from atlas_runtime.serving.probes import Health
 from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from atlas_projector.settings import ProjectorSettings
 from atlas_projector.source import open_topic_source
 from atlas_projector.waiting.leaving_out import leaving_out_routes
 from atlas_readmodel.documents import Documents
-from atlas_readmodel.parking import Decision, Ruling
-from atlas_runtime.probes import Health, serve_probes
+from atlas_readmodel.waiting.parking import Decision, Ruling
+from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_yards.projection import YARDS
 from typer.testing import CliRunner
 

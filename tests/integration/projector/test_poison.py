@@ -14,9 +14,9 @@ from atlas_projection.projection import Projection, Row, Value
 from atlas_projector.rebuilding.rebuild import Options, Progress, RebuildError, rebuild
 from atlas_projector.source import open_topic_source
 from atlas_readmodel.documents import Documents
-from atlas_readmodel.parking import State
+from atlas_readmodel.postgres.writer import Batch, Writer
 from atlas_readmodel.table import Table
-from atlas_readmodel.writer import Batch, Writer
+from atlas_readmodel.waiting.parking import State
 from atlas_yards.projection import YARDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import orjson
 import pytest
-from atlas_cli import rebuilding
-from atlas_cli.output import CommandError
+from atlas_cli.read_models import rebuilding
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.output import CommandError
 from atlas_local.waiting import wait_until
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from atlas_projector.routes import projection_routes
 from atlas_projector.settings import ProjectorSettings
 from atlas_projector.waiting.dead_letters import dead_letter_routes
-from atlas_runtime.probes import Health, serve_probes
+from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_yards.projection import YARDS
 
 if TYPE_CHECKING:

@@ -253,8 +253,8 @@ async def test_what_was_half_built_of_the_old_topic_is_given_up(rig: "Rig", kept
 
 async def test_a_writer_of_the_old_topic_is_fenced(rig: "Rig", kept: Kept) -> None:
     """At the same offset: only the topic's id tells the two apart."""
-    from atlas_readmodel.topic_ids import Renewal
-    from atlas_readmodel.writer import Advance, Batch, Fenced
+    from atlas_readmodel.postgres.topic_ids import Renewal
+    from atlas_readmodel.postgres.writer import Advance, Batch, Fenced
 
     store = rig.stores.of(rig.pointed(kept(ROUTES)).model)
     live = await store.ensure_live()

@@ -21,13 +21,13 @@ from atlas_projector.rebuilding.archived import open_source
 from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild
 from atlas_projector.source import open_topic_source
 from atlas_projector.waiting.dead_letters import value_of
+from atlas_readmodel.columns.json_rows import dumps, plain_row
 from atlas_readmodel.documents import Documents
-from atlas_readmodel.documents_reader import DocumentsReader
-from atlas_readmodel.json_rows import dumps, plain_row
-from atlas_readmodel.parking import State
-from atlas_readmodel.pg_codecs import set_reading_codecs
+from atlas_readmodel.postgres.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
+from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.table import Table
+from atlas_readmodel.waiting.parking import State
 
 from tests.contexts import SCHEMAS
 from tests.integration.projector.test_archived import archived, eaten

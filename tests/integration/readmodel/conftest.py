@@ -9,7 +9,7 @@ import pytest
 from atlas_local.testing import Servers
 from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.documents import DocumentModel
-from atlas_readmodel.pg_codecs import set_codecs
+from atlas_readmodel.postgres.pg_codecs import set_codecs
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores, open_stores
 from atlas_readmodel.table import ReadModel

@@ -7,11 +7,11 @@ from typing import Any
 import asyncpg
 import pytest
 from atlas_avro.durations import Duration
-from atlas_readmodel import generations
-from atlas_readmodel.column_types import column_type
-from atlas_readmodel.comparison import compare
+from atlas_readmodel.columns.column_types import column_type
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.comparison import compare
+from atlas_readmodel.postgres.writer import COPY_FROM_ROWS, Advance, Batch, Writer
 from atlas_readmodel.table import ReadModel, Table
-from atlas_readmodel.writer import COPY_FROM_ROWS, Advance, Batch, Writer
 
 from tests.unit.readmodel.edge_values import TAKEN, held
 

@@ -2,8 +2,8 @@
 
 import asyncpg
 import pytest
-from atlas_readmodel import generations
-from atlas_readmodel.comparison import compare
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.comparison import compare
 from atlas_readmodel.table import ReadModel, Table
 
 pytestmark = pytest.mark.integration

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from atlas_local.testing import Servers
 from atlas_readmodel.documents import Documents
-from atlas_readmodel.documents_reader import DocumentsReader
+from atlas_readmodel.postgres.writer import Advance, Batch, Fenced
 from atlas_readmodel.reader import NotBuilt, Reader
+from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.store import Unsuitable
 from atlas_readmodel.stores import Stores, open_redis
 from atlas_readmodel.token import Token
-from atlas_readmodel.writer import Advance, Batch, Fenced
 
 from tests.integration.readmodel.things import MODELS, batch, begun, no_more, row
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_readmodel import generations
-from atlas_readmodel.generations import Generation, NoSuchGeneration, NotCaughtUp
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.generations import Generation, NoSuchGeneration, NotCaughtUp
+from atlas_readmodel.postgres.writer import Advance, Batch, Fenced, Writer
 from atlas_readmodel.table import ReadModel, Table
-from atlas_readmodel.writer import Advance, Batch, Fenced, Writer
 
 pytestmark = pytest.mark.integration
 Pool = asyncpg.Pool

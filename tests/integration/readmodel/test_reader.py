@@ -7,9 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 from atlas_gateway.read_models import versioned
-from atlas_readmodel import generations
 from atlas_readmodel.cache import Cache
 from atlas_readmodel.pages import InvalidCursor, Page
+from atlas_readmodel.postgres import generations
 from atlas_readmodel.reader import NotBuilt, Reader
 from atlas_readmodel.table import ReadModel
 from atlas_readmodel.token import Token

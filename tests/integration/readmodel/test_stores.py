@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from atlas_readmodel.deaths import Mark
-from atlas_readmodel.generations import Generation, NoSuchGeneration, NotCaughtUp
-from atlas_readmodel.parking import Decision, Ruling, State
+from atlas_readmodel.postgres.deaths import Mark
+from atlas_readmodel.postgres.generations import Generation, NoSuchGeneration, NotCaughtUp
+from atlas_readmodel.postgres.writer import Advance, Batch, Fenced
 from atlas_readmodel.store import Positions, Store
 from atlas_readmodel.stores import Stores
-from atlas_readmodel.writer import Advance, Batch, Fenced
+from atlas_readmodel.waiting.parking import Decision, Ruling, State
 
 from tests.integration.readmodel.things import batch, begun, no_more, row, waiting
 

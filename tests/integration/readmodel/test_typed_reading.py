@@ -6,14 +6,14 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_readmodel import generations
-from atlas_readmodel.json_rows import dumps, plain, plain_row
+from atlas_readmodel.columns.json_rows import dumps, plain, plain_row
 from atlas_readmodel.pages import decode_cursor, encode_cursor
-from atlas_readmodel.pg_codecs import set_reading_codecs
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.pg_codecs import set_reading_codecs
+from atlas_readmodel.postgres.writer import Advance, Batch, Writer
 from atlas_readmodel.reader import NotBuilt, Reader
 from atlas_readmodel.table import ReadModel, Table
 from atlas_readmodel.token import Token
-from atlas_readmodel.writer import Advance, Batch, Writer
 
 from tests.integration.readmodel.test_column_values import SCALARS, begun, model, scalar_rows
 from tests.unit.readmodel.edge_values import TAKEN, held

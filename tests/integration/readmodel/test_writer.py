@@ -5,10 +5,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from atlas_readmodel import generations
-from atlas_readmodel.parking import Decision, Parked, Ruling, State
+from atlas_readmodel.postgres import generations
+from atlas_readmodel.postgres.writer import COPY_FROM_ROWS, Advance, Batch, Fenced, Writer
 from atlas_readmodel.table import ReadModel, Table
-from atlas_readmodel.writer import COPY_FROM_ROWS, Advance, Batch, Fenced, Writer
+from atlas_readmodel.waiting.parking import Decision, Parked, Ruling, State
 
 pytestmark = pytest.mark.integration
 Pool = asyncpg.Pool

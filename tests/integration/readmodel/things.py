@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from atlas_readmodel.documents import DocumentModel, Documents
-from atlas_readmodel.parking import Parked, State
+from atlas_readmodel.postgres.writer import Advance, Batch
 from atlas_readmodel.store import Positions, Rows, Store
 from atlas_readmodel.table import ReadModel, Table
-from atlas_readmodel.writer import Advance, Batch
+from atlas_readmodel.waiting.parking import Parked, State
 
 MODELS: Mapping[str, ReadModel | DocumentModel] = {
     "table": ReadModel("things", 1, ("t",), Table({"id": "text NOT NULL", "n": "integer NOT NULL"}, ("id",))),

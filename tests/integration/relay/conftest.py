@@ -13,10 +13,10 @@ from atlas_local.waiting import wait_until
 from atlas_outbox.writer import OutboxRecord, append_many
 from atlas_relay.app import lane_config, relay
 from atlas_relay.lanes import Lane
-from atlas_relay.marks import progress_topic
 from atlas_relay.ownership import Ownership
+from atlas_relay.sending.marks import progress_topic
 from atlas_relay.settings import RelaySettings
-from atlas_runtime.probes import Health
+from atlas_runtime.serving.probes import Health
 
 from tests.integration.relay.crashing import Owner
 

@@ -3,12 +3,12 @@
 from contextlib import AsyncExitStack
 
 import asyncpg
-from atlas_outbox import leases
-from atlas_outbox.session import open_session
-from atlas_outbox.store import Store
+from atlas_outbox.relaying import leases
+from atlas_outbox.relaying.session import open_session
+from atlas_outbox.relaying.store import Store
 from atlas_relay.protocol import Caution
 from atlas_relay.pump import Pump
-from atlas_relay.sender import SenderConfig, open_sender
+from atlas_relay.sending.sender import SenderConfig, open_sender
 from atlas_relay.topics import Topics
 
 ITEMS = [(f"k{n % 5}", n) for n in range(60)]

@@ -132,7 +132,7 @@ async def test_rows_that_the_broker_finds_invalid_are_all_parked(
     """
     topic = await make_topic(partitions=1, config={"message.timestamp.before.max.ms": "600000"})
     late = SimpleNamespace(time_ns=lambda: time.time_ns() - 3_600_000_000_000)
-    monkeypatch.setattr("atlas_relay.sender.time", late)
+    monkeypatch.setattr("atlas_relay.sending.sender.time", late)
     await outbox.commit(*[(f"k{n % 3}", n) for n in range(30)], topic=topic)
     async with run_relay(settings):
         await wait_until("30 parked rows", lambda: _is(outbox.count("parked"), 30))

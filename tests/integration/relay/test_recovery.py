@@ -7,11 +7,11 @@ import pytest
 from aiokafka import TopicPartition
 from atlas_errors.policy import Transient
 from atlas_kafka.producing.transactional import open_transactional_producer
-from atlas_outbox.batches import Want
-from atlas_outbox.sent import sent_of
-from atlas_outbox.store import Store
-from atlas_relay import marks, sender
+from atlas_outbox.relaying.batches import Want
+from atlas_outbox.relaying.sent import sent_of
+from atlas_outbox.relaying.store import Store
 from atlas_relay.pump import UNSURE_MAX
+from atlas_relay.sending import marks, sender
 
 from tests.integration.relay.crashing import ITEMS, Crash
 

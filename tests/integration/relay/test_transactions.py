@@ -8,9 +8,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, MessageSizeTooLargeError, ProducerFenced
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_local.waiting import wait_until
-from atlas_relay import transactions
-from atlas_relay.splice import SplicedBatch
-from atlas_relay.transactions import open_client, open_transactions
+from atlas_relay.sending import transactions
+from atlas_relay.sending.splice import SplicedBatch
+from atlas_relay.sending.transactions import open_client, open_transactions
 
 pytestmark = pytest.mark.integration
 

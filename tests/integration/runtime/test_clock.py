@@ -5,7 +5,7 @@ import time
 import asyncpg
 import pytest
 from atlas_local.testing import Servers
-from atlas_runtime.clock import POSTGRES_NOW, Clock
+from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
 
 pytestmark = pytest.mark.integration
 

@@ -17,8 +17,8 @@ from atlas_kafka.producing.outgoing import RecordRefused
 from atlas_kafka.producing.producer import Producer
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
-from atlas_runtime.heartbeat import EVENT_TYPE, heartbeat
-from atlas_runtime.probes import Health
+from atlas_runtime.observing.heartbeat import EVENT_TYPE, heartbeat
+from atlas_runtime.serving.probes import Health
 from atlas_runtime.settings import ServiceSettings
 
 from tests.contexts import SCHEMAS
@@ -131,7 +131,7 @@ async def test_a_clock_that_is_off_is_a_reason_in_every_service_that_beats(
     (settings.schemas_dir / "topics.yaml").write_text(text.replace(f"  {own}:\n", f"  {topic}:\n"))
     health, stop, skew = Health("unit", "1"), asyncio.Event(), [hours * 3600.0]
     clock = SimpleNamespace(time=lambda: time.time() + skew[0], time_ns=time.time_ns, monotonic=time.monotonic)
-    monkeypatch.setattr("atlas_runtime.heartbeat.time", clock)
+    monkeypatch.setattr("atlas_runtime.observing.heartbeat.time", clock)
     beating = asyncio.create_task(heartbeat(settings, health, stop))
 
     async def said() -> bool:

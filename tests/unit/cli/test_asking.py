@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from atlas_cli import asking
 from atlas_cli.asking import NoAnswer, Service
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from typing_extensions import TypedDict
 
 from tests.unit.cli.commands.serving import serving_raw

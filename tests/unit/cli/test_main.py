@@ -17,9 +17,13 @@ from typing import Any
 
 import pytest
 import typer
-from atlas_cli import asking, faults, producing, rebuilding
+from atlas_cli import asking
 from atlas_cli.main import app, run
-from atlas_local import client, control
+from atlas_cli.read_models import rebuilding
+from atlas_cli.terminal import faults
+from atlas_cli.topics import producing
+from atlas_local import client
+from atlas_local.supervising import control
 
 from tests.contexts import SCHEMAS
 from tests.unit.cli.commands.serving import serving_raw

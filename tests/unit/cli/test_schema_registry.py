@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 import typer
 from atlas_cli.commands.schemas import register
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.keys import GIVEN
 from atlas_contracts.registry import Registry
@@ -545,6 +545,6 @@ def test_the_runbook_works_as_written(schemas: Path, tmp_path: Path) -> None:
 
 
 def test_how_far_it_is_is_said(schemas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atlas_cli.output._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("atlas_cli.terminal.output._LINE_EVERY_S", 0.0)
     with serving(registry()) as url:
         assert "subject 2 of 3: orders-key" in atlas(url, "--key", "order_id")

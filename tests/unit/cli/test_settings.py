@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.settings import find_upward, load_settings
+from atlas_cli.terminal.output import CommandError
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from atlas_contracts.checks import add
-from atlas_contracts.timestamps import LEAST_MS, MOST_MS
+from atlas_contracts.values.timestamps import LEAST_MS, MOST_MS
 from hypothesis import strategies as st
 
 INT = st.integers(-(2**31), 2**31 - 1)

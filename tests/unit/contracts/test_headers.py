@@ -4,7 +4,7 @@ import time
 import uuid
 
 from atlas_contracts.headers import cloud_event_headers, new_id
-from atlas_contracts.timestamps import parse_rfc3339
+from atlas_contracts.values.timestamps import parse_rfc3339
 
 
 def test_all_attributes_are_headers() -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from atlas_gateway.envelopes import INVALID_RECORD, Refused
 from atlas_gateway.limits import RECORD_ERRORS_MAX, TOO_MANY_RECORDS, TOO_MANY_REFUSED, Intake, Limits
+from atlas_gateway.posting.envelopes import INVALID_RECORD, Refused
 from atlas_gateway.settings import GatewaySettings
 from atlas_http.problems import field_error
 

@@ -8,8 +8,8 @@ import pytest
 from aiokafka import ConsumerRecord
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_health_aggregator.admission import Beat
 from atlas_health_aggregator.beats import HEARTBEATS_SET_ASIDE, LETTERS_AT_ONCE, Receiver
+from atlas_health_aggregator.judging.admission import Beat
 
 from tests.contexts import SCHEMAS
 from tests.unit.health_aggregator.foreign import foreign

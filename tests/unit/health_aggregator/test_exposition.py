@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from atlas_health_aggregator.admission import Limits, admitted
-from atlas_health_aggregator.blocked import Blockade
 from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.judging.admission import Limits, admitted
+from atlas_health_aggregator.judging.blocked import Blockade
+from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
+from atlas_health_aggregator.judging.liveness import Mesh
 from atlas_health_aggregator.lag import LagReport
-from atlas_health_aggregator.lag_rows import Position, Scan, lag_row
-from atlas_health_aggregator.liveness import Mesh
 from atlas_kafka.cluster.transactions import OpenTransaction
 from prometheus_client import REGISTRY, generate_latest
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from atlas_local.component import NotReady, NotWell
 from atlas_local.home import Home
-from atlas_local.processes import Command
+from atlas_local.supervising.component import NotReady, NotWell
+from atlas_local.supervising.processes import Command
 from atlas_local.topology import Part
 
 READY_THEN_SLEEP = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"

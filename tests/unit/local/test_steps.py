@@ -1,8 +1,8 @@
 """What a step says when it fails."""
 
 import pytest
-from atlas_local.component import StartFailed
 from atlas_local.steps import migrate
+from atlas_local.supervising.component import StartFailed
 
 
 async def test_migrations_without_a_database_give_the_reason_and_no_traceback() -> None:

@@ -5,7 +5,7 @@ from atlas_contracts.events import Meta
 from atlas_projection import waiting
 from atlas_projection.change import Change
 from atlas_projection.waiting import Waiting
-from atlas_readmodel.parking import Decision
+from atlas_readmodel.waiting.parking import Decision
 
 
 def meta(offset: int, key: bytes | None = b"k", sequence: int = 1) -> Meta:

@@ -12,8 +12,8 @@ from atlas_contracts.registry import Registry
 from atlas_projection.projection import Handler, Projection, Rejected, Row, Value
 from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Record
-from atlas_readmodel.parking import Decision, Parked, Place
-from atlas_readmodel.writer import Batch, Fenced, Waits
+from atlas_readmodel.postgres.writer import Batch, Fenced, Waits
+from atlas_readmodel.waiting.parking import Decision, Parked, Place
 from atlas_yards.projection import YARDS
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from atlas_readmodel.column_types import column_type
+from atlas_readmodel.columns.column_types import column_type
 from atlas_readmodel.pages import (
     Filter,
     InvalidCursor,

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from atlas_outbox.sent import Row
+from atlas_outbox.relaying.sent import Row
 from atlas_relay.protocol import Caution, Refused
 from atlas_relay.pump import Pump
 from hypothesis import strategies as st

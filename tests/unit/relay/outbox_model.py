@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from atlas_outbox.batches import Claim, Want
-from atlas_outbox.horizon import Look
-from atlas_outbox.leases import LeaseState
 from atlas_outbox.parking import Key
-from atlas_outbox.sent import Row, Sent
-from atlas_outbox.store import Store
+from atlas_outbox.relaying.batches import Claim, Want
+from atlas_outbox.relaying.horizon import Look
+from atlas_outbox.relaying.leases import LeaseState
+from atlas_outbox.relaying.sent import Row, Sent
+from atlas_outbox.relaying.store import Store
 from atlas_relay.protocol import Caution, Refused
 
 T = TypeVar("T")
@@ -190,7 +190,7 @@ class ModelStore(Store):
 
 
 class ModelChannel:
-    """What atlas_relay.sender.Sender promises, on the model; a value of b"bad" is refused with its whole batch."""
+    """What atlas_relay.sending.sender.Sender promises, on the model; b"bad" is refused with its whole batch."""
 
     def __init__(self, kafka: Kafka, faults: Faults, owner: str, caution: Caution) -> None:
         self.kafka, self.faults, self.caution = kafka, faults, caution

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from atlas_outbox.parking import Key
-from atlas_outbox.sent import Row
+from atlas_outbox.relaying.sent import Row
 from atlas_relay.protocol import Caution, Refused, rows_to_park
 
 

@@ -6,12 +6,12 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-from atlas_local.component import NotReady, StartFailed
 from atlas_local.home import Home
 from atlas_local.jars import ensure_jars, read_lock
 from atlas_local.java import find_java, start_cache
 from atlas_local.ports import Ports
-from atlas_local.processes import Command
+from atlas_local.supervising.component import NotReady, StartFailed
+from atlas_local.supervising.processes import Command
 
 _HEAP = "512m"
 _STORAGE_TOOL = "kafka.tools.StorageTool"

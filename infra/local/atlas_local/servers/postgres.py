@@ -11,10 +11,10 @@ from pathlib import Path
 
 import asyncpg
 
-from atlas_local.component import NotReady, StartFailed
 from atlas_local.home import Home, write_private
 from atlas_local.ports import Ports
-from atlas_local.processes import Account, Command
+from atlas_local.supervising.component import NotReady, StartFailed
+from atlas_local.supervising.processes import Account, Command
 
 ADMIN = "postgres"
 _TEMPORARY = Path("/var/tmp")  # nosec B108

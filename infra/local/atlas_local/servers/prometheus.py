@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from atlas_local.component import StartFailed
 from atlas_local.home import ROOT, Home
 from atlas_local.ports import Ports
-from atlas_local.processes import Command
-from atlas_local.services import ask
+from atlas_local.supervising.component import StartFailed
+from atlas_local.supervising.processes import Command
+from atlas_local.supervising.services import ask
 
 TEMPLATE = ROOT / "infra" / "observability" / "prometheus.yml"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import aiohttp
 
-from atlas_local.component import NotReady, StartFailed
 from atlas_local.home import Home, write_private
 from atlas_local.ports import Ports
-from atlas_local.processes import Command
+from atlas_local.supervising.component import NotReady, StartFailed
+from atlas_local.supervising.processes import Command
 
 REGION = "us-east-1"
 _SOCKETS = Path("/tmp")  # nosec B108

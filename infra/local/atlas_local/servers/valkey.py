@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from atlas_local.component import NotReady
 from atlas_local.home import Home
 from atlas_local.ports import Ports
-from atlas_local.processes import Command
+from atlas_local.supervising.component import NotReady
+from atlas_local.supervising.processes import Command
 
 
 class Valkey:

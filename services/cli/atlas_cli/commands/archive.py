@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlas_cli.commands import archive_care
-from atlas_cli.completing import topics
-from atlas_cli.help_groups import ARCHIVE, add
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say, spinner
 from atlas_cli.settings import CliSettings, load_settings
+from atlas_cli.terminal.completing import topics
+from atlas_cli.terminal.help_groups import ARCHIVE, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_json, print_rows, say, spinner
 
 if TYPE_CHECKING:
     from atlas_archive.proof.reports import TopicReport
@@ -37,7 +37,7 @@ def ls(
     from atlas_archive.chain.listing import summaries
     from atlas_archive.chain.manifests import BadManifest
 
-    from atlas_cli.object_store import open_archive
+    from atlas_cli.archived.object_store import open_archive
 
     async def load() -> list[dict[str, Any]]:
         async with open_archive(load_settings()) as store:
@@ -106,8 +106,8 @@ async def verify_topics(
     """Verify the named topics, or all, and show the progress unless `quiet`; a report a topic."""
     from atlas_archive.proof.verify import verify as verify_archive
 
-    from atlas_cli.object_store import open_archive
-    from atlas_cli.topic_reader import open_topic_reader
+    from atlas_cli.archived.object_store import open_archive
+    from atlas_cli.topics.topic_reader import open_topic_reader
 
     async with open_archive(settings) as store:
         with spinner("verifying", quiet=quiet) as tell:

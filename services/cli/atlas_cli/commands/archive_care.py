@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.completing import topics
-from atlas_cli.help_groups import add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 from atlas_cli.settings import CliSettings, load_settings
+from atlas_cli.terminal.completing import topics
+from atlas_cli.terminal.help_groups import add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_archive.chain.manifests import PartitionPath
@@ -112,8 +112,8 @@ async def _accept(settings: CliSettings, topic: str, reason: str) -> list[dict[s
     from atlas_archive.chain.manifests import BadManifest
     from atlas_archive.proof.gaps import accept as state
 
-    from atlas_cli.object_store import open_archive
-    from atlas_cli.topic_reader import open_topic_reader
+    from atlas_cli.archived.object_store import open_archive
+    from atlas_cli.topics.topic_reader import open_topic_reader
 
     async with open_topic_reader(settings.kafka_brokers) as reader:
         live = await reader.describe(topic)
@@ -147,7 +147,7 @@ def set_object_aside(
     from atlas_archive.chain.set_aside import NotInTheWay, look_at, set_aside
     from atlas_archive.store import MissingObject
 
-    from atlas_cli.only_archived import why_only_archived
+    from atlas_cli.archived.only_archived import why_only_archived
 
     async def act(store: "S3Store") -> "InTheWay":
         found = await look_at(store, key, anyway=anyway)
@@ -219,8 +219,8 @@ async def export_topic(settings: CliSettings, topic: str, folder: Path, *, quiet
     from atlas_archive.tables.export import Exported
     from atlas_archive.tables.export import export as run
 
+    from atlas_cli.archived.export_readings import readings_of
     from atlas_cli.connect import load_registry
-    from atlas_cli.export_readings import readings_of
 
     readings = readings_of(load_registry(settings))
 
@@ -249,7 +249,7 @@ async def _each(
     from atlas_archive.format.container import CorruptFile
     from atlas_archive.store import MissingObject
 
-    from atlas_cli.object_store import open_archive
+    from atlas_cli.archived.object_store import open_archive
 
     rows = []
     async with open_archive(settings or load_settings()) as store:
@@ -267,7 +267,7 @@ async def _each(
 
 
 async def _with_store(act: "Callable[[S3Store], Awaitable[Any]]") -> Any:
-    from atlas_cli.object_store import open_archive
+    from atlas_cli.archived.object_store import open_archive
 
     async with open_archive(load_settings()) as store:
         return await act(store)

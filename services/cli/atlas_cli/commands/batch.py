@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.help_groups import ARCHIVE, add
-from atlas_cli.output import JsonFlag, print_rows, say
+from atlas_cli.terminal.help_groups import ARCHIVE, add
+from atlas_cli.terminal.output import JsonFlag, print_rows, say
 
 if TYPE_CHECKING:
-    from atlas_cli.batch import Job
+    from atlas_cli.archived.batch import Job
     from atlas_cli.settings import CliSettings
 
 # Of a table for people; --json has all.
@@ -33,9 +33,9 @@ def batch(
     as_json: JsonFlag = False,
 ) -> None:
     """Run one job over everything that is archived of a topic, and print its rows."""
-    from atlas_cli.batch import read_job, run_job
-    from atlas_cli.batch_values import cut
-    from atlas_cli.exported_files import Limits
+    from atlas_cli.archived.batch import read_job, run_job
+    from atlas_cli.archived.batch_values import cut
+    from atlas_cli.archived.exported_files import Limits
     from atlas_cli.settings import load_settings
 
     job, settings = read_job(job_file), load_settings()

@@ -7,11 +7,11 @@ from urllib.parse import quote
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.help_groups import READ_MODELS, add
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
+from atlas_cli.terminal.help_groups import READ_MODELS, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
-    from atlas_cli.comparing import Difference, Owned
+    from atlas_cli.read_models.comparing import Difference, Owned
     from atlas_cli.settings import CliSettings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The projection, as `atlas projections` lists it.")]
@@ -52,7 +52,7 @@ def leave_out(
     as_json: JsonFlag = False,
 ) -> None:
     """Have rebuilds of a projection not read these records: noted with the reason. Then `atlas rebuild` it."""
-    from atlas_cli import rebuilding
+    from atlas_cli.read_models import rebuilding
     from atlas_cli.settings import load_settings
 
     names = {record.partition("/")[0] for record in ids}
@@ -87,8 +87,8 @@ def _print(found: dict[str, Any]) -> None:
 
 
 async def _compare(name: str, settle_s: float) -> dict[str, Any]:
-    from atlas_cli import rebuilding
-    from atlas_cli.comparing import Owned, differences, shown
+    from atlas_cli.read_models import rebuilding
+    from atlas_cli.read_models.comparing import Owned, differences, shown
     from atlas_cli.settings import load_settings
 
     settings = load_settings()
@@ -111,7 +111,7 @@ def _sides(settings: "CliSettings", owned: "Owned") -> Any:
     import asyncpg
     from atlas_outbox.pooled import options
 
-    from atlas_cli.comparing import SESSION, TableRows
+    from atlas_cli.read_models.comparing import SESSION, TableRows
 
     @asynccontextmanager
     async def sides() -> Any:
@@ -140,9 +140,9 @@ async def _suspects(
     """Records of the differing entities that look forged. Their keys on the topic are those of the read model."""
     from dataclasses import asdict
 
-    from atlas_cli.suspects import suspects
-    from atlas_cli.topic_history import History
-    from atlas_cli.topic_reader import open_topic_reader
+    from atlas_cli.read_models.suspects import suspects
+    from atlas_cli.topics.topic_history import History
+    from atlas_cli.topics.topic_reader import open_topic_reader
 
     version = owned["version"]
     versions = {

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from atlas_cli.faults import START_IT
-from atlas_cli.help_groups import OPERATE, add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 from atlas_cli.settings import load_settings
+from atlas_cli.terminal.faults import START_IT
+from atlas_cli.terminal.help_groups import OPERATE, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +48,8 @@ def shell(
 
 def migrate(as_json: JsonFlag = False) -> None:
     """Apply the migrations that are missing."""
-    from atlas_local.component import StartFailed
     from atlas_local.steps import migrate as apply
+    from atlas_local.supervising.component import StartFailed
 
     try:
         said = asyncio.run(apply(load_settings().postgres_dsn.get_secret_value()))

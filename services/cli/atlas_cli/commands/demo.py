@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.help_groups import MESH, add
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, say
 from atlas_cli.settings import CliSettings, load_settings
+from atlas_cli.terminal.help_groups import MESH, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_cli.demo.chosen import Demos

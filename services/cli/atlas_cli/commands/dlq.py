@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.help_groups import READ_MODELS, add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
+from atlas_cli.terminal.help_groups import READ_MODELS, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 
 # The loop that owns a record looks for what is asked four times a second; one that is away does not.
 SETTLED_WITHIN_S = 15.0
@@ -176,8 +176,8 @@ def _until_settled(asked: list[str]) -> dict[str, str]:
 
 def _ask(method: str, path: str, shape: Any, body: Any = None, on_away: Callable[[str], None] = lambda _: None) -> Any:
     """The projector's answer, or that of the databases; `on_away` hears that no projector answered."""
-    from atlas_cli import rebuilding, unattended
     from atlas_cli.asking import NoAnswer
+    from atlas_cli.read_models import rebuilding, unattended
     from atlas_cli.settings import load_settings
 
     settings = load_settings()

@@ -2,9 +2,9 @@
 
 import typer
 
-from atlas_cli.help_groups import OPERATE, add
-from atlas_cli.output import JsonFlag, print_rows
 from atlas_cli.settings import load_settings
+from atlas_cli.terminal.help_groups import OPERATE, add
+from atlas_cli.terminal.output import JsonFlag, print_rows
 
 
 def register(parent: typer.Typer) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.completing import topics
-from atlas_cli.help_groups import OPERATE, add
-from atlas_cli.output import JsonFlag, print_json, print_rows, say
 from atlas_cli.settings import CliSettings, load_settings
+from atlas_cli.terminal.completing import topics
+from atlas_cli.terminal.help_groups import OPERATE, add
+from atlas_cli.terminal.output import JsonFlag, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_cli.asking import Service

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from atlas_cli import completing
-from atlas_cli.help_groups import MESH, add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
+from atlas_cli.terminal import completing
+from atlas_cli.terminal.help_groups import MESH, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 
 Part = Annotated[
     str,
@@ -40,7 +40,7 @@ def up(
     """Start the mesh and return when all of it is ready; one that runs already is found and completed."""
     from atlas_local.home import Home
 
-    from atlas_cli.mesh_up import bring_up, run_in_foreground
+    from atlas_cli.mesh.mesh_up import bring_up, run_in_foreground
 
     home, names = Home.find(), tuple(only or ())
     if foreground:
@@ -53,7 +53,7 @@ def dev(as_json: JsonFlag = False) -> None:
     """Start the mesh, and have each change of a context or a schema run in it as soon as it is saved."""
     from atlas_local.home import Home
 
-    from atlas_cli.mesh_up import develop
+    from atlas_cli.mesh.mesh_up import develop
 
     asyncio.run(develop(Home.find(), as_json=as_json))
 
@@ -66,7 +66,7 @@ def down(
     """Stop the mesh; no process is left, also when its supervisor was killed."""
     from atlas_local.home import Home
 
-    from atlas_cli.mesh_up import take_down
+    from atlas_cli.mesh.mesh_up import take_down
 
     home = Home.find()
     if purge and home.path.exists():
@@ -87,7 +87,7 @@ def status(as_json: JsonFlag = False) -> None:
     from atlas_local.client import status as read_status
     from atlas_local.home import Home
 
-    from atlas_cli.mesh_view import healthy, print_status
+    from atlas_cli.mesh.mesh_view import healthy, print_status
 
     state = asyncio.run(read_status(Home.find()))
     if as_json:
@@ -110,7 +110,7 @@ def logs(
     """Print the logs of the mesh, each line under the name of its part."""
     from atlas_local.home import Home
 
-    from atlas_cli.mesh_view import print_logs
+    from atlas_cli.mesh.mesh_view import print_logs
 
     print_logs(Home.find(), tuple(parts or ()), lines=lines, follow=follow, as_json=as_json)
 
@@ -154,8 +154,8 @@ def restart(part: Part, as_json: JsonFlag = False) -> None:
 
 
 def _ask(part: str, requests: tuple[str, ...], *, as_json: bool) -> None:
-    from atlas_local.control import request
     from atlas_local.home import Home
+    from atlas_local.supervising.control import request
 
     async def ask() -> dict[str, object]:
         reply: dict[str, object] = {}

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from atlas_cli.help_groups import OPERATE, add
-from atlas_cli.output import CommandError, JsonFlag, print_rows, say
 from atlas_cli.settings import load_settings
+from atlas_cli.terminal.help_groups import OPERATE, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_rows, say
 
 _METRICS_MAX_BYTES = 64_000_000
 

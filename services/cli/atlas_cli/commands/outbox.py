@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.faults import START_IT
-from atlas_cli.help_groups import EVENTS, add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, overwrite, print_json, print_rows, say
+from atlas_cli.terminal.faults import START_IT
+from atlas_cli.terminal.help_groups import EVENTS, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, overwrite, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from atlas_outbox.backfill import Progress
 
-    from atlas_cli.backfilling import Pace
+    from atlas_cli.outbox.backfilling import Pace
 
 TIMEOUT_S = 60.0  # sending a million parked rows again takes a while
 
@@ -53,7 +53,7 @@ def register(parent: typer.Typer) -> None:
 
 def status(as_json: JsonFlag = False) -> None:
     """Backlog, age of the oldest row, parked rows; and who relays each group of shards."""
-    from atlas_cli import outbox_rows
+    from atlas_cli.outbox import outbox_rows
 
     summary = _ask("/outbox", _Status, outbox_rows.status)
     if as_json:
@@ -72,7 +72,7 @@ def parked(
     """Rows that could not be sent, with the error, oldest first."""
     from urllib.parse import urlencode
 
-    from atlas_cli import outbox_rows
+    from atlas_cli.outbox import outbox_rows
 
     async def at_database(dsn: str) -> dict[str, Any]:
         return {"rows": await outbox_rows.parked(dsn, topic=topic, waiting=waiting, limit=limit)}
@@ -116,7 +116,7 @@ def backfill(
     """
     import asyncio
 
-    from atlas_cli.backfilling import Pace, read_columns
+    from atlas_cli.outbox.backfilling import Pace, read_columns
 
     progress = asyncio.run(_backfill(table, event, read_columns(maps or []), Pace(backlog_rows=backlog), restart))
     _say(
@@ -132,8 +132,8 @@ async def _backfill(table: str, event: str, columns: dict[str, str], pace: "Pace
     from atlas_contracts.errors import UnknownSchema
     from atlas_outbox.pooled import options
 
-    from atlas_cli.backfilling import EventOfRow, backfill, open_run
     from atlas_cli.connect import load_registry
+    from atlas_cli.outbox.backfilling import EventOfRow, backfill, open_run
     from atlas_cli.settings import load_settings
 
     settings = load_settings()
@@ -180,7 +180,7 @@ def _say(answer: Any, text: str, *, as_json: bool) -> None:
 
 
 def _change(what: str, done: str, shape: Any, choice: dict[str, Any]) -> Any:
-    from atlas_cli import outbox_rows
+    from atlas_cli.outbox import outbox_rows
 
     async def at_database(dsn: str) -> dict[str, Any]:
         return {done: await outbox_rows.change(dsn, choice, discard=what == "discard")}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from atlas_cli.completing import topics
-from atlas_cli.help_groups import EVENTS, add
-from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
+from atlas_cli.terminal.completing import topics
+from atlas_cli.terminal.help_groups import EVENTS, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
-    from atlas_cli.producing import Outcome
+    from atlas_cli.topics.producing import Outcome
 
 _LINE_EVERY_S = 2.0
 
@@ -36,9 +36,9 @@ def produce(
     """
     from urllib.parse import quote
 
-    from atlas_cli.producing import produce as send
-    from atlas_cli.producing import read_lines
     from atlas_cli.settings import load_settings
+    from atlas_cli.topics.producing import produce as send
+    from atlas_cli.topics.producing import read_lines
 
     url = f"{load_settings().gateway_url.rstrip('/')}/topics/{quote(topic, safe='')}"
     with _opened(file) as source, _progress(topic, shown=not as_json) as on_progress:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import typer
 from typing_extensions import TypedDict
 
-from atlas_cli.help_groups import READ_MODELS, add
-from atlas_cli.output import CommandError, JsonFlag, confirm, console, print_json, print_rows, printable, say
+from atlas_cli.terminal.help_groups import READ_MODELS, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, confirm, console, print_json, print_rows, printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -103,7 +103,7 @@ def rebuild(
     made again and readers would lose rows of the one before, it says how many and asks first; without a terminal it
     refuses.
     """
-    from atlas_cli import rebuilding
+    from atlas_cli.read_models import rebuilding
     from atlas_cli.settings import load_settings
 
     if cancel:
@@ -134,7 +134,7 @@ def rebuild(
 
 def _asking_first(run: Callable[..., dict[str, Any]], *, fresh: bool, yes: bool, can_ask: bool) -> dict[str, Any]:
     """What `run` gives; where rows of a topic that was made again would be gone, whoever is at the terminal decides."""
-    from atlas_cli import rebuilding
+    from atlas_cli.read_models import rebuilding
 
     try:
         return run(*(("fresh",) if fresh else ()), *(("though_missing",) if yes else ()))
@@ -154,7 +154,7 @@ def rebuild_into(
     as_json: JsonFlag = False,
 ) -> None:
     """Build some of a projection's history into a side table, to look into it; readers keep what they have."""
-    from atlas_cli import rebuilding
+    from atlas_cli.read_models import rebuilding
     from atlas_cli.settings import load_settings
 
     selection = {"into": into, "until_ms": _until_ms(until), "key": key, "type": event_type}
@@ -168,7 +168,7 @@ def rebuild_into(
 
 
 def _until_ms(until: str | None) -> str | None:
-    from atlas_contracts.timestamps import parse_rfc3339
+    from atlas_contracts.values.timestamps import parse_rfc3339
 
     try:
         return None if until is None else str(parse_rfc3339(until))
@@ -245,7 +245,7 @@ def _bar(screen: Any) -> "Progress":
 
 
 def _ask(method: str, path: str, shape: Any) -> Any:
-    from atlas_cli import rebuilding
+    from atlas_cli.read_models import rebuilding
     from atlas_cli.settings import load_settings
 
     return asyncio.run(rebuilding.ask(load_settings(), method, path, shape))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.completing import topics
-from atlas_cli.help_groups import ARCHIVE, add
-from atlas_cli.output import CommandError, JsonFlag, print_json, say, spinner
+from atlas_cli.terminal.completing import topics
+from atlas_cli.terminal.help_groups import ARCHIVE, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_json, say, spinner
 
 if TYPE_CHECKING:
     from atlas_archive.format.records import Incoming
     from atlas_contracts.registry import Registry
 
-    from atlas_cli.replaying import Progress, Replay
+    from atlas_cli.topics.replaying import Progress, Replay
 
 _PLACE = "an offset, a time (2013-01-01T10:00:00Z, 2013-01-01) or an age (-10m, -2h, -1d), of the record, not the event"
 
@@ -50,8 +50,8 @@ def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, 
     They come from the archive, then from the topic itself. Each gets a header, atlas_replay, that says where it was.
     Run the same command again to go on after an interruption: no record is sent twice.
     """
-    from atlas_cli.following import parse_start
-    from atlas_cli.replaying import Replay
+    from atlas_cli.topics.following import parse_start
+    from atlas_cli.topics.replaying import Replay
 
     now_ms = time.time_ns() // 1_000_000
     wanted = Replay(
@@ -80,12 +80,12 @@ def replay_topic(  # noqa: PLR0913, PLR0917 - each is an option of the command, 
 async def _run(wanted: "Replay", *, quiet: bool, declared_only: bool) -> "Progress":
     from dataclasses import replace
 
+    from atlas_cli.archived.object_store import open_archive
     from atlas_cli.connect import load_registry
-    from atlas_cli.object_store import open_archive
-    from atlas_cli.replay_target import rule_of
-    from atlas_cli.replaying import replay as run
     from atlas_cli.settings import load_settings
-    from atlas_cli.topic_reader import open_topic_reader
+    from atlas_cli.topics.replay_target import rule_of
+    from atlas_cli.topics.replaying import replay as run
+    from atlas_cli.topics.topic_reader import open_topic_reader
 
     settings = load_settings()
     registry = load_registry(settings)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from atlas_cli.help_groups import READ_MODELS, add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 from atlas_cli.settings import CliSettings, load_settings
+from atlas_cli.terminal.help_groups import READ_MODELS, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 
 
 def register(app: typer.Typer) -> None:

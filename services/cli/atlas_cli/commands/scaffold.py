@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.help_groups import YOURS
-from atlas_cli.help_groups import add as add_command
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
+from atlas_cli.terminal.help_groups import YOURS
+from atlas_cli.terminal.help_groups import add as add_command
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, say
 
 if TYPE_CHECKING:
     from atlas_cli.scaffold.plan import Plan

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from atlas_cli.help_groups import SCHEMAS
-from atlas_cli.help_groups import add as add_command
-from atlas_cli.output import CommandError, JsonFlag, print_json, print_rows, progress, say
+from atlas_cli.terminal.help_groups import SCHEMAS
+from atlas_cli.terminal.help_groups import add as add_command
+from atlas_cli.terminal.output import CommandError, JsonFlag, print_json, print_rows, progress, say
 
 if TYPE_CHECKING:
     from atlas_contracts.folder import Locked
-    from atlas_contracts.importing import Offer
+    from atlas_contracts.imports.importing import Offer
 
 
 def register(parent: typer.Typer) -> None:
@@ -88,8 +88,8 @@ def check(
     With --against also a lock that does not go on from that one, and topics that were renamed or have another key.
     Warns where a new version gives values out in another form of JSON, and of shared types that no event names.
     """
-    from atlas_contracts.cautions import cautions
     from atlas_contracts.checks import check as check_folder
+    from atlas_contracts.evolution.cautions import cautions
 
     directory = _directory()
     released = _released(directory, against) if against else None
@@ -109,9 +109,9 @@ def add(
     path: Annotated[Path, typer.Argument(help="The new file, <context>/<event>.v<N>.avsc.")], as_json: JsonFlag = False
 ) -> None:
     """Check a new schema against everything and give it the next id."""
-    from atlas_contracts.cautions import cautions
     from atlas_contracts.checks import add as add_schema
     from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.evolution.cautions import cautions
     from atlas_contracts.folder import read_lock
 
     directory = _directory()
@@ -145,7 +145,7 @@ def import_schemas(
     The password of a registry is ATLAS_REGISTRY_AUTH=USER:PASSWORD.
     """
     from atlas_contracts.errors import BrokenSchemas
-    from atlas_contracts.importing import import_schemas as bring_in
+    from atlas_contracts.imports.importing import import_schemas as bring_in
 
     keys = {each.rpartition("=")[0]: each.rpartition("=")[2] for each in key or ()}
     passed: list[str] = []
@@ -194,7 +194,7 @@ def _of_registry(
 
 
 def _of_files(path: Path, topic: str | None) -> "list[Offer]":
-    from atlas_contracts.import_files import offers_of_files
+    from atlas_contracts.imports.import_files import offers_of_files
     from atlas_contracts.shared_types import SharedTypes
 
     if topic is None:
@@ -237,8 +237,8 @@ def _released(directory: Path, ref: str) -> "dict[str, Locked]":
 
 def _topic_changes(directory: Path, ref: str) -> list[str]:
     from atlas_contracts.errors import BrokenSchemas
+    from atlas_contracts.evolution.topic_changes import topic_changes
     from atlas_contracts.folder import TOPICS
-    from atlas_contracts.topic_changes import topic_changes
     from atlas_contracts.topics import topics_in
 
     with _at(directory, ref, TOPICS) as copy:

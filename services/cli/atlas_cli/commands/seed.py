@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_cli.help_groups import MESH, add
-from atlas_cli.output import JsonFlag, print_json, say
 from atlas_cli.settings import load_settings
+from atlas_cli.terminal.help_groups import MESH, add
+from atlas_cli.terminal.output import JsonFlag, print_json, say
 
 if TYPE_CHECKING:
     from atlas_cli.demo.chosen import Demos

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.completing import topics
-from atlas_cli.help_groups import EVENTS, add
-from atlas_cli.output import JsonFlag, inline_json, print_json, say
+from atlas_cli.terminal.completing import topics
+from atlas_cli.terminal.help_groups import EVENTS, add
+from atlas_cli.terminal.output import JsonFlag, inline_json, print_json, say
 
 if TYPE_CHECKING:
-    from atlas_cli.following import Looked, Query
+    from atlas_cli.topics.following import Looked, Query
 
 _SAY_EVERY_S = 2.0
 
@@ -45,7 +45,7 @@ def tail(  # noqa: PLR0913, PLR0917 - each is an option of the command, given by
 
     While nothing fits --key and --type, it says on stderr what it has looked through.
     """
-    from atlas_cli.following import Query, parse_start
+    from atlas_cli.topics.following import Query, parse_start
 
     query = Query(
         topic=topic,
@@ -92,8 +92,8 @@ async def _run(query: "Query", show: Callable[[dict[str, Any]], None], watch: "C
     from atlas_contracts.codec import Codec
 
     from atlas_cli.connect import kafka_reader, load_registry
-    from atlas_cli.following import follow
     from atlas_cli.settings import load_settings
+    from atlas_cli.topics.following import follow
 
     settings = load_settings()
     codec = Codec(load_registry(settings))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.help_groups import EVENTS, add
-from atlas_cli.output import JsonFlag, print_rows, say
+from atlas_cli.terminal.help_groups import EVENTS, add
+from atlas_cli.terminal.output import JsonFlag, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_kafka.cluster.topic_state import TopicState

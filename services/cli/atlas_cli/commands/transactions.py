@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.help_groups import OPERATE, add
-from atlas_cli.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
+from atlas_cli.terminal.help_groups import OPERATE, add
+from atlas_cli.terminal.output import CommandError, JsonFlag, YesFlag, confirm, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
@@ -51,7 +51,7 @@ def abort(
 
 
 async def _rows() -> list[dict[str, Any]]:
-    from atlas_contracts.timestamps import rfc3339
+    from atlas_contracts.values.timestamps import rfc3339
 
     now_ms = time.time_ns() // 1_000_000
     rows = []

@@ -7,8 +7,8 @@ import aiohttp
 from atlas_runtime import contexts
 from atlas_runtime.demo import Demo
 
-from atlas_cli.output import CommandError, print_json, say
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.output import CommandError, print_json, say
 
 Demos = Mapping[str, Demo]
 

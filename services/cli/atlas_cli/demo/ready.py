@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import aiohttp
 from atlas_local.waiting import wait_until
 
-from atlas_cli.faults import START_IT
-from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.faults import START_IT
+from atlas_cli.terminal.output import CommandError
 
 READY_WITHIN_S = 60.0
 

@@ -27,9 +27,9 @@ from atlas_cli.demo.ready import require_ready, services_of
 from atlas_cli.demo.report import Report
 from atlas_cli.demo.view import Show
 from atlas_cli.demo.watch import ARCHIVER_GROUP, Groups, Snapshot, Watch, open_watch
-from atlas_cli.output import CommandError
-from atlas_cli.rebuilding import rebuild
+from atlas_cli.read_models.rebuilding import rebuild
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.output import CommandError
 
 SNAPSHOT_EVERY_S = 0.5
 # Nothing moved for this long: something is broken, and waiting on would hide it.

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from atlas_cli.demo.load import Progress
 from atlas_cli.demo.watch import ARCHIVER_GROUP, Snapshot
-from atlas_cli.output import cell, console, say
+from atlas_cli.terminal.output import cell, console, say
 
 PLAIN_EVERY_S = 3.0
 Show = Callable[[Progress, Snapshot], None]

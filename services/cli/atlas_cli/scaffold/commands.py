@@ -8,12 +8,12 @@ from pathlib import Path
 from atlas_avro.table import logical
 from atlas_contracts.topics import Source
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import contexts, migrations, schemas
 from atlas_cli.scaffold.code import docstring, imports
 from atlas_cli.scaffold.fields import Field
 from atlas_cli.scaffold.naming import entity_of, kebab, plural, snake, type_name, words
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 _MODULE = """\
 {doc}

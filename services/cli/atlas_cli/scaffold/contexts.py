@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold.naming import context_name
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 FOLDER = "contexts"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from atlas_contracts.topics import Source
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import schemas
 from atlas_cli.scaffold.contexts import require
 from atlas_cli.scaffold.fields import fields
 from atlas_cli.scaffold.naming import type_name, words
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 
 @dataclass(frozen=True, slots=True)

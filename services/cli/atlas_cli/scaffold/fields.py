@@ -11,7 +11,7 @@ from atlas_avro.short import SHORT, decimal, digits_of
 from atlas_avro.table import logical, meaning
 from pydantic import BaseModel
 
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _TYPED = re.compile(r"(?P<kind>[a-z]+)(\((?P<digits>\d{1,4}),(?P<behind>\d{1,4})\))?(?P<many>\[\])?(?P<optional>\?)?")

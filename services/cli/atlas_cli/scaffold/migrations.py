@@ -6,11 +6,11 @@ from pathlib import Path
 
 from atlas_runtime.new_migration import after
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold.code import docstring
 from atlas_cli.scaffold.contexts import FOLDER, package
 from atlas_cli.scaffold.fields import Field
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 _FILE = '''\
 {doc}

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import commands, contexts, events, projections, schemas
 from atlas_cli.scaffold.naming import context_name
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 README = "README.md"
 ATTRIBUTES = ".gitattributes"

@@ -3,7 +3,7 @@
 import keyword
 import re
 
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 
 _CONTEXT = re.compile(r"[a-z][a-z0-9]*")
 _READ_MODEL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 
 
 @dataclass

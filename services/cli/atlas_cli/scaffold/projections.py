@@ -6,12 +6,12 @@ from pathlib import Path
 
 from atlas_contracts.topics import Source, Topic
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import contexts, schemas
 from atlas_cli.scaffold.code import docstring, imports
 from atlas_cli.scaffold.fields import Field
 from atlas_cli.scaffold.naming import entity_of, read_model_name, snake, words
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 _MODULE = """\
 {doc}

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import contexts, migrations, schemas
 from atlas_cli.scaffold.naming import context_name, read_model_name, snake, type_name
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 
 def remove_context(root: Path, name: str) -> Plan:

@@ -15,10 +15,10 @@ from atlas_contracts.folder import LOCK, TOPICS, files_named, path_of, read_lock
 from atlas_contracts.registry import Registry, Schema
 from atlas_contracts.topics import Source, Topic, read_topics, topics_in
 
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import topics_text
 from atlas_cli.scaffold.fields import Field, of_schema
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 FOLDER = "schemas"
 

@@ -14,9 +14,9 @@ from atlas_projection.change import Change
 from atlas_projection.fold import fold
 from atlas_projection.projection import Projection
 from atlas_projection.waiting import place_of
-from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
+from atlas_readmodel.postgres.writer import Waits
 from atlas_readmodel.store import Rows
-from atlas_readmodel.writer import Waits
+from atlas_readmodel.waiting.parking import Decision, Parked, Place, Ruling, State
 
 from atlas_projector.apply.careful import Checks, Doubts, bisect
 from atlas_projector.apply.commit_path import BeforeWrite, CommitPath, Records, nothing_first

@@ -14,9 +14,9 @@ from atlas_projection.change import Change, Key
 from atlas_projection.checks import RowChecks
 from atlas_projection.projection import Projection
 from atlas_projection.waiting import Waiting, place_of
+from atlas_readmodel.columns.row_check import shown
 from atlas_readmodel.documents import Documents, field_of
-from atlas_readmodel.parking import Place
-from atlas_readmodel.row_check import shown
+from atlas_readmodel.waiting.parking import Place
 
 from atlas_projector.apply.decoding import Decoded
 

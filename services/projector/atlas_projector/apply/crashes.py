@@ -12,8 +12,8 @@ from typing import Protocol
 import structlog
 from aiokafka import TopicPartition
 from atlas_projection.waiting import Waiting
-from atlas_readmodel.deaths import Mark
-from atlas_readmodel.parking import Place
+from atlas_readmodel.postgres.deaths import Mark
+from atlas_readmodel.waiting.parking import Place
 
 from atlas_projector.source import Record
 

@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
-from atlas_contracts.binary_reader import BROKEN, Reader
 from atlas_contracts.codec import PREFIX_BYTES, Codec
 from atlas_contracts.errors import Undecodable
 from atlas_contracts.events import Meta
-from atlas_contracts.run_reader import RUN_FROM, RunReader
+from atlas_contracts.reading.binary_reader import BROKEN, Reader
+from atlas_contracts.reading.run_reader import RUN_FROM, RunReader
 from atlas_projection.change import Change, key_getter, keys_getter
 from atlas_projection.fold import plainly, why_not
 from atlas_projection.projection import Handler, Projection, Value

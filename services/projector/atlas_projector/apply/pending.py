@@ -6,8 +6,8 @@ from aiokafka import TopicPartition
 from atlas_projection.change import Key
 from atlas_projection.fold import Folded
 from atlas_projection.projection import Row
-from atlas_readmodel.parking import Parked, Place, Ruling
-from atlas_readmodel.writer import Advance, Batch
+from atlas_readmodel.postgres.writer import Advance, Batch
+from atlas_readmodel.waiting.parking import Parked, Place, Ruling
 
 from atlas_projector.waiting.aside import Aside
 

@@ -12,10 +12,10 @@ from atlas_projection.change import Change, Key
 from atlas_projection.fold import Folded
 from atlas_projection.projection import Projection, Row
 from atlas_projection.waiting import Waiting, place_of
-from atlas_readmodel.deaths import Mark
-from atlas_readmodel.parking import Parked, Place, State
+from atlas_readmodel.postgres.deaths import Mark
+from atlas_readmodel.postgres.writer import Waits
 from atlas_readmodel.store import Rows
-from atlas_readmodel.writer import Waits
+from atlas_readmodel.waiting.parking import Parked, Place, State
 
 from atlas_projector.apply.decoding import Decoded, Decoder, at
 from atlas_projector.apply.pending import Pending, trim

@@ -9,9 +9,9 @@ from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_errors.policy import describe, is_over_content
 from atlas_projection.projection import Projection
-from atlas_readmodel.parking import Decision
+from atlas_readmodel.postgres.writer import Waits
 from atlas_readmodel.store import Rows, Store
-from atlas_readmodel.writer import Waits
+from atlas_readmodel.waiting.parking import Decision
 
 from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Positions, Record, Source

@@ -15,7 +15,7 @@ import structlog
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
 from atlas_projection.projection import Projection
-from atlas_readmodel.comparison import Comparison
+from atlas_readmodel.postgres.comparison import Comparison
 from atlas_readmodel.store import Busy, Positions, Store
 from atlas_readmodel.stores import Stores
 

@@ -13,7 +13,7 @@ from atlas_errors.backoff import retrying
 from atlas_errors.policy import describe
 from atlas_kafka.cluster.groups import open_reader
 from atlas_kafka.cluster.partitions_now import partitions_now
-from atlas_readmodel.generations import Generation
+from atlas_readmodel.postgres.generations import Generation
 from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores
 

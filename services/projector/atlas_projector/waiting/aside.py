@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
 from atlas_projection.waiting import Waiting, place_of
-from atlas_readmodel.parking import Decision, Parked, Place, Ruling, State
 from atlas_readmodel.store import Rows
+from atlas_readmodel.waiting.parking import Decision, Parked, Place, Ruling, State
 
 from atlas_projector.source import Record
 from atlas_projector.waiting.parked import park, printable, record_of

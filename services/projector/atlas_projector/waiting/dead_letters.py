@@ -1,5 +1,5 @@
 """Records that wait, over HTTP: shown whole, retried, dropped, stepped over. What is asked for is done by the loop that
-owns them; see atlas_readmodel.waiting_list, which the CLI uses itself where no projector answers.
+owns them; see atlas_readmodel.waiting.waiting_list, which the CLI uses itself where no projector answers.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -9,8 +9,8 @@ import orjson
 from aiohttp import web
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable
-from atlas_readmodel import waiting_list
 from atlas_readmodel.store import Store
+from atlas_readmodel.waiting import waiting_list
 
 _EXPECTED = 'expected {"ids": ["<projection>/<topic>/<partition>@<offset>", …]} or {"projection": "<name>"}'
 

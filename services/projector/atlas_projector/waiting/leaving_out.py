@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 from atlas_projection.projection import Projection
-from atlas_readmodel.parking import Decision, Place, Ruling
 from atlas_readmodel.store import Store
 from atlas_readmodel.table import SCHEMA, Table
+from atlas_readmodel.waiting.parking import Decision, Place, Ruling
 
 _RECORDS_MAX = 1000
 _REASON_MAX = 500

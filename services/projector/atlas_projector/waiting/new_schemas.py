@@ -14,7 +14,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.folder import LOCK, files_named
 from atlas_contracts.registry import Registry
-from atlas_readmodel.parking import Parked, Place
+from atlas_readmodel.waiting.parking import Parked, Place
 
 log = structlog.get_logger(__name__)
 

@@ -3,8 +3,8 @@
 from aiokafka import TopicPartition
 from atlas_contracts.events import Meta
 from atlas_projection.waiting import place_of
-from atlas_readmodel.parking import Parked, State
-from atlas_readmodel.topic_ids import present
+from atlas_readmodel.postgres.topic_ids import present
+from atlas_readmodel.waiting.parking import Parked, State
 
 from atlas_projector.source import Record, Waited
 

@@ -10,7 +10,7 @@ import pytest
 from atlas_archive.chain.manifests import PartitionPath
 from atlas_archive.format.records import Record
 from atlas_cli.main import app
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration

@@ -21,7 +21,7 @@ from atlas_archive.tables.export import Exported, export
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Options, Segment, store_segment
 from atlas_avro.varints import long
-from atlas_cli.export_readings import readings_of
+from atlas_cli.archived.export_readings import readings_of
 
 READINGS = readings_of(None)
 PATH = PartitionPath("orders", "id-12345678", 1)

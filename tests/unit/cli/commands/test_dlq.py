@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from atlas_cli.commands import dlq as dlq_commands
 from atlas_cli.main import app
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner
 
 from tests.unit.cli.commands.serving import run, serving

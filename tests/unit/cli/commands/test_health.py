@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 
 from tests.unit.cli.commands.serving import run, serving
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 
 from tests.unit.cli.commands.serving import run, serving
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 from atlas_cli.commands.produce import describe_error, register
-from atlas_cli.output import CommandError
+from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner
 
 from tests.unit.cli.commands.serving import serving

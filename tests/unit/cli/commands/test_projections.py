@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import typer
-from atlas_cli import rebuilding
 from atlas_cli.commands import projections
-from atlas_cli.output import CommandError
+from atlas_cli.read_models import rebuilding
+from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner
 
 RESULT: dict[str, Any] = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from atlas_cli.demo.chosen import chosen, places
-from atlas_cli.output import CommandError
 from atlas_cli.settings import CliSettings
+from atlas_cli.terminal.output import CommandError
 from atlas_runtime import contexts
 from atlas_runtime.demo import Demo, Gateway, Proof
 

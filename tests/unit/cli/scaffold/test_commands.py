@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold.commands import Wanted, new_command
 from atlas_cli.scaffold.contexts import new_context
 from atlas_cli.scaffold.events import Wanted as WantedEvent
 from atlas_cli.scaffold.events import new_event
+from atlas_cli.terminal.output import CommandError
 
 
 def refused(root: Path, wanted: Wanted) -> str:

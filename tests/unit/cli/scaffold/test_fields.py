@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from atlas_avro.table import meaning
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold.fields import KINDS, field, fields, of_schema
-from atlas_readmodel.column_types import column_type
+from atlas_cli.terminal.output import CommandError
+from atlas_readmodel.columns.column_types import column_type
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold.contexts import new_context
 from atlas_cli.scaffold.events import Wanted, new_event
 from atlas_cli.scaffold.mine import first_context, samples, without_samples
+from atlas_cli.terminal.output import CommandError
 from atlas_contracts.checks import check
 from atlas_contracts.registry import Registry
 

@@ -1,8 +1,8 @@
 """Names of one thing in each of its places."""
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import naming
+from atlas_cli.terminal.output import CommandError
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold.plan import Plan
+from atlas_cli.terminal.output import CommandError
 
 
 def test_it_writes_changes_and_deletes(tmp_path: Path) -> None:

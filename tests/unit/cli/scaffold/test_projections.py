@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import commands, projections
 from atlas_cli.scaffold.contexts import new_context
 from atlas_cli.scaffold.events import Wanted, new_event
 from atlas_cli.scaffold.fields import KINDS
+from atlas_cli.terminal.output import CommandError
 from atlas_local.home import ROOT
 
 LONG = "W" + "w" * 31

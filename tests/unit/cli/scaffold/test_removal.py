@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from atlas_cli.output import CommandError
 from atlas_cli.scaffold import commands, projections, removal
 from atlas_cli.scaffold.contexts import new_context
 from atlas_cli.scaffold.events import Wanted, new_event
+from atlas_cli.terminal.output import CommandError
 from atlas_contracts.checks import check
 from atlas_local.home import ROOT
 

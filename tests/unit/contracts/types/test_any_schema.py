@@ -11,17 +11,17 @@ import pytest
 from atlas_avro.names import parse
 from atlas_avro.table import base, meaning
 from atlas_avro.walk import without_logical_types
-from atlas_contracts import exact_json
-from atlas_contracts.binary import compile_writer
-from atlas_contracts.binary_reader import compile_reader
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.forms import NESTING_MAX
-from atlas_contracts.json_form import compile_render
+from atlas_contracts.reading.binary_reader import compile_reader
+from atlas_contracts.reading.resolving_reader import compile_resolving_reader
+from atlas_contracts.reading.run_reader import RunReader
 from atlas_contracts.registry import Registry
-from atlas_contracts.resolving_reader import compile_resolving_reader
-from atlas_contracts.run_reader import RunReader
-from atlas_contracts.shapes import compile_shape
+from atlas_contracts.values import exact_json
+from atlas_contracts.values.binary import compile_writer
+from atlas_contracts.values.json_form import compile_render
+from atlas_contracts.values.shapes import compile_shape
 from fastavro import schemaless_writer
 from fastavro.schema import parse_schema
 from hypothesis import given, settings

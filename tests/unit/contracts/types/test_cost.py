@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from atlas_avro.names import parse
-from atlas_contracts.cautions import cautions
 from atlas_contracts.checks import check
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import BrokenSchemas
-from atlas_contracts.limits import EMPTY_ITEMS_MAX, limit_faults
+from atlas_contracts.evolution.cautions import cautions
+from atlas_contracts.reading.resolving_reader import compile_resolving_reader
+from atlas_contracts.reading.run_pattern import run_pattern
 from atlas_contracts.registry import Registry
-from atlas_contracts.resolving_reader import compile_resolving_reader
-from atlas_contracts.run_pattern import run_pattern
+from atlas_contracts.values.limits import EMPTY_ITEMS_MAX, limit_faults
 
 from tests.unit.avro.large import LARGE, TOO_MUCH_OF_NOTHING, bounded
 

@@ -14,9 +14,9 @@ from atlas_avro.durations import Duration
 from atlas_contracts.checks import add, check
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent, Undecodable
-from atlas_contracts.exact_json import parse
+from atlas_contracts.reading.run_reader import RUN_FROM
 from atlas_contracts.registry import Registry
-from atlas_contracts.run_reader import RUN_FROM
+from atlas_contracts.values.exact_json import parse
 from fastavro import schemaless_reader
 from fastavro.schema import parse_schema
 

@@ -8,11 +8,11 @@ import pytest
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_gateway.envelopes import Refused
 from atlas_gateway.limits import Limits
-from atlas_gateway.parsing import exactly, parse_of, plainly
-from atlas_gateway.records import Maker
-from atlas_gateway.sources import document, lines
+from atlas_gateway.posting.envelopes import Refused
+from atlas_gateway.posting.parsing import exactly, parse_of, plainly
+from atlas_gateway.posting.records import Maker
+from atlas_gateway.posting.sources import document, lines
 
 from tests.unit.gateway.stalls import STALL_MAX_S, watched
 

@@ -2,12 +2,12 @@ import os
 import stat
 
 import pytest
-from atlas_local.component import StartFailed
 from atlas_local.home import Home
 from atlas_local.ports import Ports
-from atlas_local.processes import Account
 from atlas_local.servers import postgres
 from atlas_local.servers.postgres import Postgres
+from atlas_local.supervising.component import StartFailed
+from atlas_local.supervising.processes import Account
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as somebody else")
 

@@ -13,9 +13,9 @@ from atlas_projection.windows import WINDOW_START, windows
 from atlas_projector.apply import workspace
 from atlas_projector.apply.applier import Applier
 from atlas_projector.source import Record
-from atlas_readmodel.parking import Decision, State
+from atlas_readmodel.postgres.writer import Fenced
 from atlas_readmodel.table import Table
-from atlas_readmodel.writer import Fenced
+from atlas_readmodel.waiting.parking import Decision, State
 from atlas_yards.projection import YARDS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -19,9 +19,9 @@ from atlas_projector.apply.careful import Checks, bisect
 from atlas_projector.apply.decoding import Decoded
 from atlas_projector.source import Record
 from atlas_readmodel.documents import DOCUMENT_MAX_BYTES, Documents
-from atlas_readmodel.parking import State
+from atlas_readmodel.postgres.writer import Batch
 from atlas_readmodel.table import Table
-from atlas_readmodel.writer import Batch
+from atlas_readmodel.waiting.parking import State
 from atlas_yards.projection import YARDS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -11,7 +11,7 @@ from atlas_local.waiting import wait_until
 from atlas_projector.apply.commit_path import BeforeWrite, CommitPath, nothing_first
 from atlas_projector.apply.workspace import Workspace
 from atlas_projector.source import Record
-from atlas_readmodel.writer import Batch
+from atlas_readmodel.postgres.writer import Batch
 
 from tests.unit.projector.applying import CODEC, PLACE, ParkingWriter, history, picky
 

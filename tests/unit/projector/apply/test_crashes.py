@@ -11,9 +11,9 @@ from atlas_projector.apply import crashes
 from atlas_projector.apply.applier import Applier
 from atlas_projector.apply.crashes import Taken
 from atlas_projector.source import Record
-from atlas_readmodel.deaths import Mark
-from atlas_readmodel.parking import Decision, Place, State
-from atlas_readmodel.writer import Waits
+from atlas_readmodel.postgres.deaths import Mark
+from atlas_readmodel.postgres.writer import Waits
+from atlas_readmodel.waiting.parking import Decision, Place, State
 from atlas_yards.projection import YARDS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from atlas_contracts.codec import Codec
+from atlas_contracts.reading.run_reader import RUN_FROM
 from atlas_contracts.registry import Registry
-from atlas_contracts.run_reader import RUN_FROM
 from atlas_hauls.projections.hauls import HAULS
 from atlas_hauls.projections.routes import ROUTES
 from atlas_projection import waiting
@@ -19,8 +19,8 @@ from atlas_projection.windows import HOUR_MS, windows
 from atlas_projector.apply import decoding
 from atlas_projector.apply.decoding import Decoded, Decoder
 from atlas_projector.source import Waited
-from atlas_readmodel.parking import Decision
 from atlas_readmodel.table import Table
+from atlas_readmodel.waiting.parking import Decision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

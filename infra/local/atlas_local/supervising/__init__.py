@@ -1,0 +1,1 @@
+"""Parts that are started, watched and started again."""

@@ -1,0 +1,1 @@
+"""What a next version of a schema may change."""

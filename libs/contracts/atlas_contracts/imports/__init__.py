@@ -1,0 +1,1 @@
+"""Schemas that come from elsewhere."""

@@ -1,0 +1,1 @@
+"""The relay's side: whose rows they are, claimed, sent and deleted."""

@@ -1,0 +1,1 @@
+"""The types of columns, and what a row holds in each."""

@@ -1,0 +1,1 @@
+"""A read model in Redis."""

@@ -1,0 +1,1 @@
+"""Records that wait beside the rows they belong to."""

@@ -1,0 +1,1 @@
+"""The HTTP server of every service: probes, bounds and guards."""

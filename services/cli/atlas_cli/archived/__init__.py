@@ -1,0 +1,1 @@
+"""The archive as people work with it: exports and batch jobs."""

@@ -1,0 +1,1 @@
+"""The mesh brought up, taken down and shown."""

@@ -1,0 +1,1 @@
+"""Read models: compared, rebuilt, and the records that wait of them."""

@@ -1,0 +1,1 @@
+"""The Kafka side: batches onto their partitions, exactly once or at least once."""
