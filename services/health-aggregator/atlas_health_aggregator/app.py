@@ -1,6 +1,6 @@
 """The health-aggregator: hears heartbeats, judges who is alive, publishes changes, and reads consumer lag.
 
-serve()  →  consume_beats()  →  Mesh.observe()
+serve()  →  consume_heartbeats()  →  Mesh.observe()
             watch_mesh()     →  Mesh.judge()  →  Publisher
             watch_lag()      →  LagReader.read()
 """
@@ -19,8 +19,8 @@ from atlas_runtime.observing import heartbeat
 from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_health_aggregator import changes
-from atlas_health_aggregator.beats import Receiver, consume_beats
 from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.heartbeats import Receiver, consume_heartbeats
 from atlas_health_aggregator.judging.admission import Limits
 from atlas_health_aggregator.judging.liveness import Change, Mesh
 from atlas_health_aggregator.lag import LagReader, watch_lag
@@ -35,7 +35,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
     """Run until `stop`; the probes answer from the first moment, Kafka may come later."""
     registry = Registry.load(settings.schemas_dir)
     codec = Codec(registry)
-    beats_topic = registry.topic_of(heartbeat.EVENT_TYPE).name
+    heartbeats_topic = registry.topic_of(heartbeat.EVENT_TYPE).name
     changes_topic = registry.topic_of(changes.EVENT_TYPE)
     health = Health(settings.service)
     health.note("start", "waiting for Kafka")
@@ -56,14 +56,14 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
         serve_probes(settings, health, routes=routes(mesh, lag)),
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
     ):
-        await _wait_for_topics(producer, {beats_topic, changes_topic.name}, health, stop)
+        await _wait_for_topics(producer, {heartbeats_topic, changes_topic.name}, health, stop)
         mesh.restore(await _last_changes(settings, codec, changes_topic.name, stop))
         publisher = changes.Publisher(producer, codec, changes_topic, f"/{settings.service}")
         receiver = Receiver(
             codec,
             DeadLetters(producer),
             settings.service,
-            lambda beat: mesh.observe(beat, time.monotonic()),
+            lambda heartbeat: mesh.observe(heartbeat, time.monotonic()),
         )
         health.note("start", None)
         with exposed(mesh, lag):
@@ -76,7 +76,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
                         watch_lag(lag, settings.health_lag_interval_s, lambda reason: health.note("lag", reason))
                     ),
                 ]
-                await consume_beats(settings, beats_topic, receiver, stop)
+                await consume_heartbeats(settings, heartbeats_topic, receiver, stop)
                 for watch in watches:
                     watch.cancel()
             await _last_words(mesh, publisher)

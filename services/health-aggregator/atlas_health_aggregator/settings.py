@@ -9,7 +9,7 @@ class HealthAggregatorSettings(ServiceSettings):
 
     service: str = "health-aggregator"
     http_port: int = 8084
-    # Three missed beats and half an interval for the way: with the usual 2 s, a dead service is down after 7 s.
+    # Three missed heartbeats and half an interval for the way: with the usual 2 s, a dead service is down after 7 s.
     health_down_after_intervals: float = Field(default=3.5, ge=1)
     # Whom to expect: these are never forgotten. Of other services a few are shown, and forgotten when they are gone.
     health_services: str = "gateway,relay,projector,archiver,health-aggregator"

@@ -12,8 +12,8 @@ from atlas_outbox.relaying.session import open_session
 from atlas_outbox.relaying.store import Store
 from atlas_runtime.serving.probes import Health
 
+from atlas_relay.batch_loop import BatchLoop
 from atlas_relay.protocol import Caution, Refused
-from atlas_relay.pump import Pump
 from atlas_relay.sending.sender import Sender, SenderConfig, open_sender
 from atlas_relay.topics import Topics
 from atlas_relay.waiting import first_of
@@ -82,9 +82,9 @@ class Lane:
                     open_sender(self._config.sender, self._topics, self._caution) as sender,
                 ):
                     self._sender = sender
-                    pump = Pump(Store(connection), sender, self._caution, self._config.bytes)
-                    await self._adjust(pump)
-                    await self._pump(pump, stop)
+                    batches = BatchLoop(Store(connection), sender, self._caution, self._config.bytes)
+                    await self._adjust(batches)
+                    await self._relay(batches, stop)
             except Refused as refusal:
                 log.warning("records refused; trying fewer", lane=self._config.name, error=str(refusal))
             except Exception as error:
@@ -96,32 +96,32 @@ class Lane:
                 self._sender = None
                 self._hold({})
 
-    async def _pump(self, pump: Pump, stop: asyncio.Event) -> None:
+    async def _relay(self, batches: BatchLoop, stop: asyncio.Event) -> None:
         """The loop: adjust to what is assigned, move batches while there are any, wait for a nudge."""
         while not stop.is_set():
             self._wake.clear()
-            await self._adjust(pump)
-            moved = bool(pump.groups) and await pump.cycle()
+            await self._adjust(batches)
+            moved = bool(batches.groups) and await batches.cycle()
             # Only now: to connect is not yet to get through.
             self._backoff.reset()
             self._health.note(self._config.name, None)
             if moved:
-                self.on_batch(pump.full)
+                self.on_batch(batches.full)
             else:
                 # The time is for writers that send no nudge, and for nudges that got lost.
                 await first_of(self._wake, stop, within_s=self._config.poll_s)
-        await pump.leave(pump.groups)
+        await batches.leave(batches.groups)
 
-    async def _adjust(self, pump: Pump) -> None:
-        have = {group: state.epoch for group, state in pump.groups.items()}
+    async def _adjust(self, batches: BatchLoop) -> None:
+        have = {group: state.epoch for group, state in batches.groups.items()}
         wanted = dict(self._wanted)
         # Before anything is waited for: meanwhile a group could be given to another lane.
         self.taken = {**have, **wanted}
-        await pump.leave([group for group in have if wanted.get(group) != have[group]])
+        await batches.leave([group for group in have if wanted.get(group) != have[group]])
         new = {group: epoch for group, epoch in wanted.items() if have.get(group) != epoch}
         if new:
-            await pump.adopt(new)
-        now = {group: state.epoch for group, state in pump.groups.items()}
+            await batches.adopt(new)
+        now = {group: state.epoch for group, state in batches.groups.items()}
         if have != wanted or self.held != wanted:
             self._hold(now)
         self.taken = now

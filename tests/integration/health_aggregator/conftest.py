@@ -38,7 +38,7 @@ async def schemas(tmp_path: Path, make_topic: MakeTopic, name: str) -> Path:
 
 @pytest.fixture
 def make_settings(servers: Servers, schemas: Path, name: str, free_port: int) -> MakeSettings:
-    """Settings with beats quick enough for a test: a silent service is down after 1.75 s."""
+    """Settings with heartbeats quick enough for a test: a silent service is down after 1.75 s."""
 
     def make(**changes: object) -> HealthAggregatorSettings:
         values: dict[str, object] = {

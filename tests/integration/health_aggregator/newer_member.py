@@ -51,7 +51,7 @@ class _Heartbeat(Request[_HeartbeatRequestV0]):  # type: ignore[misc]
 
 
 class NewerMember:
-    """Joins at its first beat."""
+    """Joins at its first heartbeat."""
 
     def __init__(self, admin: AIOKafkaAdminClient, group: str, topic: str) -> None:
         self._admin = admin
@@ -59,7 +59,7 @@ class NewerMember:
         self._topics = [topic]
         self._id, self._epoch = "", 0
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         await self._send(self._epoch)
 
     async def leave(self) -> None:

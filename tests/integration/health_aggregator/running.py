@@ -1,4 +1,4 @@
-"""An aggregator in this process, what it answers, and services that do nothing but beat."""
+"""An aggregator in this process, what it answers, and services that do nothing but heartbeat."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ class Asked:
 async def beating_service(
     settings: HealthAggregatorSettings, name: str
 ) -> AsyncIterator[tuple[Health, "asyncio.Task[None]"]]:
-    """A service that does nothing but beat; says goodbye at the end of the block unless its task was cancelled."""
+    """A service that does nothing but heartbeat; says goodbye at the end of the block unless its task was cancelled."""
     mine = ServiceSettings(
         service=name,
         instance=f"{name}-1",

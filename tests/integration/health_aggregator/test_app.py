@@ -20,7 +20,7 @@ from atlas_contracts.registry import Registry
 from atlas_errors.policy import Fate, fate_of
 from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.changes import EVENT_TYPE, last_changes
-from atlas_health_aggregator.judging.admission import Beat
+from atlas_health_aggregator.judging.admission import Heartbeat
 from atlas_health_aggregator.judging.liveness import Mesh
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
@@ -127,14 +127,14 @@ async def test_an_undecodable_heartbeat_is_a_dead_letter_and_the_rest_goes_on(
     servers: Servers, make_settings: MakeSettings, name: str
 ) -> None:
     settings = make_settings()
-    beats = f"{name}.health.heartbeats"
+    heartbeats = f"{name}.health.heartbeats"
     async with running_aggregator(settings) as asked:
         async with open_producer(servers.kafka_brokers, "test") as producer:
-            await send_all(producer, [Outgoing(beats, b"k", b"junk", [("a", b"1")])])
+            await send_all(producer, [Outgoing(heartbeats, b"k", b"junk", [("a", b"1")])])
         async with beating_service(settings, f"{name}-after"):
             await asked.wait_for(f"{name}-after", "UP")
     async with open_reader(servers.kafka_brokers, "test") as reader:
-        ranges = await topic_ranges(reader, [f"{beats}.dlq"])
+        ranges = await topic_ranges(reader, [f"{heartbeats}.dlq"])
         reader.assign(list(ranges))
         await reader.seek_to_beginning()
         letter = await asyncio.wait_for(reader.getone(), 10)
@@ -150,30 +150,30 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
 ) -> None:
     """Cases 19 and 47, and their siblings: what anybody may put on the topic of heartbeats."""
     settings = make_settings(health_services=f"{name}-real,{name}-dies")
-    beats, real, dies = f"{name}.health.heartbeats", f"{name}-real", f"{name}-dies"
+    heartbeats, real, dies = f"{name}.health.heartbeats", f"{name}-real", f"{name}-dies"
     encode = partial(foreign, EVENT_TYPE_OF_BEATS)
 
-    def beat(**fields: Any) -> bytes:
+    def heartbeat(**fields: Any) -> bytes:
         now_ms = time.time_ns() // 1_000_000
         value = {"service": real, "instance": f"{real}-1", "state": "READY", "reasons": {}, "started_at": now_ms}
         return encode({**value, "sent_at": now_ms, "interval_ms": 500, "version": "1", **fields})
 
     odd = [
-        beat(started_at=-(2**63)),
-        beat(sent_at=2**63 - 1),
-        beat(sent_at=2**45),
-        beat(interval_ms=0),
-        beat(interval_ms=-1),
-        beat(interval_ms=2**31 - 1),
-        beat(service="x" * 800_000),
-        beat(service=f"{name}\n\x1b[31m"),
-        beat(instance=""),
+        heartbeat(started_at=-(2**63)),
+        heartbeat(sent_at=2**63 - 1),
+        heartbeat(sent_at=2**45),
+        heartbeat(interval_ms=0),
+        heartbeat(interval_ms=-1),
+        heartbeat(interval_ms=2**31 - 1),
+        heartbeat(service="x" * 800_000),
+        heartbeat(service=f"{name}\n\x1b[31m"),
+        heartbeat(instance=""),
         b"",
         b"\x00\xff\xff\xff\xffjunk",
         os.urandom(1000),
     ]
-    made_up = [beat(service=f"{name}-made-up-{n}", instance=f"made-up-{n}") for n in range(2000)]
-    kept_alive = [beat(service=dies, instance=f"made-up-{n}", interval_ms=30_000) for n in range(100)]
+    made_up = [heartbeat(service=f"{name}-made-up-{n}", instance=f"made-up-{n}") for n in range(2000)]
+    kept_alive = [heartbeat(service=dies, instance=f"made-up-{n}", interval_ms=30_000) for n in range(100)]
     async with (
         running_aggregator(settings) as asked,
         beating_service(settings, real),
@@ -184,9 +184,9 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
         await asked.wait_for(dies, "UP")
         task.cancel()
         headers = [[], [("a", b"1"), ("a", None)], [(str(n), b"") for n in range(20_000)]]
-        records = [Outgoing(beats, b"k", value, headers[n % 3]) for n, value in enumerate(odd)]
-        records += [Outgoing(beats, None, None, []), Outgoing(beats, b"", b"", [("", b"")])]
-        records += [Outgoing(beats, None, value, []) for value in made_up + kept_alive + made_up + kept_alive]
+        records = [Outgoing(heartbeats, b"k", value, headers[n % 3]) for n, value in enumerate(odd)]
+        records += [Outgoing(heartbeats, None, None, []), Outgoing(heartbeats, b"", b"", [("", b"")])]
+        records += [Outgoing(heartbeats, None, value, []) for value in made_up + kept_alive + made_up + kept_alive]
         for result in await send_all(producer, records):
             assert not isinstance(result, Exception), result
         # Some four thousand records are read before its silence shows: on a busy machine that takes a while.
@@ -241,11 +241,11 @@ async def test_the_topic_of_heartbeats_may_be_deleted_and_made_again(
     servers: Servers, make_settings: MakeSettings, name: str
 ) -> None:
     """Nobody is judged while it is away, and everybody is heard within seconds of its return."""
-    settings, real, beats = make_settings(), f"{name}-real", f"{name}.health.heartbeats"
+    settings, real, heartbeats = make_settings(), f"{name}-real", f"{name}.health.heartbeats"
     async with running_aggregator(settings) as asked, beating_service(settings, real):
         await asked.wait_for(real, "UP")
         async with open_admin(servers.kafka_brokers) as admin:
-            await admin.delete_topics([beats])
+            await admin.delete_topics([heartbeats])
 
         async def silent() -> bool:
             return (await asked.get("/health/mesh"))[1]["silence"] is not None
@@ -254,7 +254,7 @@ async def test_the_topic_of_heartbeats_may_be_deleted_and_made_again(
         assert (await asked.service(real))["state"] == "UP"
 
         async def made() -> bool:
-            return bool(await ensure_topics(servers.kafka_brokers, [TopicSpec(beats, 1)]))
+            return bool(await ensure_topics(servers.kafka_brokers, [TopicSpec(heartbeats, 1)]))
 
         await wait_until("the topic is made again", made, 15)
 
@@ -295,10 +295,10 @@ async def test_an_error_of_ours_over_a_heartbeat_is_counted_and_the_service_goes
 ) -> None:
     observe = Mesh.observe
 
-    def breaks(mesh: Mesh, beat: Beat, now: float) -> None:
-        if beat.service == f"{name}-bad":
+    def breaks(mesh: Mesh, heartbeat: Heartbeat, now: float) -> None:
+        if heartbeat.service == f"{name}-bad":
             raise ZeroDivisionError("a bug")
-        observe(mesh, beat, now)
+        observe(mesh, heartbeat, now)
 
     monkeypatch.setattr("atlas_health_aggregator.judging.liveness.Mesh.observe", breaks)
     settings = make_settings()
@@ -312,13 +312,13 @@ async def test_an_error_of_ours_over_a_heartbeat_is_counted_and_the_service_goes
         async def counted() -> bool:
             return 'set_aside_total{reason="failed"}' in (await asked.get("/metrics"))[1]
 
-        await wait_until("the beat that failed is counted", counted)  # whose beat comes first is not said
+        await wait_until("the heartbeat that failed is counted", counted)  # whose heartbeat comes first is not said
         before = (await asked.service(f"{name}-good"))["instances"][0]["last_beat_at"]
 
         async def goes_on() -> bool:
             return bool((await asked.service(f"{name}-good"))["instances"][0]["last_beat_at"] > before)
 
-        await wait_until("the next beat after it", goes_on)
+        await wait_until("the next heartbeat after it", goes_on)
 
 
 async def test_stopping_while_kafka_is_away_is_quick(make_settings: MakeSettings) -> None:

@@ -53,8 +53,8 @@ async def test_changes_are_cloud_events_in_order_and_come_back(servers: Servers,
         await wait_until("three events", all_there, 10)
         running.cancel()
         # What is none of ours is passed over when the topic is read back.
-        beat = codec.encode("hauls.CarrierListed", {"carrier": "UA", "name": "United"})
-        await send_all(producer, [Outgoing(topic.name, None, value) for value in (b"junk", None, beat)])
+        heartbeat = codec.encode("hauls.CarrierListed", {"carrier": "UA", "name": "United"})
+        await send_all(producer, [Outgoing(topic.name, None, value) for value in (b"junk", None, heartbeat)])
     records = (await _on_topic(servers, topic.name))[:3]
     assert [codec.decode(record.value).value["service"] for record in records] == ["relay", "gateway", "relay"]
     headers = dict(records[0].headers)

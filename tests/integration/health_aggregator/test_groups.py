@@ -50,7 +50,7 @@ async def test_a_group_of_the_newer_protocol_shows_its_members(
     topic = await make_topic(partitions=2)
     async with open_admin(servers.kafka_brokers) as admin:
         member = NewerMember(admin, name, topic)
-        await member.beat()
+        await member.heartbeat()
 
         async def shown() -> tuple[int | None, frozenset[str]]:
             (group,), _ = await read_groups(admin, re.compile(name))

@@ -330,7 +330,7 @@ async def test_a_group_that_never_committed_and_one_of_the_newer_protocol_lag_wi
     await consumer.start()
     async with open_admin(servers.kafka_brokers) as admin:
         member = NewerMember(admin, f"{name}-newer", topic)
-        await member.beat()
+        await member.heartbeat()
         try:
             rows = {row.group: row for row in (await lag.read()).rows}
         finally:

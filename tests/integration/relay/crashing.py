@@ -6,8 +6,8 @@ import asyncpg
 from atlas_outbox.relaying import leases
 from atlas_outbox.relaying.session import open_session
 from atlas_outbox.relaying.store import Store
+from atlas_relay.batch_loop import BatchLoop
 from atlas_relay.protocol import Caution
-from atlas_relay.pump import Pump
 from atlas_relay.sending.sender import SenderConfig, open_sender
 from atlas_relay.topics import Topics
 
@@ -19,7 +19,7 @@ class Crash(Exception):
 
 
 class Owner:
-    """One instance by hand: all groups, one pump, and a step at which it crashes."""
+    """One instance by hand: all groups, one batch loop, and a step at which it crashes."""
 
     def __init__(self, stack: AsyncExitStack, settings, name: str) -> None:
         self.stack, self.settings, self.name = stack, settings, name
@@ -34,7 +34,7 @@ class Owner:
             self.settings.kafka_brokers, f"test-{self.name}", True, self.settings.relay_progress_topic, 10
         )
         self.sender = await self.stack.enter_async_context(open_sender(config, Topics(1 << 20), caution))
-        self.pump = Pump(Store(self.connection), self.sender, caution, 1 << 20)
+        self.batches = BatchLoop(Store(self.connection), self.sender, caution, 1 << 20)
         return self
 
     async def take(self) -> None:
@@ -42,7 +42,7 @@ class Owner:
         await self.connection.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
         self.epochs = await leases.take(self.connection, self.name, 60, 8)
         assert len(self.epochs) == 8
-        await self.pump.adopt(self.epochs)
+        await self.batches.adopt(self.epochs)
 
     def crash_at(self, step: str) -> None:
         """1: after the claim. 2: records and mark are sent, no commit. 3: committed, rows still there."""
@@ -51,11 +51,11 @@ class Owner:
         elif step == "2":
             self.sender._delivery._commit = _crash
         else:
-            self.pump.store.delete = _crash
+            self.batches.store.delete = _crash
 
     def remember_deletes(self) -> None:
         """Those that are not waited for; one that is takes all before it to the disk too."""
-        delete, undone = self.pump.store.delete, self.undone
+        delete, undone = self.batches.store.delete, self.undone
 
         async def remembered(epochs, ids, *, durable):
             undone.extend(await self.connection.fetch("SELECT * FROM outbox.records WHERE id = ANY ($1)", ids))
@@ -64,7 +64,7 @@ class Owner:
                 undone.clear()
             return held
 
-        self.pump.store.delete = remembered
+        self.batches.store.delete = remembered
 
     async def crash_postgres(self) -> None:
         """What it would bring back is there again."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from atlas_local.waiting import wait_until
 from atlas_relay import spread
-from atlas_relay.pump import Pump
+from atlas_relay.batch_loop import BatchLoop
 
 pytestmark = pytest.mark.integration
 
@@ -84,18 +84,18 @@ async def test_a_backlog_is_divided_among_the_lanes_and_then_one_has_all(outbox,
 
 @pytest.fixture
 def held_up(monkeypatch):
-    """`held_up("adopt")`: every pump waits in that method, once it set the first event, until the second is set."""
+    """`held_up("adopt")`: each batch loop waits in that method, once it set the first event, until the second is."""
 
     def hold_up(method: str) -> tuple[asyncio.Event, asyncio.Event]:
-        begun, go_on, real = asyncio.Event(), asyncio.Event(), getattr(Pump, method)
+        begun, go_on, real = asyncio.Event(), asyncio.Event(), getattr(BatchLoop, method)
 
-        async def slowly(pump, groups):
+        async def slowly(batches, groups):
             if groups:
                 begun.set()
                 await go_on.wait()
-            await real(pump, groups)
+            await real(batches, groups)
 
-        monkeypatch.setattr(Pump, method, slowly)
+        monkeypatch.setattr(BatchLoop, method, slowly)
         return begun, go_on
 
     return hold_up

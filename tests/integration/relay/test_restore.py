@@ -22,12 +22,12 @@ async def test_after_a_restore_rows_are_sent_again_rather_than_lost(outbox, owne
     first = await owner("first")
     await first.take()
     await outbox.commit(("k", 1))
-    assert await first.pump.cycle()
+    assert await first.batches.cycle()
     await outbox.connection.execute("ALTER TABLE outbox.records ALTER id RESTART WITH 1")
     await outbox.commit(("k", 2))
     second = await owner("second")
     await second.take()
-    while await second.pump.cycle():
+    while await second.batches.cycle():
         pass
     await outbox.delivered.until([("k", 1), ("k", 2)])
 
@@ -65,7 +65,7 @@ async def test_it_goes_on_after_a_dump_and_a_restore_into_a_new_cluster(
     await first.take()
     first.crash_at(step)
     with pytest.raises(Crash):
-        await first.pump.cycle()
+        await first.batches.cycle()
     await outbox.commit(*ITEMS[30:])
     await outbox.connection.execute("UPDATE outbox.leases SET expires_at = '-infinity'")
     dsn = await restored()

@@ -77,12 +77,12 @@ async def test_beats_say_how_the_service_is_and_the_last_says_goodbye(
             if seen[-1]["state"] == state:
                 return True
 
-    await wait_until("a beat that says ready", lambda: beat_of("READY"), 10)
+    await wait_until("a heartbeat that says ready", lambda: beat_of("READY"), 10)
     assert (seen[0]["instance"], seen[0]["version"], seen[0]["interval_ms"]) == ("unit-1", "1.2.3", 100)
     assert abs(seen[0]["sent_at"] / 1000 - time.time()) < 30
     assert seen[0]["started_at"] <= seen[0]["sent_at"]
     health.note("loop", "behind")
-    await wait_until("a beat that says not ready", lambda: beat_of("NOT_READY"), 10)
+    await wait_until("a heartbeat that says not ready", lambda: beat_of("NOT_READY"), 10)
     assert seen[-1]["reasons"] == {"loop": "behind"}
     stop.set()
     await asyncio.wait_for(beating, 3)
@@ -124,7 +124,7 @@ async def test_a_beat_that_can_not_be_sent_stops_nobody(
 async def test_a_clock_that_is_off_is_a_reason_in_every_service_that_beats(
     settings: ServiceSettings, servers: Servers, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """By the broker's time on the beat itself: a service needs no other server for it."""
+    """By the broker's time on the heartbeat itself: a service needs no other server for it."""
     topic = await make_topic(partitions=1, config={"message.timestamp.type": "LogAppendTime"})
     text = (settings.schemas_dir / "topics.yaml").read_text()
     own = Registry.load(settings.schemas_dir).topic_of(EVENT_TYPE).name

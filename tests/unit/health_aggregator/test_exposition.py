@@ -47,15 +47,15 @@ def _mesh() -> Mesh:
         epoch_ms=NOW_MS,
         limits=Limits(frozenset({"relay"})),
     )
-    beat: dict[str, Any] = {
+    heartbeat: dict[str, Any] = {
         "service": "relay",
         "instance": "relay-1",
         "state": "READY",
         "reasons": {},
         "started_at": NOW_MS,
     }
-    beat |= {"sent_at": NOW_MS, "interval_ms": 2000, "version": "1"}
-    mesh.observe(admitted(beat, NOW_MS), time.monotonic())
+    heartbeat |= {"sent_at": NOW_MS, "interval_ms": 2000, "version": "1"}
+    mesh.observe(admitted(heartbeat, NOW_MS), time.monotonic())
     mesh.judge(time.monotonic())
     return mesh
 

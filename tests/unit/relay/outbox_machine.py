@@ -4,8 +4,8 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from atlas_outbox.relaying.sent import Row
+from atlas_relay.batch_loop import BatchLoop
 from atlas_relay.protocol import Caution, Refused
-from atlas_relay.pump import Pump
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -37,7 +37,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.faults = {
             owner: Faults(lambda o=other: self._relay(o)) for owner, other in zip(OWNERS, OWNERS[::-1], strict=True)
         }
-        self.pumps: dict[str, Pump | None] = dict.fromkeys(OWNERS)
+        self.pumps: dict[str, BatchLoop | None] = dict.fromkeys(OWNERS)
         self.cautions = {owner: Caution(4) for owner in OWNERS}
         self.committed: list[Row] = []
         self.take_over("a", set(GROUPS), None)
@@ -77,16 +77,16 @@ class OutboxMachine(RuleBasedStateMachine):
         if self.pumps[owner] is None:
             self._run(owner, self._adopt(owner, self.postgres.take(GROUPS)), None)
         for _ in range(times):
-            pump = self.pumps[owner]
-            if pump is not None and pump.groups:
-                self._run(owner, pump.cycle(), fault)
+            batches = self.pumps[owner]
+            if batches is not None and batches.groups:
+                self._run(owner, batches.cycle(), fault)
 
     @rule(owner=st.sampled_from(OWNERS), groups=st.sets(st.sampled_from(GROUPS), min_size=1), fault=FAULTS)
     def leave(self, owner: str, groups: set[int], fault: tuple[int, str] | None) -> None:
         """In an orderly way, as when another instance joins."""
-        pump = self.pumps[owner]
-        if pump is not None:
-            self._run(owner, pump.leave(groups), fault)
+        batches = self.pumps[owner]
+        if batches is not None:
+            self._run(owner, batches.leave(groups), fault)
 
     @rule()
     def postgres_crashes(self) -> None:
@@ -99,34 +99,34 @@ class OutboxMachine(RuleBasedStateMachine):
         self.postgres.retry()
 
     async def _adopt(self, owner: str, epochs: Mapping[int, int]) -> None:
-        pump = self.pumps[owner]
-        if pump is None:
+        batches = self.pumps[owner]
+        if batches is None:
             faults, caution = self.faults[owner], self.cautions[owner]
             channel = ModelChannel(self.kafka, faults, owner, caution)
-            pump = Pump(ModelStore(self.postgres, faults), channel, caution, 1 << 20, look_every_s=0)
-        await pump.adopt(epochs)
-        self.pumps[owner] = pump
+            batches = BatchLoop(ModelStore(self.postgres, faults), channel, caution, 1 << 20, look_every_s=0)
+        await batches.adopt(epochs)
+        self.pumps[owner] = batches
 
     async def _relay(self, owner: str) -> None:
         """Take everything and relay a little, without a fault, in the middle of a step of the other owner."""
         try:
             await self._adopt(owner, self.postgres.take(GROUPS))
-            pump = self.pumps[owner]
-            assert pump is not None
+            batches = self.pumps[owner]
+            assert batches is not None
             for _ in range(3):
-                await pump.cycle()
+                await batches.cycle()
         except (Crash, Refused):
             self.pumps[owner] = None
 
-    def _sole_owner(self) -> Pump:
+    def _sole_owner(self) -> BatchLoop:
         """The owner of everything as it stands, which must notice by itself what an operator does; else a new one."""
-        for owner, pump in self.pumps.items():
-            if pump is not None and {g: state.epoch for g, state in pump.groups.items()} == self.postgres.epochs:
+        for owner, batches in self.pumps.items():
+            if batches is not None and {g: state.epoch for g, state in batches.groups.items()} == self.postgres.epochs:
                 self.cautions[owner].condemned.clear()
-                return pump
+                return batches
         return self._new_owner()
 
-    def _new_owner(self) -> Pump:
+    def _new_owner(self) -> BatchLoop:
         self.pumps["a"], self.cautions["a"] = None, Caution(4)
         run(self._adopt("a", self.postgres.take(GROUPS)))
         assert self.pumps["a"] is not None
@@ -172,14 +172,14 @@ class OutboxMachine(RuleBasedStateMachine):
         self.kafka.takes_all = True
         while self.postgres.open:
             self.end(True)
-        pump = self._sole_owner()
+        batches = self._sole_owner()
         self.postgres.retry()
         for _ in range(1000):
             try:
-                if not run(pump.cycle()):
+                if not run(batches.cycle()):
                     break
             except Crash:  # it was fenced before, and would have begun anew by now
-                pump = self._new_owner()
+                batches = self._new_owner()
         self.nothing_twice_and_in_order()
         assert sorted(row[1] for row in self.kafka.log) == sorted(row[1] for row in self.committed), "left behind"
         assert (self.postgres.rows, self.postgres.parked) == ({}, {})

@@ -1,4 +1,4 @@
-"""A model of PostgreSQL and Kafka as a pump sees them, in which each step may fail."""
+"""A model of PostgreSQL and Kafka as a batches sees them, in which each step may fail."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The decisions of the protocol, one by one; tests/unit/relay/test_pump.py tries them together."""
+"""The decisions of the protocol, one by one; tests/unit/relay/test_batch_loop.py tries them together."""
 
 from collections.abc import Callable
 

@@ -25,7 +25,7 @@ EVENT_TYPE = "health.Heartbeat"
 
 _GOODBYE_TIMEOUT_S = 1.0  # of the drain time: what is in flight on the service's own path matters more
 
-# Of one beat; TimeoutError is an OSError.
+# Of one heartbeat; TimeoutError is an OSError.
 _NOT_SENT = (KafkaError, OSError, Transient, RecordRefused, RecordTooLarge)
 
 log = structlog.get_logger(__name__)
@@ -34,13 +34,13 @@ log = structlog.get_logger(__name__)
 async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Event) -> None:
     """Send a Heartbeat each `heartbeat_interval_s` until `stop`, then one that says STOPPING.
 
-    A beat is sent at most once and waited for no longer than an interval: while Kafka is away beats are lost, the
-    service goes on, and so do the beats once it is back. The broker's time on it is compared with this machine's, and
-    readiness says when they differ: so every service that beats knows when its clock is off. Marks `health` as stopping
-    as soon as `stop` is set, and returns within about 2 s of it.
+    A heartbeat is sent at most once and waited for no longer than an interval: while Kafka is away some are lost, the
+    service goes on, and so do the heartbeats once it is back. The broker's time on it is compared with this machine's,
+    and readiness says when they differ: so every service that sends them knows when its clock is off. Marks `health` as
+    stopping as soon as `stop` is set, and returns within about 2 s of it.
     """
     registry = Registry.load(settings.schemas_dir)
-    beat = _Beat(settings, health, Codec(registry), registry.topic_of(EVENT_TYPE))
+    heartbeat = _Heartbeats(settings, health, Codec(registry), registry.topic_of(EVENT_TYPE))
     marking = asyncio.create_task(_mark_stopping(health, stop))
     stack = AsyncExitStack()
     try:
@@ -48,9 +48,9 @@ async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Eve
             open_producer(settings.kafka_brokers, f"{settings.instance}-heartbeat", stop=stop)
         )
         while not stop.is_set():
-            await beat.send(producer, settings.heartbeat_interval_s)
+            await heartbeat.send(producer, settings.heartbeat_interval_s)
             await wait_unless(stop, settings.heartbeat_interval_s)
-        await beat.send(producer, _GOODBYE_TIMEOUT_S)
+        await heartbeat.send(producer, _GOODBYE_TIMEOUT_S)
     except (KafkaError, OSError) as error:
         if not stop.is_set():
             raise
@@ -61,14 +61,14 @@ async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Eve
 
 
 @dataclass(frozen=True, slots=True)
-class _Beat:
+class _Heartbeats:
     settings: ServiceSettings
     health: Health
     codec: Codec
     topic: Topic
 
     async def send(self, producer: Producer, timeout_s: float) -> None:
-        """Send one beat; a failure is logged, never raised."""
+        """Send one heartbeat; a failure is logged, never raised."""
         value = await self._value()
         headers = cloud_event_headers(
             event_type=EVENT_TYPE,
@@ -77,11 +77,11 @@ class _Beat:
             time_ms=value["sent_at"],
         )
         key = self.topic.key_of(EVENT_TYPE, value)
-        beat = Outgoing(self.topic.name, key, self.codec.encode(EVENT_TYPE, value), headers)
+        heartbeat = Outgoing(self.topic.name, key, self.codec.encode(EVENT_TYPE, value), headers)
         began = time.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                sent = await send_one(producer, beat)
+                sent = await send_one(producer, heartbeat)
             if sent.appended_ms is not None:
                 took_s = time.monotonic() - began
                 self.health.note("kafka_clock", off("Kafka", sent.appended_ms / 1000, time.time(), took_s))

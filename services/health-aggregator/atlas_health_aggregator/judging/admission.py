@@ -1,4 +1,4 @@
-"""Which heartbeats are taken. Pure: a decoded value and the time go in, a Beat comes out or OddHeartbeat is raised.
+"""Which heartbeats are taken. Pure: a decoded value and the time go in, a Heartbeat comes out or OddHeartbeat.
 
 Whoever may write to the topic can claim anything, so what a heartbeat can make the aggregator hold or show is bounded
 here, field by field. What a live service may say in good faith (a long reason, a line break in it) is cut or cleaned
@@ -14,7 +14,7 @@ from typing import Any
 # As ServiceSettings.heartbeat_interval_s allows: a longer one would keep a dead instance alive for as long.
 INTERVAL_MIN_MS = 100
 INTERVAL_MAX_MS = 30_000
-# Clocks differ, and a beat may wait for a broker; nobody is a day off and means it.
+# Clocks differ, and a heartbeat may wait for a broker; nobody is a day off and means it.
 CLOCK_TOLERANCE_MS = 86_400_000
 # Becomes a label of a series and a key of events.
 SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -46,7 +46,7 @@ class OddHeartbeat(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """A heartbeat within bounds. Times are epoch milliseconds by the sender's clock."""
 
     service: str
@@ -67,7 +67,7 @@ class Beat:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Whom to know: `known` services are never forgotten; of others at most `others` are shown, each for
-    `forget_after_s` after its last beat; of each service at most `instances`.
+    `forget_after_s` after its last heartbeat; of each service at most `instances`.
     """
 
     known: frozenset[str]
@@ -76,7 +76,7 @@ class Limits:
     forget_after_s: float = 3600.0
 
 
-def admitted(value: Mapping[str, Any], now_ms: int) -> Beat:
+def admitted(value: Mapping[str, Any], now_ms: int) -> Heartbeat:
     """The heartbeat of this decoded value, arrived at `now_ms`; raises OddHeartbeat."""
     service, instance, version = value["service"], value["instance"], value["version"]
     if not SERVICE_NAME.fullmatch(service):
@@ -94,7 +94,7 @@ def admitted(value: Mapping[str, Any], now_ms: int) -> Beat:
         raise OddHeartbeat(Oddity.TIME, f"sent_at: {value['sent_at']}, expected within a day of {now_ms}")
     if not 0 <= value["started_at"] <= now_ms + CLOCK_TOLERANCE_MS:
         raise OddHeartbeat(Oddity.TIME, f"started_at: {value['started_at']}, expected 0 to a day after {now_ms}")
-    return Beat(
+    return Heartbeat(
         service=service,
         instance=instance,
         state=value["state"],

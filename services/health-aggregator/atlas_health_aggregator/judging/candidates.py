@@ -6,13 +6,13 @@ confirmed by a second one that comes when the second is due.
 
 from collections import OrderedDict
 
-from atlas_health_aggregator.judging.admission import Beat
+from atlas_health_aggregator.judging.admission import Heartbeat
 
 # The oldest makes room, so a flood of names costs this much memory and no more.
 CANDIDATES_MAX = 1000
-# The second beat comes after this part of the interval, or the two were one burst.
+# The second heartbeat comes after this part of the interval, or the two were one burst.
 CONFIRMED_AFTER_INTERVALS = 0.5
-# A second beat after this long is a first one.
+# A second heartbeat after this long is a first one.
 FORGET_AFTER_S = 300.0
 
 
@@ -25,11 +25,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self._first)
 
-    def confirm(self, beat: Beat, now: float) -> bool:
-        """Whether this beat confirms an earlier one of its instance, which then is no candidate any more."""
-        name = (beat.service, beat.instance)
+    def confirm(self, heartbeat: Heartbeat, now: float) -> bool:
+        """Whether this heartbeat confirms an earlier one of its instance, which then is no candidate any more."""
+        name = (heartbeat.service, heartbeat.instance)
         first = self._first.get(name)
-        if beat.leaving:
+        if heartbeat.leaving:
             self._first.pop(name, None)
             return False
         if first is None or now - first > FORGET_AFTER_S:
@@ -38,7 +38,7 @@ class Candidates:
             if len(self._first) > CANDIDATES_MAX:
                 self._first.popitem(last=False)
             return False
-        if now - first < beat.interval_ms / 1000 * CONFIRMED_AFTER_INTERVALS:
+        if now - first < heartbeat.interval_ms / 1000 * CONFIRMED_AFTER_INTERVALS:
             return False
         del self._first[name]
         return True

@@ -6,8 +6,8 @@ A service is
     DOWN      no instance is alive: each said goodbye, or was silent for `down_after_intervals` of its own intervals
     UNKNOWN   known from before the aggregator's own start, not heard since, and its time is not up yet
 
-Silence proves death only while beats arrive at all. The aggregator's own beat takes the same way as everybody's, so a
-gap in *all* beats means that the way is broken (Kafka is away, or this process has no partition, or a flood of others'
+Silence proves death only while heartbeats arrive at all. The aggregator's own takes everybody's way, so a gap in *all* of
+them means that the way is broken (Kafka is away, or this process has no partition, or a flood of others'
 records lies before them; what is not believed does not count): nobody is judged during it, and after it everyone who
 was alive has the full window again.
 
@@ -26,7 +26,7 @@ from atlas_contracts.values.timestamps import rfc3339
 from atlas_health_aggregator.judging.admission import (
     CLOCK_TOLERANCE_MS,
     SERVICE_NAME,
-    Beat,
+    Heartbeat,
     Limits,
     OddHeartbeat,
     Oddity,
@@ -34,14 +34,14 @@ from atlas_health_aggregator.judging.admission import (
 )
 from atlas_health_aggregator.judging.candidates import Candidates
 
-# All beats late by more than this is a gap. Below two intervals, so that it shows before anyone's window ends.
+# All heartbeats late by more than this is a gap. Below two intervals, so that it shows before anyone's window ends.
 GAP_INTERVALS = 1.75
 # An instance that is gone stays in the view for this long, then only its service does.
 FORGET_AFTER_S = 300.0
-# A beat may be overtaken by its own process' goodbye. For no longer than this, or a goodbye of tomorrow would shut a
-# service up until then.
+# A heartbeat may be overtaken by its own process' goodbye. For no longer than this, or a goodbye of tomorrow would
+# shut a service up until then.
 GOODBYE_HOLDS_S = 5.0
-# How long one beat alone is proof, in its own intervals: the second one is due by then.
+# How long one heartbeat alone is proof, in its own intervals: the second one is due by then.
 FIRST_WINDOW_INTERVALS = 1.5
 REASON_MAX_CHARS = 2000
 
@@ -139,36 +139,36 @@ class Mesh:
                 heard=self._started,
             )
 
-    def observe(self, beat: Beat, now: float) -> None:
+    def observe(self, heartbeat: Heartbeat, now: float) -> None:
         """Take one heartbeat that arrived at `now`.
 
         Arrival counts, not the sender's clock, so that clocks that differ declare nobody dead. Raises OddHeartbeat
         when there are as many services or instances as there may be.
         """
-        service = self._services.get(beat.service)
-        known = service.instances.get(beat.instance) if service is not None else None
-        window_s = beat.interval_ms / 1000 * self._intervals
+        service = self._services.get(heartbeat.service)
+        known = service.instances.get(heartbeat.instance) if service is not None else None
+        window_s = heartbeat.interval_ms / 1000 * self._intervals
         if service is None or known is None:
-            first = beat.service in self._limits.known and (service is None or not service.met)
-            if not first and not self._candidates.confirm(beat, now):
+            first = heartbeat.service in self._limits.known and (service is None or not service.met)
+            if not first and not self._candidates.confirm(heartbeat, now):
                 return
-            service = service or self._new_service(beat.service, now)
+            service = service or self._new_service(heartbeat.service, now)
             self._make_room(service)
             if first:
-                window_s = max(self._window_s, beat.interval_ms / 1000 * FIRST_WINDOW_INTERVALS)
-        elif known.leaving and beat.sent_at < known.sent_at and now - known.seen < GOODBYE_HOLDS_S:
+                window_s = max(self._window_s, heartbeat.interval_ms / 1000 * FIRST_WINDOW_INTERVALS)
+        elif known.leaving and heartbeat.sent_at < known.sent_at and now - known.seen < GOODBYE_HOLDS_S:
             return
         if self._heard is None or now - self._heard > self._gap_s:
             self._grant_grace(now)
         self._heard = now
         service.heard, service.met = now, True
-        service.instances[beat.instance] = _Instance(
-            name=beat.instance,
-            state=beat.state,
-            reasons=beat.reasons,
-            version=beat.version,
-            started_at=beat.started_at,
-            sent_at=beat.sent_at,
+        service.instances[heartbeat.instance] = _Instance(
+            name=heartbeat.instance,
+            state=heartbeat.state,
+            reasons=heartbeat.reasons,
+            version=heartbeat.version,
+            started_at=heartbeat.started_at,
+            sent_at=heartbeat.sent_at,
             seen=now,
             window_s=window_s,
             deadline=now + window_s,
@@ -213,7 +213,7 @@ class Mesh:
         return changes
 
     def silence(self, now: float) -> str | None:
-        """Why nobody can be judged: for longer than a gap no beat came, not even the aggregator's own; else None."""
+        """Why nobody can be judged: no heartbeat came for longer than a gap, not even the own one; else None."""
         silent_s = now - (self._started if self._heard is None else self._heard)
         return None if silent_s <= self._gap_s else f"no heartbeat arrives, not even its own, for {silent_s:.1f} s"
 

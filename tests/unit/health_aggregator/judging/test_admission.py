@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_health_aggregator.beats import Receiver
 from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.heartbeats import Receiver
 from atlas_health_aggregator.judging.admission import Limits, OddHeartbeat, Oddity, admitted, cleaned
 from atlas_health_aggregator.judging.liveness import Mesh
 from atlas_health_aggregator.lag import LagReport
@@ -64,9 +64,13 @@ ODD = [
 
 
 def test_what_a_service_says_is_taken_as_it_is() -> None:
-    beat = admitted({**VALUE, "reasons": {"loop": "database is away"}}, NOW_MS)
-    assert (beat.service, beat.instance, beat.reasons) == ("relay", "relay-1", {"loop": "database is away"})
-    assert not beat.leaving
+    heartbeat = admitted({**VALUE, "reasons": {"loop": "database is away"}}, NOW_MS)
+    assert (heartbeat.service, heartbeat.instance, heartbeat.reasons) == (
+        "relay",
+        "relay-1",
+        {"loop": "database is away"},
+    )
+    assert not heartbeat.leaving
     assert admitted({**VALUE, "state": "STOPPING"}, NOW_MS).leaving
 
 
@@ -89,12 +93,12 @@ def test_the_ends_of_each_range_belong_to_it(field: str, value: Any) -> None:
 
 def test_words_are_cut_and_cleaned_and_refused_never() -> None:
     reasons = {f"check-{n}\n": "away\x00" + "x" * 1_000_000 for n in range(1000)}
-    beat = admitted({**VALUE, "reasons": reasons, "version": "\x1b" * 5000}, NOW_MS)
-    assert len(beat.reasons) == 8
-    assert all(len(name) <= 64 and name.isprintable() for name in beat.reasons)
-    assert all(len(text) <= 300 and text.isprintable() for text in beat.reasons.values())
-    assert len(beat.version) == 100
-    assert beat.version.isprintable()
+    heartbeat = admitted({**VALUE, "reasons": reasons, "version": "\x1b" * 5000}, NOW_MS)
+    assert len(heartbeat.reasons) == 8
+    assert all(len(name) <= 64 and name.isprintable() for name in heartbeat.reasons)
+    assert all(len(text) <= 300 and text.isprintable() for text in heartbeat.reasons.values())
+    assert len(heartbeat.version) == 100
+    assert heartbeat.version.isprintable()
     assert cleaned("as it is", 8) == "as it is"
     assert cleaned("too long", 7) == "too lo…"
 
@@ -142,8 +146,8 @@ async def test_any_bytes_leave_the_probes_answering_and_the_truth_about_the_livi
     clock = 1000.0
     limits = Limits(frozenset({"relay", "gateway", "self"}), others=2, instances=3)
     mesh = Mesh(interval_s=2, down_after_intervals=3.5, now=clock, epoch_ms=NOW_MS, limits=limits)
-    receive = Receiver(CODEC, _Letters(), "g", lambda beat: mesh.observe(beat, clock))  # type: ignore[arg-type]
-    for step in range(32):  # longer than the window of any one beat
+    receive = Receiver(CODEC, _Letters(), "g", lambda heartbeat: mesh.observe(heartbeat, clock))  # type: ignore[arg-type]
+    for step in range(32):  # longer than the window of any one heartbeat
         clock += 2.0
         for alive in ("relay", "self"):
             sent = {**VALUE, "service": alive, "instance": f"real-{alive}", "sent_at": NOW_MS + step}

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from atlas_health_aggregator.judging.admission import Beat
+from atlas_health_aggregator.judging.admission import Heartbeat
 from atlas_health_aggregator.judging.candidates import CANDIDATES_MAX, FORGET_AFTER_S, Candidates
 
-BEAT = Beat("relay", "relay-1", "READY", {}, "1", 0, 0, 2000)
+BEAT = Heartbeat("relay", "relay-1", "READY", {}, "1", 0, 0, 2000)
 
 
 @pytest.mark.parametrize(

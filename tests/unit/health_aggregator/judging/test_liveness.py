@@ -13,7 +13,7 @@ LIMITS = Limits(frozenset({"aggregator", "relay", "slow"}), others=3, instances=
 
 
 class World:
-    """A mesh, a clock that starts at 100 s, and the aggregator's own beat every interval while `flowing`."""
+    """A mesh, a clock that starts at 100 s, and the aggregator's own heartbeat every interval while `flowing`."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -25,7 +25,7 @@ class World:
         self.changes: list[Change] = []
         self._next = self.now
 
-    def beat(self, service: str, instance: str = "1", state: str = "READY", **fields: Any) -> None:
+    def heartbeat(self, service: str, instance: str = "1", state: str = "READY", **fields: Any) -> None:
         value = {
             "service": service,
             "instance": f"{service}-{instance}",
@@ -40,15 +40,15 @@ class World:
         self.mesh.observe(admitted(value, EPOCH_MS + round(self.now * 1000)), self.now)
 
     def run(self, seconds: float) -> list[Change]:
-        """Let time pass in steps of 0.25 s, with the beats of the aggregator and of `beating`; what changed."""
+        """Let time pass in steps of 0.25 s, with the heartbeats of the aggregator and of `beating`; what changed."""
         new: list[Change] = []
         end = self.now + seconds
         while self.now < end:
             if self.now >= self._next and self.flowing:
                 self._next = self.now + INTERVAL_S
-                self.beat("aggregator")
+                self.heartbeat("aggregator")
                 for service, state in self.beating.items():
-                    self.beat(service, state=state)
+                    self.heartbeat(service, state=state)
             new += self.mesh.judge(self.now)
             self.now += 0.25
         self.changes += new
@@ -85,7 +85,7 @@ def test_a_silent_service_is_down_after_the_window_and_not_before(world: World) 
     world.beating["relay"] = "READY"
     world.run(10)
     last_beat = world.now
-    world.beat("relay")
+    world.heartbeat("relay")
     del world.beating["relay"]
     assert world.run(WINDOW_S - 0.5) == []
     (change,) = world.run(1.5)
@@ -119,14 +119,14 @@ def test_a_goodbye_is_down_at_once(world: World) -> None:
     world.beating["relay"] = "READY"
     world.run(4)
     del world.beating["relay"]
-    world.beat("relay", state="STOPPING")
+    world.heartbeat("relay", state="STOPPING")
     (change,) = world.run(0.5)
     assert (change.current, change.reason) == (State.DOWN, "stopped: relay-1 said goodbye")
 
 
 def test_a_beat_overtaken_by_the_goodbye_revives_nobody(world: World) -> None:
-    world.beat("relay", state="STOPPING", sent_at=EPOCH_MS + 5000)
-    world.beat("relay", state="READY", sent_at=EPOCH_MS + 4999)
+    world.heartbeat("relay", state="STOPPING", sent_at=EPOCH_MS + 5000)
+    world.heartbeat("relay", state="READY", sent_at=EPOCH_MS + 4999)
     world.run(1)
     assert world.state("relay") == "DOWN"
 
@@ -135,9 +135,9 @@ def test_a_beat_or_a_goodbye_of_tomorrow_silences_nobody(world: World) -> None:
     world.beating["relay"] = "READY"
     world.run(4)
     tomorrow = EPOCH_MS + 80_000_000
-    world.beat("relay", sent_at=tomorrow)
+    world.heartbeat("relay", sent_at=tomorrow)
     assert world.run(20) == []
-    world.beat("relay", state="STOPPING", sent_at=tomorrow)
+    world.heartbeat("relay", state="STOPPING", sent_at=tomorrow)
     assert _moves(world.run(10)) == [("UP", "DOWN"), ("DOWN", "UP")]
 
 
@@ -146,16 +146,16 @@ def test_a_clock_set_back_silences_nobody(world: World) -> None:
     world.run(4)
     del world.beating["relay"]
     for _ in range(6):
-        world.beat("relay", sent_at=EPOCH_MS - 3_600_000)
+        world.heartbeat("relay", sent_at=EPOCH_MS - 3_600_000)
         assert world.run(INTERVAL_S) == []
 
 
 def test_one_of_two_instances_may_go(world: World) -> None:
     world.beating["relay"] = "READY"
     world.run(1)
-    world.beat("relay", instance="2")
+    world.heartbeat("relay", instance="2")
     world.run(1)
-    world.beat("relay", instance="2")
+    world.heartbeat("relay", instance="2")
     assert len(world.view("relay")["instances"]) == 2
     assert world.run(12) == []
     (view,) = [each for each in world.mesh.view(world.now)["services"] if each["service"] == "relay"]
@@ -165,16 +165,16 @@ def test_one_of_two_instances_may_go(world: World) -> None:
 def test_one_of_two_instances_unready_degrades(world: World) -> None:
     world.beating["relay"] = "READY"
     world.run(1)
-    world.beat("relay", instance="2", state="NOT_READY")
+    world.heartbeat("relay", instance="2", state="NOT_READY")
     assert world.run(1) == [], "heard once: nobody's word yet"
-    world.beat("relay", instance="2", state="NOT_READY")
+    world.heartbeat("relay", instance="2", state="NOT_READY")
     assert _moves(world.run(1)) == [("UP", "DEGRADED")]
 
 
 def test_an_instance_s_own_interval_counts(world: World) -> None:
-    world.beat("slow", interval_ms=10_000)
+    world.heartbeat("slow", interval_ms=10_000)
     world.run(10)
-    world.beat("slow", interval_ms=10_000)
+    world.heartbeat("slow", interval_ms=10_000)
     world.run(34)
     assert world.state("slow") == "UP"
     world.run(2)
@@ -254,7 +254,7 @@ def test_without_any_beat_after_a_restart_nobody_is_judged(world: World) -> None
 
 
 def test_an_instance_long_gone_is_forgotten_its_service_is_not(world: World) -> None:
-    world.beat("relay")
+    world.heartbeat("relay")
     world.run(400)
     (view,) = [each for each in world.mesh.view(world.now)["services"] if each["service"] == "relay"]
     assert (view["state"], view["instances"]) == ("DOWN", [])
@@ -266,8 +266,8 @@ def test_a_made_up_instance_keeps_no_dead_service_up(world: World) -> None:
     world.run(6)
     del world.beating["relay"]
     for number in range(40):  # as many names as one likes, none of them twice
-        world.beat("relay", instance=f"made-up-{number}", interval_ms=30_000)
-        world.beat("relay", instance=f"made-up-{number}", interval_ms=30_000)
+        world.heartbeat("relay", instance=f"made-up-{number}", interval_ms=30_000)
+        world.heartbeat("relay", instance=f"made-up-{number}", interval_ms=30_000)
         world.run(0.25)
     assert world.state("relay") == "DOWN"
     assert [each["instance"] for each in world.view("relay")["instances"]] == ["relay-1"]
@@ -276,12 +276,12 @@ def test_a_made_up_instance_keeps_no_dead_service_up(world: World) -> None:
 def test_a_made_up_instance_does_not_degrade_a_service_that_is_well(world: World) -> None:
     world.beating["relay"] = "READY"
     world.run(6)
-    world.beat("relay", instance="made-up", state="NOT_READY")
+    world.heartbeat("relay", instance="made-up", state="NOT_READY")
     assert world.run(6) == []
 
 
 def test_one_beat_alone_is_proof_for_no_longer_than_the_window(world: World) -> None:
-    world.beat("slow", interval_ms=30_000)
+    world.heartbeat("slow", interval_ms=30_000)
     world.run(45)
     assert world.state("slow") == "UP"
     world.run(1)
@@ -292,7 +292,7 @@ def test_a_burst_of_made_up_services_is_not_shown(world: World) -> None:
     world.run(2)
     for _ in range(2):
         for number in range(2000):
-            world.beat(f"made-up-{number}")
+            world.heartbeat(f"made-up-{number}")
     world.run(2)
     assert world.services() == {"aggregator"}
 
@@ -312,24 +312,24 @@ def test_another_service_is_shown_when_heard_again_and_forgotten_when_gone(world
 
 def test_of_other_services_no_more_than_the_limit_are_shown(world: World) -> None:
     for number in range(5):
-        world.beat(f"other-{number}")
+        world.heartbeat(f"other-{number}")
     world.run(INTERVAL_S)
     for number in range(3):
-        world.beat(f"other-{number}")
+        world.heartbeat(f"other-{number}")
     with pytest.raises(OddHeartbeat, match=r"other-3 is not known, and 3 others.*ATLAS_HEALTH_SERVICES"):
-        world.beat("other-3")
+        world.heartbeat("other-3")
     world.run(1)
     assert world.services() == {"aggregator", "other-0", "other-1", "other-2"}
-    world.beat("relay")
+    world.heartbeat("relay")
     world.run(0.25)
     assert world.state("relay") == "UP"
 
 
 def test_instances_of_a_service_are_bounded_and_dead_ones_make_room(world: World) -> None:
     def confirmed(name: str) -> None:
-        world.beat("relay", instance=name)
+        world.heartbeat("relay", instance=name)
         world.run(1)
-        world.beat("relay", instance=name)
+        world.heartbeat("relay", instance=name)
 
     for number in range(4):
         confirmed(str(number))
@@ -369,8 +369,8 @@ def test_a_flood_that_holds_up_the_real_beats_declares_nobody_dead(world: World)
     world.run(6)
     world.flowing = False
     for number in range(40):
-        world.beat("relay", instance=f"made-up-{number}")
-        world.beat(f"made-up-{number}")
+        world.heartbeat("relay", instance=f"made-up-{number}")
+        world.heartbeat(f"made-up-{number}")
         assert world.run(0.25) == []
     world.flowing = True
     assert world.run(10) == []

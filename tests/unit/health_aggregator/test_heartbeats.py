@@ -8,8 +8,8 @@ import pytest
 from aiokafka import ConsumerRecord
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
-from atlas_health_aggregator.beats import HEARTBEATS_SET_ASIDE, LETTERS_AT_ONCE, Receiver
-from atlas_health_aggregator.judging.admission import Beat
+from atlas_health_aggregator.heartbeats import HEARTBEATS_SET_ASIDE, LETTERS_AT_ONCE, Receiver
+from atlas_health_aggregator.judging.admission import Heartbeat
 
 from tests.contexts import SCHEMAS
 from tests.unit.health_aggregator.foreign import foreign
@@ -53,15 +53,15 @@ def _message(value: bytes | None) -> Any:
 
 
 async def test_a_heartbeat_is_handed_on(codec: Codec) -> None:
-    letters, heard = Letters(), list[Beat]()
+    letters, heard = Letters(), list[Heartbeat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
     await receive(_message(codec.encode("health.Heartbeat", BEAT)))
-    assert heard == [Beat(**BEAT)]
+    assert heard == [Heartbeat(**BEAT)]
     assert letters.sent == []
 
 
 async def test_what_is_no_heartbeat_is_a_dead_letter_with_the_reason(codec: Codec) -> None:
-    letters, heard = Letters(), list[Beat]()
+    letters, heard = Letters(), list[Heartbeat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
     other = codec.encode("hauls.CarrierListed", {"carrier": "UA", "name": "United"})
     framed = codec.encode("health.Heartbeat", BEAT)
@@ -91,7 +91,7 @@ def _counted(reason: str) -> float:
 async def test_an_odd_heartbeat_is_set_aside_with_what_is_odd(
     codec: Codec, field: str, value: int, reason: str, text: str
 ) -> None:
-    letters, heard = Letters(), list[Beat]()
+    letters, heard = Letters(), list[Heartbeat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
     before = _counted(reason)
     await receive(_message(foreign("health.Heartbeat", {**BEAT, field: value})))
@@ -101,12 +101,12 @@ async def test_an_odd_heartbeat_is_set_aside_with_what_is_odd(
 
 
 async def test_an_error_of_ours_over_a_heartbeat_sets_that_one_aside(codec: Codec) -> None:
-    def breaks(beat: Beat) -> None:
-        if beat.version == "bad":
+    def breaks(heartbeat: Heartbeat) -> None:
+        if heartbeat.version == "bad":
             raise ZeroDivisionError("a bug")
-        heard.append(beat)
+        heard.append(heartbeat)
 
-    letters, heard = Letters(), list[Beat]()
+    letters, heard = Letters(), list[Heartbeat]()
     receive = Receiver(codec, letters, "g", breaks)  # type: ignore[arg-type]
     await receive(_message(codec.encode("health.Heartbeat", {**BEAT, "version": "bad"})))
     await receive(_message(codec.encode("health.Heartbeat", BEAT)))
@@ -116,7 +116,7 @@ async def test_an_error_of_ours_over_a_heartbeat_sets_that_one_aside(codec: Code
 
 async def test_a_flood_is_counted_and_makes_few_dead_letters(codec: Codec) -> None:
     letters = Letters()
-    receive = Receiver(codec, letters, "g", lambda _beat: None)  # type: ignore[arg-type]
+    receive = Receiver(codec, letters, "g", lambda _heartbeat: None)  # type: ignore[arg-type]
     before = _counted("undecodable")
     for _ in range(500):
         await receive(_message(b"junk"))
@@ -132,7 +132,7 @@ async def test_a_dead_letter_that_can_not_be_written_stops_nobody(codec: Codec) 
             self.tried += 1
             raise KeyError("no such topic")
 
-    letters, heard = Refuses(), list[Beat]()
+    letters, heard = Refuses(), list[Heartbeat]()
     receive = Receiver(codec, letters, "g", heard.append)  # type: ignore[arg-type]
     for _ in range(3):
         await receive(_message(b"junk"))

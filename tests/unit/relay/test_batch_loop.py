@@ -1,4 +1,4 @@
-"""The real pump against a model of PostgreSQL and Kafka in which anything may crash at any step.
+"""The real batches against a model of PostgreSQL and Kafka in which anything may crash at any step.
 
 Writers append rows under the lock of their key and commit, out of id order, or roll back. Two owners relay. At each
 step that touches a server a process may crash before it, or after it with the answer lost, or stand still while the
@@ -9,7 +9,7 @@ may crash as well, and then what was deleted without waiting for its disk is bac
 """
 
 import pytest
-from atlas_relay.pump import UNSURE_MAX
+from atlas_relay.batch_loop import UNSURE_MAX
 from hypothesis import settings
 
 from tests.unit.relay.outbox_machine import OutboxMachine
@@ -106,7 +106,7 @@ def test_a_transaction_stays_open_while_claims_move_on() -> None:
 
 
 def test_the_model_notices_a_lost_row() -> None:
-    """The model itself can fail: a row that never reaches the table the pump reads is missed at the end."""
+    """The model itself can fail: a row that never reaches the table the batches reads is missed at the end."""
     machine = OutboxMachine()
     machine.start()
     machine.committed.append((0, 1, 0, "t", b"k0", b"good", b"\x00"))

@@ -1,9 +1,9 @@
 """Heartbeats from Kafka, by Faust.
 
-    app.serve()  →  consume_beats()  →  handle(value)
+    app.serve()  →  consume_heartbeats()  →  handle(value)
 
 Faust runs as a guest: no worker, no web server, no signal handlers, no logging of its own, no table and so no
-changelog topic. What is known is rebuilt from the beats themselves within a few seconds.
+changelog topic. What is known is rebuilt from the heartbeats themselves within a few seconds.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from atlas_runtime.observing.heartbeat import EVENT_TYPE
 from mode import CrashingSupervisor
 from prometheus_client import Counter
 
-from atlas_health_aggregator.judging.admission import Beat, OddHeartbeat, Oddity, admitted
+from atlas_health_aggregator.judging.admission import Heartbeat, OddHeartbeat, Oddity, admitted
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
-Handle = Callable[[Beat], None]
+Handle = Callable[[Heartbeat], None]
 
 STOP_TIMEOUT_S = 4.0
 # At most, and the shortest that brokers allow by default (group.min.session.timeout.ms): after a kill the group is
 # stuck for as long, and nobody is judged meanwhile.
 SESSION_TIMEOUT_S = 6.0
-# Bounds memory: records of a megabyte are possible, beats have some 200 bytes and come a few a second.
+# Bounds memory: records of a megabyte are possible, heartbeats have some 200 bytes and come a few a second.
 FETCH_BYTES = 256 * 1024
 BUFFERED_RECORDS = 64
 # Dead letters of odd heartbeats: this many at once, then so many a second.
@@ -51,7 +51,7 @@ HEARTBEATS_SET_ASIDE = Counter("atlas_health_heartbeats_set_aside", "Heartbeats 
 log = structlog.get_logger(__name__)
 
 
-async def consume_beats(
+async def consume_heartbeats(
     settings: HealthAggregatorSettings,
     topic: str,
     receive: "Receiver",
@@ -59,7 +59,7 @@ async def consume_beats(
 ) -> None:
     """Give every heartbeat of `topic` to `receive` until `stop`, each at least once, in order a partition.
 
-    1. A beat is received: handled, or set aside.
+    1. A heartbeat is received: handled, or set aside.
     2. It is acknowledged; Faust commits what is acknowledged every second.
 
     Waits, backing off, for brokers that are away; raises what Faust crashes of.
@@ -80,8 +80,8 @@ async def consume_beats(
     async def start() -> faust.App:
         app = _build(settings)
         source = app.topic(topic, key_type=bytes, value_type=bytes)
-        # Concurrency 1: with more, a commit can pass a beat that is still in flight.
-        app.agent(source, name="beats", concurrency=1, supervisor_strategy=CrashingSupervisor)(take)
+        # Concurrency 1: with more, a commit can pass a heartbeat that is still in flight.
+        app.agent(source, name="heartbeats", concurrency=1, supervisor_strategy=CrashingSupervisor)(take)
         try:
             await app.start()
         except BaseException:
@@ -121,14 +121,14 @@ class Receiver:
         """Never raises for what the record holds: no record may stop the aggregator."""
         KAFKA_RECORDS_IN.labels(message.topic, self._group).inc()
         try:
-            self._handle(self._beat(message))
+            self._handle(self._heartbeat(message))
         except OddHeartbeat as odd:
             await self._set_aside(message, odd)
         except Exception as error:
             log.exception("heartbeat not handled", offset=message.offset)
             await self._set_aside(message, OddHeartbeat(Oddity.FAILED, describe(error)))
 
-    def _beat(self, message: Any) -> Beat:
+    def _heartbeat(self, message: Any) -> Heartbeat:
         try:
             event = self._codec.decode(message.value or b"")
         except Undecodable as error:
@@ -173,7 +173,7 @@ def _build(settings: HealthAggregatorSettings) -> faust.App:
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_max_fetch_size=FETCH_BYTES,
         stream_buffer_maxsize=BUFFERED_RECORDS,
-        # A stop waits for no beat in flight: what is not acknowledged is read again, and the wait has hung in a commit.
+        # A stop waits for no heartbeat in flight: what is not acknowledged is read again, and a commit has hung in it.
         stream_wait_empty=False,
         key_serializer="raw",
         value_serializer="raw",

@@ -15,7 +15,7 @@ from atlas_outbox.relaying.store import Store
 from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park
 
-# How often a busy pump asks which ids are settled: between two looks a claim walks over what was sent since.
+# How often a busy batch loop asks which ids are settled: between two looks a claim walks over what was sent since.
 _LOOK_EVERY_S = 0.25
 # So many batches may be deleted without waiting for PostgreSQL's disk before one is waited for. Each mark lists them.
 UNSURE_MAX = 16
@@ -24,7 +24,7 @@ _GROUP, _ID, _TOPIC = itemgetter(0), itemgetter(1), itemgetter(3)
 
 
 class Channel(Protocol):
-    """Kafka as a pump sees it; atlas_relay.sending.sender.Sender says what each promises."""
+    """Kafka as the batch loop sees it; atlas_relay.sending.sender.Sender says what each promises."""
 
     name: str | None
 
@@ -46,7 +46,7 @@ class _Group:
 
 
 @dataclass(slots=True)
-class Pump:
+class BatchLoop:
     """Moves the rows of its groups with one connection and one producer. After an error it is spent: make a new one."""
 
     store: Store
