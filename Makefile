@@ -26,14 +26,16 @@ SPACE := $(EMPTY) $(EMPTY)
 TESTS ?= tests $(wildcard contexts/*/tests)
 # Without this make's own flags, which a test that calls make would take for its.
 PYTEST := MAKEFLAGS= $(BIN)/python -m pytest
-# Most tests on servers wait most of the time, so those that compute run beside them. What breaks a mesh, and what measures
-# how long a loop is held, has the machine to itself.
+# Most tests on servers wait most of the time, so two lots of them run at once, each on servers of its own, and those that
+# compute beside them. What breaks a mesh, and what measures how long a loop is held, has the machine to itself.
 TESTS_ALONE := chaos or alone
-TESTS_BESIDE := $(addprefix tests/,unit architecture contract conformance) $(filter-out tests,$(TESTS))
-TESTS_ON_SERVERS := $(filter-out $(TESTS_BESIDE) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+TESTS_BESIDE := $(addprefix tests/,unit architecture conformance e2e) $(filter-out tests,$(TESTS))
+TESTS_ON_SERVERS := $(addprefix tests/integration/,archive examples gateway http outbox postgres projector readmodel relay)
+TESTS_ON_OTHERS := $(filter-out $(TESTS_BESIDE) $(TESTS_ON_SERVERS) tests/integration %/__pycache__, \
+	$(patsubst %/,%,$(wildcard tests/*/ tests/integration/*/)))
 
 .PHONY: help up dev down demo status logs shell db-shell lint style fmt type check \
-	test test-on-servers test-beside test-alone test-unit test-integration test-cov \
+	test test-on-servers test-on-others test-beside test-alone test-unit test-integration test-cov \
 	chaos bench batch mine dist migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
@@ -108,14 +110,18 @@ test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/k
 ifeq ($(filter tests,$(TESTS)),)
 	$(PYTEST) $(TESTS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-on-servers test-beside; beside=$$?; \
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-on-servers test-on-others test-beside; beside=$$?; \
 		$(MAKE) --no-print-directory test-alone && exit $$beside
 endif
 
 test-on-servers: $(DEV)
 	$(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_ON_SERVERS)
 
-# What it prints is shown at its end: two that print dots at once can't be read.
+# What these print is shown at their end: several that print dots at once can't be read.
+test-on-others: $(DEV)
+	@said=$$(mktemp); $(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_ON_OTHERS) >"$$said" 2>&1; code=$$?; \
+		cat "$$said"; rm "$$said"; exit $$code
+
 test-beside: $(DEV)
 	@said=$$(mktemp); $(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_BESIDE) >"$$said" 2>&1; code=$$?; \
 		cat "$$said"; rm "$$said"; exit $$code

@@ -28,7 +28,7 @@ def hook(event, arguments):
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith("<frozen importlib"):
+        if file.startswith("<frozen importlib") or file.endswith("pkgutil.py"):  # modules are found
             return
         if file.startswith(ours):
             faults.append(f"{file}:{frame.f_lineno}: {event} {arguments!r}"[:300])

@@ -75,9 +75,9 @@ def test_it_lints_tests_and_runs(clone: Clone) -> None:
     clone.run("atlas new command acme.KeepNote --emits NoteKept --changes")
     clone.run("make up")
     gateway = clone.run("atlas env ATLAS_GATEWAY_URL").strip()
-    note = _posted(f"{gateway}/take-note", {"text": "hello"})
-    kept = _posted(f"{gateway}/keep-note", {"note_id": note["note_id"]})
-    assert kept["version"] == 2
+    note = _posted(f"{gateway}/notes", {"text": "hello"})
+    kept = _posted(f"{gateway}/notes/{note['id']}/keep-note", {})
+    assert (note["version"], kept["version"]) == (1, 2)
     assert [row["text"] for row in _rows(f"{gateway}/notes")] == ["hello"]
     assert "acme.NoteKept" in clone.run("atlas tail acme.events --from beginning --until-end")
     clone.run("make down")

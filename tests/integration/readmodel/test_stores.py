@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from atlas_local.waiting import wait_until
 from atlas_readmodel.postgres.deaths import Mark
 from atlas_readmodel.postgres.generations import Generation, NoSuchGeneration, NotCaughtUp
 from atlas_readmodel.postgres.writer import Advance, Batch, Fenced
@@ -244,3 +245,30 @@ async def test_one_at_a_time(stores: Stores) -> None:
         assert (mine, second, other) == (True, False, True)
     async with stores.only_one("thing") as mine:
         assert mine
+
+
+async def test_who_is_stopped_while_alone_keeps_nobody_out(stores: Stores) -> None:
+    """The connection goes back to the pool as it is: with the lock, if the unlock could not be said."""
+
+    async def alone() -> None:
+        async with stores.only_one("thing") as mine:
+            assert mine
+            entered.set()
+            await asyncio.Event().wait()
+
+    async with stores.pool.acquire() as other:
+        for _ in range(3):
+            entered = asyncio.Event()
+            task = asyncio.create_task(alone())
+            await entered.wait()
+            task.cancel()
+            asyncio.get_running_loop().call_soon(task.cancel)  # once more, while it says the unlock
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        async def free() -> bool:
+            held = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            here = "WHERE locktype = 'advisory' AND datname = current_database()"
+            return await other.fetchval(f"{held} {here}") == 0
+
+        await wait_until("the lock to be free again", free, 10)

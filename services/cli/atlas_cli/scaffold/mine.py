@@ -43,7 +43,7 @@ Both work on a fresh Debian with Python 3.11 (with venv), git and make.
 
 ```console
 $ atlas status
-$ curl -fsS -H 'Content-Type: application/json' -d '{{"text": "hello"}}' "$(atlas env ATLAS_GATEWAY_URL)/take-note"
+$ curl -fsS -H 'Content-Type: application/json' -d '{{"text": "hello"}}' "$(atlas env ATLAS_GATEWAY_URL)/notes"
 $ curl -fsS "$(atlas env ATLAS_GATEWAY_URL)/notes"
 $ atlas tail {name}.events --from beginning --until-end
 $ atlas rebuild notes

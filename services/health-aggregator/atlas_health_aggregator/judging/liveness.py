@@ -6,9 +6,9 @@ A service is
     DOWN      no instance is alive: each said goodbye, or was silent for `down_after_intervals` of its own intervals
     UNKNOWN   known from before the aggregator's own start, not heard since, and its time is not up yet
 
-Silence proves death only while heartbeats arrive at all. The aggregator's own takes everybody's way, so a gap in *all* of
-them means that the way is broken (Kafka is away, or this process has no partition, or a flood of others'
-records lies before them; what is not believed does not count): nobody is judged during it, and after it everyone who
+Silence proves death only while heartbeats arrive at all. The aggregator's own takes everybody's way, so a gap in *all*
+of them means that the way is broken (Kafka is away, or this process has no partition, or a flood of others' records
+lies before them; what is not believed does not count): nobody is judged during it, and after it everyone who
 was alive has the full window again.
 
 One heartbeat proves little, for anybody may have written it. The first instance of a known service is believed at
