@@ -29,8 +29,9 @@ PYTEST := MAKEFLAGS= $(BIN)/python -m pytest
 # Most tests on servers wait most of the time, so two lots of them run at once, each on servers of its own, and those that
 # compute beside them. What breaks a mesh, and what measures how long a loop is held, has the machine to itself.
 TESTS_ALONE := chaos or alone
-TESTS_BESIDE := $(addprefix tests/,unit architecture conformance e2e) $(filter-out tests,$(TESTS))
-TESTS_ON_SERVERS := $(addprefix tests/integration/,archive examples gateway http outbox postgres projector readmodel relay)
+TESTS_BESIDE := $(addprefix tests/,unit architecture e2e) $(filter-out tests,$(TESTS))
+TESTS_ON_SERVERS := tests/conformance \
+	$(addprefix tests/integration/,archive examples gateway http outbox postgres projector readmodel relay)
 TESTS_ON_OTHERS := $(filter-out $(TESTS_BESIDE) $(TESTS_ON_SERVERS) tests/integration %/__pycache__, \
 	$(patsubst %/,%,$(wildcard tests/*/ tests/integration/*/)))
 

@@ -30,9 +30,12 @@ def test_every_difference_has_its_reason(java: AvroJava) -> None:
 @pytest.mark.parametrize(
     ("broken", "pair"),
     [
-        ({"resolution.PROMOTIONS": {"int": frozenset()}}, (record("int"), record("long"))),
-        ({"compatibility._Comparison._compare_fields": lambda *_: iter(())}, (record("int"), record("string"))),
-        ({"resolving_reader._single": float}, (record("long"), record("float"))),
+        ({"evolution.resolution.PROMOTIONS": {"int": frozenset()}}, (record("int"), record("long"))),
+        (
+            {"evolution.compatibility._Comparison._compare_fields": lambda *_: iter(())},
+            (record("int"), record("string")),
+        ),
+        ({"reading.resolving_reader._single": float}, (record("long"), record("float"))),
     ],
     ids=["what only we refuse", "what only we accept", "what is read as another value"],
 )
@@ -41,7 +44,7 @@ def test_a_broken_rule_is_seen(
 ) -> None:
     for name, value in broken.items():
         monkeypatch.setattr(f"atlas_contracts.{name}", value)
-    if "resolution.PROMOTIONS" in broken:
+    if "evolution.resolution.PROMOTIONS" in broken:
         monkeypatch.setattr(compatibility, "PROMOTIONS", resolution.PROMOTIONS)
         monkeypatch.setattr(resolving_reader, "PROMOTIONS", resolution.PROMOTIONS)
     judge = Judge(java)

@@ -66,7 +66,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
             lambda heartbeat: mesh.observe(heartbeat, time.monotonic()),
         )
         health.note("start", None)
-        with exposed(mesh, lag):
+        with exposed(mesh, lag, settings.metric_names, settings.health_cluster_name):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(heartbeat.heartbeat(settings, health, stop))
                 watches = [

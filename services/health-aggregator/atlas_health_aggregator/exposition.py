@@ -1,7 +1,7 @@
 """What the aggregator adds to /metrics and to its HTTP routes."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import orjson
@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from atlas_health_aggregator import known_names
 from atlas_health_aggregator.judging.lag_rows import LagRow, LagState, rank
 from atlas_health_aggregator.judging.liveness import Mesh, State
 from atlas_health_aggregator.lag import LagReader
@@ -60,9 +61,12 @@ def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
 
 
 @contextmanager
-def exposed(mesh: Mesh, lag: LagReader) -> Iterator[None]:
-    """Within the block /metrics shows the mesh and the lag; a group or service that is gone is gone there too."""
-    collector = _Collector(mesh, lag)
+def exposed(mesh: Mesh, lag: LagReader, names: Sequence[str] = (), cluster: str = "") -> Iterator[None]:
+    """Within the block /metrics shows the mesh and the lag; a group or service that is gone is gone there too.
+
+    `names`, `cluster`: see known_names.
+    """
+    collector = _Collector(mesh, lag, names, cluster)
     REGISTRY.register(collector)
     try:
         yield
@@ -71,9 +75,11 @@ def exposed(mesh: Mesh, lag: LagReader) -> Iterator[None]:
 
 
 class _Collector(Collector):
-    def __init__(self, mesh: Mesh, lag: LagReader) -> None:
+    def __init__(self, mesh: Mesh, lag: LagReader, names: Sequence[str], cluster: str) -> None:
         self._mesh = mesh
         self._lag = lag
+        self._names = names
+        self._cluster = cluster
 
     def describe(self) -> Iterable[Metric]:
         return ()  # names are known only with the values; keeps the registry from collecting at registration
@@ -83,6 +89,8 @@ class _Collector(Collector):
         yield from _lag_metrics(self._lag)
         yield from _group_metrics(self._lag)
         yield from _blocked_metrics(self._lag)
+        for name in self._names:
+            yield from known_names.NAMES[name](self._lag.report, self._cluster)
 
 
 def _mesh_metrics(mesh: Mesh) -> Iterable[Metric]:

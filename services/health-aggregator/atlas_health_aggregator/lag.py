@@ -47,7 +47,8 @@ class LagReport:
     """The rows of one round, worst first, and when it was taken (epoch milliseconds).
 
     `blockades`: what blocks partitions; `ours`: whether a group is one of the mesh's; `hidden`: how many groups more
-    there are than are looked at.
+    there are than are looked at; `ranges`: first offset and high watermark of partitions, of all topics where
+    `health_metric_names` asks for them.
     """
 
     taken_at: int
@@ -56,6 +57,7 @@ class LagReport:
     blockades: Sequence[Blockade] = ()
     ours: Mapping[str, bool] = field(default_factory=dict)
     hidden: int = 0
+    ranges: Mapping[TopicPartition, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class LagReader:
         self._client_id = f"{settings.instance}-lag"
         self._groups = re.compile(settings.health_lag_groups)
         self._services = settings.known_services
+        self._all_topics = bool(settings.health_metric_names)
         self._remembered = Remembered()
         self._scans: dict[_ScanKey, Scan] = {}
         self._lock = asyncio.Lock()
@@ -108,7 +111,8 @@ class LagReader:
             found, hidden = await read_groups(clients.admin, self._groups, self._services)
             groups = self._remembered.complete(found, time.monotonic())
             ids = await _ids_of(clients.reader, {topic for group in groups for topic in group.read})
-            ranges = await _ranges(clients, sorted(ids))
+            others = await _topics_of_people(clients.reader) if self._all_topics else set()
+            ranges = await _ranges(clients, sorted(ids.keys() | others))
             blockades = await self._blockades(clients, ranges)
             retention = await retention_of(clients.admin, sorted(ids))
             same = self._remembered.same_topics(groups, ids)
@@ -133,6 +137,7 @@ class LagReader:
                 list(blockades.values()),
                 {group.name: group.ours for group in groups},
                 hidden + left_out,
+                {each: (span.start, span.end) for each, span in ranges.items()},
             )
             return self.report
 
@@ -194,6 +199,11 @@ async def _ids_of(reader: AIOKafkaConsumer, wanted: Set[str]) -> dict[str, str]:
     """The ids of those topics that exist: what a member says that it wants may be no topic's name at all."""
     there: Set[str] = (await client_of(reader).fetch_all_metadata()).topics()
     return await topic_ids(client_of(reader), sorted(wanted & there))
+
+
+async def _topics_of_people(reader: AIOKafkaConsumer) -> set[str]:
+    """Every topic but those that brokers keep for themselves."""
+    return {topic for topic in (await client_of(reader).fetch_all_metadata()).topics() if not topic.startswith("__")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Settings of the health-aggregator."""
 
 from atlas_runtime.settings import ServiceSettings
-from pydantic import Field
+from pydantic import Field, field_validator
+
+METRIC_NAMES = frozenset({"kafka_exporter", "kafka_lag_exporter"})
 
 
 class HealthAggregatorSettings(ServiceSettings):
@@ -18,10 +20,31 @@ class HealthAggregatorSettings(ServiceSettings):
     health_forget_after_s: float = Field(default=3600.0, gt=0)
     health_lag_interval_s: float = Field(default=5.0, gt=0)
     health_lag_groups: str = ".*"
+    # Other exporters whose names lag has too, for dashboards that know these: kafka_exporter, kafka_lag_exporter.
+    health_metric_names: str = ""
+    # What these call the cluster.
+    health_cluster_name: str = "atlas"
     # An ordinary transaction takes milliseconds.
     health_blocked_after_s: float = Field(default=5.0, ge=0)
+
+    @field_validator("health_metric_names")
+    @classmethod
+    def _are_known(cls, value: str) -> str:
+        wrong = sorted(set(_listed(value)) - METRIC_NAMES)
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: expected any of {', '.join(sorted(METRIC_NAMES))}")
+        return value
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The exporters whose names lag has too, in order."""
+        return tuple(sorted(set(_listed(self.health_metric_names))))
 
     @property
     def known_services(self) -> frozenset[str]:
         """The services of the mesh, this one among them."""
-        return frozenset({self.service, *(name.strip() for name in self.health_services.split(",") if name.strip())})
+        return frozenset({self.service, *_listed(self.health_services)})
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

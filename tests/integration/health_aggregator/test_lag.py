@@ -90,6 +90,28 @@ async def test_a_dead_group_on_a_quiet_topic(
     assert (await _rows(lag))[0].lag_seconds == 0.0
 
 
+async def test_every_topic_has_its_ends_where_names_of_others_ask_for_them(
+    servers: Servers, make_topic: MakeTopic, lag: LagReader, name: str
+) -> None:
+    """Also one that nobody reads, for a rate of what comes in; without those names only what groups read is asked."""
+    read, nobodys = await make_topic(partitions=1), await make_topic(partitions=2)
+    await _produce(servers, read, 3)
+    await _produce(servers, nobodys, 4, partition=1)
+    await _commit(servers, name, {(read, 0): 1})
+    assert (await lag.read()).ranges == {TopicPartition(read, 0): (0, 3)}
+    settings = HealthAggregatorSettings(
+        kafka_brokers=servers.kafka_brokers,
+        instance=name,
+        health_lag_groups=f"{name}.*",
+        health_metric_names="kafka_exporter",
+    )
+    async with LagReader(settings) as asked:
+        ranges = (await asked.read()).ranges
+    assert ranges[TopicPartition(read, 0)] == (0, 3)
+    assert [ranges[TopicPartition(nobodys, number)] for number in range(2)] == [(0, 0), (0, 4)]
+    assert not [each for each in ranges if each.topic.startswith("__")]
+
+
 async def _older(lag: LagReader, seconds: float) -> bool:
     return ((await _rows(lag))[0].lag_seconds or 0.0) > seconds
 
