@@ -102,7 +102,7 @@ NAMES: Mapping[str, Callable[[LagReport, str], Iterable[Metric]]] = {
 
 
 def _family(name: str, about: str, labels: Sequence[str]) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, about, labels=labels)
+    return GaugeMetricFamily(name=name, documentation=about, labels=labels)
 
 
 def _by(
