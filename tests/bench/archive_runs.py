@@ -96,6 +96,8 @@ async def archive(servers: Servers, load: Load, folder: Path, *, processes: int)
     assert sum(manifest.records for manifest in found) == load.records, "the archivers stopped before all was archived"
     # What a lone archiver had stored before the others joined is not counted.
     timed = [manifest for manifest in found if _written(manifest) > began_at]
+    if not timed:  # or all of it, before they joined
+        timed, began_at = found, min(archiver.assigned_at for archiver in started)
     seconds = max(map(_written, timed)) - began_at
     records = sum(manifest.records for manifest in timed)
     cpu = sum(usage.cpu_s for usage in usages)

@@ -28,7 +28,7 @@ from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
-from atlas_runtime.observing.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_BEATS
+from atlas_runtime.observing.heartbeat import EVENT_TYPE as EVENT_TYPE_OF_HEARTBEATS
 
 from tests.integration.foreign import Foreign, batch_of, gzip, put
 from tests.integration.health_aggregator.running import (
@@ -151,7 +151,7 @@ async def test_no_record_stops_the_aggregator_or_speaks_for_the_living(
     """Cases 19 and 47, and their siblings: what anybody may put on the topic of heartbeats."""
     settings = make_settings(health_services=f"{name}-real,{name}-dies")
     heartbeats, real, dies = f"{name}.health.heartbeats", f"{name}-real", f"{name}-dies"
-    encode = partial(foreign, EVENT_TYPE_OF_BEATS)
+    encode = partial(foreign, EVENT_TYPE_OF_HEARTBEATS)
 
     def heartbeat(**fields: Any) -> bytes:
         now_ms = time.time_ns() // 1_000_000
