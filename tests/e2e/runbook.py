@@ -11,7 +11,7 @@ from pathlib import Path
 from atlas_local.home import ROOT
 
 _BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_STEP_S = 300
+_STEP_S = 900
 # A copy must not install itself over the checkout that it came from.
 _NOT_ANEW = ("-o", ".venv/.stamp-local", "-o", ".venv/.stamp-dev")
 

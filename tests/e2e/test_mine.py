@@ -14,7 +14,7 @@ from atlas_local.home import ROOT
 
 from tests.e2e.runbook import Copy, commit, copy_files, steps
 
-STEP_S = 540
+STEP_S = 1200
 RUNBOOK = ROOT / "docs" / "runbooks" / "upgrade.md"
 NOT_ANEW = "make -o .venv/.stamp-local -o .venv/.stamp-dev "
 
