@@ -1,9 +1,11 @@
 """A replay, on real topics and a real archive: every record once, in its place, however often it is interrupted."""
 
 import asyncio
+import gc
 import json
 import os
 import sys
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -167,6 +169,11 @@ async def test_it_may_be_killed_at_any_moment(servers: Servers, store: S3Store, 
         task.cancel()
         await asyncio.wait({task})
         rounds += 1
+    # Of a connection that was just made when its opening was cancelled, asyncio.wait_for of Python 3.11 keeps nothing:
+    # it is closed when it is collected, which has to be while there is a loop.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
     assert rounds > 0
     source, copied = await on(servers, topic), await on(servers, target)
     for partition, records in source.items():
