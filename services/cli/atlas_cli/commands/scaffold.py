@@ -177,15 +177,16 @@ def mine(
     """
     from atlas_local.home import ROOT
 
-    from atlas_cli.scaffold.mine import first_context, without_samples
+    from atlas_cli.scaffold.mine import first_context, is_mine, without_samples
 
+    begins = [] if is_mine(ROOT) else first_context(ROOT, name)
     plans = [without_samples(ROOT, name)]
     if not as_json or not (yes or dry_run):
         _print(plans[0])
     if not dry_run:
         confirm("Do all of this?", yes=yes)
         plans[0].apply()
-        for begin in first_context(ROOT, name):
+        for begin in begins:
             plans.append(begin())
             plans[-1].apply()
             if not as_json:

@@ -5,6 +5,8 @@ own folders and tells of samples is the README, which becomes the team's, and pa
 `<!-- samples -->` and `<!-- end of samples -->`. All else stays as Atlas has it, so that a next version can be merged.
 
 A merge brings back of a sample what has changed since, its pyproject.toml or not. So `mine.toml` keeps their names.
+Where it is, the repository is the team's: README and contexts are not begun again, and a context of the team's that
+has the name of a sample stays.
 """
 
 import json
@@ -64,6 +66,11 @@ Built on Atlas, [Apache 2.0](LICENSE).
 """
 
 
+def is_mine(root: Path) -> bool:
+    """Whether it was done before."""
+    return (root / TAKEN_OUT).exists()
+
+
 def samples(root: Path) -> list[str]:
     """The names of the contexts that are samples, in order. Raises CommandError for a pyproject.toml that is none."""
     projects = sorted((root / contexts.FOLDER).glob("*/pyproject.toml"))
@@ -73,20 +80,23 @@ def samples(root: Path) -> list[str]:
 def without_samples(root: Path, name: str) -> Plan:
     """Plan the end of all samples, and the README of what is called `name` in the place of Atlas's.
 
-    Raises CommandError where a context of this name is there and where another context names an event of a sample.
+    Raises CommandError where something of this name is there and where another context names an event of a sample.
     """
-    plan, own = Plan(root), context_name(name)
-    before = _toml(root, root / TAKEN_OUT).get("samples", []) if (root / TAKEN_OUT).exists() else []
-    gone = sorted({*before, *samples(root)})
-    if own in gone or not (root / contexts.folder(own)).exists():
-        _require_free(root, own, gone)
+    plan, own, known = Plan(root), context_name(name), set(samples(root))
+    if is_mine(root):
+        taken_out = set(map(context_name, _toml(root, root / TAKEN_OUT).get("samples", [])))
+        whole = {each for each in taken_out if (root / contexts.folder(each) / "pyproject.toml").exists()}
+        gone, names = sorted(known | (taken_out - whole)), sorted(known | taken_out)
+    else:
+        _require_free(root, own)
         plan.change(README, _README.format(name=own, title=own.capitalize()))
+        gone = names = sorted(known)
     if used := contexts.modules_naming(root, [f"{sample}." for sample in gone], besides=gone):
         raise CommandError(f"{', '.join(used)} names an event of {' or '.join(gone)}; take that out first")
     for sample in gone:
         plan.remove(contexts.folder(sample))
         plan.remove(f"{schemas.FOLDER}/{sample}")
-    _write(plan, TAKEN_OUT, _TAKEN_OUT.format(names=json.dumps(gone)))
+    _write(plan, TAKEN_OUT, _TAKEN_OUT.format(names=json.dumps(names)))
     for page in sorted((root / "docs").rglob("*.md")):
         plan.change(str(page.relative_to(root)), _PASSAGE.sub("", page.read_text()))
     attributes = (root / ATTRIBUTES).read_text() if (root / ATTRIBUTES).exists() else ""
@@ -96,12 +106,7 @@ def without_samples(root: Path, name: str) -> Plan:
 
 
 def first_context(root: Path, name: str) -> list[Callable[[], Plan]]:
-    """A context of this name with an event, a command and a projection: each a plan to apply before the next is made.
-
-    Empty where the context is there.
-    """
-    if (root / contexts.folder(context_name(name))).exists():
-        return []
+    """A context of this name with an event, a command, a projection: each a plan to apply before the next is made."""
     fields = ["note_id:uuid", "text:string", "taken_at:timestamp"]
     note = commands.Wanted(f"{name}.TakeNote", "NoteTaken", changes=False)
     read = projections.Wanted(f"{name}.notes", ("NoteTaken",))
@@ -124,7 +129,7 @@ def _write(plan: Plan, path: str, text: str) -> None:
     plan.change(path, text) if (plan.root / path).exists() else plan.add(path, text)
 
 
-def _require_free(root: Path, name: str, gone: list[str]) -> None:
+def _require_free(root: Path, name: str) -> None:
     taken = [path for path in (contexts.folder(name), f"{schemas.FOLDER}/{name}") if (root / path).exists()]
-    if taken and name not in gone:
+    if taken:
         raise CommandError(f"{taken[0]} is there already; give another NAME")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from atlas_cli.scaffold.contexts import new_context
 from atlas_cli.scaffold.events import Wanted, new_event
-from atlas_cli.scaffold.mine import first_context, samples, without_samples
+from atlas_cli.scaffold.mine import first_context, is_mine, samples, without_samples
 from atlas_cli.terminal.output import CommandError
 from atlas_contracts.checks import check
 from atlas_contracts.registry import Registry
@@ -33,8 +33,9 @@ def checkout(bare: Path) -> Path:
 
 
 def make_mine(root: Path, name: str) -> None:
+    begins = [] if is_mine(root) else first_context(root, name)
     without_samples(root, name).apply()
-    for begin in first_context(root, name):
+    for begin in begins:
         begin().apply()
 
 
@@ -77,15 +78,26 @@ def test_it_may_be_repeated(checkout: Path) -> None:
     assert tree(checkout) == once
 
 
-@pytest.mark.parametrize("taken", ["billing", "hauls"])
-def test_a_name_that_is_taken(checkout: Path, taken: str) -> None:
-    """By a context, or by schemas alone."""
+def test_what_the_team_did_since_is_not_done_again(checkout: Path) -> None:
+    """It took its first context out, wrote a README, and has a context that is called as a sample was."""
+    make_mine(checkout, "acme")
+    shutil.rmtree(checkout / "contexts/acme")
+    shutil.rmtree(checkout / "schemas/acme")
+    (checkout / "README.md").write_text("# What we are\n")
+    new_context(checkout, "shop", "Ours.").apply()
+    new_event(checkout, Wanted("shop.Sold", ["sale_id:uuid"])).apply()
     before = tree(checkout)
-    if taken == "billing":
-        assert first_context(checkout, taken) == []
-    else:
-        with pytest.raises(CommandError, match=r"schemas/hauls is there already; give another NAME"):
-            without_samples(checkout, taken)
+    make_mine(checkout, "acme")
+    make_mine(checkout, "another")
+    assert tree(checkout) == before
+
+
+@pytest.mark.parametrize("taken", ["contexts/billing", "schemas/hauls", "contexts/shop"])
+def test_a_name_that_is_taken(checkout: Path, taken: str) -> None:
+    """By a context, by schemas alone, by a sample."""
+    before = tree(checkout)
+    with pytest.raises(CommandError, match=f"{taken} is there already; give another NAME"):
+        without_samples(checkout, taken.partition("/")[2])
     assert tree(checkout) == before
 
 
