@@ -12,7 +12,7 @@ that its texts are UTF-8, and its lengths those of what they stand for, is left 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from atlas_avro.varints import long
@@ -29,6 +29,8 @@ _LONGEST_HEADER = 127
 _CHOICES_MAX = 15_000  # of lengths in one expression: compiling takes some 12 µs for each
 _PARTS_MAX = 4_000  # written out: a type that is named in many places is written in each, and in those that hold it
 _NESTING_MAX = 16
+_KEPT_MAX = 64  # expressions, of one process
+_NO_BYTES = b".{0}"
 _VARINT = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
 _LONG_VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
 _SIZED = {
@@ -39,6 +41,10 @@ _SIZED = {
     "float": b".{4}",
     "double": b".{8}",
 }
+
+
+Schemas = tuple[tuple[int, str], ...]
+Names = tuple[tuple[str, ...], ...]
 
 
 class _Irregular(Exception):
@@ -67,13 +73,57 @@ class RecordPattern:
     bodies: tuple[Body, ...]
 
 
-@lru_cache(maxsize=64)
-def record_pattern(
-    schemas: tuple[tuple[int, str], ...], header_names: tuple[tuple[str, ...], ...], longest: int
-) -> RecordPattern | None:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The sources of the bodies, where their columns are, and how many choices of a length the whole expression has."""
+
+    sources: tuple[bytes, ...]
+    bodies: tuple[Body, ...]
+    choices: int
+
+
+_made: dict[tuple[Schemas, Names, int], tuple[RecordPattern | None]] = {}
+
+
+def known_pattern(schemas: Schemas, header_names: Names, longest: int) -> tuple[RecordPattern | None] | None:
+    """What `record_pattern` gave when it was last asked for this; None when it was not."""
+    return _made.get((schemas, header_names, longest))
+
+
+def choices(schemas: Schemas, header_names: Names, longest: int) -> int:
+    """How many choices of a length the expression has; to make it takes some 12 µs for each."""
+    return _written(schemas, header_names, longest).choices
+
+
+def record_pattern(schemas: Schemas, header_names: Names, longest: int) -> RecordPattern | None:
     """The expression of records whose value is one of these schemas (id and text) and that have no headers, or
-    headers of exactly one of these lists of names. None when none of the schemas is regular.
+    headers of exactly one of these lists of names. None when none of the schemas is regular. The last few are kept.
     """
+    if (known := known_pattern(schemas, header_names, longest)) is not None:
+        return known[0]
+    pattern = _compiled(_written(schemas, header_names, longest), header_names)
+    for oldest in list(_made)[: max(0, len(_made) + 1 - _KEPT_MAX)]:
+        _made.pop(oldest, None)  # another thread may have been as quick
+    _made[schemas, header_names, longest] = (pattern,)
+    return pattern
+
+
+def _compiled(written: _Written, header_names: Names) -> RecordPattern | None:
+    if not written.sources:
+        return None
+    parts = (
+        b"(" + _VARINT + b")(.",  # the size; then, as WHOLE: the attributes, which mean nothing yet
+        b"(" + _LONG_VARINT + b")(" + _VARINT + b")",
+        rb"(\x01|" + _choice(_LONGEST_KEY) + b")",
+        b"(" + _VARINT + b")(?:" + b"|".join(written.sources) + b")",
+        b"(" + b"|".join([rb"\x00", *map(_headers, header_names)]) + b"))",
+        b"|(.).*",
+    )
+    return RecordPattern(re.compile(b"".join(parts), re.DOTALL), written.bodies)
+
+
+@lru_cache(maxsize=16)
+def _written(schemas: Schemas, header_names: Names, longest: int) -> _Written:
     sources, bodies = [], []
     at, left = BODIES, _CHOICES_MAX - _LONGEST_HEADER * sum(map(len, header_names))
     for schema_id, text in schemas:
@@ -82,23 +132,13 @@ def record_pattern(
             source = writer.of(parse(text), ())
         except _Irregular:
             continue
-        left -= writer.choices
-        if left < 0 or re.fullmatch(source, b"", re.DOTALL):  # an empty body: its row would not tell it from none
+        if writer.choices > left or not source.replace(_NO_BYTES, b""):  # an empty body: its row is as that of none
             continue
+        left -= writer.choices
         sources.append(_literal(framing(schema_id)) + b"(" + source + b")")
         bodies.append(Body(schema_id, at, tuple(writer.texts), tuple(writer.long_texts)))
         at = writer.column
-    if not sources:
-        return None
-    parts = (
-        b"(" + _VARINT + b")(.",  # the size; then, as WHOLE: the attributes, which mean nothing yet
-        b"(" + _LONG_VARINT + b")(" + _VARINT + b")",
-        rb"(\x01|" + _choice(_LONGEST_KEY) + b")",
-        b"(" + _VARINT + b")(?:" + b"|".join(sources) + b")",
-        b"(" + b"|".join([rb"\x00", *map(_headers, header_names)]) + b"))",
-        b"|(.).*",
-    )
-    return RecordPattern(re.compile(b"".join(parts), re.DOTALL), tuple(bodies))
+    return _Written(tuple(sources), tuple(bodies), _CHOICES_MAX - left)
 
 
 class _Writer:
@@ -168,21 +208,23 @@ def _choice(longest: int) -> bytes:
     return b"(?:" + b"|".join((*_short(), *_long(longest))) + b")"
 
 
-def _short() -> list[bytes]:
+@cache
+def _short() -> tuple[bytes, ...]:
     """A choice for each length that takes one byte."""
-    return [_literal(long(length)) + b".{%d}" % length for length in range(64)]
+    return tuple(_literal(long(length)) + b".{%d}" % length for length in range(64))
 
 
-def _long(longest: int) -> list[bytes]:
+@cache
+def _long(longest: int) -> tuple[bytes, ...]:
     """One for each length of two bytes, by the first of these and then the second."""
     seconds = range(1, (longest >> 6) + 1)
-    return [
+    return tuple(
         _literal(bytes([low + 128]))
         + b"(?:"
         + b"|".join(_literal(bytes([high])) + b".{%d}" % (low + (high << 7) >> 1) for high in seconds)
         + b")"
         for low in range(0, 128, 2)
-    ]
+    )
 
 
 def _headers(names: Sequence[str]) -> bytes:

@@ -119,7 +119,9 @@ class Splicer:
             if taken is None:
                 numbers = range(place, min(batch.records, place + expected.closely))
                 count, at = yield from self._one_by_one(batch, data, at, numbers)
-                expected.looked(self._shapes.names)
+                if expected.looked(count, self._shapes.names):
+                    yield (learning := Work(expected.learn))
+                    learning.take()
             else:
                 count, at = taken.records, taken.end
                 for run in taken.runs:

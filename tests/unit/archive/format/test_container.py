@@ -21,6 +21,8 @@ from atlas_archive.writing.splicer import Finished, Splicer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.usefixtures("early_runs")
+
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Texts = Callable[[int], str | None]
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from tests.unit.archive.format.test_container import encode
 
+pytestmark = pytest.mark.usefixtures("early_runs")
+
 SCHEMAS: dict[int, Any] = {
     1: {"type": "record", "name": "One", "fields": [{"name": "a", "type": "string"}, {"name": "b", "type": "long"}]},
     2: {"type": "record", "name": "Two", "fields": [{"name": "c", "type": ["null", "int"]}]},
