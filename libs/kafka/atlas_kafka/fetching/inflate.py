@@ -38,7 +38,9 @@ class TooLarge(ValueError):
 
 def gzip(data: bytes) -> bytes:
     """What follows the last member is ignored, as brokers ignore it. Raises TooLarge, or ValueError for other bytes."""
-    left, parts, size = bytes(data), list[bytes](), 0
+    data = bytes(data)
+    _refuse_known(data)
+    left, parts, size = data, list[bytes](), 0
     while left:
         unpacker = zlib.decompressobj(31)
         try:
@@ -50,7 +52,7 @@ def gzip(data: bytes) -> bytes:
         parts.append(part)
         size += len(part)
         if size > INFLATED_MAX_BYTES:
-            raise TooLarge
+            raise _too_large(data)
         if not unpacker.eof:
             raise ValueError("gzip: truncated")
         left = unpacker.unused_data
@@ -104,20 +106,28 @@ def at_most(codec: int, data: bytes) -> int:
 
 
 def _into_bound(decompress: Callable[[bytes, mmap.mmap], int], data: bytes) -> bytes:
-    digest = hashlib.sha256(data).digest()
-    if digest in _known:
-        raise TooLarge
+    _refuse_known(data)
     with mmap.mmap(-1, INFLATED_MAX_BYTES) as room:  # takes memory only as far as it is written to
         try:
             size = decompress(data, room)
         except cramjam.DecompressionError as error:
             if _NO_ROOM in str(error):
-                while len(_known) >= _KNOWN_MAX:
-                    del _known[next(iter(_known))]
-                _known[digest] = None
-                raise TooLarge from None
+                raise _too_large(data) from None
             raise ValueError(str(error)) from None
         return room[:size]
+
+
+def _refuse_known(data: bytes) -> None:
+    if _known and hashlib.sha256(data).digest() in _known:
+        raise TooLarge
+
+
+def _too_large(data: bytes) -> TooLarge:
+    """Keeps in mind that these data are."""
+    for oldest in list(_known)[: max(0, len(_known) + 1 - _KNOWN_MAX)]:
+        _known.pop(oldest, None)  # another thread may have been as quick
+    _known[hashlib.sha256(data).digest()] = None
+    return TooLarge()
 
 
 def _snappy_size(data: bytes, at: int) -> int:

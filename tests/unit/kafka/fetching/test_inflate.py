@@ -40,6 +40,31 @@ def test_the_bound(codec: int, size: int) -> None:
     assert time.process_time() - began < 3
 
 
+@pytest.mark.parametrize("codec", [1, 3, 4])
+def test_what_is_known_to_hold_too_much_is_not_tried_again(codec: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inflate, "_known", {})
+    monkeypatch.setattr(inflate, "_KNOWN_MAX", 2)
+    bombs = [bomb(codec, INFLATED_MAX_BYTES + more) for more in (1, 2, 3)]
+    for packed in bombs:
+        with pytest.raises(TooLarge):
+            CODECS[codec](packed)
+    assert len(inflate._known) == 2
+    good = ENCODERS[codec](b"good" * 9)
+    assert CODECS[codec](good) == b"good" * 9
+
+    def tried(*_: object) -> None:
+        raise AssertionError("decompressed once more")
+
+    monkeypatch.setattr(zlib, "decompressobj", tried)
+    monkeypatch.setattr(cramjam.lz4, "decompress_into", tried)
+    monkeypatch.setattr(cramjam.zstd, "decompress_into", tried)
+    for packed in bombs[1:]:
+        with pytest.raises(TooLarge):
+            CODECS[codec](packed)
+    with pytest.raises(AssertionError):  # forgotten, for want of room
+        CODECS[codec](bombs[0])
+
+
 @pytest.mark.parametrize("codec", [3, 4])
 def test_above_what_frames_promise_it_is_tried(codec: int, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytes(range(256)) * 1000
