@@ -28,12 +28,12 @@ class Module:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """`("commands", "topics")` for atlas_cli/commands/topics.py."""
+        """`("commands", "events", "topics")` for atlas_cli/commands/events/topics.py."""
         return self.path.relative_to(self.package.source).with_suffix("").parts
 
     @property
     def dotted(self) -> str:
-        """`atlas_cli.commands.topics`; of an `__init__`, the package it makes."""
+        """`atlas_cli.commands.events.topics`; of an `__init__`, the package it makes."""
         return ".".join((self.package.source.name, *(part for part in self.parts if part != "__init__")))
 
     @cached_property

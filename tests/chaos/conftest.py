@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from atlas_cli.commands.archive import verify_topics
+from atlas_cli.commands.archive.segments import verify_topics
 from atlas_cli.settings import CliSettings
 from atlas_local.testing import TestMesh
 from atlas_local.waiting import wait_until

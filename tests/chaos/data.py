@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_archive.chain.listing import summaries
 from atlas_archive.history import histories, read_history
 from atlas_archive.store import S3Address, open_store
-from atlas_cli.commands.archive import verify_topics
+from atlas_cli.commands.archive.segments import verify_topics
 from atlas_cli.settings import CliSettings
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import Undecodable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from atlas_cli.commands.topics import register
+from atlas_cli.commands.events.topics import register
 from atlas_cli.terminal.output import CommandError
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.cluster.topic_state import topic_states

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import typer
 from aiokafka import AIOKafkaProducer, TopicPartition
-from atlas_cli.commands.transactions import register
+from atlas_cli.commands.operate.transactions import register
 from atlas_cli.terminal.output import CommandError
 from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
@@ -85,6 +85,6 @@ def test_what_to_abort_must_be_said(arguments: tuple[str, ...], run: Callable[..
 
 
 def test_a_partition_is_read_off_its_name() -> None:
-    from atlas_cli.commands.transactions import _partition_of
+    from atlas_cli.commands.operate.transactions import _partition_of
 
     assert _partition_of("a/b/12") == TopicPartition("a/b", 12)

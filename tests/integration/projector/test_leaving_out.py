@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 import typer
-from atlas_cli.commands.compare import register
+from atlas_cli.commands.read_models.compare import register
 from atlas_hauls.projections.hauls import HAULS
 from atlas_kafka.producing.producer import Delivery
 from atlas_projector.rebuilding.rebuild import Options, Progress, rebuild

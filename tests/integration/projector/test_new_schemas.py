@@ -35,7 +35,7 @@ def released(folder: Path) -> Codec:
 
 def add(folder: Path, path: Path) -> bool:
     """As `atlas schemas add`."""
-    from atlas_cli.commands.schemas import register
+    from atlas_cli.commands.operate.schemas import register
     from typer import Typer
     from typer.testing import CliRunner
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 import typer
-from atlas_cli.commands.schemas import register
+from atlas_cli.commands.operate.schemas import register
 from atlas_cli.terminal.output import CommandError
 from atlas_contracts.codec import Codec
 from atlas_contracts.keys import GIVEN

@@ -4,32 +4,14 @@ from collections.abc import Callable
 
 import typer
 
-from atlas_cli.commands import (
-    archive,
-    batch,
-    compare,
-    database,
-    demo,
-    dlq,
-    flags,
-    health,
-    mesh,
-    metrics,
-    outbox,
-    produce,
-    projections,
-    replay,
-    retire,
-    scaffold,
-    schemas,
-    seed,
-    tail,
-    topics,
-    transactions,
-)
+from atlas_cli.commands.archive import batch, replay, segments
+from atlas_cli.commands.events import outbox, produce, tail, topics
+from atlas_cli.commands.mesh import demo, parts, scaffold, seed
+from atlas_cli.commands.operate import database, flags, health, metrics, schemas, transactions
+from atlas_cli.commands.read_models import compare, dlq, projections, retire
 
 COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
-    mesh.register,
+    parts.register,
     demo.register,
     seed.register,
     scaffold.register,
@@ -41,7 +23,7 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     retire.register,
     compare.register,
     dlq.register,
-    archive.register,
+    segments.register,
     replay.register,
     batch.register,
     schemas.register,

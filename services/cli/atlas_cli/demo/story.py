@@ -17,8 +17,8 @@ from atlas_runtime.demo import Event
 from typing_extensions import TypedDict
 
 from atlas_cli.asking import Service
-from atlas_cli.commands.archive import verify_topics
-from atlas_cli.commands.health import read_lag
+from atlas_cli.commands.archive.segments import verify_topics
+from atlas_cli.commands.operate.health import read_lag
 from atlas_cli.connect import load_registry
 from atlas_cli.demo import prove
 from atlas_cli.demo.chosen import Demos, places

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import typer
-from atlas_cli.commands import projections
+from atlas_cli.commands.read_models import projections
 from atlas_cli.read_models import rebuilding
 from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner

@@ -1,4 +1,4 @@
-"""atlas archive ls | verify; compact, export, expire and holds are in archive_care"""
+"""atlas archive ls | verify; compact, export, expire and holds are in care"""
 
 import asyncio
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_cli.commands import archive_care
+from atlas_cli.commands.archive import care
 from atlas_cli.settings import CliSettings, load_settings
 from atlas_cli.terminal.completing import topics
 from atlas_cli.terminal.help_groups import ARCHIVE, add
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="What is archived, and the proof that it is all there.", no_args_is_help=True)
     add(group, ls, "atlas archive ls bookings.events")
     add(group, verify, "atlas archive verify", "atlas archive verify bookings.events --offline")
-    archive_care.add_to(group)
+    care.add_to(group)
     app.add_typer(group, name="archive", rich_help_panel=ARCHIVE)
 
 

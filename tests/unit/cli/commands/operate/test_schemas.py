@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from atlas_cli.commands.schemas import register
+from atlas_cli.commands.operate.schemas import register
 from atlas_contracts.checks import FIRST_OF_CONTEXTS
 from typer.testing import CliRunner
 

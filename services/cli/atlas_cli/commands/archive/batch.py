@@ -55,6 +55,6 @@ def batch(
 
 
 async def _export(job: "Job", folder: Path, settings: "CliSettings") -> None:
-    from atlas_cli.commands.archive_care import export_topic
+    from atlas_cli.commands.archive.care import export_topic
 
     await export_topic(settings, job.topic, folder, quiet=True)

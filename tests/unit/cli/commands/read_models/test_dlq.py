@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from atlas_cli.commands import dlq as dlq_commands
+from atlas_cli.commands.read_models import dlq as dlq_commands
 from atlas_cli.main import app
 from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner

@@ -1,6 +1,6 @@
 """One record as one line."""
 
-from atlas_cli.commands.tail import render_line
+from atlas_cli.commands.events.tail import render_line
 
 RECORD = {
     "topic": "hauls.events",

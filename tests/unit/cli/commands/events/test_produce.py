@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import typer
-from atlas_cli.commands.produce import describe_error, register
+from atlas_cli.commands.events.produce import describe_error, register
 from atlas_cli.terminal.output import CommandError
 from typer.testing import CliRunner
 

@@ -3,7 +3,7 @@
 import pytest
 import typer
 from aiokafka import TopicPartition
-from atlas_cli.commands import transactions
+from atlas_cli.commands.operate import transactions
 from atlas_cli.terminal.output import CommandError
 from atlas_kafka.cluster.transactions import OpenTransaction
 from typer.testing import CliRunner

@@ -2,7 +2,7 @@
 
 import pytest
 import typer
-from atlas_cli.commands.retire import register
+from atlas_cli.commands.read_models.retire import register
 from atlas_cli.terminal.output import CommandError
 from atlas_runtime import contexts
 from typer.testing import CliRunner

@@ -1,7 +1,7 @@
 """Retention in the words of topics.yaml."""
 
 import pytest
-from atlas_cli.commands.topics import describe_retention
+from atlas_cli.commands.events.topics import describe_retention
 from atlas_contracts.topics import parse_retention
 
 

@@ -1,0 +1,1 @@
+"""The archive, what can be made of it, and what it puts back."""

@@ -1,0 +1,1 @@
+"""Events, as they go in, lie on their topics and come out."""

@@ -1,0 +1,1 @@
+"""To look after a mesh that runs."""

@@ -1,0 +1,1 @@
+"""Projections, what they could not handle, and what they leave behind."""
