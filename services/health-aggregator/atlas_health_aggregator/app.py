@@ -19,10 +19,11 @@ from atlas_runtime.observing import heartbeat
 from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_health_aggregator import changes
-from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.exposition import Shown, exposed, routes
 from atlas_health_aggregator.heartbeats import Receiver, consume_heartbeats
 from atlas_health_aggregator.judging.admission import Limits
 from atlas_health_aggregator.judging.liveness import Change, Mesh
+from atlas_health_aggregator.label_sets import LabelSets
 from atlas_health_aggregator.lag import LagReader, watch_lag
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
@@ -66,7 +67,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
             lambda heartbeat: mesh.observe(heartbeat, time.monotonic()),
         )
         health.note("start", None)
-        with exposed(mesh, lag, settings.metric_names, settings.health_cluster_name):
+        with exposed(mesh, lag, _shown(settings)):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(heartbeat.heartbeat(settings, health, stop))
                 watches = [
@@ -80,6 +81,11 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
                 for watch in watches:
                     watch.cancel()
             await _last_words(mesh, publisher)
+
+
+def _shown(settings: HealthAggregatorSettings) -> Shown:
+    labels = LabelSets(settings.health_lag_by_group, settings.health_lag_by_topic, settings.health_lag_by_partition)
+    return Shown(settings.metric_names, settings.health_cluster_name, labels)
 
 
 async def _watch_mesh(mesh: Mesh, publisher: changes.Publisher, health: Health) -> None:

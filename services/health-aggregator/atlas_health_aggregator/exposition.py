@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import orjson
 from aiohttp import web
@@ -15,9 +16,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from atlas_health_aggregator import known_names
-from atlas_health_aggregator.judging.lag_rows import LagRow, LagState, rank
+from atlas_health_aggregator.judging.lag_rows import LagState, rank
 from atlas_health_aggregator.judging.liveness import Mesh, State
-from atlas_health_aggregator.lag import LagReader
+from atlas_health_aggregator.label_sets import LabelSets
+from atlas_health_aggregator.lag import LagReader, LagReport
 
 # Fresh enough for whoever waits for a group to catch up; the brokers are asked no more often than this.
 LAG_MAX_AGE_S = 1.0
@@ -60,13 +62,19 @@ def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
     return [web.get("/health/mesh", health_mesh), web.get("/lag", consumer_lag)]
 
 
-@contextmanager
-def exposed(mesh: Mesh, lag: LagReader, names: Sequence[str] = (), cluster: str = "") -> Iterator[None]:
-    """Within the block /metrics shows the mesh and the lag; a group or service that is gone is gone there too.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of lag is in /metrics: under which exporters' `names` too, what these call the `cluster`, which `labels`."""
 
-    `names`, `cluster`: see known_names.
-    """
-    collector = _Collector(mesh, lag, names, cluster)
+    names: Sequence[str] = ()
+    cluster: str = ""
+    labels: LabelSets = field(default_factory=LabelSets)
+
+
+@contextmanager
+def exposed(mesh: Mesh, lag: LagReader, shown: Shown | None = None) -> Iterator[None]:
+    """Within the block /metrics shows the mesh and the lag; a group or service that is gone is gone there too."""
+    collector = _Collector(mesh, lag, shown or Shown())
     REGISTRY.register(collector)
     try:
         yield
@@ -75,22 +83,24 @@ def exposed(mesh: Mesh, lag: LagReader, names: Sequence[str] = (), cluster: str 
 
 
 class _Collector(Collector):
-    def __init__(self, mesh: Mesh, lag: LagReader, names: Sequence[str], cluster: str) -> None:
+    def __init__(self, mesh: Mesh, lag: LagReader, shown: Shown) -> None:
         self._mesh = mesh
         self._lag = lag
-        self._names = names
-        self._cluster = cluster
+        self._shown = shown
 
     def describe(self) -> Iterable[Metric]:
         return ()  # names are known only with the values; keeps the registry from collecting at registration
 
     def collect(self) -> Iterable[Metric]:
+        report, labels = self._lag.report, self._shown.labels
         yield from _mesh_metrics(self._mesh)
-        yield from _lag_metrics(self._lag)
-        yield from _group_metrics(self._lag)
-        yield from _blocked_metrics(self._lag)
-        for name in self._names:
-            yield from known_names.NAMES[name](self._lag.report, self._cluster)
+        yield from _lag_metrics(report, labels)
+        if labels.group:
+            yield from _group_metrics(report)
+        yield from _round_metrics(report)
+        yield from _blocked_metrics(report, labels)
+        for name in self._shown.names:
+            yield from filter(labels.shows, known_names.NAMES[name](report, self._shown.cluster))
 
 
 def _mesh_metrics(mesh: Mesh) -> Iterable[Metric]:
@@ -103,8 +113,7 @@ def _mesh_metrics(mesh: Mesh) -> Iterable[Metric]:
     return state, instances
 
 
-def _lag_metrics(lag: LagReader) -> Iterable[Metric]:
-    report = lag.report
+def _lag_metrics(report: LagReport, labels: LabelSets) -> Iterable[Metric]:
     records = GaugeMetricFamily("atlas_consumer_lag_records", "Records not yet consumed", labels=_PARTITION)
     seconds = GaugeMetricFamily(
         "atlas_consumer_lag_seconds", "Age of the first record not yet consumed; 0 when caught up", labels=_PARTITION
@@ -120,23 +129,20 @@ def _lag_metrics(lag: LagReader) -> Iterable[Metric]:
         "atlas_consumer_old_topic", "1 when the committed offset is of a topic that was deleted", labels=_PARTITION
     )
     for row in report.rows:
-        labels = _labels(row)
-        old.add_metric(labels, float(row.state is LagState.OLD_TOPIC))
-        records.add_metric(labels, row.lag_records)
-        lost.add_metric(labels, row.records_lost)
-        beyond.add_metric(labels, float(row.state is LagState.BEYOND_END))
+        place = [row.group, row.topic, str(row.partition)]
+        old.add_metric(place, float(row.state is LagState.OLD_TOPIC))
+        records.add_metric(place, row.lag_records)
+        lost.add_metric(place, row.records_lost)
+        beyond.add_metric(place, float(row.state is LagState.BEYOND_END))
         if row.lag_seconds is not None:
-            seconds.add_metric(labels, row.lag_seconds)
+            seconds.add_metric(place, row.lag_seconds)
         if row.retention_margin_s is not None:
-            margin.add_metric(labels, row.retention_margin_s)
-    age = GaugeMetricFamily("atlas_consumer_lag_age_seconds", "Age of the lag figures")
-    if report.taken_at:
-        age.add_metric([], max(0.0, time.time() - report.taken_at / 1000))
-    return records, seconds, lost, margin, beyond, old, age
+            margin.add_metric(place, row.retention_margin_s)
+    for family, merge in ((records, sum), (lost, sum), (seconds, max), (margin, min), (beyond, max), (old, max)):
+        yield labels.merged(family, merge)
 
 
-def _group_metrics(lag: LagReader) -> Iterable[Metric]:
-    report = lag.report
+def _group_metrics(report: LagReport) -> Iterable[Metric]:
     members = GaugeMetricFamily("atlas_consumer_group_members", "Members of a group", labels=["group"])
     for group, count in report.members.items():
         if count is not None:
@@ -144,12 +150,19 @@ def _group_metrics(lag: LagReader) -> Iterable[Metric]:
     ours = GaugeMetricFamily("atlas_consumer_group_of_mesh", "1 for a group of the mesh's services", labels=["group"])
     for group, is_ours in report.ours.items():
         ours.add_metric([group], float(is_ours))
+    return members, ours
+
+
+def _round_metrics(report: LagReport) -> Iterable[Metric]:
     hidden = GaugeMetricFamily("atlas_consumer_groups_hidden", "Groups that are not looked at: there are too many")
     hidden.add_metric([], report.hidden)
-    return members, ours, hidden
+    age = GaugeMetricFamily("atlas_consumer_lag_age_seconds", "Age of the lag figures")
+    if report.taken_at:
+        age.add_metric([], max(0.0, time.time() - report.taken_at / 1000))
+    return hidden, age
 
 
-def _blocked_metrics(lag: LagReader) -> Iterable[Metric]:
+def _blocked_metrics(report: LagReport, labels: LabelSets) -> Iterable[Metric]:
     records = GaugeMetricFamily(
         "atlas_partition_blocked_records",
         "Offsets that an open transaction holds back; absent: none stands still",
@@ -161,15 +174,11 @@ def _blocked_metrics(lag: LagReader) -> Iterable[Metric]:
         labels=["topic", "partition"],
     )
     now_ms = time.time_ns() // 1_000_000
-    for each in lag.report.blockades:
-        labels = [each.topic, str(each.partition)]
-        records.add_metric(labels, each.records)
-        seconds.add_metric(labels, each.seconds(now_ms))
-    return records, seconds
-
-
-def _labels(row: LagRow) -> list[str]:
-    return [row.group, row.topic, str(row.partition)]
+    for each in report.blockades:
+        place = [each.topic, str(each.partition)]
+        records.add_metric(place, each.records)
+        seconds.add_metric(place, each.seconds(now_ms))
+    return labels.merged(records, sum), labels.merged(seconds, max)
 
 
 def _json(status: int, body: object) -> web.Response:

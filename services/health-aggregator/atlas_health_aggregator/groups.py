@@ -4,7 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import TopicPartition
@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Fate, describe, fate_of
-from atlas_kafka.cluster.groups import GroupListing, group_members, list_groups
+from atlas_kafka.cluster.groups import GroupListing, Member, group_members, list_groups
 
 # Requests in flight: enough to hide the way to the brokers, few enough not to crowd out the consumers' own commits.
 CONCURRENCY = 8
@@ -33,13 +33,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class GroupOffsets:
-    """A group: what it has committed, its members (None: the broker does not tell) and the topics that they want."""
+    """A group: what it has committed, its members (None: the broker does not tell), the topics that they want, and who
+    of them has which partition.
+    """
 
     name: str
     committed: Mapping[TopicPartition, Commit]
     members: int | None
     topics: frozenset[str] = frozenset()
     ours: bool = False
+    holders: Mapping[TopicPartition, Member] = field(default_factory=dict)
 
     @property
     def read(self) -> frozenset[str]:
@@ -65,7 +68,7 @@ async def read_groups(
         async with slots:
             try:
                 committed = await admin.list_consumer_group_offsets(group.name)
-                members, topics = await group_members(admin, group)
+                members = await group_members(admin, group)
             except KafkaError as error:
                 if fate_of(error) is Fate.TRANSIENT:
                     raise
@@ -74,7 +77,8 @@ async def read_groups(
         commits = {
             each: Commit(found.offset, _id_in(found.metadata)) for each, found in committed.items() if found.offset >= 0
         }
-        return GroupOffsets(group.name, commits, members, topics, is_of_the_mesh(group.name, services))
+        ours = is_of_the_mesh(group.name, services)
+        return GroupOffsets(group.name, commits, members.count, members.topics, ours, members.holders)
 
     named = [group for group in await list_groups(admin) if wanted.fullmatch(group.name)]
     named.sort(key=lambda each: (not is_of_the_mesh(each.name, services), each.name))

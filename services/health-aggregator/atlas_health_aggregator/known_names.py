@@ -8,6 +8,8 @@ kafka_exporter 1.9 (danielqsj/kafka_exporter) and kafka-lag-exporter 0.8 (seglo/
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from aiokafka import TopicPartition
+from atlas_kafka.cluster.groups import Member
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from atlas_health_aggregator.judging.lag_rows import LagRow
@@ -17,12 +19,25 @@ from atlas_health_aggregator.lag import LagReport
 NOTHING_COMMITTED = -1
 _PARTITION = ("topic", "partition")
 _OF_GROUP = ("consumergroup", "topic", "partition")
-# Which member reads a partition is not looked at: these labels are there, and empty.
+# What kafka-lag-exporter says of a partition that no member has.
+_NOBODY = Member("unknown", "unknown", "unknown")
 _OF_MEMBER = ("cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id")
 
 
 def kafka_exporter(report: LagReport, _cluster: str) -> Iterable[Metric]:
-    """The families of kafka_exporter that are about topics' offsets and consumer groups."""
+    """The families of kafka_exporter: brokers, topics and consumer groups."""
+    brokers = _family("kafka_brokers", "Brokers of the cluster", ())
+    address = _family("kafka_broker_info", "1 for each broker", ("id", "address"))
+    brokers.add_metric([], len(report.cluster.brokers))
+    for number, where in report.cluster.brokers.items():
+        address.add_metric([str(number), where], 1)
+    yield from (brokers, address)
+    yield from _offsets_of_kafka_exporter(report)
+    yield from _replicas_of_kafka_exporter(report)
+    yield from _groups_of_kafka_exporter(report)
+
+
+def _offsets_of_kafka_exporter(report: LagReport) -> Iterable[Metric]:
     partitions = _family("kafka_topic_partitions", "Partitions of a topic", ("topic",))
     newest = _family("kafka_topic_partition_current_offset", "High watermark of a partition", _PARTITION)
     oldest = _family("kafka_topic_partition_oldest_offset", "First offset of a partition", _PARTITION)
@@ -33,8 +48,25 @@ def kafka_exporter(report: LagReport, _cluster: str) -> Iterable[Metric]:
         oldest.add_metric([topic, str(partition)], start)
     for topic, number in count.items():
         partitions.add_metric([topic], number)
-    yield from (partitions, newest, oldest)
-    yield from _groups_of_kafka_exporter(report)
+    return partitions, newest, oldest
+
+
+def _replicas_of_kafka_exporter(report: LagReport) -> Iterable[Metric]:
+    name = "kafka_topic_partition"
+    leader = _family(f"{name}_leader", "Broker that leads a partition; absent: none does", _PARTITION)
+    preferred = _family(f"{name}_leader_is_preferred", "1 when the preferred broker leads", _PARTITION)
+    replicas = _family(f"{name}_replicas", "Replicas of a partition", _PARTITION)
+    in_sync = _family(f"{name}_in_sync_replica", "Replicas of a partition that are up to date", _PARTITION)
+    short = _family(f"{name}_under_replicated_partition", "1 when a replica is not up to date", _PARTITION)
+    for (topic, partition), found in report.cluster.partitions.items():
+        place = [topic, str(partition)]
+        if found.leader is not None:
+            leader.add_metric(place, found.leader)
+        preferred.add_metric(place, float(found.preferred))
+        replicas.add_metric(place, len(found.assigned))
+        in_sync.add_metric(place, len(found.in_sync))
+        short.add_metric(place, float(found.short))
+    return leader, preferred, replicas, in_sync, short
 
 
 def _groups_of_kafka_exporter(report: LagReport) -> Iterator[Metric]:
@@ -77,13 +109,16 @@ def kafka_lag_exporter(report: LagReport, cluster: str) -> Iterable[Metric]:
     lag = _family("kafka_consumergroup_group_lag", "Records not yet consumed", _OF_MEMBER)
     seconds = _family("kafka_consumergroup_group_lag_seconds", "Age of the first record not yet consumed", _OF_MEMBER)
     for row in report.rows:
-        place = [cluster, row.group, row.topic, str(row.partition), "", "", ""]
+        member = report.holders.get(row.group, {}).get(TopicPartition(row.topic, row.partition), _NOBODY)
+        place = [cluster, row.group, row.topic, str(row.partition), member.host, member.id, member.client_id]
         if row.committed is not None:
             offset.add_metric(place, row.committed)
         lag.add_metric(place, row.lag_records)
         if row.lag_seconds is not None:
             seconds.add_metric(place, row.lag_seconds)
-    yield from (latest, earliest, offset, lag, seconds)
+    poll = _family("kafka_consumergroup_poll_time_ms", "How long reading all of this took", ("cluster_name",))
+    poll.add_metric([cluster], round(report.took_s * 1000))
+    yield from (latest, earliest, offset, lag, seconds, poll)
     in_cluster: Callable[[LagRow], str] = lambda _row: cluster  # noqa: E731
     of_group, of_topic = {"cluster_name": in_cluster, "group": _group}, {"topic": _topic}
     known = [row for row in report.rows if row.lag_seconds is not None]

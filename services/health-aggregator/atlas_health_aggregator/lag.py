@@ -18,7 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.cluster.admin import open_admin
-from atlas_kafka.cluster.groups import topic_ranges
+from atlas_kafka.cluster.groups import Member, topic_ranges
+from atlas_kafka.cluster.replicas import Cluster, cluster_now
 from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_kafka.cluster.transactions import OpenTransaction, open_transactions
 from atlas_kafka.internals.client import client_of
@@ -48,7 +49,8 @@ class LagReport:
 
     `blockades`: what blocks partitions; `ours`: whether a group is one of the mesh's; `hidden`: how many groups more
     there are than are looked at; `ranges`: first offset and high watermark of partitions, of all topics where
-    `health_metric_names` asks for them.
+    `health_metric_names` asks for them, and `cluster` where those live; `holders`: which member of a group has a
+    partition; `took_s`: how long the round took.
     """
 
     taken_at: int
@@ -58,6 +60,9 @@ class LagReport:
     ours: Mapping[str, bool] = field(default_factory=dict)
     hidden: int = 0
     ranges: Mapping[TopicPartition, tuple[int, int]] = field(default_factory=dict)
+    cluster: Cluster = field(default_factory=Cluster)
+    holders: Mapping[str, Mapping[TopicPartition, Member]] = field(default_factory=dict)
+    took_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +112,14 @@ class LagReader:
         async with self._lock, asyncio.timeout(ROUND_TIMEOUT_S):
             if _now_ms() - self.report.taken_at < max_age_s * 1000:
                 return self.report
+            began = time.monotonic()
             clients = await self._connected()
             found, hidden = await read_groups(clients.admin, self._groups, self._services)
             groups = self._remembered.complete(found, time.monotonic())
             ids = await _ids_of(clients.reader, {topic for group in groups for topic in group.read})
             others = await _topics_of_people(clients.reader) if self._all_topics else set()
             ranges = await _ranges(clients, sorted(ids.keys() | others))
+            cluster = await cluster_now(client_of(clients.reader), others) if others else Cluster()
             blockades = await self._blockades(clients, ranges)
             retention = await retention_of(clients.admin, sorted(ids))
             same = self._remembered.same_topics(groups, ids)
@@ -138,6 +145,9 @@ class LagReader:
                 {group.name: group.ours for group in groups},
                 hidden + left_out,
                 {each: (span.start, span.end) for each, span in ranges.items()},
+                cluster,
+                {group.name: group.holders for group in groups},
+                time.monotonic() - began,
             )
             return self.report
 

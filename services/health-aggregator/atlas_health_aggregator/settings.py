@@ -24,6 +24,10 @@ class HealthAggregatorSettings(ServiceSettings):
     health_metric_names: str = ""
     # What these call the cluster.
     health_cluster_name: str = "atlas"
+    # Which series of lag /metrics has, for there may be many: by partition there are only where there are by topic.
+    health_lag_by_group: bool = True
+    health_lag_by_topic: bool = True
+    health_lag_by_partition: bool = True
     # An ordinary transaction takes milliseconds.
     health_blocked_after_s: float = Field(default=5.0, ge=0)
 

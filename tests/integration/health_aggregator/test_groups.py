@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from atlas_health_aggregator.groups import Commit, read_groups, retention_of
 from atlas_kafka.cluster.admin import open_admin
 from atlas_local.testing import MakeTopic, Servers
+from atlas_local.waiting import wait_until
 
 from tests.integration.health_aggregator.newer_member import NewerMember
 
@@ -40,6 +41,11 @@ async def test_groups_with_and_without_members_and_commits(servers: Servers, mak
         ("dead", 0, {topic}, True),
         ("idle", 1, {topic}, True),
     ]
+    (holder,) = groups[0].holders.values()
+    assert groups[0].holders.keys() == {TopicPartition(topic, 0)}
+    assert (holder.client_id, holder.host) == (alive._client._client_id, "/127.0.0.1")
+    assert holder.id.startswith(holder.client_id)
+    assert groups[1].holders == {}
     assert groups[0].committed == {TopicPartition(topic, 0): Commit(0, "0b0e4a4c-0000-4000-8000-000000000001")}
     assert groups[1].committed == {TopicPartition(topic, 0): Commit(0, None)}
 
@@ -57,6 +63,13 @@ async def test_a_group_of_the_newer_protocol_shows_its_members(
             return group.members, group.read
 
         assert await shown() == (1, {topic})
+
+        async def held() -> bool:
+            await member.heartbeat()
+            (group,), _ = await read_groups(admin, re.compile(name))
+            return group.holders.keys() == {TopicPartition(topic, 0), TopicPartition(topic, 1)}
+
+        await wait_until("the member to have both partitions", held)
         await member.leave()
         assert (await shown())[0] == 0
 

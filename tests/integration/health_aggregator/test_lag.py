@@ -106,7 +106,10 @@ async def test_every_topic_has_its_ends_where_names_of_others_ask_for_them(
         health_metric_names="kafka_exporter",
     )
     async with LagReader(settings) as asked:
-        ranges = (await asked.read()).ranges
+        report = await asked.read()
+    ranges = report.ranges
+    assert report.cluster.partitions.keys() == ranges.keys()
+    assert report.took_s > 0
     assert ranges[TopicPartition(read, 0)] == (0, 3)
     assert [ranges[TopicPartition(nobodys, number)] for number in range(2)] == [(0, 0), (0, 4)]
     assert not [each for each in ranges if each.topic.startswith("__")]

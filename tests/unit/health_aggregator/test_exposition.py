@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from atlas_health_aggregator.exposition import exposed, routes
+from atlas_health_aggregator.exposition import Shown, exposed, routes
 from atlas_health_aggregator.judging.admission import Limits, admitted
 from atlas_health_aggregator.judging.blocked import Blockade
 from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.judging.liveness import Mesh
+from atlas_health_aggregator.label_sets import LabelSets
 from atlas_health_aggregator.lag import LagReport
 from atlas_kafka.cluster.transactions import OpenTransaction
 from prometheus_client import REGISTRY, generate_latest
@@ -118,3 +119,25 @@ def test_metrics_show_what_is_known_and_only_that() -> None:
         assert value("atlas_service_state", {"service": "relay", "state": "DOWN"}) == 0
         assert value("atlas_service_instances", {"service": "relay"}) == 1
     assert b"atlas_consumer_lag_records" not in generate_latest()
+
+
+def test_without_series_by_partition_the_names_are_the_same() -> None:
+    """Seconds are the worst known, so one that is not known hides no other."""
+    with exposed(_mesh(), Lag(_report()), Shown(labels=LabelSets(partition=False))):  # type: ignore[arg-type]
+        place = {"group": "g", "topic": "t"}
+        value = REGISTRY.get_sample_value
+        assert value("atlas_consumer_lag_records", place) == 40
+        assert value("atlas_consumer_lag_seconds", place) == 5.0
+        assert value("atlas_consumer_retention_margin_seconds", place) == pytest.approx(3595)
+        assert value("atlas_partition_blocked_records", {"topic": "t"}) == 12
+        assert value("atlas_consumer_group_members", {"group": "g"}) == 0
+
+
+def test_without_series_by_group_the_rest_stays() -> None:
+    shown = Shown(("kafka_exporter",), labels=LabelSets(group=False))
+    with exposed(_mesh(), Lag(_report()), shown):  # type: ignore[arg-type]
+        text = generate_latest().decode()
+        assert 'group="' not in text
+        assert "atlas_consumer_lag_age_seconds " in text
+        assert 'atlas_partition_blocked_records{partition="4",topic="t"} 12.0' in text
+        assert "kafka_brokers 0.0" in text

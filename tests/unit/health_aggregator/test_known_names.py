@@ -8,6 +8,8 @@ from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.known_names import NAMES
 from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.settings import METRIC_NAMES, HealthAggregatorSettings
+from atlas_kafka.cluster.groups import Member
+from atlas_kafka.cluster.replicas import Cluster, Replicas
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +20,13 @@ MEMBER = ("cluster_name", "group", "topic", "partition", "member_host", "consume
 # Name, labels: from the documentation of kafka_exporter and of kafka-lag-exporter; all are gauges.
 FAMILIES = {
     "kafka_exporter": {
+        "kafka_brokers": (),
+        "kafka_broker_info": ("id", "address"),
+        "kafka_topic_partition_leader": ("topic", "partition"),
+        "kafka_topic_partition_leader_is_preferred": ("topic", "partition"),
+        "kafka_topic_partition_replicas": ("topic", "partition"),
+        "kafka_topic_partition_in_sync_replica": ("topic", "partition"),
+        "kafka_topic_partition_under_replicated_partition": ("topic", "partition"),
         "kafka_topic_partitions": ("topic",),
         "kafka_topic_partition_current_offset": ("topic", "partition"),
         "kafka_topic_partition_oldest_offset": ("topic", "partition"),
@@ -28,6 +37,7 @@ FAMILIES = {
         "kafka_consumergroup_members": ("consumergroup",),
     },
     "kafka_lag_exporter": {
+        "kafka_consumergroup_poll_time_ms": ("cluster_name",),
         "kafka_partition_latest_offset": ("cluster_name", "topic", "partition"),
         "kafka_partition_earliest_offset": ("cluster_name", "topic", "partition"),
         "kafka_consumergroup_group_offset": MEMBER,
@@ -56,6 +66,16 @@ REPORT = LagReport(
     ),
     {"g": 2, "share": None},
     ranges={TopicPartition("t", 0): (5, 30), TopicPartition("t", 1): (0, 30), TopicPartition("nobodys", 0): (0, 4)},
+    cluster=Cluster(
+        {1: "a:9092", 2: "b:9092"},
+        {
+            TopicPartition("t", 0): Replicas(2, (1, 2), (2,)),
+            TopicPartition("t", 1): Replicas(1, (1, 2), (2, 1)),
+            TopicPartition("t", 2): Replicas(None, (1,), ()),
+        },
+    ),
+    holders={"g": {TopicPartition("t", 0): Member("app-1-x", "app-1", "/10.0.0.7")}},
+    took_s=0.25,
 )
 
 
@@ -98,6 +118,29 @@ def test_of_kafka_exporter() -> None:
     assert [each.labels for each in found["kafka_consumergroup_members"].samples] == [{"consumergroup": "g"}]
 
 
+def test_of_brokers_and_replicas() -> None:
+    found = scraped("kafka_exporter")
+    assert value(found["kafka_brokers"]) == 2
+    assert value(found["kafka_broker_info"], id="2", address="b:9092") == 1
+
+    def of(name: str) -> dict[str, float]:
+        return {each.labels["partition"]: each.value for each in found[f"kafka_topic_partition_{name}"].samples}
+
+    assert of("leader") == {"0": 2, "1": 1}, "one without a leader has none"
+    assert of("leader_is_preferred") == {"0": 0, "1": 1, "2": 0}
+    assert of("replicas") == {"0": 2, "1": 2, "2": 1}
+    assert of("in_sync_replica") == {"0": 1, "1": 2, "2": 0}
+    assert of("under_replicated_partition") == {"0": 1, "1": 0, "2": 1}
+
+
+def test_of_members() -> None:
+    """A partition that nobody has says so as the exporter does."""
+    lag = scraped("kafka_lag_exporter")["kafka_consumergroup_group_lag"]
+    member = {"member_host": "/10.0.0.7", "consumer_id": "app-1-x", "client_id": "app-1"}
+    assert value(lag, topic="t", partition="0", **member) == 20
+    assert value(lag, topic="t", partition="1", **dict.fromkeys(member, "unknown")) == 10
+
+
 def test_of_kafka_lag_exporter() -> None:
     found = scraped("kafka_lag_exporter")
     assert {each.labels["cluster_name"] for family in found.values() for each in family.samples} == {"main"}
@@ -110,6 +153,7 @@ def test_of_kafka_lag_exporter() -> None:
     assert value(found["kafka_consumergroup_group_sum_lag"], group="g") == 57
     assert value(found["kafka_consumergroup_group_topic_sum_lag"], group="g", topic="other") == 2
     assert value(found["kafka_partition_latest_offset"], topic="t", partition="1") == 30
+    assert value(found["kafka_consumergroup_poll_time_ms"]) == 250
 
 
 def test_the_setting_takes_what_there_is() -> None:

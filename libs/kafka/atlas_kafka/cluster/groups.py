@@ -1,9 +1,10 @@
 """What a consumer group has committed, and where topics begin and end."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -113,25 +114,71 @@ async def list_groups(admin: AIOKafkaAdminClient) -> list[GroupListing]:
     return [found[name] for name in sorted(found)]
 
 
-async def group_members(admin: AIOKafkaAdminClient, group: GroupListing) -> tuple[int | None, frozenset[str]]:
-    """How many members the group has (None: the brokers do not tell), and the topics that those want or have."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who reads a partition, as the brokers know it: the id they gave it, what it calls itself, and from where."""
+
+    id: str
+    client_id: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Members of a group: how many (None: the brokers do not tell), what they want, and who has which partition."""
+
+    count: int | None
+    topics: frozenset[str] = frozenset()
+    holders: Mapping[TopicPartition, Member] = field(default_factory=dict)
+
+
+async def group_members(admin: AIOKafkaAdminClient, group: GroupListing) -> Members:
+    """The members of the group; raises KafkaError."""
     if group.type == "consumer":
         coordinator = await admin.find_coordinator(group.name)
         response = await client_of(admin).send(coordinator, DescribeConsumerGroups([group.name]))
         for code, _message, name, _state, _epoch, _assigned, _assignor, members, *_ in response.groups:
             if name == group.name and code == 0:
-                wanted = {topic for member in members for topic in member[6]}
-                held = {topic for member in members for _id, topic, *_ in member[8][0]}
-                return len(members), frozenset(wanted | held)
-        return None, frozenset()
+                return _newer_members(members)
+        return Members(None)
     if group.type not in {"classic", ""}:
-        return None, frozenset()
+        return Members(None)
     for response in await admin.describe_consumer_groups([group.name]):
         for code, name, state, _type, _protocol, members, *_ in response.groups:
             # "Dead" for a group that the broker lists: one of the newer protocol, which this request can't describe.
             if name == group.name and code == 0 and state != "Dead":
-                return len(members), frozenset(topic for member in members for topic in _subscribed(member[3]))
-    return None, frozenset()
+                return _classic_members(members)
+    return Members(None)
+
+
+def _newer_members(members: Sequence[tuple[Any, ...]]) -> Members:
+    topics: set[str] = set()
+    holders = {}
+    for member_id, _instance, _rack, _epoch, client_id, host, wanted, _pattern, assignment, *_ in members:
+        topics.update(wanted)
+        for _id, topic, partitions, *_tags in assignment[0]:
+            topics.add(topic)
+            holders.update(
+                dict.fromkeys((TopicPartition(topic, n) for n in partitions), Member(member_id, client_id, host))
+            )
+    return Members(len(members), frozenset(topics), holders)
+
+
+def _classic_members(members: Sequence[tuple[Any, ...]]) -> Members:
+    topics: set[str] = set()
+    holders = {}
+    for member_id, client_id, host, metadata, assignment in (member[:5] for member in members):
+        topics.update(_subscribed(metadata))
+        holders.update(dict.fromkeys(_assigned(assignment), Member(member_id, client_id, host)))
+    return Members(len(members), frozenset(topics), holders)
+
+
+def _assigned(assignment: bytes) -> list[TopicPartition]:
+    """The partitions that a member of a classic group has; none where its bytes are something else, or empty."""
+    try:
+        return list(ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions()) if assignment else []
+    except Exception:  # noqa: BLE001 - whatever the group's leader has put there, and a protocol other than consumers'
+        return []
 
 
 def _subscribed(metadata: bytes) -> list[str]:
