@@ -27,6 +27,7 @@ LAG_MAX_AGE_S = 1.0
 BLOCKED_MAX = 500
 
 _PARTITION = ["group", "topic", "partition"]
+_STATUS = ["group", "status"]
 
 
 def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
@@ -97,6 +98,7 @@ class _Collector(Collector):
         yield from _lag_metrics(report, labels)
         if labels.group:
             yield from _group_metrics(report)
+        yield from filter(labels.shows, [_partition_statuses(report)])
         yield from _round_metrics(report)
         yield from _blocked_metrics(report, labels)
         for name in self._shown.names:
@@ -150,7 +152,25 @@ def _group_metrics(report: LagReport) -> Iterable[Metric]:
     ours = GaugeMetricFamily("atlas_consumer_group_of_mesh", "1 for a group of the mesh's services", labels=["group"])
     for group, is_ours in report.ours.items():
         ours.add_metric([group], float(is_ours))
-    return members, ours
+    status = GaugeMetricFamily(
+        "atlas_consumer_group_status", "1 for the status that a group has: the worst of its partitions", labels=_STATUS
+    )
+    for group, found in report.statuses.items():
+        if found is not None:
+            status.add_metric([group, found.value], 1)
+    return members, ours, status
+
+
+def _partition_statuses(report: LagReport) -> Metric:
+    status = GaugeMetricFamily(
+        "atlas_consumer_partition_status",
+        "1 for the status that a group has in a partition",
+        labels=["group", "topic", "partition", "status"],
+    )
+    for row in report.rows:
+        if row.status is not None:
+            status.add_metric([row.group, row.topic, str(row.partition), row.status.value], 1)
+    return status
 
 
 def _round_metrics(report: LagReport) -> Iterable[Metric]:

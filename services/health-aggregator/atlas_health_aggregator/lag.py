@@ -25,17 +25,20 @@ from atlas_kafka.cluster.transactions import OpenTransaction, open_transactions
 from atlas_kafka.internals.client import client_of
 
 from atlas_health_aggregator.first_unread import first_unread, open_scanner
-from atlas_health_aggregator.groups import GroupOffsets, read_groups, retention_of
+from atlas_health_aggregator.groups import read_groups, retention_of
 from atlas_health_aggregator.judging.blocked import Blockade, StandStill
 from atlas_health_aggregator.judging.lag_rows import LagRow, Position, Scan, lag_row, worst_first
+from atlas_health_aggregator.judging.positions import Known, Range, positions_of
 from atlas_health_aggregator.judging.remembered import Remembered
+from atlas_health_aggregator.judging.status import Status
+from atlas_health_aggregator.judging.statuses import OnPurpose, Statuses, of_groups
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 ROUND_TIMEOUT_S = 15.0
 # Of a round, for reading records that no round before has read: what is left has no seconds until the next one.
 SCANS_S = 8.0
-# Each makes a row of every answer and some series.
-POSITIONS_MAX = 5000
+# The group of the archiver, which commits once a segment is stored.
+ARCHIVER = "archiver"
 
 # Topic id, partition, committed offset, whether that counts this topic.
 _ScanKey = tuple[str | None, int, int | None, bool | None]
@@ -50,7 +53,7 @@ class LagReport:
     `blockades`: what blocks partitions; `ours`: whether a group is one of the mesh's; `hidden`: how many groups more
     there are than are looked at; `ranges`: first offset and high watermark of partitions, of all topics where
     `health_metric_names` asks for them, and `cluster` where those live; `holders`: which member of a group has a
-    partition; `took_s`: how long the round took.
+    partition; `took_s`: how long the round took; `statuses`: of the groups.
     """
 
     taken_at: int
@@ -63,6 +66,7 @@ class LagReport:
     cluster: Cluster = field(default_factory=Cluster)
     holders: Mapping[str, Mapping[TopicPartition, Member]] = field(default_factory=dict)
     took_s: float = 0.0
+    statuses: Mapping[str, Status | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +74,6 @@ class _Clients:
     admin: AIOKafkaAdminClient
     reader: AIOKafkaConsumer
     uncommitted: AIOKafkaConsumer
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """First offset, last stable offset and high watermark of a partition."""
-
-    start: int
-    stable: int
-    end: int
 
 
 class LagReader:
@@ -96,6 +91,7 @@ class LagReader:
         self._connections = AsyncExitStack()
         self._clients: _Clients | None = None
         self._standing = StandStill(settings.health_blocked_after_s)
+        self._statuses = Statuses(settings.health_lag_interval_s, _on_purpose(settings))
         self.report = LagReport(0, (), {})
 
     async def __aenter__(self) -> "LagReader":
@@ -123,20 +119,8 @@ class LagReader:
             blockades = await self._blockades(clients, ranges)
             retention = await retention_of(clients.admin, sorted(ids))
             same = self._remembered.same_topics(groups, ids)
-            positions, left_out = _positions(groups, ranges, _Known(ids, same, blockades, retention))
-            deadline = time.monotonic() + SCANS_S
-            scans: dict[_ScanKey, Scan] = {}
-            rows = []
-            for position in positions:
-                key = (position.topic_id, position.partition, position.committed, position.same_topic)
-                known = scans.get(key) or self._scans.get(key)
-                scan = await _scan(clients, position, known) if time.monotonic() < deadline else known
-                if scan is not None:
-                    scans[key] = scan
-                rows.append(lag_row(position, scan, _now_ms()))
-            for reader in (clients.reader, clients.uncommitted):
-                reader.unsubscribe()  # else it goes on fetching between the rounds
-            self._scans = scans
+            positions, left_out = positions_of(groups, ranges, Known(ids, same, blockades, retention))
+            rows = self._statuses.follow(await self._rows(clients, positions), time.monotonic())
             self.report = LagReport(
                 _now_ms(),
                 worst_first(rows),
@@ -148,8 +132,26 @@ class LagReader:
                 cluster,
                 {group.name: group.holders for group in groups},
                 time.monotonic() - began,
+                of_groups(rows),
             )
             return self.report
+
+    async def _rows(self, clients: _Clients, positions: Sequence[Position]) -> list[LagRow]:
+        """A row for each position, in SCANS_S: what can't be read by then has no seconds."""
+        deadline = time.monotonic() + SCANS_S
+        scans: dict[_ScanKey, Scan] = {}
+        rows = []
+        for position in positions:
+            key = (position.topic_id, position.partition, position.committed, position.same_topic)
+            known = scans.get(key) or self._scans.get(key)
+            scan = await _scan(clients, position, known) if time.monotonic() < deadline else known
+            if scan is not None:
+                scans[key] = scan
+            rows.append(lag_row(position, scan, _now_ms()))
+        for reader in (clients.reader, clients.uncommitted):
+            reader.unsubscribe()  # else it goes on fetching between the rounds
+        self._scans = scans
+        return rows
 
     async def _connected(self) -> _Clients:
         if self._clients is None:
@@ -164,7 +166,7 @@ class LagReader:
         return self._clients
 
     async def _blockades(
-        self, clients: _Clients, ranges: Mapping[TopicPartition, _Range]
+        self, clients: _Clients, ranges: Mapping[TopicPartition, Range]
     ) -> dict[TopicPartition, Blockade]:
         """The transactions that hold back partitions for longer than an ordinary one would."""
         now = time.monotonic()
@@ -186,11 +188,11 @@ class LagReader:
         return blockades
 
 
-async def _ranges(clients: _Clients, topics: Sequence[str]) -> dict[TopicPartition, _Range]:
+async def _ranges(clients: _Clients, topics: Sequence[str]) -> dict[TopicPartition, Range]:
     """Of every partition of the topics that exist. The high watermark is asked last, so it is never the lower one."""
     stable = await topic_ranges(clients.reader, topics)
     high = await clients.uncommitted.end_offsets(list(stable)) if stable else {}
-    return {each: _Range(first, end, max(end, high[each])) for each, (first, end) in stable.items()}
+    return {each: Range(first, end, max(end, high[each])) for each, (first, end) in stable.items()}
 
 
 async def _scan(clients: _Clients, position: Position, known: Scan | None) -> Scan | None:
@@ -216,52 +218,10 @@ async def _topics_of_people(reader: AIOKafkaConsumer) -> set[str]:
     return {topic for topic in (await client_of(reader).fetch_all_metadata()).topics() if not topic.startswith("__")}
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What goes for the partitions: topics' ids, which commits count those, what is blocked, retention.ms by topic."""
-
-    ids: Mapping[str, str]
-    same: Mapping[tuple[str, TopicPartition], bool | None]
-    blocked: Mapping[TopicPartition, Blockade]
-    retention: Mapping[str, int]
-
-
-def _positions(
-    groups: Sequence[GroupOffsets], ranges: Mapping[TopicPartition, _Range], known: _Known
-) -> tuple[list[Position], int]:
-    """Every partition of every topic that exists and that a group reads, or has read; how many groups are left out.
-
-    The mesh's own groups come first, and of others as many as POSITIONS_MAX allows.
-    """
-    positions: list[Position] = []
-    left_out = 0
-    for group in sorted(groups, key=lambda each: not each.ours):
-        read = group.read
-        if not group.ours and len(positions) + sum(each.topic in read for each in ranges) > POSITIONS_MAX:
-            left_out += 1
-            continue
-        for partition, span in ranges.items():
-            if partition.topic not in read:
-                continue
-            commit = group.committed.get(partition)
-            positions.append(
-                Position(
-                    group=group.name,
-                    topic=partition.topic,
-                    partition=partition.partition,
-                    committed=commit.offset if commit is not None else None,
-                    start=span.start,
-                    stable=span.stable,
-                    end=span.end,
-                    members=group.members,
-                    retention_ms=known.retention.get(partition.topic, -1),
-                    blocked=partition in known.blocked,
-                    same_topic=known.same.get((group.name, partition)),
-                    topic_id=known.ids.get(partition.topic),
-                    ours=group.ours,
-                )
-            )
-    return positions, left_out
+def _on_purpose(settings: HealthAggregatorSettings) -> OnPurpose:
+    # A segment is on its way to the store for a while after it is closed, and is seen a round later.
+    held_s = settings.archiver_segment_max_age_s + settings.health_lag_interval_s
+    return OnPurpose({ARCHIVER: held_s}, re.compile(settings.health_late_groups))
 
 
 async def watch_lag(lag: LagReader, interval_s: float, on_state: Callable[[str | None], None]) -> None:

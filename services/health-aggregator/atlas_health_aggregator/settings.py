@@ -28,6 +28,10 @@ class HealthAggregatorSettings(ServiceSettings):
     health_lag_by_group: bool = True
     health_lag_by_topic: bool = True
     health_lag_by_partition: bool = True
+    # Groups, by their whole name, that may lag as they like: a job of the night, a rebuild of a team's own.
+    health_late_groups: str = ""
+    # As the archiver has it: its group lags by so much on purpose.
+    archiver_segment_max_age_s: float = Field(default=10.0, gt=0)
     # An ordinary transaction takes milliseconds.
     health_blocked_after_s: float = Field(default=5.0, ge=0)
 

@@ -486,7 +486,7 @@ async def test_others_groups_can_not_crowd_out_the_mesh_s(
     settings = HealthAggregatorSettings(
         kafka_brokers=servers.kafka_brokers, instance=name, health_lag_groups=f"{name}.*", health_services=ours
     )
-    monkeypatch.setattr("atlas_health_aggregator.lag.POSITIONS_MAX", 6)
+    monkeypatch.setattr("atlas_health_aggregator.judging.positions.POSITIONS_MAX", 6)
     monkeypatch.setattr("atlas_health_aggregator.lag.SCANS_S", 0.0)
     async with LagReader(settings) as lag:
         report = await lag.read()

@@ -1,6 +1,7 @@
 """Routes and metrics over a mesh and a report made by hand."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from atlas_health_aggregator.judging.admission import Limits, admitted
 from atlas_health_aggregator.judging.blocked import Blockade
 from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.judging.liveness import Mesh
+from atlas_health_aggregator.judging.status import Status
 from atlas_health_aggregator.label_sets import LabelSets
 from atlas_health_aggregator.lag import LagReport
 from atlas_kafka.cluster.transactions import OpenTransaction
@@ -38,6 +40,12 @@ def _report() -> LagReport:
     rows = (lag_row(lagging, Scan(10, 10, NOW_MS - 5000), NOW_MS), lag_row(unread, None, NOW_MS))
     blockade = Blockade("t", 4, NOW_MS - 60_000, 12, OpenTransaction(7, 0, 0, 18, NOW_MS, "etl-1", NOW_MS, 900_000))
     return LagReport(NOW_MS, rows, {"g": 0, "share": None}, [blockade], {"g": True, "share": False}, 3)
+
+
+def _judged() -> LagReport:
+    report = _report()
+    rows = [replace(row, status=status) for row, status in zip(report.rows, (Status.STOPPED, None), strict=True)]
+    return replace(report, rows=rows, statuses={"g": Status.STOPPED, "share": None})
 
 
 def _mesh() -> Mesh:
@@ -89,6 +97,11 @@ async def test_lag_as_json() -> None:
     ]
 
 
+async def test_lag_as_json_has_the_status() -> None:
+    _, body = await _get(Lag(_judged()), "/lag")
+    assert [row["status"] for row in body["items"]] == ["stopped", None]
+
+
 async def test_lag_without_brokers_is_503_with_the_reason() -> None:
     status, body = await _get(Lag(ConnectionRefusedError("kafka is away")), "/lag")
     assert status == 503
@@ -137,7 +150,25 @@ def test_without_series_by_group_the_rest_stays() -> None:
     shown = Shown(("kafka_exporter",), labels=LabelSets(group=False))
     with exposed(_mesh(), Lag(_report()), shown):  # type: ignore[arg-type]
         text = generate_latest().decode()
-        assert 'group="' not in text
+        assert not [line for line in text.splitlines() if line.startswith("atlas_consumer_") and "{" in line]
         assert "atlas_consumer_lag_age_seconds " in text
         assert 'atlas_partition_blocked_records{partition="4",topic="t"} 12.0' in text
         assert "kafka_brokers 0.0" in text
+
+
+def test_a_status_is_one_series_and_none_while_it_is_not_known() -> None:
+    with exposed(_mesh(), Lag(_judged())):  # type: ignore[arg-type]
+        text = generate_latest().decode()
+    of = [
+        line
+        for line in text.splitlines()
+        if line.startswith(("atlas_consumer_group_st", "atlas_consumer_partition_st"))
+    ]
+    assert of == [
+        'atlas_consumer_group_status{group="g",status="stopped"} 1.0',
+        'atlas_consumer_partition_status{group="g",partition="3",status="stopped",topic="t"} 1.0',
+    ]
+    with exposed(_mesh(), Lag(_judged()), Shown(labels=LabelSets(partition=False))):  # type: ignore[arg-type]
+        text = generate_latest().decode()
+    assert "atlas_consumer_group_status{" in text
+    assert "atlas_consumer_partition_status{" not in text

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from atlas_health_aggregator.judging.status import Status
+
 
 class LagState(StrEnum):
     """What to make of a row, worst first."""
@@ -70,7 +72,8 @@ class LagRow:
 
     `lag_records` is an upper bound where transaction markers lie between the records. `lag_seconds` is None when the
     first unread record could not be read in time. `retention_margin_s` is how long until retention may delete that
-    record; None when it never does, or there is none.
+    record; None when it never does, or there is none. `state` is of this moment, `status` of the last minute: None as
+    long as it can't be said.
     """
 
     group: str
@@ -88,10 +91,12 @@ class LagRow:
     retention_margin_s: float | None
     topic_id: str | None = None
     ours: bool = False
+    status: Status | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The fields, in order."""
-        return {**asdict(self), "state": self.state.value}
+        status = None if self.status is None else self.status.value
+        return {**asdict(self), "state": self.state.value, "status": status}
 
 
 def scan_from(position: Position, known: Scan | None) -> int | None:

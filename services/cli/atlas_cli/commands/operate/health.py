@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 import typer
 from typing_extensions import TypedDict
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 PAGE_ROWS = 500
 RUNBOOK = "docs/runbooks/a-consumer-is-blocked-by-a-transaction.md"
-LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state")
-SPARE_COLUMNS = ("committed", "end")
+LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state", "status")
+SPARE_COLUMNS = ("committed", "end", "state")
+SPARE_COLUMNS_OF_SUMS = ("partitions", "state")
+# Worst first.
+STATUSES = ("stopped", "stalled", "blocked", "falling-behind", "catching-up", "ok")
 
 
 class _Instance(TypedDict):
@@ -49,6 +52,7 @@ class _Row(TypedDict):
     lag_records: int | None
     lag_seconds: float | None
     state: str
+    status: NotRequired[str | None]  # an older aggregator has none
 
 
 class _Blocked(TypedDict):
@@ -99,18 +103,18 @@ def lag(
 ) -> None:
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too.
 
-    A row is a group and a topic: the records of all partitions, the seconds and the state of the worst one. --json has
-    each partition, with or without --partitions.
+    A row is a group and a topic: the records of all partitions; the seconds, the state and the status of the worst one.
+    The state is of this moment, the status of the last minute. --json has each partition, with or without --partitions.
     """
     found, blocked = asyncio.run(read_lag(load_settings(), {"group": group, "topic": topic}))
     empty = "no group reads or has read anything"
     if as_json:
         print_rows([{**row} for row in found], as_json=True)
     elif partitions:
-        rows = [{column: row[column] for column in LAG_COLUMNS} for row in map(dict, found)]
+        rows = [{column: row.get(column) for column in LAG_COLUMNS} for row in map(dict, found)]
         print_rows(rows, as_json=False, empty=empty, spare=SPARE_COLUMNS)
     else:
-        print_rows(summed(found), as_json=False, empty=empty)
+        print_rows(summed(found), as_json=False, empty=empty, spare=SPARE_COLUMNS_OF_SUMS)
     for each in blocked:
         place = f"{each['topic']}/{each['partition']}"
         say(f"{place}: {each['text']}, which holds back {each['records']} records; {RUNBOOK}", err=True)
@@ -129,9 +133,16 @@ def summed(rows: list[_Row]) -> list[dict[str, Any]]:
             "records": _known([part["lag_records"] for part in parts], sum),
             "seconds": _known([part["lag_seconds"] for part in parts], max),
             "state": parts[0]["state"],
+            "status": _worst([part.get("status") for part in parts]),
         }
         for (group, topic), parts in of.items()
     ]
+
+
+def _worst(statuses: Sequence[str | None]) -> str | None:
+    """None when none is bad and one is not known."""
+    found = min((each for each in statuses if each in STATUSES), key=STATUSES.index, default=None)
+    return None if found == STATUSES[-1] and None in statuses else found
 
 
 def _known(values: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:

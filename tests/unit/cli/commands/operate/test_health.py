@@ -108,6 +108,24 @@ def test_lag_sums_up_by_group_and_topic_worst_first(answers: Answers, monkeypatc
     ]
 
 
+def test_lag_has_the_status_of_the_worst_partition(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(group: str, *statuses: str | None) -> list[dict[str, Any]]:
+        return [{**ROW, "group": group, "partition": n, "status": status} for n, status in enumerate(statuses)]
+
+    answers.bodies["/lag"]["items"] = [
+        *rows("a", "ok", "falling-behind", "stopped"),
+        *rows("b", "ok", "ok"),
+        *rows("c", "ok", None),
+        *rows("d", None, "catching-up"),
+        *rows("e", "of a later version"),
+    ]
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.split() for line in run("lag").splitlines()]
+    assert lines[0][-2:] == ["state", "status"]
+    assert [line[-1] for line in lines[1:]] == ["stopped", "ok", "no-members", "catching-up", "no-members"]
+    assert "falling-behind" in run("lag", "--partitions")
+
+
 def test_a_narrow_table_of_partitions_does_without_offsets(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     long = {**ROW, "group": "projector.departures", "topic": "hauls.reference"}
     answers.bodies["/lag"]["items"] = [long]
