@@ -106,7 +106,7 @@ def _headers(number: int) -> list[tuple[str, bytes]]:
         source="/bench",
         subject=f"customer-{number % 50_000}",
         sequence=number % 1000,
-        traceparent=f"00-{number:032x}-{number:016x}-01",
+        trace=[("traceparent", f"00-{number:032x}-{number:016x}-01".encode())],
     )
 
 

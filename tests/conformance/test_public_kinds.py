@@ -56,7 +56,7 @@ def test_ids_stay_and_a_shared_name_has_a_type_for_each_topic_or_one(registry: R
 
 
 def made(registry: Registry, topic: str, items: Sequence[Any]) -> list[Outgoing | Refused]:
-    return Maker(registry.topics[topic], Codec(registry), None).make(items)
+    return Maker(registry.topics[topic], Codec(registry), ()).make(items)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.topic)
@@ -110,7 +110,7 @@ def test_a_cloud_event_gives_its_key_by_an_extension(registry: Registry) -> None
     kind = next(kind for kind in KINDS if kind.topic == "PAGEVIEWS")
     event_type = registry.schema(kind.id).type
     event = {"specversion": "1.0", "id": "1", "source": "/s", "type": event_type, "data": kind.posts[0].value}
-    maker = Maker(registry.topics["a.PAGEVIEWS"], Codec(registry), None, cloud_event)
+    maker = Maker(registry.topics["a.PAGEVIEWS"], Codec(registry), (), cloud_event)
     out, refused = maker.make([event | {"partitionkey": "u1"}, event])
     assert isinstance(out, Outgoing)
     assert out.key == b"u1"

@@ -1,6 +1,7 @@
 """Record headers by the CloudEvents Kafka binding (binary mode) and W3C trace context."""
 
 import time
+from collections.abc import Iterable
 
 import uuid_utils
 
@@ -22,9 +23,12 @@ def cloud_event_headers(  # noqa: PLR0913 - the attributes of a CloudEvent, each
     event_id: str | None = None,
     time_ms: int | None = None,
     sequence: int | None = None,
-    traceparent: str | None = None,
+    trace: Iterable[tuple[str, bytes]] = (),
 ) -> list[tuple[str, bytes]]:
-    """The headers of one event. A missing id is a new UUIDv7, a missing time is now; absent options give no header."""
+    """The headers of one event. A missing id is a new UUIDv7, a missing time is now; absent options give no header.
+
+    `trace` are the headers of the trace context; they come last (see atlas_runtime.observing.traces.headers).
+    """
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", (event_id or new_id()).encode()),
@@ -36,6 +40,5 @@ def cloud_event_headers(  # noqa: PLR0913 - the attributes of a CloudEvent, each
     ]
     if sequence is not None:
         headers.append(("ce_sequence", str(sequence).encode()))
-    if traceparent is not None:
-        headers.append(("traceparent", traceparent.encode()))
+    headers.extend(trace)
     return headers

@@ -12,7 +12,7 @@ from atlas_contracts.headers import cloud_event_headers
 from atlas_contracts.topics import Source, Topic
 from atlas_outbox.writer import OutboxRecord, append
 from atlas_runtime.metrics import timed_query
-from atlas_runtime.observing.traces import traceparent
+from atlas_runtime.observing import traces
 from pydantic import BaseModel
 
 from atlas_http import idempotency
@@ -87,7 +87,7 @@ async def emit(connection: Connection, resources: Resources, event_type: str, va
         subject=of.subject,
         time_ms=of.time_ms,
         sequence=of.version,
-        traceparent=traceparent(),
+        trace=traces.headers(),
     )
     framed = resources.codec.encode(event_type, value)
     with timed_query("outbox.append"):

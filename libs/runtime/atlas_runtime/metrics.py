@@ -1,12 +1,17 @@
 """The metrics every service shares; each service adds its own beside its loop. All are served at /metrics."""
 
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 from atlas_errors.metrics import RETRIES
 from atlas_kafka.metrics import RECORDS_IN as KAFKA_RECORDS_IN
 from atlas_kafka.metrics import RECORDS_OUT as KAFKA_RECORDS_OUT
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
+
+from atlas_runtime.observing.semantics import postgres
+from atlas_runtime.observing.traces import span_inside
 
 __all__ = [
     "BREAKER_STATE",
@@ -50,6 +55,10 @@ def observe_pool(pool: Pool, name: str) -> None:
     DB_POOL_IN_USE.labels(name).set_function(lambda: pool.get_size() - pool.get_idle_size())
 
 
-def timed_query(name: str) -> AbstractContextManager[Any]:
-    """`with timed_query("orders.insert"): await …` counts the block in atlas_db_query_seconds{query=name}."""
-    return DB_QUERY_SECONDS.labels(name).time()
+@contextmanager
+def timed_query(name: str) -> Iterator[None]:
+    """`with timed_query("orders.insert"): await …` counts the block in atlas_db_query_seconds{query=name}; it is a span
+    of the current trace, where that is recorded.
+    """
+    with DB_QUERY_SECONDS.labels(name).time(), span_inside(name, SpanKind.CLIENT, postgres(name)):
+        yield

@@ -42,6 +42,8 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] | None = None
     otlp_endpoint: str | None = None
+    # Of the traces that begin here; who began a trace elsewhere has decided.
+    trace_sample_ratio: float = Field(default=1.0, ge=0, le=1)
     schemas_dir: Path = Path("schemas")
     # The bounded contexts whose routes and projections this process runs; empty: all that are installed.
     contexts: tuple[str, ...] = ()

@@ -12,8 +12,10 @@ from atlas_errors.backoff import retrying
 from atlas_errors.policy import Fate, fate_of
 from atlas_kafka.consuming.loop import ConsumerConfig, consume
 from atlas_kafka.consuming.paused import Paused
+from atlas_runtime.observing.batch_spans import of_block
 from atlas_runtime.observing.clock import Clock
 from atlas_runtime.observing.heartbeat import heartbeat
+from atlas_runtime.observing.traces import exporting
 from atlas_runtime.serving.probes import Check, Health, serve_probes
 
 from atlas_archiver.partition import Limits, Writing
@@ -85,6 +87,7 @@ def _writing(settings: ArchiverSettings, registry: Registry, resources: AsyncExi
         codec=settings.archiver_codec,
         check_values=settings.archiver_check_values,
         workers=resources.enter_context(ThreadPoolExecutor(1, "compress")),
+        find=of_block if exporting() else None,
     )
     return Writing(settings.instance, _schema_text(registry), options)
 

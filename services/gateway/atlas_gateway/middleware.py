@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 import structlog
 from aiohttp import hdrs, web
@@ -14,9 +15,10 @@ from atlas_http.routes import JSON, Route
 from atlas_readmodel.reader import NotBuilt
 from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.observing.logs import correlated
-from atlas_runtime.observing.traces import span
+from atlas_runtime.observing.semantics import http_server
+from atlas_runtime.observing.traces import carrying, exporting, parse, span, unrecorded
 from atlas_runtime.serving.http_guard import Guard
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from atlas_gateway.opened import GATEWAY
 
@@ -30,6 +32,7 @@ _EXPOSED = "Atlas-Token, ETag, Location, Retry-After, X-Request-ID, X-Correlatio
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
 _PREFLIGHT_MAX_AGE_S = 600
+_UNTRACED = ("/health/", "/metrics")
 
 log = structlog.get_logger()
 
@@ -50,15 +53,10 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
     status = 499  # what stays when the caller goes away before the answer
     resources.requests.enter()
     try:
-        with (
-            correlated(correlation),
-            span(
-                f"{request.method} {route}", kind=SpanKind.SERVER, parent=request.headers.get("traceparent")
-            ) as current,
-        ):
+        with correlated(correlation), carrying(request.headers.get("baggage")), _span(request, route) as current:
             response = await handler(request)
             status = response.status
-            current.set_attribute("http.response.status_code", status)
+            _told(current, status)
             response.headers[REQUEST_ID] = request_id
             response.headers[hdrs.SERVER] = "atlas-gateway"
             response.headers[CORRELATION_ID] = correlation
@@ -70,6 +68,27 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
         method = request.method if request.method in _METHODS else "other"  # a method is the caller's own text
         HTTP_REQUESTS.labels(method, route, status).inc()
         HTTP_REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+
+
+def _span(request: web.Request, route: str) -> AbstractContextManager[Span | None]:
+    """The request's span, in the caller's trace where it says one; none for probes and scrapes."""
+    if route.startswith(_UNTRACED):
+        return unrecorded()
+    headers = request.headers
+    method = request.method if request.method in _METHODS else "_OTHER"
+    attributes = http_server(method, route, request.host, request.scheme) if exporting() else None
+    parent = parse(headers.get("traceparent"), headers.get("tracestate"))
+    name = f"{'HTTP' if method == '_OTHER' else method} {route}"
+    return span(name, kind=SpanKind.SERVER, parent=parent, attributes=attributes)
+
+
+def _told(current: Span | None, status: int) -> None:
+    if current is None or not current.is_recording():
+        return
+    current.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        current.set_attribute("error.type", str(status))
+        current.set_status(StatusCode.ERROR)
 
 
 @web.middleware

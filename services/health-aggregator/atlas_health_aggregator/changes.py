@@ -13,6 +13,8 @@ from atlas_errors.backoff import retrying
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.producing.outgoing import RecordRefused, RecordTooLarge
 from atlas_kafka.producing.producer import Outgoing, Producer, send_one
+from atlas_runtime.observing import traces
+from atlas_runtime.observing.batch_spans import sending
 
 from atlas_health_aggregator.judging.admission import SERVICE_NAME
 from atlas_health_aggregator.judging.liveness import Change, State
@@ -108,7 +110,8 @@ class Publisher:
         """
         while self._waiting:
             try:
-                await send_one(self._producer, self._record(self._waiting[0]))
+                with sending(self._topic.name):
+                    await send_one(self._producer, self._record(self._waiting[0]))
             except (RecordRefused, RecordTooLarge) as refused:
                 log.error("health event not published", subject=self._waiting[0].service, error=str(refused))
             self._waiting.popleft()
@@ -127,6 +130,10 @@ class Publisher:
             key=self._topic.key_of(EVENT_TYPE, value),
             value=self._codec.encode(EVENT_TYPE, value),
             headers=cloud_event_headers(
-                event_type=EVENT_TYPE, source=self._source, subject=change.service, time_ms=change.changed_at
+                event_type=EVENT_TYPE,
+                source=self._source,
+                subject=change.service,
+                time_ms=change.changed_at,
+                trace=traces.headers(),
             ),
         )

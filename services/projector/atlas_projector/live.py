@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,7 +24,7 @@ from atlas_readmodel.postgres.generations import Generation
 from atlas_readmodel.postgres.topic_ids import present
 from atlas_readmodel.postgres.writer import Fenced
 from atlas_readmodel.store import Rows, Store, Unsuitable
-from atlas_runtime.observing.traces import span
+from atlas_runtime.observing.batch_spans import Members, batch_span, of_record
 
 from atlas_projector.apply.applier import Applier
 from atlas_projector.apply.crashes import Taken
@@ -133,18 +134,18 @@ class Live:
         """
         if self._swapped:
             raise Transient("another generation is live now")
+        name = self.projection.name
         try:
             await self._tend()  # 1
             if not records:
                 await self._applier.flush()  # 2
                 await self._mend_cache()
             else:
-                links = (_traceparent(record) for batch in records.values() for record in batch)
-                with span(f"{self.projection.name} project", links=links):
+                with batch_span(f"process {name}", "process", partial(_members, records), {"group": group_of(name)}):
                     await self._applier.apply(records)  # 2
         except Fenced as fenced:
-            FENCED.labels(self.projection.name).inc()
-            log.warning("fenced", projection=self.projection.name, reason=str(fenced))
+            FENCED.labels(name).inc()
+            log.warning("fenced", projection=name, reason=str(fenced))
             raise Transient(str(fenced)) from fenced
         except Exception as error:  # noqa: BLE001 - becomes its fate
             self._look_closer(error)
@@ -269,7 +270,8 @@ def _state(reason: str | None) -> str:
     )
 
 
-def _traceparent(record: ConsumerRecord) -> str:
-    return next(
-        (value.decode("ascii", "replace") for name, value in record.headers if name == "traceparent" and value), ""
-    )
+def _members(records: Records) -> Members:
+    for tp, batch in records.items():
+        for record in batch:
+            if (text := of_record(record.headers)) is not None:
+                yield text, {"topic": tp.topic, "partition": str(tp.partition), "offset": record.offset}

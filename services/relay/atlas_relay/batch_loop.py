@@ -1,8 +1,9 @@
 """The batch protocol: claim, send, delete; and what a new owner does about what it finds half done."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from atlas_outbox.relaying.batches import FLUSH_FROM_ROWS, Claim, Want, slices_o
 from atlas_outbox.relaying.horizon import Horizon
 from atlas_outbox.relaying.sent import Row, Sent, sent_of
 from atlas_outbox.relaying.store import Store
+from atlas_runtime.observing.batch_spans import Members, batch_span, of_packed
 
 from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park
@@ -21,6 +23,13 @@ _LOOK_EVERY_S = 0.25
 UNSURE_MAX = 16
 # For thousands of rows at a time; see atlas_outbox.relaying.sent.Row.
 _GROUP, _ID, _TOPIC = itemgetter(0), itemgetter(1), itemgetter(3)
+_HEADERS: Callable[[Row], bytes] = itemgetter(6)
+
+
+def _members(rows: Sequence[Row]) -> Members:
+    for row in rows:
+        if (text := of_packed(_HEADERS(row))) is not None:
+            yield text, {"topic": _TOPIC(row)}
 
 
 class Channel(Protocol):
@@ -149,7 +158,10 @@ class BatchLoop:
 
     async def _send(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
         try:
-            with SEND_SECONDS.time():
+            with (
+                SEND_SECONDS.time(),
+                batch_span("send outbox", "send", partial(_members, rows), {"records": len(rows)}),
+            ):
                 await self.channel.send(rows, sent)
         except Refused as refusal:
             self.caution.refused(refusal)

@@ -10,9 +10,9 @@ from tests.integration.hostile_bytes import Endpoint, faults
 
 # Read of every request, whatever it asks for.
 STANDING = ("Accept-Encoding", "Content-Type", "Content-Encoding", "Cookie", "Expect", "Host", "Origin", "Prefer",
-            "X-Request-ID", "X-Correlation-ID", "traceparent", "tracestate", "If-Match", "If-None-Match", "Range",
-            "Access-Control-Request-Headers", "Access-Control-Request-Method", "Idempotency-Key", "Atlas-Token",
-            "ce-id", "ce-type", "Transfer-Encoding", "Upgrade", "Authorization")  # fmt: skip
+            "X-Request-ID", "X-Correlation-ID", "traceparent", "tracestate", "baggage", "If-Match", "If-None-Match",
+            "Range", "Access-Control-Request-Headers", "Access-Control-Request-Method", "Idempotency-Key",
+            "Atlas-Token", "ce-id", "ce-type", "Transfer-Encoding", "Upgrade", "Authorization")  # fmt: skip
 BODIES = {"/yards": {"email": "x"}, "/subjects/{subject}": {"schema": "{}"}}
 UNDOCUMENTED = (
     Endpoint("GET", "/docs/assets/{file}"),

@@ -15,7 +15,7 @@ def test_all_attributes_are_headers() -> None:
         event_id="e-1",
         time_ms=1_357_035_300_000,
         sequence=3,
-        traceparent="00-a-b-01",
+        trace=[("traceparent", b"00-a-b-01")],
     )
     assert dict(headers) == {
         "ce_specversion": b"1.0",

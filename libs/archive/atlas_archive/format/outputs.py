@@ -46,11 +46,15 @@ class Inline(Executor):
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How the files of a segment are packed: by which codec and whom, and with which metadata in their headers."""
+    """How the files of a segment are packed: by which codec and whom, and with which metadata in their headers.
+
+    `look` sees each block before it is compressed, in the order of its file.
+    """
 
     codec: Codec
     workers: Executor
     metadata: Mapping[str, str]
+    look: Callable[[bytes], None] | None = None
 
 
 @dataclass(slots=True)
@@ -91,7 +95,10 @@ class Output:
         """Have what the open block holds compressed; waits when those who compress fall far behind."""
         if len(self.packing) >= _PACKING_MAX:
             self._take_over()
-        packed = self.how.workers.submit(self.how.codec.compress, b"".join(self.parts))
+        block = b"".join(self.parts)
+        if self.how.look is not None:
+            self.how.look(block)
+        packed = self.how.workers.submit(self.how.codec.compress, block)
         self.packing.append((self.block_records, packed))
         self.records += self.block_records
         self.parts = []

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from atlas_archive.chain.chains import place_of
 from atlas_archive.chain.manifests import (
@@ -22,16 +23,21 @@ from atlas_archive.writing.splicer import Splicer
 from atlas_archive.writing.steps import Work
 
 SchemaText = Callable[[int], str | None]
+_FOUND_MAX = 10_000  # of one segment
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are written: an Avro codec, bytes of a block before it, whether bodies are checked, who compresses."""
+    """How files are written: an Avro codec, bytes of a block before it, whether bodies are checked, who compresses.
+
+    What `find` finds in the blocks of a segment, before they are compressed, is in its `found`, as much as is kept.
+    """
 
     codec: str = "zstandard"
     block_bytes: int = 256 * 1024
     check_values: bool = True
     workers: Executor | None = None
+    find: Callable[[bytes], Sequence[str]] | None = None
 
 
 class Segment:
@@ -52,6 +58,7 @@ class Segment:
         self.schema_text = schema_text
         self.id = uuid.uuid4().hex
         metadata = {"topic": path.topic, "incarnation": path.incarnation, "partition": str(path.partition)}
+        self.found: list[str] = []
         self._files: list[Finished] | None = None
         self._splicer = Splicer(
             schema_text,
@@ -61,6 +68,12 @@ class Segment:
             check=options.check_values,
             workers=options.workers,
         )
+        if options.find is not None:
+            self._splicer.look = partial(self._keep, options.find)
+
+    def _keep(self, find: Callable[[bytes], Sequence[str]], block: bytes) -> None:
+        if len(self.found) < _FOUND_MAX:
+            self.found += find(block)[: _FOUND_MAX - len(self.found)]
 
     @property
     def records(self) -> int:

@@ -41,7 +41,8 @@ class Splicer:
     values that are not framed Avro or whose schema is unknown, records with a header that has no value or whose name is
     not UTF-8 (these into one of their own), and, while `check` holds, bodies that are not one whole value of their
     schema (unchecked, one such body would make its block unreadable to every tool but this one). Blocks are compressed
-    by `workers`, in this thread when there are none.
+    by `workers`, in this thread when there are none; before that `look`, when
+    it is set, sees them.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Splicer:
         check: bool = True,
         workers: Executor | None = None,
     ) -> None:
-        self._packing = Packing(CODECS[codec], workers or Inline(), metadata or {})
+        self.look: Callable[[bytes], None] | None = None
+        self._packing = Packing(CODECS[codec], workers or Inline(), metadata or {}, self._shown)
         self._schema_text = schema_text
         self._block_bytes = block_bytes
         self._run_bytes = min(_RUN_BYTES, block_bytes)
@@ -67,6 +69,10 @@ class Splicer:
         self._expected = Expected()
         self.first_timestamp = self.min_timestamp = self.max_timestamp = -1
         self._timed = False
+
+    def _shown(self, block: bytes) -> None:
+        if self.look is not None:
+            self.look(block)
 
     @property
     def records(self) -> int:

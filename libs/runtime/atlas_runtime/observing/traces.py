@@ -2,16 +2,19 @@
 
 Without an endpoint a span is an id and nothing else (no SDK is loaded, nothing is recorded), so that the trace
 context still travels from the HTTP request over outbox row and Kafka header to the projector, and into the logs.
+Who begins a trace decides whether it is recorded (`ATLAS_TRACE_SAMPLE_RATIO`); everybody after that does as it says.
 """
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Tracer
+from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import AttributeValue
 
 from atlas_runtime.settings import ServiceSettings
@@ -19,7 +22,11 @@ from atlas_runtime.settings import ServiceSettings
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
-_MAX_LINKS = 128  # the SDK's own limit; more would be parsed only to be dropped
+# Bytes of what a caller may have carried along; they are on every record of the request.
+_CARRIED_MAX = 512
+_STATE = re.compile(r"[a-z0-9][a-z0-9_*/@-]*=[\x20-\x2b\x2d-\x3c\x3e-\x7e]*[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
+_ENTRY = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+_BAGGAGE = W3CBaggagePropagator()
 
 
 class _State:
@@ -29,13 +36,18 @@ class _State:
 
 
 def configure(settings: ServiceSettings) -> None:
-    """Export spans to `settings.otlp_endpoint` (OTLP over HTTP) when it is set; else load nothing."""
+    """Export spans to `settings.otlp_endpoint` (OTLP over HTTP) when it is set; else load nothing.
+
+    Of the traces that begin here `settings.trace_sample_ratio` are recorded; of others, those that whoever began them
+    records.
+    """
     if settings.otlp_endpoint is None or _State.exporting:
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
     resource = Resource.create(
         {
@@ -44,9 +56,10 @@ def configure(settings: ServiceSettings) -> None:
             "deployment.environment.name": settings.environment,
         }
     )
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    sampler = ParentBasedTraceIdRatio(settings.trace_sample_ratio)
+    provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=3)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
     trace.set_tracer_provider(provider)
     _State.exporting = True
 
@@ -56,6 +69,11 @@ def shutdown() -> None:
     provider = trace.get_tracer_provider()
     if _State.exporting and hasattr(provider, "shutdown"):
         provider.shutdown()
+
+
+def exporting() -> bool:
+    """Whether spans go anywhere."""
+    return _State.exporting
 
 
 def tracer() -> Tracer:
@@ -68,24 +86,22 @@ def span(
     name: str,
     *,
     kind: SpanKind = SpanKind.INTERNAL,
-    parent: str | None = None,
-    links: Iterable[str] = (),
+    parent: SpanContext | None = None,
+    links: Sequence[Link] = (),
     attributes: Mapping[str, AttributeValue] | None = None,
 ) -> Iterator[Span]:
-    """A span around the block: child of `parent` (a traceparent), else of the current span, else a new trace.
+    """A span around the block: child of `parent` (see `parse`), else of the current span, else a new trace.
 
-    `links` are the traceparents of the records of a batch; invalid ones are skipped. An exception that leaves the
-    block is recorded on the span.
+    An exception that leaves the block is recorded on the span, whose status is an error then.
     """
-    remote = parse(parent)
     if _State.exporting:
-        context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
+        context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent else None
         with tracer().start_as_current_span(
-            name, context=context, kind=kind, links=_links(links), attributes=attributes
+            name, context=context, kind=kind, links=links, attributes=attributes
         ) as recording:
             yield recording
         return
-    origin = remote or trace.get_current_span().get_span_context()
+    origin = parent or trace.get_current_span().get_span_context()
     current = NonRecordingSpan(_child(origin))
     reset = otel_context.attach(trace.set_span_in_context(current))
     try:
@@ -95,13 +111,33 @@ def span(
 
 
 @contextmanager
-def continue_trace(traceparent: str | None) -> Iterator[None]:
-    """Within the block the current span is the remote one that `traceparent` names; nothing when it names none."""
-    remote = parse(traceparent)
-    if remote is None:
+def span_inside(name: str, kind: SpanKind, attributes: Mapping[str, AttributeValue]) -> Iterator[None]:
+    """A span around a part of what the current span is about; none where that is not recorded, which costs nothing."""
+    if not trace.get_current_span().is_recording():
         yield
         return
-    reset = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(remote)))
+    with span(name, kind=kind, attributes=attributes):
+        yield
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Within the block no span is recorded: of probes and scrapes nobody wants to read."""
+    reset = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(_child(SpanContext(0, 0, is_remote=False)))))
+    try:
+        yield
+    finally:
+        otel_context.detach(reset)
+
+
+@contextmanager
+def carrying(baggage: str | None) -> Iterator[None]:
+    """Within the block the current baggage (W3C) is that of a caller, as far as it may be carried along."""
+    kept = _members(baggage, _ENTRY)
+    if not kept:
+        yield
+        return
+    reset = otel_context.attach(_BAGGAGE.extract({"baggage": [kept]}))
     try:
         yield
     finally:
@@ -113,31 +149,55 @@ def traceparent() -> str | None:
     context = trace.get_current_span().get_span_context()
     if not context.is_valid:
         return None
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
 
 
-def parse(value: str | None) -> SpanContext | None:
-    """The remote span that a traceparent names, or None when it is absent or breaks the W3C format."""
+def headers() -> list[tuple[str, bytes]]:
+    """What a record of the current span carries: `tracestate` and `baggage` where there are any, `traceparent` last.
+
+    Last, so that who looks for recorded ones among hundreds of thousands need not look at every header.
+    """
+    parent = traceparent()
+    if parent is None:
+        return []
+    carried: dict[str, str] = {}
+    _BAGGAGE.inject(carried)
+    if state := trace.get_current_span().get_span_context().trace_state.to_header():
+        carried["tracestate"] = state
+    return [(name, text.encode()) for name, text in sorted(carried.items())] + [("traceparent", parent.encode())]
+
+
+def parse(value: str | None, state: str | None = None) -> SpanContext | None:
+    """The remote span that a traceparent names, or None when it is absent or breaks the W3C format.
+
+    `state` is its tracestate, which goes along unless it is longer than may be, or broken.
+    """
     match = _TRACEPARENT.fullmatch(value) if value is not None else None
     if match is None or match["version"] == "ff" or (match["version"] == "00" and match["more"]):
         return None
     trace_id, span_id, flags = (int(match[part], 16) for part in ("trace", "span", "flags"))
-    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags))
+    kept = _members(state, _STATE)
+    carried = TraceState.from_header([kept]) if kept else None
+    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags), trace_state=carried)
     return context if context.is_valid else None
+
+
+def _members(text: str | None, form: re.Pattern[str]) -> str:
+    """The list as it may be sent on; nothing of one that is too long, or with a member that is not of this form."""
+    if not text or len(text) > _CARRIED_MAX:
+        return ""
+    members = [member.strip(" \t") for member in text.split(",")]
+    return ",".join(members) if all(map(form.fullmatch, members)) else ""
 
 
 def _child(origin: SpanContext) -> SpanContext:
     span_id = random.getrandbits(64) or 1
     if origin.is_valid:
-        return SpanContext(origin.trace_id, span_id, is_remote=False, trace_flags=origin.trace_flags)
+        return SpanContext(
+            origin.trace_id,
+            span_id,
+            is_remote=False,
+            trace_flags=origin.trace_flags,
+            trace_state=origin.trace_state,
+        )
     return SpanContext(random.getrandbits(128) or 1, span_id, is_remote=False)
-
-
-def _links(traceparents: Iterable[str]) -> list[Link]:
-    links: list[Link] = []
-    for value in traceparents:
-        if len(links) == _MAX_LINKS:
-            break
-        if (linked := parse(value)) is not None:
-            links.append(Link(linked))
-    return links

@@ -23,7 +23,7 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,255}")
 _JSON_TYPE = re.compile(r"(application|text)/json|[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json")
 # What no attribute may hold, by CloudEvents' own type system.
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff]")
-_RESERVED_HEADERS = ("ce_", "atlas_", "content-type", "traceparent")
+_RESERVED_HEADERS = ("ce_", "atlas_", "content-type", "traceparent", "tracestate", "baggage")
 
 INVALID_RECORD = Kind("invalid-record", 422, "The record does not fit its schema")
 

@@ -14,7 +14,7 @@ from atlas_http.incoming import chunks, require_type
 from atlas_http.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unavailable
 from atlas_http.routes import JSON, Part, Route, answer, path_parameter, problem, ref
 from atlas_readmodel.token import Token
-from atlas_runtime.observing.traces import traceparent
+from atlas_runtime.observing import traces
 from prometheus_client import Counter
 
 from atlas_gateway.limits import Intake, Limits
@@ -53,7 +53,7 @@ async def post_events(request: web.Request) -> web.Response:
     maker = Maker(
         topic,
         resources.codec,
-        traceparent(),
+        traces.headers(),
         form,
         resources.settings.gateway_time_max_ahead_s,
         crowded=any(resources.codec.crowded(event_type) for event_type in topic.events),

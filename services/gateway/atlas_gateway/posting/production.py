@@ -10,6 +10,9 @@ from atlas_errors.policy import Fate, describe, fate_of
 from atlas_http.problems import Kind
 from atlas_kafka.producing.outgoing import Delivery, Outgoing, RecordRefused, RecordTooLarge
 from atlas_kafka.producing.producer import Producer
+from atlas_runtime.observing.semantics import messaging
+from atlas_runtime.observing.traces import span_inside
+from opentelemetry.trace import SpanKind
 
 from atlas_gateway.posting.envelopes import Refused
 
@@ -87,9 +90,11 @@ class Production:
     async def _deliver(self, outgoing: list[Outgoing]) -> "list[Delivery | Exception]":
         if self._stalled:
             return [Refused(NOT_SENT, "Kafka did not answer an earlier record of this request.")] * len(outgoing)
+        facts = messaging("send", topic=outgoing[0].topic, records=len(outgoing))
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._producer.send_all(outgoing)
+            with span_inside(f"send {outgoing[0].topic}", SpanKind.PRODUCER, facts):
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._producer.send_all(outgoing)
         except TimeoutError:
             self._stalled = True
             detail = f"No acknowledgement within {self._timeout_s:g} s; the record may still arrive."

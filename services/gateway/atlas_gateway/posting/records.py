@@ -29,13 +29,13 @@ class Maker:
         self,
         topic: Topic,
         codec: Codec,
-        traceparent: str | None,
+        trace: Sequence[tuple[str, bytes]],
         read: Callable[[Any], Envelope] = plain,
         max_ahead_s: float = 3600.0,
         *,
         crowded: bool = False,
     ) -> None:
-        """`read` is one of the forms in `envelopes`; `traceparent` goes onto every record; `crowded`: `Codec.crowded`.
+        """`read` is one of the forms in `envelopes`; `trace` goes onto every record, last; `crowded`: `Codec.crowded`.
 
         An event's own time may be any in the past, and `max_ahead_s` ahead. It goes into the header ce_time alone: the
         record's time in Kafka, by which it is kept, is that of writing.
@@ -43,16 +43,14 @@ class Maker:
         self.topic = topic.name
         self._topic = topic
         self._codec = codec
-        self._traceparent = traceparent
+        self._trace = trace
         self._read = read
         self._max_ahead_s = max_ahead_s
         self._crowded = crowded
         self._only_type = topic.events[0] if len(topic.events) == 1 else None
         self._constant = {event_type: _constant_headers(event_type) for event_type in topic.events}
         self._key = {event_type: codec.key(topic, event_type) for event_type in topic.events}
-        self._tail = [("content-type", CONTENT_TYPE)]
-        if traceparent is not None:
-            self._tail.append(("traceparent", traceparent.encode()))
+        self._tail = [("content-type", CONTENT_TYPE), *trace]
         self._now_ms = 0
         self._now_header = ("ce_time", b"")
 
@@ -112,9 +110,8 @@ class Maker:
             subject=key.decode() if envelope.subject is None else envelope.subject,
             event_id=envelope.id,
             time_ms=time_ms,
-            traceparent=self._traceparent,
         )
-        return Outgoing(self._topic.name, key, framed, [*headers, *envelope.headers])
+        return Outgoing(self._topic.name, key, framed, [*headers, *envelope.headers, *self._trace])
 
     def _key_of(self, event_type: str, envelope: Envelope, framed: bytes) -> bytes:
         """The value's key, or the one that is given where the value has none; Refused where neither is right."""

@@ -9,6 +9,7 @@ from atlas_archive.format.layout import framing
 from atlas_archive.format.records import Record
 from atlas_archive.history import read_segment
 from atlas_archive.store import MemoryStore
+from atlas_archive.writing import segments
 from atlas_archive.writing.batches import pack
 from atlas_archive.writing.segments import Options, Segment, store_segment
 
@@ -88,3 +89,16 @@ async def test_the_winner_removes_what_others_left_at_its_place_only() -> None:
     stored = await store_segment(store, segment(), "me")
     data = {key for key in store.objects if "/data/" in key}
     assert data == {elsewhere, *(item.key for item in stored.manifest.objects)}
+
+
+def test_what_is_looked_for_is_found_in_every_block_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_FOUND_MAX", 5)
+    options = Options(block_bytes=100, find=lambda block: ["x"] * block.count(b"needle"))
+    segment = Segment(PATH, 0, 0, lambda _: None, options)
+    segment.add([pack([Record(i, 0, None, (), b"needle %d" % i) for i in range(4)])])
+    segment.finish()
+    assert segment.found == ["x"] * 4
+    many = Segment(PATH, 0, 0, lambda _: None, options)
+    many.add([pack([Record(i, 0, None, (), b"needle" * 3) for i in range(9)])])
+    many.finish()
+    assert many.found == ["x"] * 5

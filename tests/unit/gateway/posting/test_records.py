@@ -24,13 +24,13 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def one(item: Any, **options: Any) -> Outgoing:
-    (made,) = Maker(TOPIC, CODEC, TRACE, **options).make([item])
+    (made,) = Maker(TOPIC, CODEC, [("traceparent", TRACE.encode())], **options).make([item])
     assert isinstance(made, Outgoing), made
     return made
 
 
 def refused(item: Any, **options: Any) -> dict[str, Any]:
-    (made,) = Maker(TOPIC, CODEC, None, **options).make([item])
+    (made,) = Maker(TOPIC, CODEC, (), **options).make([item])
     assert isinstance(made, Refused), made
     return made.error
 
@@ -85,14 +85,14 @@ def test_what_does_not_fit(item: Any, where: str) -> None:
 
 def test_a_refused_item_stays_in_its_place() -> None:
     earlier = Refused(INVALID_RECORD, "broken")
-    made = Maker(TOPIC, CODEC, None).make([RECORD, earlier, RECORD])
+    made = Maker(TOPIC, CODEC, ()).make([RECORD, earlier, RECORD])
     assert made[1] is earlier
     assert [type(record) for record in made] == [Outgoing, Refused, Outgoing]
 
 
 def test_the_type_goes_without_saying_where_there_is_one() -> None:
     topic = REGISTRY.topics["health.heartbeats"]
-    (made,) = Maker(topic, CODEC, None).make([{"value": {}}])
+    (made,) = Maker(topic, CODEC, ()).make([{"value": {}}])
     assert isinstance(made, Refused)
     assert "is not a health.Heartbeat" in str(made)
 
@@ -114,7 +114,7 @@ def test_a_time_far_ahead_is_refused(ahead_ms: int) -> None:
 
 @given(st.integers(0, MAX_TIME_MS))
 def test_any_time_but_one_far_ahead_is_the_events_own_and_not_the_records(time_ms: int) -> None:
-    (made,) = Maker(TOPIC, CODEC, None).make([RECORD | {"time": time_ms}])
+    (made,) = Maker(TOPIC, CODEC, ()).make([RECORD | {"time": time_ms}])
     now_ms = time.time_ns() // 1_000_000
     if time_ms > now_ms + HOUR_MS:
         assert isinstance(made, Refused)
@@ -126,5 +126,5 @@ def test_any_time_but_one_far_ahead_is_the_events_own_and_not_the_records(time_m
 
 def test_how_far_ahead_is_a_setting() -> None:
     now_ms = time.time_ns() // 1_000_000
-    assert isinstance(Maker(TOPIC, CODEC, None, max_ahead_s=60).make([RECORD | {"time": now_ms + 61_000}])[0], Refused)
-    assert isinstance(Maker(TOPIC, CODEC, None, max_ahead_s=60).make([RECORD | {"time": now_ms + 30_000}])[0], Outgoing)
+    assert isinstance(Maker(TOPIC, CODEC, (), max_ahead_s=60).make([RECORD | {"time": now_ms + 61_000}])[0], Refused)
+    assert isinstance(Maker(TOPIC, CODEC, (), max_ahead_s=60).make([RECORD | {"time": now_ms + 30_000}])[0], Outgoing)

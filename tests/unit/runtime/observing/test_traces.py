@@ -7,6 +7,9 @@ import textwrap
 
 import pytest
 from atlas_runtime.observing import traces
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.trace import SpanKind
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FORM = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
@@ -41,15 +44,12 @@ def test_an_inner_span_keeps_the_trace() -> None:
 
 
 def test_a_remote_parent_is_continued_with_its_flags() -> None:
-    with traces.span("handle", parent=TRACEPARENT):
+    with traces.span("handle", parent=traces.parse(TRACEPARENT)):
         mine = traces.traceparent()
     assert mine is not None
     version, trace_id, span_id, flags = mine.split("-")
     assert (version, trace_id, flags) == ("00", TRACEPARENT.split("-")[1], "01")
     assert span_id != TRACEPARENT.split("-")[2]
-    with traces.continue_trace(TRACEPARENT):
-        assert traces.traceparent() == TRACEPARENT
-    assert traces.traceparent() is None
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,7 @@ def test_a_remote_parent_is_continued_with_its_flags() -> None:
 )
 def test_a_broken_traceparent_starts_a_new_trace(value: str | None) -> None:
     assert traces.parse(value) is None
-    with traces.continue_trace(value):
-        assert traces.traceparent() is None
-    with traces.span("handle", parent=value):
+    with traces.span("handle", parent=traces.parse(value)):
         assert FORM.fullmatch(traces.traceparent() or "")
 
 
@@ -102,6 +100,7 @@ def test_with_an_endpoint_spans_are_sent_with_parent_and_links() -> None:
         import http.server, threading
         from atlas_runtime.observing import traces
         from atlas_runtime.settings import ServiceSettings
+        from opentelemetry.trace import Link
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
         got = []
         class Collector(http.server.BaseHTTPRequestHandler):
@@ -117,8 +116,11 @@ def test_with_an_endpoint_spans_are_sent_with_parent_and_links() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         traces.configure(ServiceSettings(service="svc", http_port=0,
                                          otlp_endpoint=f"http://127.0.0.1:{{server.server_port}}/"))
-        with traces.span("batch", parent="{TRACEPARENT}", links=["{TRACEPARENT}", "broken"], attributes={{"rows": 2}}):
+        remote = traces.parse("{TRACEPARENT}")
+        with traces.span("batch", parent=remote, links=[Link(remote)], attributes={{"rows": 2}}):
             header = traces.traceparent()
+        with traces.unrecorded(), traces.span("probe"):
+            assert traces.traceparent().endswith("-00")
         traces.shutdown()
         (path, request), = got
         (resource,) = request.resource_spans
@@ -131,3 +133,49 @@ def test_with_an_endpoint_spans_are_sent_with_parent_and_links() -> None:
         assert [link.span_id.hex() for link in span.links] == ["b7ad6b7169203331"]
     """
     subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(program)], check=True, timeout=60)
+
+
+def test_what_a_caller_carries_along_is_on_every_record() -> None:
+    state = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"
+    with traces.carrying("tenant=acme,n=1"), traces.span("handle", parent=traces.parse(TRACEPARENT, state)):
+        outer = traces.traceparent()
+        with traces.span("inner"):
+            found = traces.headers()
+    assert found[:2] == [("baggage", b"tenant=acme,n=1"), ("tracestate", state.encode())]
+    name, value = found[2]
+    assert name == "traceparent"
+    assert outer is not None
+    assert value.decode().split("-")[1] == outer.split("-")[1] == TRACEPARENT.split("-")[1]
+    assert traces.headers() == []
+
+
+@pytest.mark.parametrize("hostile", ["", "x" * 513, "a=\0", "=", ",", "é=ü", "a" * 300 + "=b", "\ud800=1"])
+def test_what_can_not_be_carried_is_left_behind(hostile: str) -> None:
+    with traces.carrying(hostile), traces.span("handle", parent=traces.parse(TRACEPARENT, hostile)):
+        found = traces.headers()
+    assert sum(len(name) + len(value) for name, value in found) < 700
+    assert found[-1][0] == "traceparent"
+    for _, value in found:
+        value.decode("ascii")
+
+
+@given(st.text(max_size=600), st.text(max_size=600))
+def test_whatever_a_caller_sends_is_bounded_and_leaves_the_trace_as_it_is(baggage: str, state: str) -> None:
+    with traces.carrying(baggage), traces.span("handle", parent=traces.parse(TRACEPARENT, state)):
+        found = dict(traces.headers())
+    assert found["traceparent"].decode().startswith(TRACEPARENT[:36])
+    assert all(len(value) <= 4096 for value in found.values())
+
+
+def test_flags_that_nobody_here_knows_are_not_sent_on() -> None:
+    with traces.span("handle", parent=traces.parse(TRACEPARENT[:-2] + "ff")):
+        assert (traces.traceparent() or "").endswith("-01")
+    with traces.span("handle", parent=traces.parse(TRACEPARENT[:-2] + "fe")):
+        assert (traces.traceparent() or "").endswith("-00")
+
+
+def test_a_part_of_what_is_not_recorded_is_no_span() -> None:
+    with traces.span("handle"):
+        outer = traces.traceparent()
+        with traces.span_inside("query", SpanKind.CLIENT, {}):
+            assert traces.traceparent() == outer

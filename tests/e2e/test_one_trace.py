@@ -1,0 +1,176 @@
+"""One trace, from the request over SQL, outbox, relay and topic to the read model and the archive, as a receiver of
+OTLP gets it from all five services.
+"""
+
+import uuid
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_local.testing import TestMesh, running_mesh
+from atlas_local.waiting import wait_until
+
+from tests.collector import Collector, Seen, collector
+from tests.contexts import CHOSEN, SCHEMAS
+from tests.e2e.test_one_event import _haul as haul
+
+SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
+ERROR = 2
+STATE, BAGGAGE = "congo=t61rcWkgMzE", "tenant=acme"
+WITHIN_S = 60
+
+
+@pytest.fixture(scope="module")
+def traced() -> Iterator[tuple[TestMesh, Collector]]:
+    with collector() as spans:
+        settings = {"ATLAS_OTLP_ENDPOINT": spans.endpoint, "ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1", **CHOSEN}
+        with running_mesh(settings, SCHEMAS) as mesh:
+            yield mesh, spans
+
+
+def new_trace(flags: str = "01") -> tuple[str, dict[str, str]]:
+    trace = uuid.uuid4().hex
+    return trace, {"traceparent": f"00-{trace}-00f067aa0ba902b7-{flags}", "tracestate": STATE, "baggage": BAGGAGE}
+
+
+async def stations(spans: Collector, trace: str, names: Collection[str]) -> dict[str, Seen]:
+    """The spans of a trace by name, when there is one of each name."""
+    await wait_until(
+        f"spans {sorted(names)} of {trace}, there are {sorted({s.name for s in spans.of(trace)})}",
+        lambda: set(names) <= {span.name for span in spans.of(trace)},
+        WITHIN_S,
+    )
+    return {span.name: span for span in spans.of(trace)}
+
+
+async def last_headers(mesh: TestMesh, topic: str, key: bytes) -> dict[str, bytes | None]:
+    """The headers of the last record with this key."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=mesh.servers.kafka_brokers, enable_auto_commit=False, isolation_level="read_committed"
+    ) as consumer:
+        partitions = [TopicPartition(topic, number) for number in await consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning()
+        found: dict[str, bytes | None] = {}
+        while [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    if record.key == key:
+                        found = dict(record.headers)
+        return found
+
+
+async def test_a_command_is_one_trace_to_the_read_model_and_the_archive(traced: tuple[TestMesh, Collector]) -> None:
+    mesh, spans = traced
+    trace, headers = new_trace()
+    body = {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ann"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{mesh.url('gateway')}/yards", json=body, headers=headers) as response,
+    ):
+        assert response.status == 201, await response.text()
+        yard_id = (await response.json())["yard_id"]
+    names = ("POST /yards", "yards.register", "outbox.append", "send outbox", "process yards", "archive yards.events")
+    found = await stations(spans, trace, names)
+
+    assert [found[name].service for name in names] == [*["gateway"] * 3, "relay", "projector", "archiver"]
+    assert [found[name].kind for name in names] == [SERVER, CLIENT, CLIENT, PRODUCER, CONSUMER, CONSUMER]
+    known = {"00f067aa0ba902b7", *(span.span for span in spans.of(trace))}
+    assert {span.name: span.parent for span in spans.of(trace) if span.parent not in known} == {}
+    assert found["POST /yards"].parent == "00f067aa0ba902b7"
+    assert {span.state for span in found.values()} <= {STATE, ""}
+    assert found["POST /yards"].state == STATE
+    assert {span.status for span in found.values()}.isdisjoint({ERROR})
+
+    attributes = {name: found[name].attributes for name in names}
+    served = {
+        "http.request.method": "POST",
+        "http.route": "/yards",
+        "http.response.status_code": 201,
+        "url.scheme": "http",
+        "server.address": "127.0.0.1",
+        "server.port": int(mesh.url("gateway").rpartition(":")[2]),
+    }
+    assert attributes["POST /yards"].items() >= served.items()
+    assert attributes["yards.register"] == {"db.system.name": "postgresql", "db.query.summary": "yards.register"}
+    shared = {"messaging.system": "kafka", "messaging.destination.name": "yards.events"}
+    assert attributes["send outbox"].items() >= {**shared, "messaging.operation": "publish"}.items()
+    assert attributes["send outbox"]["messaging.batch.message_count"] >= 1
+    processed = {**shared, "messaging.operation": "process", "messaging.kafka.consumer.group": "projector.yards"}
+    assert attributes["process yards"].items() >= processed.items()
+    assert attributes["process yards"].keys() >= {
+        "messaging.destination.partition.id",
+        "messaging.kafka.message.offset",
+    }
+    assert attributes["archive yards.events"].items() >= shared.items()
+
+    carried = await last_headers(mesh, "yards.events", yard_id.encode())
+    assert (carried["tracestate"], carried["baggage"]) == (STATE.encode(), BAGGAGE.encode())
+    assert (carried["traceparent"] or b"").decode().split("-")[1] == trace
+
+
+async def test_a_posted_event_is_one_trace_too(traced: tuple[TestMesh, Collector]) -> None:
+    mesh, spans = traced
+    trace, headers = new_trace()
+    event = haul(f"T1-{uuid.uuid4().hex[:16]}-EWR")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{mesh.url('gateway')}/topics/hauls.events", json=event, headers=headers) as response,
+    ):
+        assert response.status == 200, await response.text()
+    names = ("POST /topics/{topic}", "send hauls.events", "process hauls", "archive hauls.events")
+    found = await stations(spans, trace, names)
+    assert found["send hauls.events"].parent == found["POST /topics/{topic}"].span
+    assert found["send hauls.events"].attributes["messaging.batch.message_count"] == 1
+    assert found["process hauls"].parent == found["POST /topics/{topic}"].span
+
+
+async def test_many_requests_at_once_each_keep_their_trace(traced: tuple[TestMesh, Collector]) -> None:
+    mesh, spans = traced
+    asked = [new_trace() for _ in range(30)]
+    async with aiohttp.ClientSession() as session:
+        for _, headers in asked:
+            event = haul(f"T2-{uuid.uuid4().hex[:16]}-EWR")
+            url = f"{mesh.url('gateway')}/topics/hauls.events"
+            async with session.post(url, json=event, headers=headers) as response:
+                assert response.status == 200, await response.text()
+    traces = {trace for trace, _ in asked}
+    for trace in traces:
+        await stations(spans, trace, ("process hauls", "archive hauls.events"))
+    stored = [span for span in spans.spans if span.name == "archive hauls.events" and span.trace in traces]
+    assert all(set(span.links) <= {other.trace for other in spans.spans} for span in stored)
+
+
+async def test_what_nobody_records_leaves_no_span(traced: tuple[TestMesh, Collector]) -> None:
+    mesh, spans = traced
+    silent, quiet = new_trace("00")
+    trace, headers = new_trace()
+    event: dict[str, Any] = haul(f"T3-{uuid.uuid4().hex[:16]}-EWR")
+    async with aiohttp.ClientSession() as session:
+        for asked in (quiet, headers):
+            url = f"{mesh.url('gateway')}/topics/hauls.events"
+            async with session.post(url, json=event, headers=asked) as response:
+                assert response.status == 200, await response.text()
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            async with session.get(mesh.url("gateway") + path, headers=headers) as response:
+                assert response.status == 200, await response.text()
+        async with session.get(f"{mesh.url('gateway')}/hauls/none", headers=headers) as response:
+            assert response.status == 404
+    found = await stations(spans, trace, ("archive hauls.events", "GET /hauls/{haul_id}"))
+    assert spans.of(silent) == []
+    assert not [span.name for span in spans.spans if "/health" in span.name or "/metrics" in span.name]
+    missed = found["GET /hauls/{haul_id}"]
+    assert (missed.attributes["http.response.status_code"], missed.status) == (404, 0)
+
+
+async def test_the_health_aggregator_begins_traces_of_its_own(traced: tuple[TestMesh, Collector]) -> None:
+    _, spans = traced
+    await wait_until(
+        "spans of the health-aggregator", lambda: {"health-aggregator"} & {s.service for s in spans.spans}, WITHIN_S
+    )
+    sent = [span for span in spans.spans if span.service == "health-aggregator"]
+    assert {span.kind for span in sent} == {PRODUCER}
+    assert {span.attributes["messaging.system"] for span in sent} == {"kafka"}
