@@ -2,12 +2,13 @@
 
 serve()  →  consume_heartbeats()  →  Mesh.observe()
             watch_mesh()     →  Mesh.judge()  →  Publisher
-            watch_lag()      →  LagReader.read()
+            watch_lag()      →  LagReader.read()  →  GroupChanges.judge()  →  Publisher
 """
 
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 
 from aiokafka.errors import KafkaError
 from atlas_contracts.codec import Codec
@@ -22,9 +23,10 @@ from atlas_health_aggregator import changes
 from atlas_health_aggregator.exposition import Shown, exposed, routes
 from atlas_health_aggregator.heartbeats import Receiver, consume_heartbeats
 from atlas_health_aggregator.judging.admission import Limits
-from atlas_health_aggregator.judging.liveness import Change, Mesh
+from atlas_health_aggregator.judging.group_changes import GroupChange, GroupChanges
+from atlas_health_aggregator.judging.liveness import Change, Mesh, State
 from atlas_health_aggregator.label_sets import LabelSets
-from atlas_health_aggregator.lag import LagReader, watch_lag
+from atlas_health_aggregator.lag import LagReader, LagReport, watch_lag
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 TICK_S = 0.25
@@ -40,25 +42,17 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
     changes_topic = registry.topic_of(changes.EVENT_TYPE)
     health = Health(settings.service)
     health.note("start", "waiting for Kafka")
-    mesh = Mesh(
-        interval_s=settings.heartbeat_interval_s,
-        down_after_intervals=settings.health_down_after_intervals,
-        now=time.monotonic(),
-        epoch_ms=time.time_ns() // 1_000_000,
-        limits=Limits(
-            settings.known_services,
-            settings.health_other_services_max,
-            settings.health_instances_max,
-            settings.health_forget_after_s,
-        ),
-    )
+    mesh = _mesh(settings)
     async with (
         LagReader(settings) as lag,
         serve_probes(settings, health, routes=routes(mesh, lag)),
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
     ):
         await _wait_for_topics(producer, {heartbeats_topic, changes_topic.name}, health, stop)
-        mesh.restore(await _last_changes(settings, codec, changes_topic.name, stop))
+        last = await _last_changes(settings, codec, changes_topic.name, stop)
+        mesh.restore(change for change in last if isinstance(change, Change))
+        groups = GroupChanges()
+        groups.restore(change for change in last if isinstance(change, GroupChange))
         publisher = changes.Publisher(producer, codec, changes_topic, f"/{settings.service}")
         receiver = Receiver(
             codec,
@@ -74,13 +68,33 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
                     tasks.create_task(_watch_mesh(mesh, publisher, health)),
                     tasks.create_task(publisher.run(lambda reason: health.note("events", reason))),
                     tasks.create_task(
-                        watch_lag(lag, settings.health_lag_interval_s, lambda reason: health.note("lag", reason))
+                        watch_lag(
+                            lag,
+                            settings.health_lag_interval_s,
+                            partial(health.note, "lag"),
+                            partial(_tell_groups, groups, mesh, publisher),
+                        )
                     ),
                 ]
                 await consume_heartbeats(settings, heartbeats_topic, receiver, stop)
                 for watch in watches:
                     watch.cancel()
             await _last_words(mesh, publisher)
+
+
+def _mesh(settings: HealthAggregatorSettings) -> Mesh:
+    return Mesh(
+        interval_s=settings.heartbeat_interval_s,
+        down_after_intervals=settings.health_down_after_intervals,
+        now=time.monotonic(),
+        epoch_ms=time.time_ns() // 1_000_000,
+        limits=Limits(
+            settings.known_services,
+            settings.health_other_services_max,
+            settings.health_instances_max,
+            settings.health_forget_after_s,
+        ),
+    )
 
 
 def _shown(settings: HealthAggregatorSettings) -> Shown:
@@ -96,6 +110,17 @@ async def _watch_mesh(mesh: Mesh, publisher: changes.Publisher, health: Health) 
         await asyncio.sleep(TICK_S)
 
 
+def _tell_groups(groups: GroupChanges, mesh: Mesh, publisher: changes.Publisher, report: LagReport) -> None:
+    """What has changed of the mesh's own groups; of others nothing is told."""
+    ours = {group: status for group, status in report.statuses.items() if report.ours.get(group)}
+    changed = groups.judge(ours, report.rows, report.taken_at)
+    if changed:
+        view = mesh.view(time.monotonic())["services"]
+        alive = {each["service"]: sum(one["alive"] for one in each["instances"]) for each in view}
+        states = {each["service"]: (State(each["state"]), alive[each["service"]]) for each in view}
+        publisher.add_groups(changed, states)
+
+
 async def _last_words(mesh: Mesh, publisher: changes.Publisher) -> None:
     """What changed at the very end, and what still waits: tried once, for the next start can tell it too."""
     publisher.add(mesh.judge(time.monotonic()))
@@ -106,8 +131,8 @@ async def _last_words(mesh: Mesh, publisher: changes.Publisher) -> None:
 
 async def _last_changes(
     settings: HealthAggregatorSettings, codec: Codec, topic: str, stop: asyncio.Event
-) -> list[Change]:
-    async def read() -> list[Change]:
+) -> list[Change | GroupChange]:
+    async def read() -> list[Change | GroupChange]:
         return await changes.last_changes(settings.kafka_brokers, codec, topic, f"{settings.instance}-restore")
 
     return await retrying(read, what="read last health events", stop=stop)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 from atlas_contracts.codec import Codec
@@ -17,20 +18,26 @@ from atlas_runtime.observing import traces
 from atlas_runtime.observing.batch_spans import sending
 
 from atlas_health_aggregator.judging.admission import SERVICE_NAME
+from atlas_health_aggregator.judging.group_changes import GroupChange
 from atlas_health_aggregator.judging.liveness import Change, State
+from atlas_health_aggregator.judging.status import Status
 
 EVENT_TYPE = "health.HealthChanged"
 
 READ_TIMEOUT_MS = 1000
 # Many more than a mesh has: the topic is read from its beginning, and anybody may have written to it.
-SERVICES_MAX = 1000
+SUBJECTS_MAX = 1000
+GROUP_MAX_CHARS = 255
 
 log = structlog.get_logger(__name__)
 
 
-async def last_changes(brokers: str, codec: Codec, topic: str, client_id: str) -> list[Change]:
-    """The newest HealthChanged of each service on the topic, of at most SERVICES_MAX; what is none is passed over."""
-    last: OrderedDict[str, Change] = OrderedDict()
+async def last_changes(brokers: str, codec: Codec, topic: str, client_id: str) -> list[Change | GroupChange]:
+    """The newest HealthChanged of each service and of each group on the topic, of at most SUBJECTS_MAX.
+
+    What is none is passed over.
+    """
+    last: OrderedDict[tuple[type, str], Change | GroupChange] = OrderedDict()
     passed_over = 0
     async with open_reader(brokers, client_id) as reader:
         ranges = await topic_ranges(reader, [topic])
@@ -45,9 +52,10 @@ async def last_changes(brokers: str, codec: Codec, topic: str, client_id: str) -
                     if change is None:
                         passed_over += 1
                         continue
-                    last[change.service] = change
-                    last.move_to_end(change.service)
-                    if len(last) > SERVICES_MAX:
+                    subject = type(change), _subject(change)
+                    last[subject] = change
+                    last.move_to_end(subject)
+                    if len(last) > SUBJECTS_MAX:
                         last.popitem(last=False)
             # By position, not by record: transaction markers leave the end without one.
             pending = {partition: end for partition, end in pending.items() if await reader.position(partition) < end}
@@ -56,7 +64,11 @@ async def last_changes(brokers: str, codec: Codec, topic: str, client_id: str) -
     return list(last.values())
 
 
-def _parse(codec: Codec, value: bytes | None) -> Change | None:
+def _subject(change: Change | GroupChange) -> str:
+    return change.group if isinstance(change, GroupChange) else change.service
+
+
+def _parse(codec: Codec, value: bytes | None) -> Change | GroupChange | None:
     try:
         event = codec.decode(value or b"")
     except Undecodable:
@@ -64,6 +76,8 @@ def _parse(codec: Codec, value: bytes | None) -> Change | None:
     if event.type != EVENT_TYPE or not SERVICE_NAME.fullmatch(event.value["service"]):
         return None
     fields = event.value
+    if fields["group"] is not None:
+        return _parse_group(fields)
     return Change(
         service=fields["service"],
         previous=State(fields["previous"]),
@@ -74,6 +88,17 @@ def _parse(codec: Codec, value: bytes | None) -> Change | None:
     )
 
 
+def _parse_group(fields: Mapping[str, Any]) -> GroupChange | None:
+    previous, current = _status(fields["previous_status"]), _status(fields["current_status"])
+    if current is None or len(fields["group"]) > GROUP_MAX_CHARS:
+        return None
+    return GroupChange(fields["group"], previous, current, fields["reason"], fields["changed_at"])
+
+
+def _status(symbol: str | None) -> Status | None:
+    return None if symbol is None else Status[symbol]
+
+
 class Publisher:
     """Publishes changes in the order they were added, each at least once while the process lives."""
 
@@ -82,16 +107,29 @@ class Publisher:
         self._codec = codec
         self._topic = topic
         self._source = source
-        self._waiting: deque[Change] = deque()
+        self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
         self._added = asyncio.Event()
 
     def add(self, changes: Sequence[Change]) -> None:
-        """Log the changes and have `run` publish them."""
+        """Log the changes of services and have `run` publish them."""
         for change in changes:
-            log.info("health changed", subject=change.service, state=change.current.value, reason=change.reason)
-        if changes:
-            self._waiting.extend(changes)
-            self._added.set()
+            self._tell(change, _value(change, change.previous, change.current, change.instances))
+
+    def add_groups(self, changes: Sequence[GroupChange], services: Mapping[str, tuple[State, int]]) -> None:
+        """The same of groups, given the state of each service and how many instances of it are alive."""
+        for change in changes:
+            state, instances = services.get(change.service, (State.UNKNOWN, 0))
+            statuses = {
+                "group": change.group,
+                "previous_status": None if change.previous is None else change.previous.name,
+                "current_status": change.current.name,
+            }
+            self._tell(change, _value(change, state, state, instances) | statuses)
+
+    def _tell(self, change: Change | GroupChange, value: dict[str, Any]) -> None:
+        log.info("health changed", subject=_subject(change), state=change.current.value, reason=change.reason)
+        self._waiting.append((_subject(change), value))
+        self._added.set()
 
     async def run(self, on_state: Callable[[str | None], None]) -> None:
         """Publish until cancelled; `on_state` hears why changes wait, and None once they are out.
@@ -109,22 +147,15 @@ class Publisher:
         Raises Transient.
         """
         while self._waiting:
+            subject, value = self._waiting[0]
             try:
                 with sending(self._topic.name):
-                    await send_one(self._producer, self._record(self._waiting[0]))
+                    await send_one(self._producer, self._record(subject, value))
             except (RecordRefused, RecordTooLarge) as refused:
-                log.error("health event not published", subject=self._waiting[0].service, error=str(refused))
+                log.error("health event not published", subject=subject, error=str(refused))
             self._waiting.popleft()
 
-    def _record(self, change: Change) -> Outgoing:
-        value = {
-            "service": change.service,
-            "previous": change.previous.value,
-            "current": change.current.value,
-            "reason": change.reason,
-            "instances": change.instances,
-            "changed_at": change.changed_at,
-        }
+    def _record(self, subject: str, value: Mapping[str, Any]) -> Outgoing:
         return Outgoing(
             topic=self._topic.name,
             key=self._topic.key_of(EVENT_TYPE, value),
@@ -132,8 +163,19 @@ class Publisher:
             headers=cloud_event_headers(
                 event_type=EVENT_TYPE,
                 source=self._source,
-                subject=change.service,
-                time_ms=change.changed_at,
+                subject=subject,
+                time_ms=value["changed_at"],
                 trace=traces.headers(),
             ),
         )
+
+
+def _value(change: Change | GroupChange, previous: State, current: State, instances: int) -> dict[str, Any]:
+    return {
+        "service": change.service,
+        "previous": previous.value,
+        "current": current.value,
+        "reason": change.reason,
+        "instances": instances,
+        "changed_at": change.changed_at,
+    }

@@ -224,14 +224,21 @@ def _on_purpose(settings: HealthAggregatorSettings) -> OnPurpose:
     return OnPurpose({ARCHIVER: held_s}, re.compile(settings.health_late_groups))
 
 
-async def watch_lag(lag: LagReader, interval_s: float, on_state: Callable[[str | None], None]) -> None:
-    """Take a round every `interval_s` until cancelled; `on_state` hears why a round failed, None when one succeeds.
+async def watch_lag(
+    lag: LagReader,
+    interval_s: float,
+    on_state: Callable[[str | None], None],
+    on_report: Callable[[LagReport], None] = lambda _report: None,
+) -> None:
+    """Take a round every `interval_s` until cancelled.
+
+    `on_report` hears what a round found, `on_state` why it failed, or None.
 
     A round that fails leaves the last report standing, whatever it failed of: who is alive is still judged.
     """
     while True:
         try:
-            await lag.read()
+            on_report(await lag.read())
         except Exception as error:
             log.warning("lag not read", error=describe(error), exc_info=fate_of(error) is not Fate.TRANSIENT)
             on_state(f"lag not read: {describe(error)}")

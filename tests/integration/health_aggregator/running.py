@@ -96,10 +96,25 @@ async def beating_service(
 
 
 async def events_of(settings: HealthAggregatorSettings, service: str) -> list[tuple[str, str]]:
-    """(previous, current) of every HealthChanged of the service, in order."""
+    """(previous, current) of every HealthChanged of the service itself, in order."""
+    values = await _events(settings)
+    return [
+        (value["previous"], value["current"])
+        for value in values
+        if value["service"] == service and value["group"] is None
+    ]
+
+
+async def events_of_group(settings: HealthAggregatorSettings, group: str) -> list[tuple[str | None, str]]:
+    """The statuses of every HealthChanged of the group, in order."""
+    values = await _events(settings)
+    return [(value["previous_status"], value["current_status"]) for value in values if value["group"] == group]
+
+
+async def _events(settings: HealthAggregatorSettings) -> list[dict[str, Any]]:
     registry = Registry.load(settings.schemas_dir)
     codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE).name
-    moves = []
+    values = []
     async with open_reader(settings.kafka_brokers, "test") as reader:
         ranges = {tp: both for tp, both in (await topic_ranges(reader, [topic])).items() if both[0] < both[1]}
         reader.assign(list(ranges))
@@ -107,11 +122,9 @@ async def events_of(settings: HealthAggregatorSettings, service: str) -> list[tu
             reader.seek(partition, first)
         for partition, (_first, end) in ranges.items():
             while await reader.position(partition) < end:
-                for record in (await reader.getmany(timeout_ms=500)).get(partition, ()):
-                    value = codec.decode(record.value).value
-                    if value["service"] == service:
-                        moves.append((value["previous"], value["current"]))
-    return moves
+                records = (await reader.getmany(timeout_ms=500)).get(partition, ())
+                values += [dict(codec.decode(record.value).value) for record in records]
+    return values
 
 
 async def commit_offset(brokers: str, group: str, topic: str, offset: int) -> None:

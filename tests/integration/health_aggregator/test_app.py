@@ -36,6 +36,7 @@ from tests.integration.health_aggregator.running import (
     beating_service,
     commit_offset,
     events_of,
+    events_of_group,
     raise_if_done,
     running_aggregator,
 )
@@ -121,6 +122,33 @@ async def test_a_restarted_aggregator_tells_what_it_missed(make_settings: MakeSe
             assert (await asked.service(lives))["since"] == before
         assert await events_of(settings, lives) == [("UNKNOWN", "UP")]
         assert await events_of(settings, dies) == [("UNKNOWN", "UP"), ("UP", "DOWN")]
+
+
+async def test_a_group_s_change_is_told_once_also_over_a_restart(
+    servers: Servers, make_settings: MakeSettings, make_topic: MakeTopic, name: str
+) -> None:
+    """Of the mesh's own; of a group that somebody left behind nothing is told."""
+    settings, topic, ours, others = make_settings(), await make_topic(partitions=1), f"{name}.reader", f"{name}-ad-hoc"
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        assert not isinstance((await send_all(producer, [Outgoing(topic, None, b"x", [])]))[0], Exception)
+    for group in (ours, others):
+        await commit_offset(servers.kafka_brokers, group, topic, 0)
+    expected: list[tuple[str | None, str]] = [(None, "STOPPED")]
+
+    async def told() -> bool:
+        return await events_of_group(settings, ours) == expected
+
+    async with running_aggregator(settings) as asked:
+        await wait_until("the group is told to be stopped", told)
+        rows = {row["group"]: row["status"] for row in (await asked.get("/lag"))[1]["items"]}
+        assert rows[ours] == rows[others] == "stopped"
+        text = (await asked.get("/metrics"))[1]
+        assert f'atlas_consumer_group_status{{group="{ours}",status="stopped"}} 1.0' in text
+    async with running_aggregator(settings):
+        await commit_offset(servers.kafka_brokers, ours, topic, 1)
+        expected.append(("STOPPED", "OK"))
+        await wait_until("the group is told to be ok, and nothing else", told)
+    assert await events_of_group(settings, others) == []
 
 
 async def test_an_undecodable_heartbeat_is_a_dead_letter_and_the_rest_goes_on(

@@ -1,6 +1,7 @@
 """HealthChanged on a real topic: published in order, read back."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_health_aggregator.changes import EVENT_TYPE, Publisher, last_changes
+from atlas_health_aggregator.judging.group_changes import GroupChange
 from atlas_health_aggregator.judging.liveness import Change, State
+from atlas_health_aggregator.judging.status import Status
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all, send_one
 from atlas_local.testing import Servers
@@ -62,6 +65,29 @@ async def test_changes_are_cloud_events_in_order_and_come_back(servers: Servers,
     assert headers["ce_source"] == b"/health-aggregator"
     last = await last_changes(servers.kafka_brokers, codec, topic.name, "test")
     assert last == [published[1], published[2]]
+
+
+async def test_changes_of_groups_come_back_beside_those_of_their_service(servers: Servers, schemas: Path) -> None:
+    """The service's own state is as it was: who does not know groups reads nothing false."""
+    registry = Registry.load(schemas)
+    codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE)
+    service = _change("projector", State.UP)
+    stopped = GroupChange("projector.hauls", Status.CATCHING_UP, Status.STOPPED, "nobody reads", 1_700_000_000_000)
+    first = GroupChange("archiver", None, Status.STALLED, "it stands still", 1_700_000_000_000)
+    long = replace(first, group="archiver." + "x" * 300)
+    async with open_producer(servers.kafka_brokers, "test") as producer:
+        publisher = Publisher(producer, codec, topic, "/health-aggregator")
+        publisher.add([service])
+        publisher.add_groups([stopped, first, long], {"projector": (State.UP, 2)})
+        await publisher.flush()
+    records = await _on_topic(servers, topic.name)
+    assert [record.key for record in records] == [b"projector", b"projector", b"archiver", b"archiver"]
+    assert dict(records[1].headers)["ce_subject"] == b"projector.hauls"
+    value = codec.decode(records[1].value).value
+    assert (value["previous"], value["current"], value["instances"]) == ("UP", "UP", 2)
+    assert (value["previous_status"], value["current_status"]) == ("CATCHING_UP", "STOPPED")
+    assert codec.decode(records[2].value).value["current"] == "UNKNOWN"
+    assert await last_changes(servers.kafka_brokers, codec, topic.name, "test") == [service, stopped, first]
 
 
 async def test_what_could_not_be_sent_is_sent_later(

@@ -11,11 +11,12 @@ from atlas_contracts.registry import Registry
 from tests.contexts import SCHEMAS
 
 _FILES = {"health.Heartbeat": "heartbeat", "health.HealthChanged": "health_changed"}
+_VERSIONS = {"health.Heartbeat": 1, "health.HealthChanged": 2}
 _SAMPLES: dict[str, dict[str, Any]] = {
     "health.Heartbeat": {"service": "", "instance": "", "state": "READY", "reasons": {}, "started_at": 0, "sent_at": 0}
     | {"interval_ms": 0, "version": ""},
     "health.HealthChanged": {"service": "", "previous": "UP", "current": "UP", "reason": "", "instances": 0}
-    | {"changed_at": 0},
+    | {"changed_at": 0, "group": None, "previous_status": None, "current_status": None},
 }
 _FRAMES = {name: Codec(Registry.load(SCHEMAS)).encode(name, sample)[:5] for name, sample in _SAMPLES.items()}
 
@@ -28,7 +29,7 @@ def _without_logical_types(schema: Any) -> Any:
 
 _PLAIN = {
     name: fastavro.parse_schema(
-        _without_logical_types(json.loads((SCHEMAS / "health" / f"{file}.v1.avsc").read_text()))
+        _without_logical_types(json.loads((SCHEMAS / "health" / f"{file}.v{_VERSIONS[name]}.avsc").read_text()))
     )
     for name, file in _FILES.items()
 }
