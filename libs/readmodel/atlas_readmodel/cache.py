@@ -128,6 +128,14 @@ class Cache:
         call = self._raise(keys=[self._epoch_key(projection)], args=[epoch])
         return await self._guarded(projection, call) is not None
 
+    async def check(self) -> str | None:
+        """None when Redis answers, else why not; asked whatever the breaker thinks."""
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"
+        return None
+
     async def _guarded(self, projection: str, call: Awaitable[Any]) -> Any:
         try:
             async with self._breaker:

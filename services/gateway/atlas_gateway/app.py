@@ -20,7 +20,7 @@ from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import open_producer
 from atlas_outbox.waker import open_waker
 from atlas_projection.projection import Projection
-from atlas_readmodel.cache import open_cache
+from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.postgres.pg_codecs import set_reading_codecs
 from atlas_readmodel.reader import Reader
 from atlas_readmodel.redis.documents_reader import DocumentsReader
@@ -86,7 +86,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
             posts=posts,
             requests=Requests(),
         )
-        health = make_health(resources, readmodel)
+        health = make_health(resources, readmodel, cache)
         app = make_app(resources, health, own)
         collect_garbage_rarely()
         async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
@@ -147,9 +147,10 @@ def make_app(resources: Gateway, health: Health, own: Iterable[Route]) -> web.Ap
     return app
 
 
-def make_health(resources: Gateway, readmodel: Pool) -> Health:
-    """Ready means: PostgreSQL and Kafka answer. Redis is only a cache; its breaker is a metric."""
+def make_health(resources: Gateway, readmodel: Pool, cache: Cache) -> Health:
+    """Ready means: PostgreSQL and Kafka answer. Redis is only a cache: without it the gateway is degraded."""
     health = Health(resources.settings.service)
+    health.environment = resources.settings.environment
 
     async def state_answers() -> str | None:
         return await databases.check(resources.pool)
@@ -164,6 +165,7 @@ def make_health(resources: Gateway, readmodel: Pool) -> Health:
     health.add("postgres", state_answers)
     health.add("readmodel", readmodel_answers)
     health.add("kafka", kafka_answers)
+    health.add("cache", cache.check, needed=False)
     health.add("clock", Clock("PostgreSQL", lambda: resources.pool.fetchval(POSTGRES_NOW)).check)
     return health
 

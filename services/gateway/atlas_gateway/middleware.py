@@ -17,7 +17,7 @@ from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.observing.logs import correlated
 from atlas_runtime.observing.semantics import http_server
 from atlas_runtime.observing.traces import carrying, exporting, parse, span, unrecorded
-from atlas_runtime.serving.http_guard import Guard
+from atlas_runtime.serving.http_guard import PROBE_PATHS, Guard
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from atlas_gateway.opened import GATEWAY
@@ -32,7 +32,6 @@ _EXPOSED = "Atlas-Token, ETag, Location, Retry-After, X-Request-ID, X-Correlatio
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
 _PREFLIGHT_MAX_AGE_S = 600
-_UNTRACED = ("/health/", "/metrics")
 
 log = structlog.get_logger()
 
@@ -72,7 +71,7 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _span(request: web.Request, route: str) -> AbstractContextManager[Span | None]:
     """The request's span, in the caller's trace where it says one; none for probes and scrapes."""
-    if route.startswith(_UNTRACED):
+    if route in PROBE_PATHS:
         return unrecorded()
     headers = request.headers
     method = request.method if request.method in _METHODS else "_OTHER"

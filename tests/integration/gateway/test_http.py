@@ -115,8 +115,11 @@ async def test_the_root_leads_to_the_documentation(client: ClientSession) -> Non
 async def test_the_probes(client: ClientSession) -> None:
     async with client.get("/health") as response:
         detail = await response.json()
-    assert (detail["service"], detail["status"]) == ("gateway", "ready")
-    assert {"postgres", "readmodel", "kafka", "clock"} <= set(detail["checks"])
+    assert (detail["service"], detail["status"]) in {("gateway", "healthy"), ("gateway", "degraded")}, detail
+    assert {"postgres", "readmodel", "kafka", "clock", "cache"} <= set(detail["dependencies"])
+    assert {found["state"] for found in detail["dependencies"].values()} == {"up"}
+    assert all(0 <= found[time] < 2000 for found in detail["dependencies"].values() for time in ("last_ms", "p99_ms"))
+    assert detail["environment"] == "development"
     async with client.get("/metrics") as response:
         metrics = await response.text()
     assert 'atlas_http_requests_total{method="GET",route="/health",status="200"}' in metrics

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
@@ -13,12 +13,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from atlas_runtime.observing.logs import mask
 from atlas_runtime.serving import http_server
+from atlas_runtime.serving.dependencies import Check, Dependency
 from atlas_runtime.serving.http_guard import Guard, guarded
 from atlas_runtime.settings import ServiceSettings
 
-Check = Callable[[], Awaitable[str | None]]
-
-_CHECK_TIMEOUT_S = 2.0  # a probe that hangs is as bad as one that fails; kubelet's own default is 1 s
+__all__ = ["Check", "Health", "probe_routes", "serve_probes"]
 
 
 class Health:
@@ -33,12 +32,16 @@ class Health:
         self.version = version or _version_of(f"atlas-{service}")
         self.started_at_ms = time.time_ns() // 1_000_000
         self.stopping = False
-        self._checks: dict[str, Check] = {}
+        self.environment = ""
+        self._dependencies: dict[str, Dependency] = {}
         self._notes: dict[str, str] = {}
 
-    def add(self, name: str, check: Check) -> None:
-        """Ask `check` at each probe: None is fine, else the reason. Raising, or 2 s of silence, is a reason."""
-        self._checks[name] = check
+    def add(self, name: str, check: Check, *, needed: bool = True) -> None:
+        """Ask `check` for probes: None is fine, else the reason. Raising, or 2 s of silence, is a reason.
+
+        Of what is not `needed` a failure is shown, and the process is ready all the same.
+        """
+        self._dependencies[name] = Dependency(name, check, needed=needed)
 
     def note(self, name: str, reason: str | None) -> None:
         """What a loop knows about itself; it stands until the next note of that name. None: fine."""
@@ -49,22 +52,37 @@ class Health:
 
     async def reasons(self) -> dict[str, str]:
         """Why the process is not ready, by check or note; empty when it is."""
-        answers = await asyncio.gather(*(_ask(check) for check in self._checks.values()))
-        failed = {name: answer for name, answer in zip(self._checks, answers, strict=True) if answer is not None}
+        asked = list(self._dependencies.values())
+        answers = await asyncio.gather(*(dependency.ask() for dependency in asked))
+        failed = {
+            dependency.name: answer
+            for dependency, answer in zip(asked, answers, strict=True)
+            if answer is not None and dependency.needed
+        }
         if self.stopping:
             failed["stopping"] = "the process is stopping"
         return {**failed, **self._notes}
 
     async def detail(self) -> dict[str, object]:
-        """What GET /health shows."""
+        """What GET /health shows.
+
+        `status`: healthy; degraded, which is ready and worth a look, as `worries` says; unhealthy, which is not ready,
+        as `reasons` says; stopping.
+        """
         reasons = await self.reasons()
+        worries = {
+            name: worry for name, dependency in self._dependencies.items() if (worry := dependency.worry()) is not None
+        }
+        status = "unhealthy" if reasons else "degraded" if worries else "healthy"
         return {
             "service": self.service,
             "version": self.version,
-            "status": "stopping" if self.stopping else "not_ready" if reasons else "ready",
+            "environment": self.environment,
+            "status": "stopping" if self.stopping else status,
             "uptime_s": round(time.time() - self.started_at_ms / 1000, 1),
-            "checks": sorted(self._checks),
             "reasons": reasons,
+            "worries": worries,
+            "dependencies": {name: found.detail() for name, found in sorted(self._dependencies.items())},
         }
 
 
@@ -100,6 +118,7 @@ async def serve_probes(
 
     No page of somebody else's gets to `routes`, and what changes something says that its body is JSON.
     """
+    health.environment = settings.environment
     guard = Guard(settings.service, settings.http_hosts)
     app = web.Application(
         middlewares=[http_server.documents, http_server.readable, guarded(guard), http_server.unencoded],
@@ -108,17 +127,6 @@ async def serve_probes(
     app.add_routes([*probe_routes(health), *routes])
     async with http_server.listen(app, settings.http_host, settings.http_port) as port:
         yield port
-
-
-async def _ask(check: Check) -> str | None:
-    try:
-        async with asyncio.timeout(_CHECK_TIMEOUT_S):
-            answer = await check()
-    except TimeoutError:
-        return f"no answer within {_CHECK_TIMEOUT_S:g} s"
-    except Exception as error:  # noqa: BLE001 - whatever a check raises is the answer
-        return mask(f"{type(error).__name__}: {error}")
-    return None if answer is None else mask(answer)
 
 
 def _json(status: int, body: object) -> web.Response:

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from atlas_runtime.serving import probes
+from atlas_runtime.serving import dependencies
 from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_runtime.settings import ServiceSettings
 
@@ -30,15 +30,16 @@ async def test_a_ready_process() -> None:
         assert await _get(port, "/health/live") == (200, {"status": "alive"})
         assert await _get(port, "/health/ready") == (200, {"status": "ready", "reasons": {}})
         status, detail = await _get(port, "/health")
-        assert (status, detail["service"], detail["version"], detail["status"]) == (200, "unit", "1.2.3", "ready")
-        assert detail["checks"] == ["database"]
+        assert (status, detail["service"], detail["version"], detail["status"]) == (200, "unit", "1.2.3", "healthy")
+        assert detail["dependencies"]["database"]["state"] == "up"
+        assert detail["environment"] == "development"
         status, text = await _get(port, "/metrics")
         assert status == 200
         assert "# TYPE atlas_http_requests_total counter" in text
 
 
 async def test_checks_and_notes_make_it_unready_and_it_stays_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "_CHECK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dependencies, "CHECK_TIMEOUT_S", 0.05)
     health = Health("unit")
 
     async def broken() -> str | None:
@@ -65,8 +66,18 @@ async def test_checks_and_notes_make_it_unready_and_it_stays_alive(monkeypatch: 
             "says_no": "no",
             "loop": "behind",
         }
-        assert (await _get(port, "/health"))[1]["status"] == "not_ready"
+        assert (await _get(port, "/health"))[1]["status"] == "unhealthy"
         assert (await _get(port, "/health/live"))[0] == 200
+
+
+async def test_without_what_it_does_not_need_it_is_ready_and_degraded() -> None:
+    health = Health("unit")
+    health.add("cache", _away, needed=False)
+    async with serve_probes(Settings(), health) as port:
+        assert (await _get(port, "/health/ready"))[0] == 200
+        _, detail = await _get(port, "/health")
+    assert (detail["status"], detail["reasons"], detail["worries"]) == ("degraded", {}, {"cache": "away"})
+    assert detail["dependencies"]["cache"]["state"] == "down"
 
 
 async def test_a_note_stands_until_it_is_taken_back() -> None:
@@ -104,3 +115,7 @@ def test_the_version_is_the_distributions() -> None:
 
 async def _fine() -> str | None:
     return None
+
+
+async def _away() -> str | None:
+    return "away"
