@@ -26,17 +26,18 @@ SPACE := $(EMPTY) $(EMPTY)
 TESTS ?= tests $(wildcard contexts/*/tests)
 # Without this make's own flags, which a test that calls make would take for its.
 PYTEST := MAKEFLAGS= $(BIN)/python -m pytest
-# Most tests on servers wait most of the time, so two lots of them run at once, each on servers of its own, and those that
-# compute beside them. What breaks a mesh, and what measures how long a loop is held, has the machine to itself.
+# Most tests on servers wait most of the time, so lots of them run at once, each on servers of its own, and those that
+# compute beside them: three lots at a time, the long ones first. What breaks a mesh, and what measures how long a loop is held, has the machine to itself.
 TESTS_ALONE := chaos or alone
-TESTS_BESIDE := $(addprefix tests/,unit architecture e2e) $(filter-out tests,$(TESTS))
+TESTS_BESIDE := $(addprefix tests/,unit architecture)
+TESTS_OF_ALL := tests/e2e $(filter-out tests,$(TESTS))
 TESTS_ON_SERVERS := tests/conformance \
 	$(addprefix tests/integration/,archive examples gateway http outbox postgres projector readmodel relay)
-TESTS_ON_OTHERS := $(filter-out $(TESTS_BESIDE) $(TESTS_ON_SERVERS) tests/integration %/__pycache__, \
+TESTS_ON_OTHERS := $(filter-out $(TESTS_BESIDE) $(TESTS_OF_ALL) $(TESTS_ON_SERVERS) tests/integration %/__pycache__, \
 	$(patsubst %/,%,$(wildcard tests/*/ tests/integration/*/)))
 
 .PHONY: help up dev down demo status logs shell db-shell lint style fmt type check \
-	test test-on-servers test-on-others test-beside test-alone test-unit test-integration test-cov \
+	test test-on-servers test-on-others test-beside test-of-all test-alone test-unit test-integration test-cov \
 	chaos bench batch mine dist migrate migration seed db-reset metrics lock clean clean-all
 
 help: ## Show this list
@@ -111,7 +112,7 @@ test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/k
 ifeq ($(filter tests,$(TESTS)),)
 	$(PYTEST) $(TESTS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-on-servers test-on-others test-beside; beside=$$?; \
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-on-servers test-on-others test-beside test-of-all; beside=$$?; \
 		$(MAKE) --no-print-directory test-alone && exit $$beside
 endif
 
@@ -119,13 +120,19 @@ test-on-servers: $(DEV)
 	$(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_ON_SERVERS)
 
 # What these print is shown at their end: several that print dots at once can't be read.
+define SHOWN_AT_THE_END
+@said=$$(mktemp); $(PYTEST) -m "not ($(TESTS_ALONE))" $(1) >"$$said" 2>&1; code=$$?; \
+	cat "$$said"; rm "$$said"; exit $$code
+endef
+
 test-on-others: $(DEV)
-	@said=$$(mktemp); $(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_ON_OTHERS) >"$$said" 2>&1; code=$$?; \
-		cat "$$said"; rm "$$said"; exit $$code
+	$(call SHOWN_AT_THE_END,$(TESTS_ON_OTHERS))
 
 test-beside: $(DEV)
-	@said=$$(mktemp); $(PYTEST) -m "not ($(TESTS_ALONE))" $(TESTS_BESIDE) >"$$said" 2>&1; code=$$?; \
-		cat "$$said"; rm "$$said"; exit $$code
+	$(call SHOWN_AT_THE_END,$(TESTS_BESIDE))
+
+test-of-all: $(DEV)
+	$(call SHOWN_AT_THE_END,$(TESTS_OF_ALL))
 
 test-alone: $(DEV)
 	$(PYTEST) -m "$(TESTS_ALONE)" $(TESTS)
