@@ -44,7 +44,11 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
         Endpoint("POST", "/projections/{name}/left-out", headers=HEADERS, body=b'{"ids": ["yards/yards.events/0@1"]}'),
     ),
     "archiver": (),
-    "health-aggregator": (Endpoint("GET", "/health/mesh", ("service",)), Endpoint("GET", "/lag", ("group", "topic"))),
+    "health-aggregator": (
+        Endpoint("GET", "/health/mesh", ("service",)),
+        Endpoint("GET", "/lag", ("group", "topic")),
+        Endpoint("GET", "/lag/history", ("group", "topic", "from", "to", "step", "limit", "cursor")),
+    ),
 }
 # As JSON text or a number, in the bodies that take ids.
 VALUES = (b'""', b'"\\u0000"', b'"a\\u0000b"', b'"\\ud800"', b'"' + b"a" * 5000 + b'"', b"0", b"-1", b"1.5", b"1e400",

@@ -3,6 +3,7 @@
 serve()  →  consume_heartbeats()  →  Mesh.observe()
             watch_mesh()     →  Mesh.judge()  →  Publisher
             watch_lag()      →  LagReader.read()  →  GroupChanges.judge()  →  Publisher
+            Keeper.run()     →  History, and its topic
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from aiokafka.errors import KafkaError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_errors.backoff import retrying, wait_unless
+from atlas_errors.policy import Transient
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.producing.producer import Producer, open_producer
 from atlas_runtime.observing import heartbeat
@@ -22,6 +24,9 @@ from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_health_aggregator import changes
 from atlas_health_aggregator.exposition import Shown, exposed, routes
 from atlas_health_aggregator.heartbeats import Receiver, consume_heartbeats
+from atlas_health_aggregator.history.answers import history_routes
+from atlas_health_aggregator.history.keeping import HistoryTopic, Keeper
+from atlas_health_aggregator.history.remembering import History
 from atlas_health_aggregator.judging.admission import Limits
 from atlas_health_aggregator.judging.group_changes import GroupChange, GroupChanges
 from atlas_health_aggregator.judging.liveness import Change, Mesh, State
@@ -43,9 +48,10 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
     health = Health(settings.service)
     health.note("start", "waiting for Kafka")
     mesh = _mesh(settings)
+    history = History(settings.health_history_series_max)
     async with (
         LagReader(settings) as lag,
-        serve_probes(settings, health, routes=routes(mesh, lag)),
+        serve_probes(settings, health, routes=routes(mesh, lag) + history_routes(history)),
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
     ):
         await _wait_for_topics(producer, {heartbeats_topic, changes_topic.name}, health, stop)
@@ -60,6 +66,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
             settings.service,
             lambda heartbeat: mesh.observe(heartbeat, time.monotonic()),
         )
+        keeper = _keeper(settings, history, producer, mesh)
         health.note("start", None)
         with exposed(mesh, lag, _shown(settings)):
             async with asyncio.TaskGroup() as tasks:
@@ -75,11 +82,13 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
                             partial(_tell_groups, groups, mesh, publisher),
                         )
                     ),
+                    tasks.create_task(keeper.run(lag, partial(health.note, "lag history"))),
                 ]
                 await consume_heartbeats(settings, heartbeats_topic, receiver, stop)
                 for watch in watches:
                     watch.cancel()
             await _last_words(mesh, publisher)
+            await _last_history(keeper, lag)
 
 
 def _mesh(settings: HealthAggregatorSettings) -> Mesh:
@@ -95,6 +104,12 @@ def _mesh(settings: HealthAggregatorSettings) -> Mesh:
             settings.health_forget_after_s,
         ),
     )
+
+
+def _keeper(settings: HealthAggregatorSettings, history: History, producer: Producer, mesh: Mesh) -> Keeper:
+    topic = HistoryTopic(settings.kafka_brokers, settings.health_history_topic, settings.instance)
+    # Who hears the heartbeats is one of however many there are.
+    return Keeper(history, topic, producer, leads=lambda: mesh.silence(time.monotonic()) is None)
 
 
 def _shown(settings: HealthAggregatorSettings) -> Shown:
@@ -127,6 +142,13 @@ async def _last_words(mesh: Mesh, publisher: changes.Publisher) -> None:
     with suppress(KafkaError, OSError):
         async with asyncio.timeout(FLUSH_TIMEOUT_S):
             await publisher.flush()
+
+
+async def _last_history(keeper: Keeper, lag: LagReader) -> None:
+    """What is not written yet of the last minute: tried once."""
+    with suppress(KafkaError, OSError, Transient):
+        async with asyncio.timeout(FLUSH_TIMEOUT_S):
+            await keeper.last_words(lag)
 
 
 async def _last_changes(

@@ -32,6 +32,10 @@ class HealthAggregatorSettings(ServiceSettings):
     health_late_groups: str = ""
     # As the archiver has it: its group lags by so much on purpose.
     archiver_segment_max_age_s: float = Field(default=10.0, gt=0)
+    # A week of lag is kept on this topic; two meshes on one Kafka must name different ones.
+    health_history_topic: str = Field(default="health.lag-history", min_length=1)
+    # Each is a group and a topic, 140 KB of memory.
+    health_history_series_max: int = Field(default=500, ge=1)
     # An ordinary transaction takes milliseconds.
     health_blocked_after_s: float = Field(default=5.0, ge=0)
 

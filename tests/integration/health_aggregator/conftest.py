@@ -50,6 +50,7 @@ def make_settings(servers: Servers, schemas: Path, name: str, free_port: int) ->
             "heartbeat_interval_s": 0.5,
             "health_lag_interval_s": 0.5,
             "health_lag_groups": f"{name}.*",
+            "health_history_topic": f"{name}.health.lag-history",
         }
         return HealthAggregatorSettings(**{**values, **changes})  # type: ignore[arg-type]
 

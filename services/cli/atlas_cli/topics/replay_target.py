@@ -15,8 +15,8 @@ from atlas_kafka.producing.transactional import send_in_transaction
 from atlas_cli.terminal.output import CommandError
 
 _ANY_TIME = str((1 << 63) - 1)
-# The relay takes what is on it for its own marks of the rows that it has sent.
-_PROGRESS = "outbox.progress"
+# Whose records are on them: the relay's marks of the rows that it has sent, and the history of lag.
+_KEPT_BY = {"outbox.progress": "the relay", "health.lag-history": "the health-aggregator"}
 # How a target is made: its records keep the time that they had, whatever it is, and for that none is ever too old.
 CONFIG = {
     "retention.ms": "-1",
@@ -61,8 +61,8 @@ class Rule:
 
 def rule_of(registry: Registry, source: str, target: str, wanted_type: str | None, *, leaves_out: bool) -> Rule:
     """The rule of a target as it is declared. Raises CommandError when it can be told already that it refuses."""
-    if target == _PROGRESS or target.startswith("__"):
-        owner = "the relay" if target == _PROGRESS else "Kafka itself"
+    if target in _KEPT_BY or target.startswith("__"):
+        owner = _KEPT_BY.get(target, "Kafka itself")
         raise CommandError(f"--to {target}: {owner} keeps its own records there, it is no topic for events")
     declared = registry.topics.get(target)
     rule = Rule(target, None if declared is None else frozenset(declared.events), leaves_out)

@@ -42,7 +42,9 @@ def test_a_record_of_another_type_is_refused_or_left_out(kind: str | None, words
     assert not rule("a.events", "yards.events", leaves_out=True).takes(RECORD, "a.events/0@7", lambda _: kind)
 
 
-@pytest.mark.parametrize("target", ["outbox.progress", "__consumer_offsets", "__transaction_state"])
-def test_a_topic_on_which_the_relay_or_kafka_keeps_its_own_records_is_no_target(target: str) -> None:
+@pytest.mark.parametrize(
+    "target", ["outbox.progress", "health.lag-history", "__consumer_offsets", "__transaction_state"]
+)
+def test_a_topic_on_which_a_service_or_kafka_keeps_its_own_records_is_no_target(target: str) -> None:
     with pytest.raises(CommandError, match=f"--to {target}: .* keeps its own records there"):
         rule("yards.events", target, leaves_out=True)

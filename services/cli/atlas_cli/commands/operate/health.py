@@ -1,6 +1,8 @@
 """`atlas health` and `atlas lag`: what the health-aggregator knows."""
 
 import asyncio
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
@@ -10,7 +12,7 @@ from typing_extensions import TypedDict
 from atlas_cli.settings import CliSettings, load_settings
 from atlas_cli.terminal.completing import topics
 from atlas_cli.terminal.help_groups import OPERATE, add
-from atlas_cli.terminal.output import JsonFlag, print_json, print_rows, say
+from atlas_cli.terminal.output import CommandError, JsonFlag, console, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from atlas_cli.asking import Service
@@ -71,7 +73,7 @@ class _Lag(TypedDict):
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
     add(parent, health, "atlas health", group=OPERATE)
-    add(parent, lag, "atlas lag", "atlas lag --topic bookings.events --partitions", group=OPERATE)
+    add(parent, lag, "atlas lag", "atlas lag --watch", "atlas lag --history 1d --topic bookings.events", group=OPERATE)
 
 
 def health(as_json: JsonFlag = False) -> None:
@@ -99,14 +101,32 @@ def lag(
     group: Annotated[str | None, typer.Option(help="Only this consumer group.")] = None,
     topic: Annotated[str | None, typer.Option(help="Only this topic.", autocompletion=topics)] = None,
     partitions: Annotated[bool, typer.Option("--partitions", help="A row for each partition.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s, until Ctrl-C.")] = False,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN", help="How far it was behind in the last 30m, 2h, 1d: up to 7d.", show_default=False
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too.
 
     A row is a group and a topic: the records of all partitions; the seconds, the state and the status of the worst one.
     The state is of this moment, the status of the last minute. --json has each partition, with or without --partitions.
+    --watch shows the last minutes too, and with --json prints a document a line for each look; --history shows the most
+    that each was behind, and with --json every point.
     """
-    found, blocked = asyncio.run(read_lag(load_settings(), {"group": group, "topic": topic}))
+    if sum((partitions, watch, history is not None)) > 1:
+        raise CommandError("--partitions, --watch and --history: one of them at a time")
+    wanted = {"group": group, "topic": topic}
+    if watch:
+        asyncio.run(_watch(load_settings(), wanted, as_json=as_json))
+        return
+    if history is not None:
+        asyncio.run(_history(load_settings(), wanted, history, as_json=as_json))
+        return
+    found, blocked = asyncio.run(read_lag(load_settings(), wanted))
     empty = "no group reads or has read anything"
     if as_json:
         print_rows([{**row} for row in found], as_json=True)
@@ -162,6 +182,44 @@ async def read_lag(settings: CliSettings, wanted: Mapping[str, str | None]) -> t
         if answer["next_cursor"] is None:
             return list(rows.values()), answer["blocked"]
         query["cursor"] = answer["next_cursor"]
+
+
+async def _watch(settings: CliSettings, wanted: Mapping[str, str | None], *, as_json: bool) -> None:
+    from atlas_cli.mesh import lag_history, lag_watch
+    from atlas_cli.mesh.lag_view import lag_view
+
+    async def look() -> lag_watch.Looked:
+        found, _blocked = await read_lag(settings, wanted)
+        read: dict[tuple[str, str], int] = {}
+        for row in found:
+            if row["committed"] is not None:
+                key = (row["group"], row["topic"])
+                read[key] = read.get(key, 0) + row["committed"]
+        return lag_watch.Looked(summed(found), read, time.monotonic())
+
+    async def past() -> list[lag_history.Item]:
+        span_s = lag_watch.BAR_S * lag_watch.BARS_KEPT
+        return await lag_history.read_history(_aggregator(settings), wanted, span_s, lag_watch.BAR_S)
+
+    stop = asyncio.Event()
+    # Ctrl-C is how it ends: exit code 0.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    with lag_view(as_json=as_json) as show:
+        await lag_watch.watch(look, past, show, stop)
+
+
+async def _history(settings: CliSettings, wanted: Mapping[str, str | None], span: str, *, as_json: bool) -> None:
+    from atlas_cli.mesh import lag_history
+    from atlas_cli.terminal.sparklines import bars_of
+
+    span_s = lag_history.parse_span(span)
+    step_s = lag_history.step_for(span_s, lag_history.POINTS_MAX if as_json else lag_history.BARS_MAX)
+    items = await lag_history.read_history(_aggregator(settings), wanted, span_s, step_s)
+    if as_json:
+        print_json(items)
+        return
+    rows = lag_history.table_rows(items, span_s, bars_of(console().encoding))
+    print_rows(rows, as_json=False, empty=f"no lag was seen in the last {span}", spare=("records", "seconds"))
 
 
 def _aggregator(settings: CliSettings) -> "Service":

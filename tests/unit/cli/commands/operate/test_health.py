@@ -1,11 +1,15 @@
 """`atlas health` and `atlas lag` against a server that answers as the aggregator does."""
 
 import json
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from atlas_cli.mesh import lag_watch
 from atlas_cli.terminal.output import CommandError
 
 from tests.unit.cli.commands.serving import run, serving
@@ -37,11 +41,21 @@ MESH = {
         }
     ],
 }
+POINTS = [
+    {
+        "at": "2026-01-01T00:00:00.000Z",
+        "records_max": 9,
+        "records_last": 2,
+        "seconds_max": 30.5,
+        "seconds_last": None,
+    }
+]
 
 
 class Answers:
     def __init__(self) -> None:
         self.status = 200
+        self.asked: list[str] = []
         self.bodies: dict[str, Any] = {
             "/health/mesh": MESH,
             "/lag": {
@@ -50,11 +64,15 @@ class Answers:
                 "next_cursor": None,
                 "blocked": [],
             },
+            "/lag/history": {"items": [{"group": "archiver", "topic": "yards.events", "points": POINTS}]},
         }
 
     def body(self, asked: str) -> Any:
         """As the aggregator: a page of the rows that are asked for, here one row a page."""
         path, _, text = asked.partition("?")
+        self.asked.append(path)
+        if path == "/lag/history":
+            return {**self.bodies[path], "next_cursor": None}
         if path != "/lag" or self.status != 200:
             return self.bodies[path]
         query = dict(parse_qsl(text))
@@ -161,3 +179,52 @@ def test_an_aggregator_that_is_away_or_fails_is_one_line(answers: Answers, monke
     monkeypatch.setenv("ATLAS_HEALTH_URL", "http://127.0.0.1:1")
     with pytest.raises(CommandError, match="does not answer"):
         run("health")
+
+
+def test_history_as_a_table_and_as_json(answers: Answers) -> None:
+    assert json.loads(run("lag", "--history", "1d", "--json")) == [
+        {"group": "archiver", "topic": "yards.events", "points": POINTS}
+    ]
+    header, line = run("lag", "--history", "30m", "--group", "archiver").splitlines()
+    assert header.split() == ["group", "topic", "most", "records", "most", "seconds", "records", "lag"]
+    assert line.split() == ["archiver", "yards.events", "9", "30.5", "2", "_" * 19 + "█"]
+    answers.bodies["/lag/history"] = {"items": []}
+    assert run("lag", "--history", "30m") == "no lag was seen in the last 30m\n"
+    with pytest.raises(CommandError, match="--history 8d: not a span"):
+        run("lag", "--history", "8d")
+
+
+def test_watching_goes_on_until_ctrl_c_and_ends_well(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice looked, two rows a look; a lone interrupt is how it ends: exit code 0."""
+    monkeypatch.setattr(lag_watch, "EVERY_S", 0.01)
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 30
+        while answers.asked.count("/lag") < 6 and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    for arguments in ([], ["--json"]):
+        answers.asked.clear()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        lines = run("lag", "--watch", *arguments).splitlines()
+        thread.join()
+        assert len(lines) >= 3
+        assert "/lag/history" in answers.asked
+        if arguments:
+            first = json.loads(lines[0])["items"]
+            assert [(each["group"], each["records"], each["state"]) for each in first] == [
+                ("projector.hauls", 2, "no-members"),
+                ("archiver", 2, "no-members"),
+            ]
+        else:
+            assert lines[0].endswith("Z projector.hauls hauls.events  records 2  seconds 600.0  no-members")
+
+
+def test_one_way_of_showing_at_a_time(answers: Answers) -> None:
+    with pytest.raises(CommandError, match="one of them at a time"):
+        run("lag", "--watch", "--history", "1h")
+    answers.status = 503
+    with pytest.raises(CommandError, match="answered 503"):
+        run("lag", "--watch")
