@@ -107,6 +107,21 @@ async def test_a_command_is_one_trace_to_the_read_model_and_the_archive(traced: 
     assert (carried["traceparent"] or b"").decode().split("-")[1] == trace
 
 
+async def test_a_measurement_leads_to_its_trace(traced: tuple[TestMesh, Collector]) -> None:
+    mesh, spans = traced
+    trace, headers = new_trace()
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{mesh.url('gateway')}/yards/{uuid.uuid4()}", headers=headers) as response:
+            assert response.status == 404
+        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        async with session.get(f"{mesh.url('gateway')}/metrics", headers=accept) as response:
+            text = await response.text()
+    (line,) = [line for line in text.splitlines() if trace in line]
+    assert line.startswith('atlas_http_request_seconds_bucket{le="')
+    assert 'method="GET",route="/yards/{yard_id}"' in line
+    await stations(spans, trace, ("GET /yards/{yard_id}",))
+
+
 async def test_a_posted_event_is_one_trace_too(traced: tuple[TestMesh, Collector]) -> None:
     mesh, spans = traced
     trace, headers = new_trace()

@@ -1,5 +1,6 @@
 """The metrics every service shares; each service adds its own beside its loop. All are served at /metrics."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -11,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
 from atlas_runtime.observing.semantics import postgres
-from atlas_runtime.observing.traces import span_inside
+from atlas_runtime.observing.traces import exemplar, span_inside
 
 __all__ = [
     "BREAKER_STATE",
@@ -60,5 +61,9 @@ def timed_query(name: str) -> Iterator[None]:
     """`with timed_query("orders.insert"): await …` counts the block in atlas_db_query_seconds{query=name}; it is a span
     of the current trace, where that is recorded.
     """
-    with DB_QUERY_SECONDS.labels(name).time(), span_inside(name, SpanKind.CLIENT, postgres(name)):
-        yield
+    begun = time.perf_counter()
+    try:
+        with span_inside(name, SpanKind.CLIENT, postgres(name)):
+            yield
+    finally:
+        DB_QUERY_SECONDS.labels(name).observe(time.perf_counter() - begun, exemplar())

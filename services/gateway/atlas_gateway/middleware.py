@@ -16,7 +16,7 @@ from atlas_readmodel.reader import NotBuilt
 from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.observing.logs import correlated
 from atlas_runtime.observing.semantics import http_server
-from atlas_runtime.observing.traces import carrying, exporting, parse, span, unrecorded
+from atlas_runtime.observing.traces import carrying, exemplar, exporting, parse, span, unrecorded
 from atlas_runtime.serving.http_guard import PROBE_PATHS, Guard
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
@@ -49,10 +49,12 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = _template(request)
     resources = request.app[GATEWAY]
     started = time.perf_counter()
+    leading: dict[str, str] | None = None
     status = 499  # what stays when the caller goes away before the answer
     resources.requests.enter()
     try:
         with correlated(correlation), carrying(request.headers.get("baggage")), _span(request, route) as current:
+            leading = exemplar()
             response = await handler(request)
             status = response.status
             _told(current, status)
@@ -66,7 +68,7 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
         resources.requests.leave()
         method = request.method if request.method in _METHODS else "other"  # a method is the caller's own text
         HTTP_REQUESTS.labels(method, route, status).inc()
-        HTTP_REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+        HTTP_REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started, leading)
 
 
 def _span(request: web.Request, route: str) -> AbstractContextManager[Span | None]:

@@ -152,6 +152,12 @@ def traceparent() -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
 
 
+def exemplar() -> dict[str, str] | None:
+    """What leads from a measurement to its trace: an exemplar's labels; None where the current span is not recorded."""
+    current = trace.get_current_span()
+    return {"trace_id": f"{current.get_span_context().trace_id:032x}"} if current.is_recording() else None
+
+
 def headers() -> list[tuple[str, bytes]]:
     """What a record of the current span carries: `tracestate` and `baggage` where there are any, `traceparent` last.
 

@@ -9,13 +9,18 @@ from importlib.metadata import version as distribution_version
 
 import orjson
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, disable_created_metrics, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from atlas_runtime.observing.logs import mask
 from atlas_runtime.serving import http_server
 from atlas_runtime.serving.dependencies import Check, Dependency
 from atlas_runtime.serving.http_guard import Guard, guarded
 from atlas_runtime.settings import ServiceSettings
+
+_OPENMETRICS = {"Content-Type": openmetrics.CONTENT_TYPE_LATEST}
+# A second series for each that counts, which nobody asks about.
+disable_created_metrics()
 
 __all__ = ["Check", "Health", "probe_routes", "serve_probes"]
 
@@ -87,7 +92,10 @@ class Health:
 
 
 def probe_routes(health: Health) -> list[web.RouteDef]:
-    """The four routes, for a service that has an HTTP server of its own."""
+    """The four routes, for a service that has an HTTP server of its own.
+
+    Metrics are in OpenMetrics, with exemplars, for who accepts that; else in Prometheus' own text.
+    """
 
     async def detail(_request: web.Request) -> web.Response:
         return _json(200, await health.detail())
@@ -99,7 +107,10 @@ def probe_routes(health: Health) -> list[web.RouteDef]:
         reasons = await health.reasons()
         return _json(503 if reasons else 200, {"status": "not_ready" if reasons else "ready", "reasons": reasons})
 
-    async def metrics(_request: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
+        # Not the library's own choice, which fails for a version that is none.
+        if "application/openmetrics-text" in request.headers.get("Accept", ""):
+            return web.Response(body=openmetrics.generate_latest(REGISTRY), headers=_OPENMETRICS)
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [

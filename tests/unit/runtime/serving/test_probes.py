@@ -9,6 +9,7 @@ from aiohttp import web
 from atlas_runtime.serving import dependencies
 from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_runtime.settings import ServiceSettings
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 
 class Settings(ServiceSettings):
@@ -111,6 +112,32 @@ async def test_a_service_may_add_routes_and_the_port_is_freed() -> None:
 def test_the_version_is_the_distributions() -> None:
     assert Health("runtime").version == "0.1.0"
     assert Health("nothing-of-that-name").version == "0"
+
+
+async def test_metrics_are_openmetrics_for_who_accepts_that() -> None:
+    accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
+    async with (
+        serve_probes(Settings(), Health("unit")) as port,
+        aiohttp.ClientSession() as client,
+        client.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}) as response,
+    ):
+        text = await response.text()
+        assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert text.endswith("# EOF\n")
+    families = {family.name: family for family in openmetrics(text)}
+    assert families["atlas_http_requests"].type == "counter"
+    assert not [name for name in families if name.endswith("_created")]
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=x", "text/plain;version=", ";;;,,=", "\xff"])
+async def test_whatever_is_accepted_metrics_answer(accept: str) -> None:
+    async with (
+        serve_probes(Settings(), Health("unit")) as port,
+        aiohttp.ClientSession() as client,
+        client.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}) as response,
+    ):
+        assert response.status == 200
+        assert "atlas_http_requests" in await response.text()
 
 
 async def _fine() -> str | None:
