@@ -9,7 +9,7 @@ from importlib.metadata import version as distribution_version
 
 import orjson
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, disable_created_metrics, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from atlas_runtime.observing.logs import mask
@@ -19,8 +19,6 @@ from atlas_runtime.serving.http_guard import Guard, guarded
 from atlas_runtime.settings import ServiceSettings
 
 _OPENMETRICS = {"Content-Type": openmetrics.CONTENT_TYPE_LATEST}
-# A second series for each that counts, which nobody asks about.
-disable_created_metrics()  # type: ignore[no-untyped-call]
 
 __all__ = ["Check", "Health", "probe_routes", "serve_probes"]
 
