@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from atlas_runtime.metrics import HTTP_REQUESTS
 from atlas_runtime.serving import dependencies
 from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_runtime.settings import ServiceSettings
@@ -112,6 +113,11 @@ async def test_a_service_may_add_routes_and_the_port_is_freed() -> None:
 def test_the_version_is_the_distributions() -> None:
     assert Health("runtime").version == "0.1.0"
     assert Health("nothing-of-that-name").version == "0"
+
+
+@pytest.fixture(autouse=True)
+def _counted() -> None:
+    HTTP_REQUESTS.labels("GET", "/x", 200).inc()
 
 
 async def test_metrics_are_openmetrics_for_who_accepts_that() -> None:
