@@ -16,7 +16,7 @@ CODE := libs contexts services infra tests examples
 # What they import of their own folder is found there.
 # What a context needs beside the packages of Atlas, such as data to show.
 OF_CONTEXTS := $(wildcard contexts/*/requirements.txt)
-EXAMPLES := $(patsubst %/,%,$(sort $(dir $(wildcard examples/*/*.py examples/*/*/*.py))))
+EXAMPLES := $(patsubst %/,%,$(sort $(dir $(wildcard $(addprefix examples/,*/*.py */*/*.py */*/*/*.py)))))
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 LOCAL := $(VENV)/.stamp-local
@@ -78,7 +78,7 @@ db-shell: $(LOCAL) ## Open psql on the database of the mesh
 migrate: $(LOCAL) ## Apply the migrations that are missing
 	@$(ATLAS) db migrate
 
-migration: $(DEV) ## Begin a new migration of a context: make migration CONTEXT=bookings NAME="add a column"; without it, of Atlas
+migration: $(DEV) ## Begin a new migration of a context, or of a lib that has tables: make migration CONTEXT=bookings NAME="add a column"
 	@test -n "$$NAME" || { echo 'give it a name: make migration CONTEXT=bookings NAME="add a column"' >&2; exit 2; }
 	@$(BIN)/python -m atlas_runtime.new_migration "$(CONTEXT)" "$$NAME"
 

@@ -28,7 +28,7 @@ SESSIONS = async_sessionmaker(ENGINE, expire_on_commit=False)
 
 
 class Base(DeclarativeBase):
-    """The tables of this service; those of the outbox come with Atlas's migrations."""
+    """The tables of this service; `migrations` makes them, and those of the outbox."""
 
 
 class Order(Base):
@@ -58,9 +58,7 @@ class Total(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The table, which a real service makes by a migration, and the waker."""
-    async with ENGINE.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    """The waker, for as long as the service runs."""
     async with open_waker(DSN) as waker:
         app.state.waker = waker
         yield

@@ -68,6 +68,11 @@ class Package:
         """Whether it is a bounded context: a team's own, or a sample."""
         return self.directory.parent.name == "contexts"
 
+    @property
+    def migrates(self) -> bool:
+        """Whether it has tables, and so migrations."""
+        return (self.source / "migrations").is_dir()
+
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Its pyproject.toml."""

@@ -5,6 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+from atlas_cli.scaffold.naming import context_name
+from atlas_cli.terminal.output import CommandError
+from atlas_runtime.migrations import OF_LIBS
+
 # This one, and one that looks for what is left of samples.
 NAME_SAMPLES = {"tests/architecture/test_contexts.py", "tests/e2e/test_mine.py"}
 # What a context may be built on.
@@ -100,10 +105,26 @@ def test_what_a_context_offers_is_under_its_name(packages: list[Any]) -> None:
         groups = package.metadata["project"].get("entry-points", {})
         offered = {name: entries for name, entries in groups.items() if name.startswith("atlas.")}
         if not package.is_context:
-            wrong += [f"{package.kebab} offers {name}, and is no context" for name in offered]
+            wrong += [f"{package.kebab} offers {name}, and is no context" for name in offered if name != OF_LIBS]
         for group, entries in offered.items():
             wrong += [f"{package.kebab}: {group} has {name}" for name in entries if name != package.kebab]
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_has_migrations_offers_them(packages: list[Any]) -> None:
+    for package in packages:
+        group = "atlas.migrations" if package.is_context else OF_LIBS
+        offered = package.metadata["project"].get("entry-points", {}).get(group, {})
+        wanted = {package.kebab: f"{package.source.name}.migrations"} if package.migrates else {}
+        assert offered == wanted, f"{package.kebab}: {group}"
+
+
+def test_no_context_can_be_called_as_a_lib_with_migrations(packages: list[Any]) -> None:
+    """Both are branches."""
+    for package in packages:
+        if package.migrates and not package.is_context:
+            with pytest.raises(CommandError):
+                context_name(package.kebab)
 
 
 def test_no_test_of_an_engine_names_a_sample(packages: list[Any]) -> None:

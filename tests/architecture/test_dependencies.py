@@ -65,7 +65,7 @@ def test_what_is_imported_is_declared(packages: list[Any]) -> None:
             more = declared(by_name[waiting.pop()]) - offered
             waiting += sorted(more & set(by_name))
             offered |= more
-        offered |= {"alembic"} if package.is_context else set()  # its migrations are loaded by Alembic alone
+        offered |= {"alembic"} if package.migrates else set()  # its migrations are loaded by Alembic alone
         offered |= {part for whole in offered & set(PARTS) for part in PARTS[whole]}
         for name, where in sorted(uses(package).items()):
             # One of those that provide the name is enough: `opentelemetry` is spread over many distributions.

@@ -123,8 +123,7 @@ class Copy:
         return output
 
     def _migrations(self) -> set[Path]:
-        own = self.path.glob("infra/postgres/migrations/versions/*.py")
-        return {*own, *self.path.glob("contexts/*/atlas_*/migrations/*_*.py")}
+        return set(self.path.glob("contexts/*/atlas_*/migrations/*_*.py"))
 
     def _install_contexts(self) -> None:
         """What `make` does with a context that is new, without touching the environment that the copy shares."""

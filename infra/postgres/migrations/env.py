@@ -3,7 +3,7 @@
 import os
 
 from alembic import context
-from atlas_runtime.migrations import set_aside
+from atlas_runtime.migrations import set_aside, take_over_chain
 from sqlalchemy import create_engine, pool
 
 
@@ -16,6 +16,7 @@ def _run() -> None:
     engine = create_engine(_url(), poolclass=pool.NullPool)
     with engine.begin() as connection:
         set_aside(connection, {script.revision for script in context.script.walk_revisions()})
+        take_over_chain(connection, context.script)
     with engine.connect() as connection:
         context.configure(connection=connection, version_table="alembic_version", transaction_per_migration=True)
         with context.begin_transaction():

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from atlas_local.testing import alembic
+from atlas_runtime import contexts
 
 pytestmark = pytest.mark.integration
 
@@ -24,18 +25,17 @@ async def run(dsn: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 async def state(connection: asyncpg.Connection) -> tuple[str, list[tuple[str, ...]]]:
-    """The version of the database, and each column of the outbox."""
+    """The version of the outbox, and each of its columns."""
     columns = await connection.fetch(
         "SELECT table_name, column_name, data_type, column_default FROM information_schema.columns"
         " WHERE table_schema = 'outbox' ORDER BY table_name, ordinal_position"
     )
-    return await connection.fetchval("SELECT max(version_num) FROM alembic_version WHERE version_num < 'a'"), [
-        tuple(row) for row in columns
-    ]
+    version = await connection.fetchval("SELECT version_num FROM alembic_version WHERE version_num ~ '^outbox_'")
+    return version, [tuple(row) for row in columns]
 
 
-async def test_0009_leaves_half_done_batches_to_the_relay_that_wrote_them(fresh, connection) -> None:
-    assert (await run(fresh, "upgrade", "0008")).returncode == 0
+async def test_outbox_0003_leaves_half_done_batches_to_the_relay_that_wrote_them(fresh, connection) -> None:
+    assert (await run(fresh, "upgrade", "outbox_0002")).returncode == 0
     await connection.execute(
         "INSERT INTO outbox.batches (shard_group, token, transactional_id, ids) VALUES (3, $1, 'relay-3', '{7, 9}')",
         uuid.uuid4(),
@@ -49,21 +49,21 @@ async def test_0009_leaves_half_done_batches_to_the_relay_that_wrote_them(fresh,
     assert await connection.fetch("TABLE outbox.batches") == batches
 
     await connection.execute("DELETE FROM outbox.batches")  # as that relay does when it takes the group over
-    migrated = await run(fresh, "upgrade", "0009")
+    migrated = await run(fresh, "upgrade", "outbox_0003")
     assert migrated.returncode == 0, migrated.stderr
     version, columns = await state(connection)
-    assert version == "0009"
+    assert version == "outbox_0003"
     assert ("leases", "sender", "text", None) in columns
     assert "batches" not in {table for table, *_rest in columns}
 
 
-async def test_0009_can_be_taken_back(fresh, connection) -> None:
+async def test_outbox_0003_can_be_taken_back(fresh, connection) -> None:
     """The version before finds its table as it was."""
-    assert (await run(fresh, "upgrade", "0008")).returncode == 0
+    assert (await run(fresh, "upgrade", "outbox_0002")).returncode == 0
     before = await state(connection)
-    assert (await run(fresh, "upgrade", "0009")).returncode == 0
+    assert (await run(fresh, "upgrade", "outbox_0003")).returncode == 0
     assert await state(connection) != before
-    assert (await run(fresh, "downgrade", "0008")).returncode == 0
+    assert (await run(fresh, "downgrade", "outbox@outbox_0002")).returncode == 0
     assert await state(connection) == before
 
 
@@ -80,7 +80,7 @@ async def test_a_context_that_is_gone_stops_no_migration_and_goes_on_when_it_is_
     assert await connection.fetchval("SELECT to_regclass('app.kept') IS NOT NULL")
 
     # As if one that is here had been gone for a while: its first migration does not run a second time.
-    one = next(version for version in sorted(at) if not version.isdigit())
+    one = next(version for version in sorted(at) if version.partition("_")[0] in contexts.offered(contexts.MIGRATIONS))
     await connection.execute("DELETE FROM alembic_version WHERE version_num = $1", one)
     await connection.execute("INSERT INTO alembic_version_absent VALUES ($1)", one)
     back = await run(fresh, "upgrade", "heads")
@@ -92,7 +92,7 @@ async def test_a_context_that_is_gone_stops_no_migration_and_goes_on_when_it_is_
 
 async def test_a_version_that_nobody_knows_is_still_an_error(fresh, connection) -> None:
     assert (await run(fresh, "upgrade", "heads")).returncode == 0
-    await connection.execute("UPDATE alembic_version SET version_num = '9999' WHERE version_num ~ '^[0-9]+$'")
+    await connection.execute("UPDATE alembic_version SET version_num = '9999' WHERE version_num ~ '^outbox_'")
     refused = await run(fresh, "upgrade", "heads")
     assert refused.returncode != 0
     assert "9999" in refused.stdout + refused.stderr

@@ -5,7 +5,7 @@ from alembic import op
 revision = "users_0001"
 down_revision = None
 branch_labels = ("users",)
-depends_on = "0002"
+depends_on = "http_0001"
 
 STATEMENTS = (
     # Databases from before contexts had migrations of their own have the table already.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas_runtime.new_migration import after
+from atlas_runtime.new_migration import FIRST, after
 
 from atlas_cli.scaffold.code import docstring
 from atlas_cli.scaffold.contexts import FOLDER, package
@@ -69,7 +69,7 @@ def _add(plan: Plan, context: str, what: str, upgrade: str, downgrade: str, name
             revision=f"{context}_{number}",
             down="None" if first else f'"{context}_{int(number) - 1:04d}"',
             labels=f'("{context}",)' if first else "None",
-            depends='"0002"' if first else "None",
+            depends=f'"{FIRST}"' if first else "None",
             upgrade=upgrade,
             downgrade=downgrade,
         ),

@@ -17,7 +17,7 @@ _OF_CODE = re.compile(
     "|moment|now|projections|route|routes|table|text|uuid|web"
 )
 # Names that stand for something else below `contexts` and `schemas`, or in the database.
-_TAKEN = {"health", "types", "test", "tests", "atlas", "app", "readmodel", "public"}
+_TAKEN = {"health", "types", "test", "tests", "atlas", "app", "http", "outbox", "readmodel", "public"}
 
 
 def context_name(text: str) -> str:

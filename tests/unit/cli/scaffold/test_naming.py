@@ -27,7 +27,7 @@ def test_plurals(word: str, many: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Bookings", "1st", "a-b", "a_b", "a.b", "x" * 33, "class", "health", "../up", "a\n"]
+    "text", ["", "Bookings", "1st", "a-b", "a_b", "a.b", "x" * 33, "class", "health", "outbox", "../up", "a\n"]
 )
 def test_what_is_no_context_is_refused_by_name(text: str) -> None:
     with pytest.raises(CommandError) as refused:

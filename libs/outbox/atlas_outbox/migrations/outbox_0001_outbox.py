@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0001"
+revision = "outbox_0001"
 down_revision = None
-branch_labels = None
+branch_labels = ("outbox",)
 depends_on = None
+formerly = "0001"
 
 # One row an event that is committed and not yet on its topic. Rows live for milliseconds.
 # - The identity keeps CACHE 1: with a cache per session a later insert could get a lower id, and ids must rise per key.

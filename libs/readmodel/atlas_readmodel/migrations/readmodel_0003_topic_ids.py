@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "readmodel_0003"
+down_revision = "readmodel_0002"
 branch_labels = None
 depends_on = None
+formerly = "0010"
 
 
 def upgrade() -> None:

@@ -6,10 +6,11 @@ makes them when it starts. Until then a reader answers NotBuilt.
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
-branch_labels = None
+revision = "readmodel_0001"
+down_revision = None
+branch_labels = ("readmodel",)
 depends_on = None
+formerly = "0003"
 
 
 def upgrade() -> None:

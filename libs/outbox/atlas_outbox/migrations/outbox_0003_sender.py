@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "outbox_0003"
+down_revision = "outbox_0002"
 branch_labels = None
 depends_on = None
+formerly = "0009"
 
 # A batch that is half done can be told only by the relay that wrote it.
 _REFUSE = """

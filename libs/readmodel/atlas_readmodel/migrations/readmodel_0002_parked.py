@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0004"
+revision = "readmodel_0002"
+down_revision = "readmodel_0001"
 branch_labels = None
 depends_on = None
+formerly = "0006"
 
 
 def upgrade() -> None:

@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0006"
+revision = "http_0002"
+down_revision = "http_0001"
 branch_labels = None
 depends_on = None
+formerly = "0008"
 
 
 def upgrade() -> None:

@@ -2,10 +2,12 @@
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
-branch_labels = None
-depends_on = None
+revision = "http_0001"
+down_revision = None
+# The numbers: what migrations of contexts depend on that were begun when all of Atlas was one chain of these.
+branch_labels = ("http", "0001", "0002", "0003", "0004", "0006", "0008", "0009", "0010", "0011", "0012")
+depends_on = "outbox_0001"
+formerly = "0002"
 
 STATEMENTS = (
     "CREATE SCHEMA app",

@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "http_0003"
+down_revision = "http_0002"
 branch_labels = None
 depends_on = None
+formerly = "0012"
 
 
 def upgrade() -> None:
@@ -23,8 +24,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     # A key that several callers have used can be nobody's any more.
     op.execute("""
-        DELETE FROM app.idempotency_keys AS some USING app.idempotency_keys AS other
-        WHERE some.key = other.key AND some.caller <> other.caller""")
+        DELETE FROM app.idempotency_keys AS one USING app.idempotency_keys AS other
+        WHERE one.key = other.key AND one.caller <> other.caller""")
     op.execute("""
         ALTER TABLE app.idempotency_keys
         DROP CONSTRAINT idempotency_keys_pkey,

@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "outbox_0002"
+down_revision = "outbox_0001"
 branch_labels = None
 depends_on = None
+formerly = "0004"
 
 # `last_key` is the primary key of the last row done, one text for each of its columns; it moves in the transaction that
 # appends the events, so a row's event exists if and only if the row is behind it.

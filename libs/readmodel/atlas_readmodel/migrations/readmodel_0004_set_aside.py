@@ -2,10 +2,11 @@
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "readmodel_0004"
+down_revision = "readmodel_0003"
 branch_labels = None
 depends_on = None
+formerly = "0011"
 
 
 def upgrade() -> None:

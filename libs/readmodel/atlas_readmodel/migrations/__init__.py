@@ -1,0 +1,1 @@
+"""What is kept about read models, as Alembic makes them; the branch is called `readmodel`."""
