@@ -42,6 +42,16 @@ def test_what_depends_on_a_number_comes_behind_the_schema_of_the_contexts(number
     assert script().get_revision(number).revision == "http_0001"
 
 
+def test_libs_that_were_installed_before_they_had_migrations_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The packages are those of the checkout; their entry points are from when they were installed."""
+    monkeypatch.setattr(migrations, "OF_LIBS", "atlas.none")
+    with pytest.raises(SystemExit):
+        migrations.main(["-c", INI, "upgrade", "heads"])
+    assert "what is installed is older than the checkout; run make up" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["upgrade", "0008"], ["downgrade", "0008@base"], ["stamp", "heads", "0012"]])
 def test_a_number_is_no_aim(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
