@@ -115,9 +115,7 @@ def main(arguments: Sequence[str]) -> None:
     if not hasattr(options, "cmd"):
         command.parser.error("too few arguments")
     if not contexts.offered(OF_LIBS):
-        command.parser.error(
-            "no lib with migrations is known: what is installed is older than the checkout; run make up"
-        )
+        command.parser.error("no lib with migrations found: what is installed is older than the checkout; run make up")
     for target in (getattr(options, "revision", None), *(getattr(options, "revisions", None) or ())):
         if target is not None and _OF_THE_CHAIN.fullmatch(target):
             names = ", ".join(branches())
