@@ -382,6 +382,7 @@ async def test_a_killed_service_is_down_within_15_s_with_the_settings_as_shipped
         "ATLAS_SERVICE": name,
         "ATLAS_HTTP_PORT": str(free_port),
         "ATLAS_HEALTH_LAG_GROUPS": name,
+        "ATLAS_HEALTH_HISTORY_TOPIC": f"{name}.health.lag-history",
     }
     beating = """
         from atlas_runtime.observing.heartbeat import heartbeat

@@ -2,16 +2,19 @@
 
 import asyncio
 import itertools
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.history import keeping
 from atlas_health_aggregator.history.blocks import part_of
 from atlas_health_aggregator.history.keeping import HistoryTopic, Keeper
@@ -26,7 +29,7 @@ from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 
 from tests.integration.health_aggregator.conftest import MakeSettings
-from tests.integration.health_aggregator.running import running_aggregator
+from tests.integration.health_aggregator.running import Asked, raise_if_done, running_aggregator
 
 KEY = ("g", "t")
 
@@ -106,6 +109,12 @@ async def history_topic(servers: Servers, name: str) -> AsyncIterator[str]:
     async with open_admin(servers.kafka_brokers) as admin:
         if topic in await admin.list_topics():
             await admin.delete_topics([topic])
+
+
+def free_port_now() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def fill(aggregator: Aggregator, minutes: int) -> None:
@@ -240,3 +249,40 @@ async def test_the_service_answers_what_it_saw_before_a_restart(
         at = [point["at"] for point in item["points"]]
         assert all(one < other for one, other in itertools.pairwise(at))
         assert (await asked.get("/health/ready"))[0] == 200
+
+
+async def test_of_two_aggregators_the_one_that_hears_heartbeats_writes(
+    servers: Servers, make_settings: MakeSettings, name: str
+) -> None:
+    ports = [free_port_now() for _ in range(2)]
+    two = [make_settings(http_port=port, instance=f"{name}-{port}") for port in ports]
+    stops = [asyncio.Event() for _ in two]
+    tasks = [asyncio.create_task(serve(settings, stop)) for settings, stop in zip(two, stops, strict=True)]
+    async with aiohttp.ClientSession() as client:
+        asked = [Asked(client, f"http://127.0.0.1:{port}") for port in ports]
+
+        async def one_hears() -> list[bool]:
+            for task in tasks:
+                raise_if_done(task)
+            return [(await each.get("/health/mesh"))[1]["silence"] is None for each in asked]
+
+        async def ready() -> bool:
+            with suppress(aiohttp.ClientConnectionError):
+                histories = [(await each.get(f"/lag/history?group={name}"))[1] for each in asked]
+                shown = all(isinstance(body, dict) and body["items"] for body in histories)
+                return shown and sorted(await one_hears()) == [False, True]
+            return False
+
+        try:
+            await wait_until("both have a history, and one hears heartbeats", ready, 40)
+            hears = (await one_hears()).index(True)
+            for place in (1 - hears, hears):  # who hears goes last: nobody takes over
+                stops[place].set()
+                await asyncio.wait_for(tasks[place], 15)
+        finally:
+            for stop in stops:
+                stop.set()
+            await asyncio.wait(tasks, timeout=15)
+    found = await on_topic(servers, f"{name}.health.lag-history")
+    assert {each["by"] for each in found} == {two[hears].instance}
+    assert max(Counter((each["step"], each["block"], each["whole"]) for each in found).values()) == 1
