@@ -14,6 +14,8 @@ import orjson
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from atlas_cli.asking import Service
+from atlas_cli.mesh.lag_history import BARS_MAX, POINTS_MAX, parse_span, read_history, step_for
 from atlas_health_aggregator.app import serve
 from atlas_health_aggregator.history import keeping
 from atlas_health_aggregator.history.blocks import part_of
@@ -243,6 +245,12 @@ async def test_the_service_answers_what_it_saw_before_a_restart(
         (item,) = (await asked.get(path))[1]["items"]
         assert "atlas_lag_history_series 1.0" in (await asked.get("/metrics"))[1]
         first = item["points"][0]
+        service = Service("health-aggregator", f"http://127.0.0.1:{settings.http_port}")
+        for span in ("30m", "2h", "1d", "7d"):  # as `atlas lag --history` asks, with bars and with every point
+            for most in (BARS_MAX, POINTS_MAX):
+                span_s = parse_span(span)
+                (found,) = await read_history(service, {"group": name}, span_s, step_for(span_s, most))
+                assert max(point["records_max"] for point in found["points"]) >= first["records_last"]
     async with running_aggregator(settings) as asked:
         await wait_until("the point of before", lambda: shown(asked, lambda point: point["at"] == first["at"]), 15)
         (item,) = (await asked.get(path))[1]["items"]
