@@ -15,6 +15,8 @@ from statistics import median
 WINDOW = 10
 # As many are needed to see that nobody moves an offset of a group without members, which may be read without joining.
 ENOUGH = 3
+# Of a group that had members: so many without any.
+AGREED = 2
 # Observations for the trend of lag, the newest ones; of at least so many one that is odd does not turn it.
 TREND = 6
 TREND_MIN = 5
@@ -77,7 +79,8 @@ class Track:
         found = status_of(window, self.status)
         if found is None or found is self.status:
             return Track(window, self.status)
-        if found is self.candidate:
+        # Two observations or more are behind stopped already.
+        if found is self.candidate or found is Status.STOPPED:
             return Track(window, found)
         return Track(window, self.status, found)
 
@@ -127,7 +130,10 @@ def _stopped(window: Sequence[Observation]) -> bool | None:
     still = _last(alone, lambda each: each.committed == alone[-1].committed)
     if len(still) < len(alone):
         return True if len(still) >= WINDOW // 2 else None
-    return len(alone) < len(window) or len(alone) >= ENOUGH
+    with_members = sum(each.members != 0 for each in window)
+    # Who had members is stopped once they are gone; one odd observation of some is no sign that there were.
+    enough = ENOUGH if with_members == 0 else WINDOW // 2 if with_members == 1 else AGREED
+    return len(alone) >= enough
 
 
 def _last(window: Sequence[Observation], these: Callable[[Observation], bool]) -> Sequence[Observation]:

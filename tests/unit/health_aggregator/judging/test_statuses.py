@@ -36,6 +36,7 @@ def test_rounds_in_between_are_no_observations() -> None:
     """However often somebody asks, a status takes its time; but whoever is caught up is ok."""
     statuses = Statuses(5, NOBODY)
     waiting = row(end=12, members=0)
+    statuses.follow([row()], -5)
     statuses.follow([row()], 0)
     statuses.follow([waiting], 5)
     assert [statuses.follow([waiting], 5 + n / 10)[0].status for n in range(9)] == [Status.OK] * 9
