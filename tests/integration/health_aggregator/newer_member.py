@@ -1,16 +1,14 @@
 """A member of a group of the newer protocol (KIP-848), which aiokafka does not speak: no more than its heartbeats."""
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import Request
 from aiokafka.protocol.types import CompactArray, Int16, Int32, Schema
-from atlas_kafka.wire.flexible import TEXT, Uuid, array, body
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, Uuid, array, body
 
 _LEAVE = -1
 
 
-class _HeartbeatResponse(Response):  # type: ignore[misc]
-    API_KEY = 68
-    API_VERSION = 0
+class _HeartbeatResponse(FlexibleResponse, api=(68, 0)):
     # The assignment follows, and is not read.
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
@@ -22,11 +20,7 @@ class _HeartbeatResponse(Response):  # type: ignore[misc]
     )
 
 
-class _HeartbeatRequestV0(RequestStruct):  # type: ignore[misc]
-    API_KEY = 68
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _HeartbeatResponse
+class _HeartbeatRequestV0(FlexibleRequest, answered=_HeartbeatResponse):
     SCHEMA = body(
         ("group", TEXT),
         ("member_id", TEXT),

@@ -18,46 +18,30 @@ from atlas_kafka.internals.protocol import (
     Int32,
     Int64,
     Request,
-    RequestStruct,
-    Response,
 )
-from atlas_kafka.wire.flexible import TEXT, Uuid, array, body
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, Uuid, array, body, partitions_of
 
 
-class _Response(Response):  # type: ignore[misc]
-    API_KEY = 1
-    API_VERSION = 13
+class _Response(FlexibleResponse, api=(1, 13)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
         ("session_id", Int32),
-        (
-            "topics",
-            array(
-                ("topic_id", Uuid),
-                (
-                    "partitions",
-                    array(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("high_watermark", Int64),
-                        ("last_stable_offset", Int64),
-                        ("log_start_offset", Int64),
-                        ("aborted_transactions", array(("producer_id", Int64), ("first_offset", Int64))),
-                        ("preferred_read_replica", Int32),
-                        ("records", CompactBytes),
-                    ),
-                ),
-            ),
+        partitions_of(
+            ("topic_id", Uuid),
+            ("partition", Int32),
+            ("error_code", Int16),
+            ("high_watermark", Int64),
+            ("last_stable_offset", Int64),
+            ("log_start_offset", Int64),
+            ("aborted_transactions", array(("producer_id", Int64), ("first_offset", Int64))),
+            ("preferred_read_replica", Int32),
+            ("records", CompactBytes),
         ),
     )
 
 
-class _V13(RequestStruct):  # type: ignore[misc]
-    API_KEY = 1
-    API_VERSION = 13
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _Response
+class _V13(FlexibleRequest, answered=_Response):
     SCHEMA = body(
         ("replica_id", Int32),
         ("max_wait_ms", Int32),
@@ -66,22 +50,14 @@ class _V13(RequestStruct):  # type: ignore[misc]
         ("isolation_level", Int8),
         ("session_id", Int32),
         ("session_epoch", Int32),
-        (
-            "topics",
-            array(
-                ("topic_id", Uuid),
-                (
-                    "partitions",
-                    array(
-                        ("partition", Int32),
-                        ("current_leader_epoch", Int32),
-                        ("fetch_offset", Int64),
-                        ("last_fetched_epoch", Int32),
-                        ("log_start_offset", Int64),
-                        ("max_bytes", Int32),
-                    ),
-                ),
-            ),
+        partitions_of(
+            ("topic_id", Uuid),
+            ("partition", Int32),
+            ("current_leader_epoch", Int32),
+            ("fetch_offset", Int64),
+            ("last_fetched_epoch", Int32),
+            ("log_start_offset", Int64),
+            ("max_bytes", Int32),
         ),
         ("forgotten_topics", array(("topic_id", Uuid), ("partitions", CompactArray(Int32)))),
         ("rack_id", TEXT),

@@ -2,17 +2,15 @@
 
 from collections.abc import Collection
 
-from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request, RequestStruct, Response
-from atlas_kafka.wire.flexible import TEXT, Uuid, array, body
+from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, Uuid, array, body
 
 _ASSIGNMENT = body(
     ("topic_partitions", array(("topic_id", Uuid), ("topic", TEXT), ("partitions", CompactArray(Int32)))),
 )
 
 
-class _ListGroupsResponseV4(Response):  # type: ignore[misc]
-    API_KEY = 16
-    API_VERSION = 4
+class _ListGroupsResponseV4(FlexibleResponse, api=(16, 4)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
@@ -20,9 +18,7 @@ class _ListGroupsResponseV4(Response):  # type: ignore[misc]
     )
 
 
-class _ListGroupsResponseV5(Response):  # type: ignore[misc]
-    API_KEY = 16
-    API_VERSION = 5
+class _ListGroupsResponseV5(FlexibleResponse, api=(16, 5)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
@@ -30,19 +26,11 @@ class _ListGroupsResponseV5(Response):  # type: ignore[misc]
     )
 
 
-class _ListGroupsRequestV4(RequestStruct):  # type: ignore[misc]
-    API_KEY = 16
-    API_VERSION = 4
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _ListGroupsResponseV4
+class _ListGroupsRequestV4(FlexibleRequest, answered=_ListGroupsResponseV4):
     SCHEMA = body(("states", CompactArray(TEXT)))
 
 
-class _ListGroupsRequestV5(RequestStruct):  # type: ignore[misc]
-    API_KEY = 16
-    API_VERSION = 5
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _ListGroupsResponseV5
+class _ListGroupsRequestV5(FlexibleRequest, answered=_ListGroupsResponseV5):
     SCHEMA = body(("states", CompactArray(TEXT)), ("types", CompactArray(TEXT)))
 
 
@@ -59,9 +47,7 @@ class ListGroups(Request[_ListGroupsRequestV4 | _ListGroupsRequestV5]):  # type:
         return request_struct_class([], [], {})
 
 
-class _DescribeResponse(Response):  # type: ignore[misc]
-    API_KEY = 69
-    API_VERSION = 0
+class _DescribeResponse(FlexibleResponse, api=(69, 0)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         (
@@ -95,11 +81,7 @@ class _DescribeResponse(Response):  # type: ignore[misc]
     )
 
 
-class _DescribeRequestV0(RequestStruct):  # type: ignore[misc]
-    API_KEY = 69
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _DescribeResponse
+class _DescribeRequestV0(FlexibleRequest, answered=_DescribeResponse):
     SCHEMA = body(("groups", CompactArray(TEXT)), ("include_authorized_operations", Boolean))
 
 

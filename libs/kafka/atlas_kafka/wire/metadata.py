@@ -6,13 +6,11 @@ Ids are in version 12, which every broker since Kafka 3.1 speaks.
 import uuid
 from collections.abc import Collection
 
-from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request, RequestStruct, Response
-from atlas_kafka.wire.flexible import TEXT, Uuid, array, body
+from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, Uuid, array, body
 
 
-class _Response(Response):  # type: ignore[misc]
-    API_KEY = 3
-    API_VERSION = 12
+class _Response(FlexibleResponse, api=(3, 12)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         (
@@ -46,11 +44,7 @@ class _Response(Response):  # type: ignore[misc]
     )
 
 
-class _V12(RequestStruct):  # type: ignore[misc]
-    API_KEY = 3
-    API_VERSION = 12
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _Response
+class _V12(FlexibleRequest, answered=_Response):
     SCHEMA = body(
         ("topics", array(("topic_id", Uuid), ("name", TEXT))),
         ("allow_auto_topic_creation", Boolean),

@@ -2,50 +2,36 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Int64, Request, RequestStruct, Response
-from atlas_kafka.wire.flexible import TEXT, array, body
+from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Int64, Request
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, array, body, partitions_of
 
 _Tags = dict[int, bytes]
 
 
-class _DescribeProducersResponse(Response):  # type: ignore[misc]
-    API_KEY = 61
-    API_VERSION = 0
+class _DescribeProducersResponse(FlexibleResponse, api=(61, 0)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            array(
-                ("name", TEXT),
-                (
-                    "partitions",
-                    array(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", TEXT),
-                        (
-                            "producers",
-                            array(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("transaction_start", Int64),
-                            ),
-                        ),
-                    ),
+        partitions_of(
+            ("name", TEXT),
+            ("partition", Int32),
+            ("error_code", Int16),
+            ("error_message", TEXT),
+            (
+                "producers",
+                array(
+                    ("producer_id", Int64),
+                    ("producer_epoch", Int32),
+                    ("last_sequence", Int32),
+                    ("last_timestamp", Int64),
+                    ("coordinator_epoch", Int32),
+                    ("transaction_start", Int64),
                 ),
             ),
         ),
     )
 
 
-class _DescribeProducersRequestV0(RequestStruct):  # type: ignore[misc]
-    API_KEY = 61
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _DescribeProducersResponse
+class _DescribeProducersRequestV0(FlexibleRequest, answered=_DescribeProducersResponse):
     SCHEMA = body(("topics", array(("name", TEXT), ("partitions", CompactArray(Int32)))))
 
 
@@ -63,9 +49,7 @@ class DescribeProducers(Request[_DescribeProducersRequestV0]):  # type: ignore[m
         return request_struct_class(self._topics, {})
 
 
-class _ListTransactionsResponse(Response):  # type: ignore[misc]
-    API_KEY = 66
-    API_VERSION = 0
+class _ListTransactionsResponse(FlexibleResponse, api=(66, 0)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
@@ -74,11 +58,7 @@ class _ListTransactionsResponse(Response):  # type: ignore[misc]
     )
 
 
-class _ListTransactionsRequestV0(RequestStruct):  # type: ignore[misc]
-    API_KEY = 66
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _ListTransactionsResponse
+class _ListTransactionsRequestV0(FlexibleRequest, answered=_ListTransactionsResponse):
     SCHEMA = body(("states", CompactArray(TEXT)), ("producer_ids", CompactArray(Int64)))
 
 
@@ -94,9 +74,7 @@ class ListTransactions(Request[_ListTransactionsRequestV0]):  # type: ignore[mis
         return request_struct_class([], self._producer_ids, {})
 
 
-class _DescribeTransactionsResponse(Response):  # type: ignore[misc]
-    API_KEY = 65
-    API_VERSION = 0
+class _DescribeTransactionsResponse(FlexibleResponse, api=(65, 0)):
     SCHEMA = body(
         ("throttle_time_ms", Int32),
         (
@@ -115,11 +93,7 @@ class _DescribeTransactionsResponse(Response):  # type: ignore[misc]
     )
 
 
-class _DescribeTransactionsRequestV0(RequestStruct):  # type: ignore[misc]
-    API_KEY = 65
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _DescribeTransactionsResponse
+class _DescribeTransactionsRequestV0(FlexibleRequest, answered=_DescribeTransactionsResponse):
     SCHEMA = body(("transactional_ids", CompactArray(TEXT)))
 
 
@@ -135,9 +109,7 @@ class DescribeTransactions(Request[_DescribeTransactionsRequestV0]):  # type: ig
         return request_struct_class(self._ids, {})
 
 
-class _WriteTxnMarkersResponse(Response):  # type: ignore[misc]
-    API_KEY = 27
-    API_VERSION = 1
+class _WriteTxnMarkersResponse(FlexibleResponse, api=(27, 1)):
     SCHEMA = body(
         (
             "markers",
@@ -149,11 +121,7 @@ class _WriteTxnMarkersResponse(Response):  # type: ignore[misc]
     )
 
 
-class _WriteTxnMarkersRequestV1(RequestStruct):  # type: ignore[misc]
-    API_KEY = 27
-    API_VERSION = 1
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _WriteTxnMarkersResponse
+class _WriteTxnMarkersRequestV1(FlexibleRequest, answered=_WriteTxnMarkersResponse):
     SCHEMA = body(
         (
             "markers",

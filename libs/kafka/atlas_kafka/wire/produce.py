@@ -6,28 +6,20 @@ aiokafka's own request knows neither.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atlas_kafka.internals.protocol import CompactBytes, Int16, Int32, Int64, Request, RequestStruct, Response
+from atlas_kafka.internals.protocol import CompactBytes, Int16, Int32, Int64, Request
 from atlas_kafka.producing.produce_answers import Answer
-from atlas_kafka.wire.flexible import TEXT, array, body
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, array, body, partitions_of
 
 _ANSWER = body(
-    (
-        "topics",
-        array(
-            ("topic", TEXT),
-            (
-                "partitions",
-                array(
-                    ("partition", Int32),
-                    ("error_code", Int16),
-                    ("offset", Int64),
-                    ("append_time", Int64),
-                    ("log_start", Int64),
-                    ("record_errors", array(("index", Int32), ("message", TEXT))),
-                    ("message", TEXT),
-                ),
-            ),
-        ),
+    partitions_of(
+        ("topic", TEXT),
+        ("partition", Int32),
+        ("error_code", Int16),
+        ("offset", Int64),
+        ("append_time", Int64),
+        ("log_start", Int64),
+        ("record_errors", array(("index", Int32), ("message", TEXT))),
+        ("message", TEXT),
     ),
     ("throttle_time_ms", Int32),
 )
@@ -35,38 +27,23 @@ _REQUEST = body(
     ("transactional_id", TEXT),
     ("acks", Int16),
     ("timeout_ms", Int32),
-    (
-        "topics",
-        array(("topic", TEXT), ("partitions", array(("partition", Int32), ("records", CompactBytes)))),
-    ),
+    partitions_of(("topic", TEXT), ("partition", Int32), ("records", CompactBytes)),
 )
 
 
-class _PlainResponse(Response):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 0
-    API_VERSION = 9
+class _PlainResponse(FlexibleResponse, api=(0, 9)):
     SCHEMA = _ANSWER
 
 
-class _PlainRequest(RequestStruct):  # type: ignore[misc]
-    API_KEY = 0
-    API_VERSION = 9
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _PlainResponse
+class _PlainRequest(FlexibleRequest, answered=_PlainResponse):
     SCHEMA = _REQUEST
 
 
-class _TransactionalResponse(Response):  # type: ignore[misc]
-    API_KEY = 0
-    API_VERSION = 12
+class _TransactionalResponse(FlexibleResponse, api=(0, 12)):
     SCHEMA = _ANSWER
 
 
-class _TransactionalRequest(RequestStruct):  # type: ignore[misc]
-    API_KEY = 0
-    API_VERSION = 12
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _TransactionalResponse
+class _TransactionalRequest(FlexibleRequest, answered=_TransactionalResponse):
     SCHEMA = _REQUEST
 
 

@@ -14,28 +14,20 @@ from atlas_kafka.internals.protocol import (
     Int32,
     Int64,
     Request,
-    RequestStruct,
-    Response,
     ResponseHeader_v0,
 )
-from atlas_kafka.wire.flexible import TEXT, array, body
+from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, array, body
 
 # Where brokers list the features that the whole cluster has agreed on.
 _FINALIZED_FEATURES = 2
 _FEATURES = array(("name", TEXT), ("max", Int16), ("min", Int16))
 
 
-class _EndTxnResponse(Response):  # type: ignore[misc]
-    API_KEY = 26
-    API_VERSION = 5
+class _EndTxnResponse(FlexibleResponse, api=(26, 5)):
     SCHEMA = body(("throttle_time_ms", Int32), ("error_code", Int16), ("producer_id", Int64), ("producer_epoch", Int16))
 
 
-class _EndTxnRequest(RequestStruct):  # type: ignore[misc]
-    API_KEY = 26
-    API_VERSION = 5
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _EndTxnResponse
+class _EndTxnRequest(FlexibleRequest, answered=_EndTxnResponse):
     SCHEMA = body(("transactional_id", TEXT), ("producer_id", Int64), ("producer_epoch", Int16), ("commits", Boolean))
 
 
@@ -52,9 +44,7 @@ class EndTransaction(Request[_EndTxnRequest]):  # type: ignore[misc]
         return request_struct_class(*self._body)
 
 
-class _ApiVersionsResponse(Response):  # type: ignore[misc]
-    API_KEY = 18
-    API_VERSION = 3
+class _ApiVersionsResponse(FlexibleResponse, api=(18, 3)):
     SCHEMA = body(
         ("error_code", Int16),
         ("api_versions", array(("api_key", Int16), ("min", Int16), ("max", Int16))),
@@ -62,11 +52,7 @@ class _ApiVersionsResponse(Response):  # type: ignore[misc]
     )
 
 
-class _ApiVersionsRequest(RequestStruct):  # type: ignore[misc]
-    API_KEY = 18
-    API_VERSION = 3
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _ApiVersionsResponse
+class _ApiVersionsRequest(FlexibleRequest, answered=_ApiVersionsResponse):
     SCHEMA = body(("client_software_name", TEXT), ("client_software_version", TEXT))
 
     def parse_response_header(self, read_buffer: BytesIO | bytes) -> ResponseHeader_v0:
