@@ -103,7 +103,7 @@ class Good:
             name = uuid.uuid4().hex
             body = {"email": f"{name}@chaos.example", "display_name": "Good"}
             made = await self._post(session, "register", "/yards", json=body, headers={"Idempotency-Key": name})
-            if yard_id := made.get("yard_id"):
+            if yard_id := made.get("id"):
                 self.ledger.yards[yard_id] = 1
                 headers = {"Idempotency-Key": f"{name}-2", "If-Match": '"1"'}
                 path, change = f"/yards/{yard_id}/profile", {"display_name": "Better"}

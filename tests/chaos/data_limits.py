@@ -153,7 +153,7 @@ async def send_one(client: HostileClient, request: Limited) -> None:
     if refused and sum(listed) <= _ERRORS and max(listed, default=0) <= _ERRORS_EACH:
         client.ledger.refuse("limited request")
         return
-    shown = {name: answer[name] for name in ("title", "detail", "succeeded", "error", "yard_id") if name in answer}
+    shown = {name: answer[name] for name in ("title", "detail", "succeeded", "error", "id") if name in answer}
     client.ledger.note_broken(
         f"limit: {request.kind}", f"{status}, {sum(listed)} errors, expected {request.slug}: {shown}"
     )

@@ -78,11 +78,11 @@ class Traffic:
             name = uuid.uuid4().hex
             body = {"email": f"{name}@chaos.example", "display_name": f"Chaos {self.carrier}"}
             answer = await self._command(session, "POST", "/yards", body, f"{name}-1")
-            path = f"/yards/{answer['yard_id']}"
-            self.yards[answer["yard_id"]] = 1
+            path = f"/yards/{answer['id']}"
+            self.yards[answer["id"]] = 1
             change = {"display_name": f"Chaos {self.carrier} again"}
             await self._command(session, "PATCH", f"{path}/profile", change, f"{name}-2", '"1"')
-            self.yards[answer["yard_id"]] = 2
+            self.yards[answer["id"]] = 2
 
     async def _command(
         self, session: aiohttp.ClientSession, method: str, path: str, body: dict[str, str], key: str, etag: str = ""

@@ -9,30 +9,16 @@ from typing import Any
 
 import aiohttp
 import fastavro
-from aiobotocore.session import get_session
-from atlas_local.testing import TestMesh, requires
+from atlas_local.testing import TestMesh, requires, s3_client
 from atlas_local.waiting import wait_until
+
+from tests.integration.gateway.posting import departed
 
 ARCHIVED_WITHIN_S = 40
 
 
 def _haul(haul_id: str) -> dict[str, Any]:
-    return {
-        "type": "hauls.HaulDeparted",
-        "value": {
-            "haul_id": haul_id,
-            "carrier": "ZZ",
-            "haul_number": 1,
-            "truck_number": None,
-            "origin": "EWR",
-            "destination": "IAH",
-            "scheduled_departure": "2013-01-01T10:15:00Z",
-            "distance_miles": 1400,
-            "departure_delay_minutes": 2,
-            "arrival_delay_minutes": 11,
-            "drive_time_minutes": 227,
-        },
-    }
+    return departed(haul_id=haul_id, carrier="ZZ")
 
 
 async def test_a_user_from_command_to_query(mesh: TestMesh) -> None:
@@ -45,7 +31,7 @@ async def test_a_user_from_command_to_query(mesh: TestMesh) -> None:
             first, token, etag = await response.json(), response.headers["Atlas-Token"], response.headers["ETag"]
         async with session.post(f"{gateway}/yards", json=person, headers=headers) as response:
             assert (response.status, await response.json()) == (201, first)
-        url = f"{gateway}/yards/{first['yard_id']}"
+        url = f"{gateway}/yards/{first['id']}"
         async with session.get(url, headers={"Atlas-Token": token}) as response:
             assert response.status == 200, await response.text()
             assert (await response.json())["display_name"] == "Ann"
@@ -100,14 +86,8 @@ async def _archived_hauls(mesh: TestMesh, partition: int) -> set[str]:
 
 
 async def _objects(mesh: TestMesh, prefix: str) -> dict[str, bytes]:
-    servers, found = mesh.servers, {}
-    async with get_session().create_client(
-        "s3",
-        endpoint_url=servers.s3_endpoint,
-        aws_access_key_id=servers.s3_access_key,
-        aws_secret_access_key=servers.s3_secret_key,
-        region_name=servers.s3_region,
-    ) as client:
+    found = {}
+    async with s3_client(mesh.servers) as client:
         bucket = mesh.env.get("ATLAS_S3_BUCKET", "atlas-archive")
         async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", ()):

@@ -35,14 +35,7 @@ class TestMesh:
     def servers(self) -> Servers:
         """The addresses of its servers."""
         env = self.env
-        return Servers(
-            kafka_brokers=env["ATLAS_KAFKA_BROKERS"],
-            postgres_dsn=env["ATLAS_POSTGRES_ADMIN_DSN"],
-            redis_url=env["ATLAS_REDIS_URL"],
-            s3_endpoint=env["ATLAS_S3_ENDPOINT"],
-            s3_access_key=env["ATLAS_S3_ACCESS_KEY"],
-            s3_secret_key=env["ATLAS_S3_SECRET_KEY"],
-        )
+        return Servers.of_env(env | {"ATLAS_POSTGRES_DSN": env["ATLAS_POSTGRES_ADMIN_DSN"]}, "ATLAS_")
 
     @property
     def dsn(self) -> str:

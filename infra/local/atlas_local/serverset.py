@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from atlas_local.home import Home
@@ -28,6 +29,13 @@ class Servers:
     s3_secret_key: str
     s3_region: str = REGION
 
+    @classmethod
+    def of_env(cls, env: Mapping[str, str], prefix: str) -> "Servers":
+        """Those that variables of these names and this prefix address."""
+        return cls(
+            **{each.name: env[f"{prefix}{each.name.upper()}"] for each in fields(cls) if each.name != "s3_region"}
+        )
+
 
 class ServerSet:
     """Servers with data of their own. Each is a Runner: `await set.kafka.stop()`, `.start()`, `.kill()`.
@@ -50,14 +58,7 @@ class ServerSet:
         self.kafka, self.postgres, self.valkey, self.s3 = (
             Runner(component, home.log(component.name)) for component in (kafka, postgres, valkey, s3)
         )
-        self.servers = Servers(
-            kafka_brokers=kafka.brokers,
-            postgres_dsn=postgres.dsn,
-            redis_url=valkey.url,
-            s3_endpoint=s3.url,
-            s3_access_key=s3.access_key,
-            s3_secret_key=s3.secret_key,
-        )
+        self.servers = Servers(kafka.brokers, postgres.dsn, valkey.url, s3.url, s3.access_key, s3.secret_key)
 
     @property
     def all(self) -> tuple[Runner, ...]:

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -25,7 +27,7 @@ from atlas_local.serverset import Servers, ServerSet, sweep
 from atlas_local.steps import ALEMBIC_INI
 from atlas_local.waiting import wait_until
 
-__all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires", "running_mesh"]
+__all__ = ["MakeTopic", "ServerSet", "Servers", "TestMesh", "database_url", "requires", "running_mesh", "s3_client"]
 
 
 def _own_set() -> Iterator[ServerSet]:
@@ -45,14 +47,7 @@ def servers() -> Iterator[Servers]:
     """The servers that ATLAS_TEST_* name, else a set of this session."""
     env = os.environ
     if "ATLAS_TEST_KAFKA_BROKERS" in env:
-        yield Servers(
-            kafka_brokers=env["ATLAS_TEST_KAFKA_BROKERS"],
-            postgres_dsn=env["ATLAS_TEST_POSTGRES_DSN"],
-            redis_url=env["ATLAS_TEST_REDIS_URL"],
-            s3_endpoint=env["ATLAS_TEST_S3_ENDPOINT"],
-            s3_access_key=env["ATLAS_TEST_S3_ACCESS_KEY"],
-            s3_secret_key=env["ATLAS_TEST_S3_SECRET_KEY"],
-        )
+        yield Servers.of_env(env, "ATLAS_TEST_")
         return
     for owned in _own_set():
         yield owned.servers
@@ -159,17 +154,23 @@ async def make_topic(servers: Servers) -> AsyncIterator[MakeTopic]:
     await admin.close()
 
 
-@pytest.fixture
-async def bucket(servers: Servers) -> AsyncIterator[str]:
-    """The name of a new, empty bucket."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    async with get_session().create_client(
+def s3_client(servers: Servers) -> AbstractAsyncContextManager[Any]:
+    """A plain client of the object store, which knows nothing of the archive."""
+    created: AbstractAsyncContextManager[Any] = get_session().create_client(
         "s3",
         endpoint_url=servers.s3_endpoint,
         aws_access_key_id=servers.s3_access_key,
         aws_secret_access_key=servers.s3_secret_key,
         region_name=servers.s3_region,
-    ) as client:
+    )
+    return created
+
+
+@pytest.fixture
+async def bucket(servers: Servers) -> AsyncIterator[str]:
+    """The name of a new, empty bucket."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    async with s3_client(servers) as client:
         await client.create_bucket(Bucket=name)
         yield name
         # A bucket takes volumes of its own from SeaweedFS: without this a long run fills its server.

@@ -3,43 +3,52 @@
 from typing import Annotated
 
 from aiohttp import web
-from atlas_hauls.bodies import Board, BoardHaul
-from atlas_http import lists
-from atlas_http.consistency import PARAMETERS as TOKEN_PARAMETERS
-from atlas_http.consistency import wait
+from atlas_hauls.projections.departures import BOARD_HAULS, order
+from atlas_http import consistency, lists
 from atlas_http.problems import NOT_FOUND, Problem
 from atlas_http.resources import RESOURCES
 from atlas_http.routes import Route, answer
-from atlas_http.rows import shown
-from pydantic import BaseModel, ConfigDict, Field
+from atlas_http.rows import Time, shown
+from pydantic import BaseModel, Field
 
 
-class BoardQuery(BaseModel):
+class BoardQuery(BaseModel, extra="forbid"):
     """How much of a board."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: Annotated[int, Field(ge=1, le=20, description="How many at most: a whole number from 1 to 20")] = 10
+    limit: Annotated[int, Field(ge=1, le=BOARD_HAULS)] = 10
     token: str | None = None
 
 
+class BoardHaul(BaseModel):
+    """A haul on a board."""
+
+    haul_id: str
+    destination: str
+    scheduled_departure: Time
+    departure_delay_minutes: int | None
+
+
+class Board(BaseModel):
+    """The latest hauls of a depot, the latest scheduled first."""
+
+    depot: str
+    items: list[BoardHaul]
+
+
 async def get_departures(request: web.Request) -> web.Response:
-    """The latest hauls of a depot, the latest first."""
-    asked = lists.asked(request, BoardQuery)
-    depot = lists.path_id(request, "depot", "depot")
-    await wait(request, "departures")
+    """The latest hauls of a depot, of all partitions."""
+    depot, limit = lists.path_id(request, "depot", "depot"), lists.asked(request, BoardQuery).limit
+    await consistency.wait(request, "departures")
     boards = await request.app[RESOURCES].reader.documents("departures", (depot,))
-    if not boards:
+    latest = sorted((haul for board in boards for haul in board["hauls"]), key=order)[: -limit - 1 : -1]
+    if not latest:
         raise Problem(NOT_FOUND, f"No haul has left {depot}.")
-    hauls = [haul for board in boards for haul in board["hauls"]]
-    hauls.sort(key=lambda haul: (haul["scheduled_departure"], haul["haul_id"]), reverse=True)
-    items = [shown(haul, BoardHaul) for haul in hauls[: asked.limit]]
-    return lists.entity(request, {"depot": depot, "items": items})
+    return lists.entity(request, {"depot": depot, "items": [shown(haul, BoardHaul) for haul in latest]})
 
 
+_PARAMETERS = (*lists.path_parameters("depot"), *lists.parameters(BoardQuery), *consistency.PARAMETERS)
+_ANSWER = answer(200, "The board", Board, headers={"ETag": "Of the board; for If-None-Match"})
 ROUTES = (
     Route("GET", "/departures/{depot}", get_departures, "hauls", "The departure board of a depot",
-          (*lists.path_parameters("depot"), *lists.parameters(BoardQuery), *TOKEN_PARAMETERS),
-          responses=answer(200, "The board", Board, headers={"ETag": "Of the board; for If-None-Match"}),
-          problems=(404, 422, 503)),
+          _PARAMETERS, responses=_ANSWER, problems=(404, 422, 503)),
 )  # fmt: skip

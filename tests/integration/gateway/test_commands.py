@@ -12,24 +12,24 @@ from uuid import UUID
 import asyncpg
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 from atlas_avro.durations import Duration
 from atlas_contracts.checks import add
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
 from atlas_contracts.registry import Registry
-from atlas_gateway.middleware import context, problems
-from atlas_gateway.opened import GATEWAY, Requests
 from atlas_http.bodies import Body
 from atlas_http.commands import Of, WrongSource, emit, run
 from atlas_http.idempotency import Answer, Connection
 from atlas_http.incoming import read_command
 from atlas_http.resources import RESOURCES
+from atlas_http.routes import Route
 from atlas_kafka_format.headers import unpack_headers
 from atlas_readmodel.columns.json_rows import dumps, plain
 from pydantic import Field
 
+from tests.avro_records import record
 from tests.contexts import SCHEMAS
+from tests.serving import Client, serving
 
 pytestmark = pytest.mark.integration
 
@@ -83,19 +83,15 @@ async def test_a_command_emits_only_where_nobody_else_does(database: str, resour
         await connection.close()
 
 
-SOLD = {
-    "type": "record",
-    "namespace": "shop",
-    "name": "Sold",
-    "fields": [
-        {"name": "sale", "type": "string"},
-        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 10}},
-        {"name": "day", "type": {"type": "int", "logicalType": "date"}},
-        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
-        {"name": "uid", "type": {"type": "string", "logicalType": "uuid"}},
-        {"name": "span", "type": {"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"}},
-    ],
-}
+SOLD = record(
+    "shop.Sold",
+    sale="string",
+    price={"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 10},
+    day={"type": "int", "logicalType": "date"},
+    at={"type": "long", "logicalType": "timestamp-micros"},
+    uid={"type": "string", "logicalType": "uuid"},
+    span={"type": "fixed", "name": "Span", "size": 12, "logicalType": "duration"},
+)
 
 
 class Sell(Body):
@@ -119,31 +115,15 @@ async def sell(request: web.Request) -> web.Response:
 
 
 @pytest.fixture
-async def shop(database: str, tmp_path: Path) -> AsyncIterator[tuple[TestClient[Any, Any], Any, Codec]]:
+async def shop(database: str, tmp_path: Path) -> AsyncIterator[tuple[Client, Any, Codec]]:
     (tmp_path / "shop").mkdir()
     (tmp_path / "topics.yaml").write_text(
         "topics:\n  shop.events:\n    key: sale\n    events: [shop.Sold]\n    partitions: 1\n    retention: forever\n"
     )
     (tmp_path / "shop" / "sold.v1.avsc").write_text(json.dumps(SOLD))
     add(tmp_path, "shop/sold.v1.avsc")
-    registry = Registry.load(tmp_path)
-    codec = Codec(registry)
-    settings = SimpleNamespace(
-        gateway_postgres_timeout_s=5,
-        gateway_idempotency_ttl_s=60,
-        gateway_body_max_bytes=10_000,
-        gateway_caller_header="",
-    )
-    async with asyncpg.create_pool(database, min_size=1, max_size=2) as pool:
-        app = web.Application(middlewares=[context, problems])
-        waker = SimpleNamespace(nudge=lambda: None)
-        resources: Any = SimpleNamespace(
-            settings=settings, registry=registry, codec=codec, pool=pool, waker=waker, requests=Requests()
-        )
-        app[RESOURCES] = app[GATEWAY] = resources
-        app.add_routes([web.post("/sell", sell)])
-        async with TestClient(TestServer(app)) as client:
-            yield client, pool, codec
+    async with serving(database, tmp_path, [Route("POST", "/sell", sell, "shop", "Sell")]) as served:
+        yield served
 
 
 async def test_a_command_with_a_decimal_happens_once_and_its_event_is_exact(shop: Any) -> None:

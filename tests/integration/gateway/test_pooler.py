@@ -108,7 +108,7 @@ async def test_commands_queries_and_posts_work(pooled_client: ClientSession, pat
         for _ in range(2):
             async with pooled_client.post("/yards", json=user, headers=key) as response:
                 assert response.status == 201, await response.text()
-                answers.append((await response.json())["yard_id"])
+                answers.append((await response.json())["id"])
         assert answers[0] == answers[1]
         headers = {"If-Match": '"1"'}
         async with pooled_client.patch(

@@ -56,7 +56,7 @@ def test_events_are_described_as_they_are_posted() -> None:
     assert schemas["hauls.RoadObserved.Record"]["required"] == ["value"]
     assert "health.Heartbeat" in schemas
     assert "health.Heartbeat.Record" not in schemas
-    assert "default" not in schemas["ChangeProfile"]["properties"]["email"]
+    assert "default" not in schemas["ChangeProfile"]["properties"]["display_name"]
 
 
 def test_topics_that_take_no_posts_are_named_as_such() -> None:
