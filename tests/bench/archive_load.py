@@ -18,6 +18,7 @@ from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import Outgoing, Producer, open_producer
 from atlas_local.serverset import Servers
 
+from tests.avro_records import TIMESTAMP, record
 from tests.contexts import SCHEMAS
 
 EVENT = "bench.OrderPlaced"
@@ -27,25 +28,21 @@ SCHEMA_ID = 900
 PARTITIONS = 4
 _DISTINCT = 20_000  # values: far more than a block holds, so that it packs as real events would
 _WORDS = ("fragile", "gift", "late", "ring", "twice", "behind", "garden", "shed", "left", "right", "door", "paid")
-_SCHEMA = {
-    "type": "record",
-    "name": "OrderPlaced",
-    "namespace": "bench",
-    "fields": [
-        {"name": "order_id", "type": "string"},
-        {"name": "customer_id", "type": "string"},
-        {"name": "placed_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-        {"name": "currency", "type": "string"},
-        {"name": "country", "type": "string"},
-        {"name": "quantity", "type": "int"},
-        {"name": "price_cents", "type": "long"},
-        {"name": "discount_percent", "type": "double"},
-        {"name": "express", "type": "boolean"},
-        {"name": "coupon", "type": ["null", "string"]},
-        {"name": "status", "type": {"type": "enum", "name": "Status", "symbols": ["NEW", "PAID", "SENT"]}},
-        {"name": "note", "type": "string"},
-    ],
-}
+_SCHEMA = record(
+    "bench.OrderPlaced",
+    order_id="string",
+    customer_id="string",
+    placed_at=TIMESTAMP,
+    currency="string",
+    country="string",
+    quantity="int",
+    price_cents="long",
+    discount_percent="double",
+    express="boolean",
+    coupon=["null", "string"],
+    status={"type": "enum", "name": "Status", "symbols": ["NEW", "PAID", "SENT"]},
+    note="string",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ the other has written in its place (a zombie, when it wakes), stops of S3 and of
 be in the archive once, at its offset, byte for byte as it is on the topic.
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -35,6 +34,7 @@ from atlas_local.waiting import wait_until
 from tests.bench.archive_load import PARTITIONS, values, write_schemas
 from tests.bench.archive_runs import archiver_env
 from tests.bench.machine import servers
+from tests.options import options
 
 TOPIC = "chaos.events"
 BATCH = 400
@@ -257,11 +257,8 @@ async def _break(chaos: Chaos, kinds: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    arguments = parser.parse_args()
-    summary = asyncio.run(run(arguments.rounds, arguments.seed))
+    asked = options(__doc__, rounds=50, seed=int(time.time()))
+    summary = asyncio.run(run(asked.rounds, asked.seed))
     print(json.dumps(summary, indent=2))
     if summary["missing"] or summary["duplicates"] or summary["mismatches"] or summary["problems"]:
         raise SystemExit(1)

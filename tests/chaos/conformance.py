@@ -6,14 +6,14 @@ Unlike its neighbours it needs no mesh, and a Java that can compile. `difference
 tests/conformance/pairs.py.
 """
 
-import argparse
 import json
 import sys
 from random import Random
 
-from tests.conformance.avro_java import avro_java, missing_java
+from tests.conformance.avro_java import java_or_exit
 from tests.conformance.pairs import run
 from tests.conformance.properties import PROPERTIES, Unsuited
+from tests.options import options
 
 PAIRS_A_ROUND = 200
 VALUES_A_ROUND = 100
@@ -37,16 +37,10 @@ def broken_properties(values: int, seed: int) -> tuple[int, list[str]]:
 
 def main() -> int:
     """The command; 1 where something has no reason."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    if (reason := missing_java()) is not None:
-        sys.stderr.write(f"{reason}\n")
-        return 2
-    with avro_java() as java:
-        pairs = run(java, options.rounds * PAIRS_A_ROUND, options.seed)
-    held, broken = broken_properties(options.rounds * VALUES_A_ROUND, options.seed)
+    asked = options(__doc__, rounds=50, seed=1)
+    with java_or_exit() as java:
+        pairs = run(java, asked.rounds * PAIRS_A_ROUND, asked.seed)
+    held, broken = broken_properties(asked.rounds * VALUES_A_ROUND, asked.seed)
     summary = pairs.summary() | {"properties_held": held, "properties_broken": len(broken), "broken": broken[:SHOWN]}
     sys.stdout.write(json.dumps(summary, indent=2) + "\n")
     return 1 if pairs.unexplained or broken else 0

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 Place = tuple[str, int, int]  # topic, partition, offset
 
@@ -18,8 +19,7 @@ class End(StrEnum):
     REPEATED = "taken for a repeat"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A hostile record that is on a topic. `row`: the key of the row it makes when it ends VISIBLE."""
 
     kind: str

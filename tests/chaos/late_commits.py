@@ -4,7 +4,6 @@
 every committed event was delivered once and in order per key, those of the others while some transactions were open.
 """
 
-import argparse
 import asyncio
 import json
 import time
@@ -24,6 +23,7 @@ from tests.bench.machine import servers
 from tests.bench.relays import RelayProcess, new_outbox, new_topic, running
 from tests.chaos.outbox_traffic import PARTITIONS, OutboxTraffic
 from tests.chaos.relay import is_clean, is_empty
+from tests.options import options
 
 WRITERS = 80
 KEYS = 500
@@ -125,11 +125,8 @@ async def _with_own_servers(rounds: int, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print the summary as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    options = parser.parse_args()
-    summary = asyncio.run(_with_own_servers(options.rounds, options.seed))
+    asked = options(__doc__, rounds=20, seed=int(time.time()))
+    summary = asyncio.run(_with_own_servers(asked.rounds, asked.seed))
     print(json.dumps(summary))
     raise SystemExit(0 if was_late_and_clean(summary) else 1)
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from atlas_local.serverset import ServerSet
@@ -28,8 +28,7 @@ FLOWS_WITHIN_S = 60
 DRAINED_WITHIN_S = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How often each thing happens: kills of the one relay, then of one of two, pauses of one of two, restarts."""
 
     kills: int

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,14 @@ class AvroJava:
         if "error" in answer:
             raise Refused(answer["error"])
         return answer
+
+
+def java_or_exit() -> AbstractContextManager[AvroJava]:
+    """The same for a program: without a Java it says so and ends with 2."""
+    if (reason := missing_java()) is not None:
+        sys.stderr.write(f"{reason}\n")
+        raise SystemExit(2)
+    return avro_java()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ What we accept, its SchemaCompatibility accepts, and its resolving reader reads 
 two differ, the difference has one of the reasons below, and is counted; any other is an error.
 """
 
-import argparse
 import copy
 import dataclasses
 import json
@@ -26,10 +25,11 @@ from atlas_contracts.reading.binary_reader import Reader, compile_reader
 from atlas_contracts.reading.branch_reader import compile_branch_reader
 from atlas_contracts.reading.resolving_reader import compile_resolving_reader
 
-from tests.conformance.avro_java import AvroJava, Refused, avro_java, missing_java
+from tests.conformance.avro_java import AvroJava, Refused, java_or_exit
 from tests.conformance.evolution import evolved
 from tests.conformance.schemas import Maker, spelled
 from tests.conformance.values import Endless, Values, comparable
+from tests.options import options
 
 VALUES_A_PAIR = 3
 UNEXPLAINED_SHOWN = 5
@@ -270,15 +270,9 @@ def run(java: AvroJava, pairs: int, seed: int) -> Tally:
 
 def main() -> int:
     """The command; 1 where a difference has no reason."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    if (reason := missing_java()) is not None:
-        sys.stderr.write(f"{reason}\n")
-        return 2
-    with avro_java() as java:
-        tally = run(java, options.pairs, options.seed)
+    asked = options(__doc__, pairs=10_000, seed=1)
+    with java_or_exit() as java:
+        tally = run(java, asked.pairs, asked.seed)
     sys.stdout.write(json.dumps(tally.summary(), indent=2) + "\n")
     return 1 if tally.unexplained else 0
 

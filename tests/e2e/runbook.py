@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,16 @@ def commit(folder: Path, message: str) -> None:
     subprocess.run(["git", "-C", str(folder), *who, "commit", "--quiet", "--message", message], check=True)
 
 
+def run(command: list[str], folder: Path, env: Mapping[str, str], timeout_s: float = _STEP_S) -> str:
+    """What the command printed; fails with that when its exit code is not 0."""
+    done = subprocess.run(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}"
+    return done.stdout
+
+
 class Copy:
     """A copy of the checkout's tracked and new files that runs with the checkout's virtual environment."""
 
@@ -95,19 +105,7 @@ class Copy:
 
     def run(self, command: list[str]) -> str:
         """What the command printed; fails with that when its exit code is not 0."""
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_STEP_S,
-            check=False,
-        )
-        assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}"
-        return done.stdout
+        return run(command, self.path, self._env)
 
     def _console(self, line: str) -> str:
         words = line.removeprefix("$ ")

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from atlas_local.home import ROOT
 
-from tests.e2e.runbook import Copy, commit, copy_files, steps
+from tests.e2e.runbook import Copy, commit, copy_files, run, steps
 
 STEP_S = 1200
 RUNBOOK = ROOT / "docs" / "runbooks" / "upgrade.md"
@@ -34,19 +33,7 @@ class Clone:
 
     def run(self, line: str) -> str:
         """What the line printed; fails with that when its exit code is not 0."""
-        done = subprocess.run(
-            ["sh", "-euc", f'PATH="$PWD/.venv/bin:$PATH"; {line}'],
-            cwd=self.path,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=STEP_S,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}: exit code {done.returncode}\n{done.stdout[-6000:]}"
-        return done.stdout
+        return run(["sh", "-euc", f'PATH="$PWD/.venv/bin:$PATH"; {line}'], self.path, self._env, STEP_S)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The mesh as a table: every server, step and service, and what each needs before it starts."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -12,8 +12,7 @@ class Kind(StrEnum):
     SERVICE = "service"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One part. A service's `module` is run as `python -m`; `http_port` is the port it gets when that is free."""
 
     name: str

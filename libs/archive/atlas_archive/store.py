@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -26,8 +26,7 @@ class MissingObject(Exception):
         self.key = key
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """An object as a listing shows it; `size` in bytes."""
 
     key: str

@@ -22,7 +22,7 @@ from atlas_avro.names import NotASchema, own_name
 
 from atlas_contracts.errors import BrokenSchemas
 from atlas_contracts.forms import form_faults
-from atlas_contracts.shared_types import SharedTypes, canonical, digest, is_type_path
+from atlas_contracts.shared_types import SharedTypes, canonical, digest, is_type_path, read_named
 
 LOCK = "ids.lock"
 TOPICS = "topics.yaml"
@@ -74,13 +74,7 @@ def read_schema(
     """
     if is_type_path(path):
         raise BrokenSchemas([f"{path}: a shared type has no id: it comes with the events that name it; add those"])
-    match = _FILE.fullmatch(path)
-    if match is None:
-        raise BrokenSchemas([f"{path}: not named <context>/<event>.v<N>.avsc, the event in lower case"])
-    try:
-        definition = json.loads((directory / path).read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BrokenSchemas([f"{path}: can't be read: {error}"]) from error
+    match, definition = read_named(directory, path, _FILE, "<context>/<event>.v<N>.avsc, the event in lower case")
     if (
         not isinstance(definition, dict)
         or definition.get("type") not in ("record", "error")

@@ -161,14 +161,19 @@ def _named(match: re.Match[str]) -> str:
     return f"{match['namespace']}.{match['name']}" if match["namespace"] else match["name"]
 
 
-def _read(directory: Path, path: str) -> TypeFile:
-    match = _FILE.fullmatch(path)
+def read_named(directory: Path, path: str, form: re.Pattern[str], as_text: str) -> tuple[re.Match[str], Any]:
+    """The parts of a file's name, which has this form, and its JSON. Raises BrokenSchemas."""
+    match = form.fullmatch(path)
     if match is None:
-        raise BrokenSchemas([f"{path}: not named [<namespace>/]{FOLDER}/<Name>.v<N>.avsc"])
+        raise BrokenSchemas([f"{path}: not named {as_text}"])
     try:
-        definition = json.loads((directory / path).read_text())
+        return match, json.loads((directory / path).read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise BrokenSchemas([f"{path}: can't be read: {error}"]) from error
+
+
+def _read(directory: Path, path: str) -> TypeFile:
+    match, definition = read_named(directory, path, _FILE, f"[<namespace>/]{FOLDER}/<Name>.v<N>.avsc")
     if not isinstance(definition, dict) or definition.get("type") not in NAMED:
         raise BrokenSchemas([f"{path}: a shared type is a record, an enum or a fixed; this is not"])
     if faults := form_faults(definition):

@@ -28,6 +28,15 @@ def provide(settings: Mapping[str, Value], file: Path | None) -> None:
     api.set_provider(given if file is None else FileProvider(file, given))
 
 
+def _resolving(kind: type) -> Any:
+    def resolve(
+        provider: "SettingsProvider", flag_key: str, default_value: Any, evaluation_context: Any = None
+    ) -> FlagResolutionDetails[Any]:
+        return provider._resolved(flag_key, default_value, kind)
+
+    return resolve
+
+
 class SettingsProvider(AbstractProvider):
     """Values that stay as they were when the process began."""
 
@@ -43,29 +52,12 @@ class SettingsProvider(AbstractProvider):
         """The value and where it is from; None when there is none."""
         return (self._values[name], "settings") if name in self._values else None
 
-    def resolve_boolean_details(
-        self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
-    ) -> FlagResolutionDetails[bool]:
-        """The value; the default where there is none, and with an error where it is of another type."""
-        return self._resolved(flag_key, default_value, bool)
-
-    def resolve_string_details(
-        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
-    ) -> FlagResolutionDetails[str]:
-        """As for a bool."""
-        return self._resolved(flag_key, default_value, str)
-
-    def resolve_integer_details(
-        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
-    ) -> FlagResolutionDetails[int]:
-        """As for a bool, which is no number here."""
-        return self._resolved(flag_key, default_value, int)
-
-    def resolve_float_details(
-        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
-    ) -> FlagResolutionDetails[float]:
-        """As for an integer; a whole number is a float too."""
-        return self._resolved(flag_key, default_value, float)
+    # The value; the default where there is none, and with an error where it is of another type. A bool is no number
+    # here, and a whole number is a float too.
+    resolve_boolean_details = _resolving(bool)
+    resolve_string_details = _resolving(str)
+    resolve_integer_details = _resolving(int)
+    resolve_float_details = _resolving(float)
 
     def resolve_object_details(
         self, flag_key: str, default_value: Any, evaluation_context: EvaluationContext | None = None

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -23,8 +22,7 @@ from atlas_http.resources import RESOURCES, Resources
 SOURCE = "/atlas/gateway"
 
 
-@dataclass(frozen=True, slots=True)
-class Of:
+class Of(NamedTuple):
     """Which entity an event is of, its version after it (from 1, without gaps), and when it happened (UTC, ms)."""
 
     subject: str

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from aiohttp import hdrs, web
 from atlas_readmodel.columns.json_rows import dumps
 from atlas_readmodel.pages import InvalidCursor, Page
+from atlas_runtime.serving.http_server import is_unicode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atlas_http.problems import NOT_FOUND, Problem, field_error, invalid, of_validation
@@ -44,17 +45,9 @@ def asked(request: web.Request, model: type[Q]) -> Q:
 def path_id(request: web.Request, name: str, what: str) -> str:
     """A part of the path that names a row; a 404 problem for text that no row can have."""
     value = request.match_info[name]
-    if _ID.fullmatch(value) is None or not _is_text(value):
+    if _ID.fullmatch(value) is None or not is_unicode(value):
         raise Problem(NOT_FOUND, f"There is no such {what}: that can't be an id.")
     return value
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def entity(request: web.Request, body: Mapping[str, Any], etag: str | None = None) -> web.Response:

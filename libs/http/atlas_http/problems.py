@@ -7,9 +7,8 @@ Problem
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -23,8 +22,7 @@ TEXT_MAX = 300
 ERRORS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A sort of problem: `slug` is for programs and never changes, `title` is for people."""
 
     slug: str

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from atlas_http.problems import CONTENT_TYPE
 
 JSON = "application/json"
 Part = dict[str, Any]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +65,22 @@ class NamedSchema(Part):
 
 def named_schemas(part: object) -> Iterator[NamedSchema]:
     """The schemas by name that a part of the document refers to, those within others among them."""
-    if isinstance(part, NamedSchema):
-        yield part
-        yield from named_schemas(part.schema)
-    elif isinstance(part, Mapping):
-        for inner in part.values():
-            yield from named_schemas(inner)
-    elif isinstance(part, list | tuple):
-        for inner in part:
-            yield from named_schemas(inner)
+    for found in _parts(part, NamedSchema):
+        yield found
+        yield from named_schemas(found.schema)
 
 
 def models(part: object) -> Iterator[type[BaseModel]]:
     """The models that a part of the document refers to."""
-    if isinstance(part, ModelRef):
-        yield part.model
-    elif isinstance(part, Mapping):
-        for inner in part.values():
-            yield from models(inner)
-    elif isinstance(part, list | tuple):
-        for inner in part:
-            yield from models(inner)
+    return (found.model for found in _parts(part, ModelRef))
+
+
+def _parts(part: object, kind: type[R]) -> Iterator[R]:
+    if isinstance(part, kind):
+        yield part
+    elif isinstance(part, Mapping | list | tuple):
+        for inner in part.values() if isinstance(part, Mapping) else part:
+            yield from _parts(inner, kind)
 
 
 def ref(name: str) -> Part:

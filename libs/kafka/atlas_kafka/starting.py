@@ -1,8 +1,17 @@
 """Starting a client of aiokafka so that a cancellation can't make it lose a connection."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from atlas_errors.backoff import retrying
+
+
+class _Startable(Protocol):
+    async def start(self) -> None: ...
+
+
+P = TypeVar("P", bound=_Startable)
 
 # How old what a client knows of the cluster may get: new partitions, a topic that came or went and another leader are
 # seen within this time. aiokafka's default is five minutes; an answer is some hundred bytes a topic.
@@ -26,3 +35,20 @@ async def start_whole(start: Coroutine[Any, Any, None]) -> None:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         raise
+
+
+async def start_producer(
+    make: Callable[[], P], close: Callable[[P], Awaitable[object]], stop: asyncio.Event | None
+) -> P:
+    """A producer that is made and started. Waits, backing off, for brokers that are not up yet, until `stop` is set."""
+
+    async def start() -> P:
+        producer = make()
+        try:
+            await start_whole(producer.start())
+        except BaseException:
+            await close(producer)
+            raise
+        return producer
+
+    return await retrying(start, what="kafka producer start", stop=stop or asyncio.Event())

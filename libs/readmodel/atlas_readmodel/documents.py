@@ -13,7 +13,7 @@ import orjson
 
 from atlas_readmodel.columns.json_rows import dumps, plain
 from atlas_readmodel.columns.row_check import shown as shown_value
-from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN, check_name
+from atlas_readmodel.table import OFFSET_COLUMN, PARTITION_COLUMN, Model
 
 Key = tuple[Any, ...]
 
@@ -45,16 +45,10 @@ class Documents:
 
 
 @dataclass(frozen=True)
-class DocumentModel:
+class DocumentModel(Model):
     """Documents under the name and version of the projection that makes them, from these topics."""
 
-    name: str
-    version: int
-    topics: tuple[str, ...]
     documents: Documents
-
-    def __post_init__(self) -> None:
-        check_name(self.name)
 
 
 def root(namespace: str, projection: str) -> str:

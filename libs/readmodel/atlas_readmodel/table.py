@@ -92,16 +92,22 @@ class Table:
 
 
 @dataclass(frozen=True)
-class ReadModel:
-    """A table under the name and version of the projection that fills it, from these topics."""
+class Model:
+    """What a projection of this name and version makes from these topics."""
 
     name: str
     version: int
     topics: tuple[str, ...]
-    table: Table
 
     def __post_init__(self) -> None:
         check_name(self.name)
+
+
+@dataclass(frozen=True)
+class ReadModel(Model):
+    """A table under the name and version of the projection that fills it, from these topics."""
+
+    table: Table
 
     def relation(self, generation: int) -> str:
         """The table of a generation, with its schema."""

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 # No key that a row can have holds what PostgreSQL can't: NUL, or half of a surrogate pair.
 _ENTITY = re.compile(
@@ -19,8 +19,7 @@ class InvalidToken(ValueError):
     """The text is not a token."""
 
 
-@dataclass(frozen=True, slots=True)
-class EntityVersion:
+class EntityVersion(NamedTuple):
     """One row at a version: `orders/<order_id>@<version>`, the answer to a command."""
 
     projection: str
@@ -31,8 +30,7 @@ class EntityVersion:
         return f"{self.projection}/{self.key}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPosition:
+class RecordPosition(NamedTuple):
     """One record of a topic: `<topic>/<partition>@<offset>`, the offset being the record's own."""
 
     topic: str

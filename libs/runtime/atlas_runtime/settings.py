@@ -96,3 +96,13 @@ class ObjectStoreSettings(BaseSettings):
     s3_access_key: SecretStr = SecretStr("atlas")
     s3_secret_key: SecretStr = SecretStr("atlas-secret")
     s3_bucket: str = "atlas-archive"
+
+    def s3_address(self) -> dict[str, str]:
+        """What `atlas_archive.store.S3Address` is made of."""
+        return {
+            "bucket": self.s3_bucket,
+            "endpoint": self.s3_endpoint,
+            "access_key": self.s3_access_key.get_secret_value(),
+            "secret_key": self.s3_secret_key.get_secret_value(),
+            "region": self.s3_region,
+        }

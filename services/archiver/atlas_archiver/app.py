@@ -109,13 +109,7 @@ async def _connect(
 
 
 def _address(settings: ArchiverSettings) -> S3Address:
-    return S3Address(
-        bucket=settings.s3_bucket,
-        endpoint=settings.s3_endpoint,
-        access_key=settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        region=settings.s3_region,
-    )
+    return S3Address(**settings.s3_address())
 
 
 def _store_check(store: S3Store) -> Check:

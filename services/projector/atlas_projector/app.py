@@ -177,13 +177,7 @@ def _routes(
 
 
 def _setup(settings: ProjectorSettings) -> Setup:
-    archive = S3Address(
-        bucket=settings.s3_bucket,
-        endpoint=settings.s3_endpoint,
-        access_key=settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        region=settings.s3_region,
-    )
+    archive = S3Address(**settings.s3_address())
     return Setup(
         brokers=settings.kafka_brokers,
         dsn=settings.readmodel_dsn.get_secret_value(),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from atlas_archive.format.records import Incoming
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
 from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_kafka.fetching.lightrecords import give_light_records
@@ -13,19 +14,8 @@ from atlas_kafka.internals.client import client_of
 Positions = Mapping[TopicPartition, int]
 
 
-class Record(Protocol):
-    """What is read of a record, whether Kafka or the archive gave it. `timestamp` in epoch milliseconds."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+# What is read of a record, whether Kafka or the archive gave it; the archive takes in the same.
+Record = Incoming
 
 
 class Waited(NamedTuple):

@@ -1,7 +1,7 @@
 """The whole service on real Kafka and S3: every record once and byte for byte, whatever happens to the archiver."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from atlas_local.waiting import wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("heartbeats")]
 
 
+Kept = Callable[[int], Awaitable[str]]
 # Retention goes by the records' timestamps: of 2013, they would be deleted as the tests run.
 KEEP = {"retention.ms": "-1"}
 
@@ -95,11 +96,22 @@ async def prove(servers: Servers, store: S3Store, topic: str) -> TopicReport:
     return report
 
 
+@pytest.fixture
+def kept(servers: Servers, registry: Registry, make_topic: MakeTopic) -> Kept:
+    """`await kept(n)`: a topic with so many mixed records, which Kafka keeps."""
+
+    async def make(records: int) -> str:
+        topic = await make_topic(config=KEEP)
+        await produce(servers, mixed(registry, topic, records))
+        return topic
+
+    return make
+
+
 async def test_every_record_once_and_byte_for_byte(
-    servers: Servers, archivers: Any, store: S3Store, registry: Registry, make_topic: MakeTopic
+    servers: Servers, archivers: Any, store: S3Store, registry: Registry, kept: Kept
 ) -> None:
-    topic = await make_topic(config=KEEP)
-    await produce(servers, mixed(registry, topic, 1000))
+    topic = await kept(1000)
     async with archivers.run(topic):
         await until_archived(store, topic, 1000)
         await produce(servers, mixed(registry, topic, 300, start=1000))
@@ -111,11 +123,8 @@ async def test_every_record_once_and_byte_for_byte(
     assert sum(committed.values()) == 1300
 
 
-async def test_a_stop_archives_what_is_held(
-    servers: Servers, archivers: Any, store: S3Store, registry: Registry, make_topic: MakeTopic
-) -> None:
-    topic = await make_topic(config=KEEP)
-    await produce(servers, mixed(registry, topic, 100))
+async def test_a_stop_archives_what_is_held(servers: Servers, archivers: Any, store: S3Store, kept: Kept) -> None:
+    topic = await kept(100)
     async with archivers.run(topic, archiver_segment_max_age_s=3600.0) as task:
         async with open_admin(servers.kafka_brokers) as admin:
 
@@ -150,10 +159,9 @@ async def test_a_crash_loses_and_doubles_nothing(
 
 
 async def test_two_instances_share_and_hand_over(
-    servers: Servers, archivers: Any, store: S3Store, registry: Registry, make_topic: MakeTopic
+    servers: Servers, archivers: Any, store: S3Store, registry: Registry, kept: Kept
 ) -> None:
-    topic = await make_topic(config=KEEP)
-    await produce(servers, mixed(registry, topic, 400))
+    topic = await kept(400)
     async with archivers.run(topic, instance="one"):
         await until_archived(store, topic, 400)
         async with archivers.run(topic, instance="two"):
@@ -199,10 +207,9 @@ async def test_only_committed_records_of_a_transactional_topic(
 
 
 async def test_a_topic_deleted_and_made_again(
-    servers: Servers, archivers: Any, store: S3Store, registry: Registry, make_topic: MakeTopic
+    servers: Servers, archivers: Any, store: S3Store, registry: Registry, kept: Kept, make_topic: MakeTopic
 ) -> None:
-    topic = await make_topic(config=KEEP)
-    await produce(servers, mixed(registry, topic, 100))
+    topic = await kept(100)
     async with archivers.run(topic):
         await until_archived(store, topic, 100)
     async with open_admin(servers.kafka_brokers) as admin:

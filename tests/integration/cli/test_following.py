@@ -165,26 +165,27 @@ async def test_an_unknown_topic_is_said(reader: AIOKafkaConsumer, codec: Codec) 
         await follow(reader, codec, Query("nowhere", Start("end")), lambda _: None, asyncio.Event())
 
 
-async def test_the_command_prints_one_json_document_a_line(servers: Servers, topic: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *ATLAS, "tail", topic, "--from", "beginning", "-n", "6", "--json",
+async def tail(servers: Servers, topic: str, *options: str) -> asyncio.subprocess.Process:
+    """`atlas tail` of the topic from its beginning, as a process."""
+    return await asyncio.create_subprocess_exec(
+        *ATLAS, "tail", topic, "--from", "beginning", *options,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
     )  # fmt: skip
-    out, _ = await process.communicate()
-    assert process.returncode == 0
+
+
+async def test_the_command_prints_one_json_document_a_line(servers: Servers, topic: str) -> None:
+    process = await tail(servers, topic, "-n", "6", "--json")
+    out, err = await process.communicate()
+    assert process.returncode == 0, err
     assert places([json.loads(line) for line in out.splitlines()]) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
 
 
 @pytest.mark.parametrize("end", ["--until-end", "Ctrl-C"])
 async def test_a_key_that_nobody_has_says_what_was_looked_through(servers: Servers, topic: str, end: str) -> None:
     """Case 63: it used to say nothing, and never ended."""
-    process = await asyncio.create_subprocess_exec(
-        *ATLAS, "tail", topic, "--from", "beginning", "--key", "nobody", *([end] if end.startswith("--") else []),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
-    )  # fmt: skip
+    process = await tail(servers, topic, "--key", "nobody", *([end] if end.startswith("--") else []))
     assert process.stderr is not None
     async with asyncio.timeout(DEADLINE_S):
         said = await process.stderr.readline()
@@ -196,12 +197,7 @@ async def test_a_key_that_nobody_has_says_what_was_looked_through(servers: Serve
 
 
 async def test_ctrl_c_ends_the_command_without_a_traceback(servers: Servers, topic: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *ATLAS, "tail", topic, "--from", "beginning",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"ATLAS_KAFKA_BROKERS": servers.kafka_brokers, "ATLAS_SCHEMAS_DIR": str(SCHEMAS)},
-    )  # fmt: skip
+    process = await tail(servers, topic)
     assert process.stdout is not None
     async with asyncio.timeout(DEADLINE_S):
         await process.stdout.readline()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,22 @@ app = typer.Typer()
 register(app)
 
 
-def declaring(into: Path, monkeypatch: pytest.MonkeyPatch, servers: Servers, partitions: int, retention: str) -> str:
-    """A topic of this test in the place of hauls.roads, declared so; its name."""
-    fresh = f"roads.{uuid.uuid4().hex[:12]}"
-    schemas = Path(shutil.copytree(SCHEMAS, into / "schemas"))
-    declared = rename(schemas, "hauls.roads", fresh)
-    head, tail = declared.read_text().split(f"{fresh}:")
-    tail = tail.replace("partitions: 2", f"partitions: {partitions}", 1).replace(
-        "retention: 30d", f"retention: {retention}", 1
-    )
-    declared.write_text(f"{head}{fresh}:{tail}")
-    monkeypatch.setenv("ATLAS_KAFKA_BROKERS", servers.kafka_brokers)
-    monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(schemas))
-    return fresh
+@pytest.fixture
+def declaring(servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[int, str], str]:
+    """`declaring(partitions, retention)`: a topic of this test in the place of hauls.roads, declared so; its name."""
+
+    def declare(partitions: int, retention: str) -> str:
+        fresh = f"roads.{uuid.uuid4().hex[:12]}"
+        schemas = Path(shutil.copytree(SCHEMAS, tmp_path / "schemas"))
+        declared = rename(schemas, "hauls.roads", fresh)
+        head, tail = declared.read_text().split(f"{fresh}:")
+        tail = tail.replace("partitions: 2", f"partitions: {partitions}", 1)
+        declared.write_text(f"{head}{fresh}:{tail.replace('retention: 30d', f'retention: {retention}', 1)}")
+        monkeypatch.setenv("ATLAS_KAFKA_BROKERS", servers.kafka_brokers)
+        monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(schemas))
+        return fresh
+
+    return declare
 
 
 async def shown(name: str, *options: str) -> tuple[dict[str, Any], str]:
@@ -48,10 +52,10 @@ async def shown(name: str, *options: str) -> tuple[dict[str, Any], str]:
 
 
 async def test_what_is_shown_is_what_is_and_the_difference_can_be_applied(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    servers: Servers, declaring: Callable[[int, str], str]
 ) -> None:
     """Case 43: partitions and retention were changed in topics.yaml."""
-    name = declaring(tmp_path, monkeypatch, servers, 5, "7d")
+    name = declaring(5, "7d")
     own = {"retention.ms": str(30 * 86_400_000), "segment.bytes": "2000000"}
     await ensure_topics(servers.kafka_brokers, [TopicSpec(name, 2, own)])
     async with open_admin(servers.kafka_brokers) as admin:
@@ -72,10 +76,8 @@ async def test_what_is_shown_is_what_is_and_the_difference_can_be_applied(
             await admin.delete_topics([name, f"{name}.dlq"])
 
 
-async def test_partitions_are_never_taken_away(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    name = declaring(tmp_path, monkeypatch, servers, 1, "30d")
+async def test_partitions_are_never_taken_away(servers: Servers, declaring: Callable[[int, str], str]) -> None:
+    name = declaring(1, "30d")
     await ensure_topics(servers.kafka_brokers, [TopicSpec(name, 3)])
     async with open_admin(servers.kafka_brokers) as admin:
         try:
@@ -86,9 +88,9 @@ async def test_partitions_are_never_taken_away(
 
 
 async def test_create_makes_what_is_missing_and_may_be_repeated(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    servers: Servers, declaring: Callable[[int, str], str]
 ) -> None:
-    name = declaring(tmp_path, monkeypatch, servers, 2, "forever")
+    name = declaring(2, "forever")
     row, _ = await shown(name)
     assert (row["offsets"], row["dead_letters"], row["partitions"], row["retention"]) == (None, None, None, None)
     assert row["differs"][0] == "it does not exist"

@@ -180,20 +180,23 @@ async def test_the_sinks_position_wins_over_the_groups(servers: Servers, make_to
     assert [int(v) for v in second.values] == [4, 5, 6, 7, 8, 9]
 
 
+async def _handled(config: ConsumerConfig, records: int) -> list[bytes]:
+    """What a sink without positions of its own was given, once it is so many records."""
+    sink = Memory(own_offsets=False)
+    async with _running(config, sink):
+        await wait_until(f"{records} records", lambda: len(sink.values) == records)
+    return sink.values
+
+
 async def test_without_positions_of_its_own_a_sink_goes_on_at_the_groups_commit(
     servers: Servers, make_topic: MakeTopic
 ) -> None:
     topic = await make_topic(partitions=1)
     await _produce(servers, topic, range(10))
     config = _config(servers, topic)
-    first = Memory(own_offsets=False)
-    async with _running(config, first):
-        await wait_until("10 records", lambda: len(first.values) == 10)
+    await _handled(config, 10)
     await _produce(servers, topic, range(10, 13))
-    second = Memory(own_offsets=False)
-    async with _running(config, second):
-        await wait_until("3 records", lambda: len(second.values) == 3)
-    assert [int(v) for v in second.values] == [10, 11, 12]
+    assert [int(value) for value in await _handled(config, 3)] == [10, 11, 12]
 
 
 async def test_a_position_past_the_end_is_a_state_and_no_crash(servers: Servers, make_topic: MakeTopic) -> None:
@@ -313,9 +316,7 @@ async def test_a_topic_made_again_while_nobody_read_is_another_topic(servers: Se
     topic = await make_topic(partitions=1)
     await _produce(servers, topic, range(3))
     config = _config(servers, topic)
-    first = Memory(own_offsets=False)
-    async with _running(config, first):
-        await wait_until("the old records", lambda: len(first.values) == 3)
+    await _handled(config, 3)
     old = (await _ids(servers, topic))[topic]
     await _made_again(servers, topic)
     await _produce(servers, topic, range(100, 111))

@@ -1,7 +1,6 @@
 """A topic's id as the broker has it."""
 
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.client import AIOKafkaClient
@@ -11,14 +10,6 @@ from atlas_local.testing import MakeTopic, Servers
 from atlas_local.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def client(servers: Servers) -> AsyncIterator[AIOKafkaClient]:
-    opened = AIOKafkaClient(bootstrap_servers=servers.kafka_brokers)
-    await opened.bootstrap()
-    yield opened
-    await opened.close()
 
 
 async def test_each_topic_has_an_id_of_its_own(client: AIOKafkaClient, make_topic: MakeTopic) -> None:

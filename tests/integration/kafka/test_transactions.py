@@ -27,14 +27,6 @@ from tests.integration.foreign import Foreign, packed, put
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-async def client(servers: Servers) -> AsyncIterator[AIOKafkaClient]:
-    opened = AIOKafkaClient(bootstrap_servers=servers.kafka_brokers)
-    await opened.bootstrap()
-    yield opened
-    await opened.close()
-
-
 async def _stable_end(servers: Servers, partition: TopicPartition) -> int:
     async with open_reader(servers.kafka_brokers, "test") as reader:
         return (await topic_ranges(reader, [partition.topic]))[partition][1]

@@ -48,6 +48,14 @@ async def made_again(rig: "Rig", partitions: int = 2) -> None:
         await rig.producer.client.force_metadata_update()
 
 
+async def read_and_made_again(rig: "Rig", projection: Projection, before: int, after: int) -> None:
+    """So many records of the old topic are projected, and so many of the new one are there."""
+    await rig.fly(before)
+    await rig.projected(projection)
+    await made_again(rig)
+    await rig.fly(after, start=100)
+
+
 async def test_all_of_the_new_topic_is_read_and_what_was_read_is_kept(rig: "Rig", kept: Kept) -> None:
     """Case 40: three records were read of the old one; none of the eleven of the new one may be skipped."""
     routes = rig.pointed(kept(ROUTES))
@@ -77,10 +85,7 @@ async def test_while_the_projector_was_away(rig: "Rig", kept: Kept) -> None:
 
 async def test_with_the_rule_stop_it_stops_until_it_is_told_to_begin(rig: "Rig", kept: Kept) -> None:
     routes = rig.pointed(kept(ROUTES))
-    await rig.fly(3)
-    await rig.projected(routes)
-    await made_again(rig)
-    await rig.fly(11, start=100)
+    await read_and_made_again(rig, routes, 3, 11)
     live = Live(routes, rig.stores.of(routes.model), rig.cache, rig.codec, rig.dead_letters, stops=[rig.topic])
     async with rig.running(live):
         command = f"atlas begin {routes.name}"
@@ -160,11 +165,17 @@ async def test_what_waits_of_the_old_topic_is_kept_apart_and_can_still_be_retrie
         assert sorted(row["yard_id"] for row in await rig.rows(yards)) == ["u1", "u2", "u3"]
 
 
-async def test_positions_of_before_there_were_ids_go_on(rig: "Rig") -> None:
+async def read_before_ids(rig: "Rig") -> Projection:
+    """Of 20 records, by a version that noted no topic's id."""
     routes = rig.pointed(ROUTES)
     await rig.fly(20)
     await rig.projected(routes)
     await rig.pool.execute("UPDATE readmodel.positions SET topic_id = NULL")
+    return routes
+
+
+async def test_positions_of_before_there_were_ids_go_on(rig: "Rig") -> None:
+    routes = await read_before_ids(rig)
     live = rig.live(routes)
     await rig.fly(5, start=50)
     async with rig.running(live):
@@ -174,10 +185,7 @@ async def test_positions_of_before_there_were_ids_go_on(rig: "Rig") -> None:
 
 
 async def test_positions_of_before_there_were_ids_past_the_end_are_of_another_topic(rig: "Rig") -> None:
-    routes = rig.pointed(ROUTES)
-    await rig.fly(20)
-    await rig.projected(routes)
-    await rig.pool.execute("UPDATE readmodel.positions SET topic_id = NULL")
+    routes = await read_before_ids(rig)
     await made_again(rig)
     await rig.fly(4, start=50)
     live = rig.live(routes)
@@ -217,10 +225,7 @@ async def test_what_is_cached_of_before_counts_no_more(rig: "Rig") -> None:
 
 async def test_a_rebuild_waits_for_the_live_projection_to_begin_with_the_new_topic(rig: "Rig", kept: Kept) -> None:
     routes = rig.pointed(kept(ROUTES))
-    await rig.fly(30)
-    await rig.projected(routes)
-    await made_again(rig)
-    await rig.fly(10, start=100)
+    await read_and_made_again(rig, routes, 30, 10)
     rebuilds = rig.rebuilds(rig.live(routes))
     rebuilds.start(routes.name)
     failed = await rebuilds.wait(routes.name)

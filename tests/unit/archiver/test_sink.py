@@ -92,15 +92,20 @@ async def test_release_archives_what_is_held() -> None:
     assert await archiver.release([TP1]) == {TP1: 7}
 
 
-async def test_a_store_that_is_away_loses_and_doubles_nothing() -> None:
-    store = SlowStore()
-    archiver = sink(store, segment_bytes=100)
-    await begin(archiver, [TP0])
+async def takes_no_segment(store: SlowStore, archiver: Any) -> None:
+    """The store is away, a segment fails, and the partition begins anew."""
     store.down = True
     assert await archiver.handle({TP0: batch(0, 100)}) == {}
     with pytest.raises(ConnectionError):
         await wait_until("the failure to be heard of", lambda: archiver.handle({}), 3)
-    assert (await begin(archiver, [TP0])) == {TP0: 0}
+    assert await begin(archiver, [TP0]) == {TP0: 0}
+
+
+async def test_a_store_that_is_away_loses_and_doubles_nothing() -> None:
+    store = SlowStore()
+    archiver = sink(store, segment_bytes=100)
+    await begin(archiver, [TP0])
+    await takes_no_segment(store, archiver)
     store.down = False
     await archiver.handle({TP0: batch(0, 60)})
     await durable(archiver, TP0, 60)
@@ -112,11 +117,7 @@ async def test_a_full_store_is_said_until_it_takes_a_segment() -> None:
     store = SlowStore()
     archiver = sink(store, segment_bytes=100)
     await begin(archiver, [TP0])
-    store.down = True
-    await archiver.handle({TP0: batch(0, 100)})
-    with pytest.raises(ConnectionError):
-        await wait_until("the failure to be heard of", lambda: archiver.handle({}), 3)
-    assert await begin(archiver, [TP0]) == {TP0: 0}
+    await takes_no_segment(store, archiver)
     await archiver.handle({TP0: batch(0, 2)})
     assert await archiver.refused() == "ConnectionError: the store is away"
     store.down = False

@@ -7,7 +7,6 @@ services that are away or answer garbage, a home whose files are broken, schemas
 import contextlib
 import io
 import logging
-import os
 import sys
 import threading
 import warnings
@@ -19,14 +18,13 @@ import pytest
 import typer
 from atlas_cli import asking
 from atlas_cli.main import app, run
-from atlas_cli.read_models import rebuilding
 from atlas_cli.terminal import faults
-from atlas_cli.topics import producing
 from atlas_local import client
 from atlas_local.supervising import control
 
 from tests.contexts import SCHEMAS
 from tests.unit.cli.commands.serving import serving_raw
+from tests.unit.cli.conftest import point_at
 
 ROOT = Path(__file__).resolve().parents[3]
 # What each argument may look like; what is not named gets the hostile text.
@@ -106,27 +104,15 @@ class Outcome:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without a mesh, nobody behind any address, and no waiting for what will not come."""
-    for name in [name for name in os.environ if name.startswith("ATLAS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "home"))
+def world(deserted: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing answers, and nothing that does is waited for."""
     monkeypatch.setenv("ATLAS_SCHEMAS_DIR", str(SCHEMAS))
-    monkeypatch.setenv("ATLAS_KAFKA_BROKERS", "127.0.0.1:1")
-    monkeypatch.setenv("ATLAS_POSTGRES_DSN", "postgresql://atlas@127.0.0.1:1/atlas")
-    monkeypatch.setenv("ATLAS_REDIS_URL", "redis://127.0.0.1:1/0")
-    monkeypatch.setenv("ATLAS_S3_ENDPOINT", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    point_at(monkeypatch, "http://127.0.0.1:1")
-    monkeypatch.setattr(producing, "RETRY_FOR_S", 0.1)
-    monkeypatch.setattr(rebuilding, "PATIENCE_S", 0.1)
     monkeypatch.setattr(client, "_ASK_S", 0.5)
     monkeypatch.setattr(client, "_HUNG_S", 0.5)
     monkeypatch.setattr(asking, "ANSWER_MAX_BYTES", 10_000_000)
     monkeypatch.setattr(control, "_LONGEST_PATH", 60)
-    (tmp_path / "file").write_text('{"type": "x", "value": {}}\n')
-    return tmp_path
+    (deserted / "file").write_text('{"type": "x", "value": {}}\n')
+    return deserted
 
 
 @pytest.fixture(autouse=True)
@@ -139,11 +125,6 @@ def hushed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         faults.hush()
         yield
     root.handlers = before
-
-
-def point_at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    for name in ("GATEWAY", "RELAY", "PROJECTOR", "ARCHIVER", "HEALTH"):
-        monkeypatch.setenv(f"ATLAS_{name}_URL", url)
 
 
 def test_commands_are_found() -> None:

@@ -44,19 +44,6 @@ app = typer.Typer()
 register(app)
 
 
-@pytest.fixture
-def schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the mesh's schemas in a directory that is the working directory."""
-    copy = tmp_path / "schemas"
-    shutil.copytree(SCHEMAS, copy)
-    (tmp_path / ".atlas").mkdir()
-    (tmp_path / ".atlas/mesh.env").touch()  # a mesh of the checkout, which may run, has schemas of its own
-    monkeypatch.chdir(tmp_path)
-    for name in ("ATLAS_SCHEMAS_DIR", "ATLAS_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    return copy
-
-
 def atlas(*arguments: str, code: int = 0) -> str:
     result = CliRunner().invoke(app, ["schemas", "import", *arguments])
     if isinstance(result.exception, CommandError):

@@ -41,15 +41,7 @@ def test_a_row_that_should_be_there_fails() -> None:
 
 
 def test_with_several_rows_one_has_to_be_named() -> None:
-    other = event(
-        "yards.YardRegistered",
-        sequence=1,
-        yard_id="u2",
-        email="b@x",
-        display_name="B",
-        country=None,
-        registered_at=5,
-    )
+    other = replace(REGISTERED, value=REGISTERED.value | {"yard_id": "u2"})
     with pytest.raises(AssertionError, match="say which row"):
         given(YARDS).when(REGISTERED, other).then({"email": "a@x"})
 

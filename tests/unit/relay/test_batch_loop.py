@@ -19,12 +19,24 @@ OutboxMachine.TestCase.settings = settings(max_examples=150, stateful_step_count
 TestOutbox = OutboxMachine.TestCase
 
 
+def begun() -> OutboxMachine:
+    machine = OutboxMachine()
+    machine.start()
+    return machine
+
+
+def taken_over_whole(machine: OutboxMachine) -> None:
+    """The other owner relays what is left: nothing is twice, out of order or missing."""
+    machine.relay("b", {}, None, 2)
+    machine.nothing_twice_and_in_order()
+    machine.teardown()
+
+
 @pytest.mark.parametrize("kind", ["before", "after", "overtaken"])
 @pytest.mark.parametrize("step", range(4))
 def test_every_step_with_every_fault(step: int, kind: str) -> None:
     """Claim, send, delete, look: each is struck once whatever the machine above happens to try."""
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)  # leaves marks that are not the next batch's
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good", b"good"]}, (step, kind), 1)
     machine.nothing_twice_and_in_order()
@@ -37,8 +49,7 @@ def test_every_step_with_every_fault(step: int, kind: str) -> None:
 @pytest.mark.parametrize("step", range(8))
 def test_every_step_of_a_takeover_with_every_fault(step: int, kind: str) -> None:
     """Of a batch that is sent and not deleted: senders, fence, marks, delete, sender, tombstone, state, parked keys."""
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, (1, "after"), 1)
     machine.take_over("b", set(GROUPS), (step, kind))
     machine.nothing_twice_and_in_order()
@@ -48,34 +59,27 @@ def test_every_step_of_a_takeover_with_every_fault(step: int, kind: str) -> None
 
 @pytest.mark.parametrize("batches", [1, UNSURE_MAX - 1, UNSURE_MAX, UNSURE_MAX + 1, 2 * UNSURE_MAX])
 def test_what_a_crash_of_postgres_brings_back_is_not_sent_again(batches: int) -> None:
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     for _ in range(batches):
         machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)
     machine.postgres_crashes()
-    machine.relay("b", {}, None, 2)
-    machine.nothing_twice_and_in_order()
-    machine.teardown()
+    taken_over_whole(machine)
 
 
 def test_who_leaves_takes_what_he_deleted_to_the_disk() -> None:
     """He lets his marks go, so nobody could tell any more what a crash of PostgreSQL brings back."""
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, None, 1)
     machine.leave("a", set(GROUPS), None)
     machine.postgres_crashes()
-    machine.relay("b", {}, None, 2)
-    machine.nothing_twice_and_in_order()
-    machine.teardown()
+    taken_over_whole(machine)
 
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_late_statement_of_a_connection_that_was_given_up_hides_no_sender(step: int) -> None:
     """The one of leave or adopt that writes a name. By then the owner is back with the same epochs, and what it sent
     since is known from its marks alone: who comes next must learn of them."""
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     epochs = dict(machine.postgres.epochs)
     if step == 0:
         machine.leave("a", set(GROUPS), (step, "late"))
@@ -87,15 +91,12 @@ def test_a_late_statement_of_a_connection_that_was_given_up_hides_no_sender(step
     assert machine.pumps["a"] is not None
     machine.relay("a", {b"k0": [b"good"], b"k1": [b"good"]}, (1, "after"), 1)
     machine.faults["a"].late.pop()()
-    machine.relay("b", {}, None, 2)
-    machine.nothing_twice_and_in_order()
-    machine.teardown()
+    taken_over_whole(machine)
 
 
 def test_a_transaction_stays_open_while_claims_move_on() -> None:
     """Its rows have lower ids than all that was sent meanwhile; no floor may leave them out, however often we look."""
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     machine.begin(b"k0", [b"good"])
     for _ in range(4):
         machine.relay("a", {b"k1": [b"good"], b"k2": [b"good"]}, None, 2)
@@ -107,8 +108,7 @@ def test_a_transaction_stays_open_while_claims_move_on() -> None:
 
 def test_the_model_notices_a_lost_row() -> None:
     """The model itself can fail: a row that never reaches the table the batches reads is missed at the end."""
-    machine = OutboxMachine()
-    machine.start()
+    machine = begun()
     machine.committed.append((0, 1, 0, "t", b"k0", b"good", b"\x00"))
     with pytest.raises(AssertionError, match="left behind"):
         machine.teardown()

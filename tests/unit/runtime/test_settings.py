@@ -116,3 +116,9 @@ def test_json_logs_everywhere_but_in_development(environment: str, log_format: s
 
 def test_instances_of_one_host_have_names_of_their_own() -> None:
     assert Both().instance.endswith(str(__import__("os").getpid()))
+
+
+def test_an_object_store_is_addressed_as_the_archive_takes_it() -> None:
+    settings = ObjectStoreSettings(s3_endpoint="http://there", s3_bucket="b", s3_region="r")
+    secrets = {"access_key": "atlas", "secret_key": "atlas-secret"}
+    assert settings.s3_address() == {"bucket": "b", "endpoint": "http://there", "region": "r"} | secrets

@@ -1,6 +1,11 @@
-"""Delay statistics: the columns and sums that several projections of flights share."""
+"""How late flights are, by what they have in common: counters over every flight of a carrier or of a route."""
 
-from atlas_projection.projection import Row, Value
+from collections.abc import Mapping
+
+from atlas_contracts.events import Meta
+from atlas_projection.projection import Projection, Row, Value
+from atlas_projection.reads import By, Reads
+from atlas_readmodel.table import Table
 
 COLUMNS = {
     "flights": "bigint NOT NULL",
@@ -19,7 +24,32 @@ MEANS = {
 _NOTHING: Row = dict.fromkeys(COLUMNS, 0)
 
 
-def view(*key: str) -> str:
+def delays_by(name: str, path: str, *key: str, filters: Mapping[str, By] | None = None) -> Projection:
+    """The delay statistics of the flights that have these fields in common, read at `path`."""
+
+    def departed(row: Row | None, event: Value, _meta: Meta) -> Row:
+        return _add_departed(row, event, {part: event[part] for part in key})
+
+    def cancelled(row: Row | None, event: Value, _meta: Meta) -> Row:
+        return _add_cancelled(row, {part: event[part] for part in key})
+
+    return Projection(
+        name=name,
+        version=1,
+        topics=("flights.events",),
+        # Flights of one key are on every partition (their own key is the flight), so each partition counts for itself.
+        table=Table(
+            columns=dict.fromkeys(key, "text NOT NULL") | COLUMNS, key=key, per_partition=True, view=_view(*key)
+        ),
+        handlers={"flights.FlightDeparted": departed, "flights.FlightCancelled": cancelled},
+        reads=Reads(
+            path=path, what=name.removesuffix("s"), order=("flights DESC", *key), filters=filters or {}, also=MEANS,
+            small=True,
+        ),
+    )  # fmt: skip
+
+
+def _view(*key: str) -> str:
     """The SELECT that adds up the partitions' rows of each key; delays in minutes, null where there is none."""
     sums = ", ".join(f"sum({column})::bigint AS {column}" for column in COLUMNS)
     means = ", ".join(
@@ -31,7 +61,7 @@ def view(*key: str) -> str:
     return f"SELECT {keys}, {sums}, {means} FROM {{table}} GROUP BY {keys}"
 
 
-def add_departed(row: Row | None, event: Value, key: Row) -> Row:
+def _add_departed(row: Row | None, event: Value, key: Row) -> Row:
     """One more flight that left, with its delays as far as they were recorded."""
     was = row or _NOTHING
     arrival = event["arrival_delay_minutes"]
@@ -46,7 +76,7 @@ def add_departed(row: Row | None, event: Value, key: Row) -> Row:
     }
 
 
-def add_cancelled(row: Row | None, key: Row) -> Row:
+def _add_cancelled(row: Row | None, key: Row) -> Row:
     """One more flight that never left."""
     was = row or _NOTHING
     return (

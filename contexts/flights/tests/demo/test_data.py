@@ -25,19 +25,12 @@ def test_the_first_flight_is_as_in_the_file(all_flights: list[tuple[str, dict[st
     assert all_flights[0] == (
         "flights.FlightDeparted",
         {
-            "flight_id": "UA1545-20130101T10-EWR",
-            "carrier": "UA",
-            "flight_number": 1545,
-            "tail_number": "N14228",
-            "origin": "EWR",
-            "destination": "IAH",
+            "flight_id": "UA1545-20130101T10-EWR", "carrier": "UA", "flight_number": 1545, "tail_number": "N14228",
+            "origin": "EWR", "destination": "IAH",
             "scheduled_departure": 1_357_035_300_000,  # 2013-01-01 05:15 in New York
-            "distance_miles": 1400,
-            "departure_delay_minutes": 2,
-            "arrival_delay_minutes": 11,
-            "air_time_minutes": 227,
+            "distance_miles": 1400, "departure_delay_minutes": 2, "arrival_delay_minutes": 11, "air_time_minutes": 227,
         },
-    )
+    )  # fmt: skip
 
 
 def test_what_was_not_recorded_is_null(all_flights: list[tuple[str, dict[str, Any]]]) -> None:

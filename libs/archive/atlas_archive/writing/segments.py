@@ -181,15 +181,7 @@ async def _passed_by(store: ObjectStore, ours: Manifest) -> Manifest | None:
 
 
 def _data_object(key: str, file: Finished) -> DataObject:
-    return DataObject(
-        key=key,
-        size=file.size,
-        sha256=file.sha256,
-        schema_id=file.schema_id,
-        records=file.records,
-        first_offset=file.first_offset,
-        last_offset=file.last_offset,
-    )
+    return DataObject(key, file.size, file.sha256, file.schema_id, file.records, file.first_offset, file.last_offset)
 
 
 def _manifest(segment: Segment, objects: tuple[DataObject, ...], writer: str) -> Manifest:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas_avro.meaning import Meaning
-from atlas_avro.names import NAMED, parse
+from atlas_avro.names import NAMED
 from atlas_avro.table import logical, meaning
 
 from atlas_contracts.evolution import resolution
@@ -28,20 +28,10 @@ class Incompatibility:
 
 def incompatibilities(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> list[Incompatibility]:
     """Why values written with `writer` can't all be read with `reader` (both as in the .avsc); empty when they can."""
-    reader_names: dict[str, Any] = {}
-    writer_names: dict[str, Any] = {}
-    parsed = parse(reader, reader_names), parse(writer, writer_names)
-    return list(_Comparison(reader_names, writer_names).compare(*parsed, ""))
+    return _Resolution().found(reader, writer)
 
 
-class _Comparison:
-    """Two schemas and their named types; remembers the pairs it is in, as a record may hold itself."""
-
-    def __init__(self, reader_names: Mapping[str, Any], writer_names: Mapping[str, Any]) -> None:
-        self._reader_names = reader_names
-        self._writer_names = writer_names
-        self._seen: set[tuple[str, str]] = set()
-
+class _Resolution(resolution.Comparison[Incompatibility]):
     def compare(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
         was, now = _meaning(writer), _meaning(reader)
         reader, writer = defined(reader, self._reader_names), defined(writer, self._writer_names)

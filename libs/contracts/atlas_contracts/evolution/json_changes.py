@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from atlas_avro.names import parse
-
 from atlas_contracts.evolution import resolution
 from atlas_contracts.evolution.resolution import branch_for, defined, kind_of
 from atlas_contracts.values.unions import branches_of
@@ -33,28 +31,20 @@ class Change:
 
 def json_changes(newer: Any, older: Any) -> list[Change]:
     """The fields that change so from one version to a later one (both as in the .avsc, and compatible)."""
-    new_names: dict[str, Any] = {}
-    old_names: dict[str, Any] = {}
-    parsed = parse(newer, new_names), parse(older, old_names)
-    return list(_Comparison(new_names, old_names).compare(*parsed, ""))
+    return _Forms().found(newer, older)
 
 
-class _Comparison:
-    def __init__(self, new_names: Mapping[str, Any], old_names: Mapping[str, Any]) -> None:
-        self._new_names = new_names
-        self._old_names = old_names
-        self._seen: set[tuple[str, str]] = set()
-
-    def compare(self, new: Any, old: Any, path: str) -> Iterator[Change]:
-        new, old = defined(new, self._new_names), defined(old, self._old_names)
-        now, was = _tags(new, self._new_names), _tags(old, self._old_names)
+class _Forms(resolution.Comparison[Change]):
+    def compare(self, reader: Any, writer: Any, path: str) -> Iterator[Change]:
+        new, old = defined(reader, self._reader_names), defined(writer, self._writer_names)
+        now, was = _tags(new, self._reader_names), _tags(old, self._writer_names)
         if bool(now) is not bool(was):
             yield Change(path, bool(now), (now or was)[0])
         for each in old if isinstance(old, list) else [old]:
-            written = defined(each, self._old_names)
-            read = branch_for(new, written, self._new_names) if isinstance(new, list) else new
+            written = defined(each, self._writer_names)
+            read = branch_for(new, written, self._reader_names) if isinstance(new, list) else new
             if read is not None:
-                yield from self._within(defined(read, self._new_names), written, path)
+                yield from self._within(defined(read, self._reader_names), written, path)
 
     def _within(self, new: Any, old: Any, path: str) -> Iterator[Change]:
         kind = kind_of(new)

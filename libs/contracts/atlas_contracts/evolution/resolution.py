@@ -6,11 +6,12 @@ names it as an alias before the one of its name; a value goes to the branch of i
 to. But a type goes to the branch of its whole name, if there is one, whatever aliases the others have.
 """
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from atlas_avro.names import NAMED
+from atlas_avro.names import NAMED, parse
 from atlas_avro.walk import parts
 
 PROMOTIONS: Mapping[str, frozenset[str]] = {
@@ -19,6 +20,25 @@ PROMOTIONS: Mapping[str, frozenset[str]] = {
     "float": frozenset({"double"}),
     "string": frozenset({"bytes"}),  # not the other way, which Avro allows: bytes that are no UTF-8 could not be read
 }
+
+Found = TypeVar("Found")
+
+
+class Comparison(ABC, Generic[Found]):
+    """Two schemas and their named types; remembers the pairs it is in, as a record may hold itself."""
+
+    def __init__(self) -> None:
+        self._reader_names: dict[str, Any] = {}
+        self._writer_names: dict[str, Any] = {}
+        self._seen: set[tuple[str, str]] = set()
+
+    def found(self, reader: Any, writer: Any) -> list[Found]:
+        """What there is to say of the two, both as in the .avsc."""
+        return list(self.compare(parse(reader, self._reader_names), parse(writer, self._writer_names), ""))
+
+    @abstractmethod
+    def compare(self, reader: Any, writer: Any, path: str) -> Iterator[Found]:
+        """What there is to say of two parts of them, at this path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ Read-committed consumers see nothing from there on, whoever wrote it, until that
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
@@ -82,8 +83,7 @@ async def _oldest(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     transactional_id: str
     producer_epoch: int
     state: str
@@ -117,12 +117,8 @@ def _joined(each: OpenTransaction, known: _Known | None, partition: TopicPartiti
         and not known.state.startswith("Complete")
         and (known.state != ONGOING or partition in known.partitions)
     )
-    return OpenTransaction(
-        producer_id=each.producer_id,
-        producer_epoch=each.producer_epoch,
-        coordinator_epoch=each.coordinator_epoch,
-        start=each.start,
-        last_write_at=each.last_write_at,
+    return replace(
+        each,
         transactional_id=known.transactional_id if known is not None else None,
         started_at=known.started_at if known is not None and ongoing and known.started_at >= 0 else None,
         timeout_ms=known.timeout_ms if known is not None else None,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from atlas_errors.policy import Transient, describe
 
@@ -34,8 +35,7 @@ class Next(Enum):
     LOOK = "look for the leader, after a pause"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A producer as the brokers know it."""
 
     id: int

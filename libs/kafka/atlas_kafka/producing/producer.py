@@ -19,7 +19,6 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
-from atlas_errors.backoff import retrying
 from atlas_errors.policy import Transient, describe
 from atlas_kafka_format.partitioning import partition_for
 
@@ -27,7 +26,7 @@ from atlas_kafka.producing.calls import Call, Results
 from atlas_kafka.producing.dispatch import Dispatcher
 from atlas_kafka.producing.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, size_of
 from atlas_kafka.producing.partition_queue import WITHHELD_S, Identity, PartitionQueue
-from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_producer
 
 __all__ = [
     "Delivery",
@@ -193,22 +192,16 @@ async def open_producer(
     Closes within a few seconds even when they are away.
     """
 
-    async def start() -> Producer:
+    def make() -> Producer:
         client = AIOKafkaClient(
             bootstrap_servers=brokers,
             client_id=client_id,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
-        producer = Producer(client, _CODECS[compression])
-        try:
-            await start_whole(producer.start())
-        except BaseException:
-            await producer.close()
-            raise
-        return producer
+        return Producer(client, _CODECS[compression])
 
-    producer = await retrying(start, what="kafka producer start", stop=stop or asyncio.Event())
+    producer = await start_producer(make, Producer.close, stop)
     try:
         yield producer
     finally:

@@ -9,14 +9,13 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from atlas_errors.backoff import retrying
 from atlas_errors.policy import Transient
 from atlas_kafka_format.partitioning import partition_for
 
 from atlas_kafka.internals.sending import give_up_batches, keep_batches
 from atlas_kafka.metrics import RECORDS_OUT
 from atlas_kafka.producing.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, size_of
-from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
+from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_producer
 
 # One produce request carries a batch a partition; 256 KiB amortises the request without delaying the first record.
 BATCH_BYTES = 256 * 1024
@@ -37,7 +36,7 @@ async def open_transactional_producer(
     After a batch was refused it is spent: abort the transaction, and open another one.
     """
 
-    async def start() -> AIOKafkaProducer:
+    def make() -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=brokers,
             client_id=client_id,
@@ -50,14 +49,9 @@ async def open_transactional_producer(
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         keep_batches(producer)
-        try:
-            await start_whole(producer.start())
-        except BaseException:
-            await producer.stop()
-            raise
         return producer
 
-    producer = await retrying(start, what="kafka producer start", stop=stop or asyncio.Event())
+    producer = await start_producer(make, AIOKafkaProducer.stop, stop)
     try:
         yield producer
     finally:

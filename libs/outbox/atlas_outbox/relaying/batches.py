@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from atlas_outbox.relaying.sent import Row
 
@@ -11,8 +12,7 @@ from atlas_outbox.relaying.sent import Row
 FLUSH_FROM_ROWS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """A group to claim from: as its owner believes it to be, at most `rows`, from the id `floor` on."""
 
     group: int

@@ -138,22 +138,18 @@ def take_date(value: Any) -> date:
 
 def take_time(digits: int) -> Take:
     """A time of a day, without a zone; a number could be of milliseconds or of microseconds."""
-
-    def take(value: Any) -> time:
-        if type(value) is not time or value.tzinfo is not None:
-            raise ValueError(f"expected a time without a zone, got {_kind(value)}")
-        _fine_enough(value.microsecond, digits)
-        return value.replace(fold=0)
-
-    return take
+    return _without_zone(time, digits)
 
 
 def take_local(digits: int) -> Take:
     """A datetime without a zone."""
+    return _without_zone(datetime, digits)
 
-    def take(value: Any) -> datetime:
-        if not isinstance(value, datetime) or value.tzinfo is not None:
-            raise ValueError(f"expected a datetime without a zone, got {_kind(value)}")
+
+def _without_zone(kind: type[time] | type[datetime], digits: int) -> Take:
+    def take(value: Any) -> time | datetime:
+        if not isinstance(value, kind) or value.tzinfo is not None:
+            raise ValueError(f"expected a {kind.__name__} without a zone, got {_kind(value)}")
         _fine_enough(value.microsecond, digits)
         return value.replace(fold=0)
 

@@ -9,9 +9,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atlas_readmodel.postgres.topic_ids import Partition, columns_of
 from atlas_readmodel.waiting.parking import Place
 
-Partition = tuple[str, int]
+_OF_PARTITIONS = """
+ FROM unnest($4::text[], $5::int[]) AS taken (topic, partition)
+ WHERE position.projection = $1 AND position.generation = $2
+   AND position.topic = taken.topic AND position.partition = taken.partition
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,8 @@ async def take_over(
         "UPDATE readmodel.positions position SET reader = $3, began_at = next_offset,"
         " deaths = CASE WHEN reader IS NULL OR began_at IS DISTINCT FROM next_offset THEN 0"
         "   WHEN reader = $3 THEN deaths ELSE deaths + 1 END"
-        " FROM unnest($4::text[], $5::int[]) AS taken (topic, partition)"
-        " WHERE position.projection = $1 AND position.generation = $2 AND position.topic = taken.topic"
-        "   AND position.partition = taken.partition"
-        " RETURNING position.topic, position.partition, deaths",
-        *(projection, generation, reader),
-        [topic for topic, _ in partitions],
-        [number for _, number in partitions],
+        f"{_OF_PARTITIONS} RETURNING position.topic, position.partition, deaths",
+        *(projection, generation, reader, *columns_of(partitions)),
     )
     return {(row["topic"], row["partition"]): row["deaths"] for row in rows}
 
@@ -51,13 +51,8 @@ async def let_go(
 ) -> None:
     """`reader` ends in order, or others read these from now on."""
     await connection.execute(
-        "UPDATE readmodel.positions position SET reader = NULL, deaths = 0"
-        " FROM unnest($4::text[], $5::int[]) AS taken (topic, partition)"
-        " WHERE position.projection = $1 AND position.generation = $2 AND position.topic = taken.topic"
-        "   AND position.partition = taken.partition AND position.reader = $3",
-        *(projection, generation, reader),
-        [topic for topic, _ in partitions],
-        [number for _, number in partitions],
+        f"UPDATE readmodel.positions position SET reader = NULL, deaths = 0{_OF_PARTITIONS} AND position.reader = $3",
+        *(projection, generation, reader, *columns_of(partitions)),
     )
     await connection.execute("DELETE FROM readmodel.failures WHERE projection = $1 AND error = $2", projection, reader)
 

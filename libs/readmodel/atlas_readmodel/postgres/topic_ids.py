@@ -47,6 +47,15 @@ async def known(connection: Any, projection: str, generation: int) -> dict[Parti
     return {(row["topic"], row["partition"]): row["topic_id"] for row in rows}
 
 
+def columns_of(partitions: Iterable[Partition]) -> tuple[list[str], list[int]]:
+    """Their topics and their numbers, for `unnest`."""
+    topics, numbers = [], []
+    for topic, number in partitions:
+        topics.append(topic)
+        numbers.append(number)
+    return topics, numbers
+
+
 async def adopt(
     connection: Any, projection: str, generation: int, ids: Mapping[str, str], ends: Mapping[Partition, int]
 ) -> None:
@@ -58,8 +67,7 @@ async def adopt(
         " WHERE position.projection = $1 AND position.generation = $2 AND position.topic = there.topic"
         "   AND position.partition = there.partition AND position.topic_id IS NULL AND position.next_offset <= last",
         *(projection, generation),
-        [topic for topic, _ in places],
-        [partition for _, partition in places],
+        *columns_of(places),
         [ids[topic] for topic, _ in places],
         [ends[place] for place in places],
     )

@@ -262,13 +262,17 @@ return asked
 """
 )
 
+# What there is to say of the live generation; false where there is none.
+_OF_LIVE = f"""{_HELPERS}
+local live = redis.call('HGET', root, 'live')
+if not live then return false end
+"""
+
 # ARGV: keys as JSON arrays; none for all rows. The rows of the live generation: those of the keys, and those of the
 # keys with a partition, where each has rows of its own. False where there is no live generation.
 READ = (
-    _HELPERS
+    _OF_LIVE
     + """
-local live = redis.call('HGET', root, 'live')
-if not live then return false end
 local rows, found, partitions = at(live, 'rows'), {}, {}
 if #ARGV == 0 then return redis.call('HVALS', rows) end
 for _, place in ipairs(redis.call('HKEYS', at(live, 'positions'))) do
@@ -287,10 +291,8 @@ return found
 
 # The positions of the live generation, false where there is none.
 POSITIONS = (
-    _HELPERS
+    _OF_LIVE
     + """
-local live = redis.call('HGET', root, 'live')
-if not live then return false end
 return redis.call('HGETALL', at(live, 'positions'))
 """
 )

@@ -11,7 +11,7 @@ What waits belongs to one generation, so that two of them side by side do not to
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 Headers = Sequence[tuple[str, bytes | None]]
 Place = tuple[str, int, int]
@@ -61,8 +61,7 @@ class Parked:
         return replace(self, state=State.DEAD, error=error, attempts=self.attempts + 1, request=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """A decision about one record, with the reason in words."""
 
     place: Place

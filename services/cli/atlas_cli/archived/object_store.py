@@ -15,13 +15,7 @@ from atlas_cli.terminal.output import CommandError
 @asynccontextmanager
 async def open_archive(settings: CliSettings) -> AsyncIterator[S3Store]:
     """The bucket; CommandError when it is out of reach."""
-    address = S3Address(
-        bucket=settings.s3_bucket,
-        endpoint=settings.s3_endpoint,
-        access_key=settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        region=settings.s3_region,
-    )
+    address = S3Address(**settings.s3_address())
     try:
         async with open_store(address) as store:
             yield store

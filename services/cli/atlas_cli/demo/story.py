@@ -5,10 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from itertools import islice
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from atlas_contracts.topics import Topic
@@ -43,8 +42,7 @@ class _Outbox(TypedDict):
     backlog_rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     """What the steps of one demo share."""
 
     settings: CliSettings

@@ -23,24 +23,22 @@ from atlas_archive.writing.segments import Options, Segment, store_segment
 from atlas_avro.varints import long
 from atlas_cli.archived.export_readings import readings_of
 
+from tests.avro_records import TIMESTAMP, record
+
 READINGS = readings_of(None)
 PATH = PartitionPath("orders", "id-12345678", 1)
-ORDER: Any = {
-    "type": "record",
-    "name": "Placed",
-    "namespace": "orders",
-    "fields": [
-        {"name": "id", "type": "string"},
-        {"name": "count", "type": "int"},
-        {"name": "price", "type": ["null", "double"]},
-        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-        {"name": "day", "type": {"type": "int", "logicalType": "date"}},
-        {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["NEW", "DONE"]}},
-        {"name": "tags", "type": {"type": "array", "items": "string"}},
-        {"name": "either", "type": ["null", "string", "long"]},
-        {"name": "blob", "type": "bytes"},
-    ],
-}
+ORDER: Any = record(
+    "orders.Placed",
+    id="string",
+    count="int",
+    price=["null", "double"],
+    at=TIMESTAMP,
+    day={"type": "int", "logicalType": "date"},
+    state={"type": "enum", "name": "State", "symbols": ["NEW", "DONE"]},
+    tags={"type": "array", "items": "string"},
+    either=["null", "string", "long"],
+    blob="bytes",
+)
 EVIL = {"type": "fixed", "name": "../../x", "size": 1}
 AT = datetime.datetime(2013, 1, 1, 10, tzinfo=datetime.UTC)
 

@@ -17,27 +17,25 @@ from atlas_avro.varints import read_unsigned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.avro_records import record
 from tests.unit.avro.large import LARGE, bounded
 
-ORDER: Any = {
-    "type": "record",
-    "name": "a.Order",
-    "fields": [
-        {"name": "id", "type": "string"},
-        {"name": "status", "type": {"type": "enum", "name": "Status", "symbols": ["NEW", "PAID"]}},
-        {"name": "before", "type": ["null", "Status"]},
-        {"name": "hash", "type": {"type": "fixed", "name": "Hash", "size": 3}},
-        {"name": "other", "type": "Hash"},
-        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
-        {"name": "express", "type": "boolean"},
-        {"name": "quantity", "type": "int"},
-        {"name": "price", "type": "double"},
-        {"name": "weight", "type": "float"},
-        {"name": "picture", "type": "bytes"},
-        {"name": "buyer", "type": {"type": "record", "name": "Buyer", "fields": [{"name": "name", "type": "string"}]}},
-        {"name": "note", "type": ["null", "string", "long"]},
-    ],
-}
+ORDER: Any = record(
+    "a.Order",
+    id="string",
+    status={"type": "enum", "name": "Status", "symbols": ["NEW", "PAID"]},
+    before=["null", "Status"],
+    hash={"type": "fixed", "name": "Hash", "size": 3},
+    other="Hash",
+    at={"type": "long", "logicalType": "timestamp-micros"},
+    express="boolean",
+    quantity="int",
+    price="double",
+    weight="float",
+    picture="bytes",
+    buyer={"type": "record", "name": "Buyer", "fields": [{"name": "name", "type": "string"}]},
+    note=["null", "string", "long"],
+)
 orders = st.fixed_dictionaries(
     {
         "id": st.text(max_size=60),

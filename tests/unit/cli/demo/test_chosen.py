@@ -11,6 +11,7 @@ from atlas_runtime import contexts
 from atlas_runtime.demo import Demo, Gateway, Proof
 
 from tests.unit.cli.commands.serving import run, serving
+from tests.unit.cli.conftest import point_at
 
 
 class Bookings(Demo):
@@ -69,11 +70,6 @@ def test_where_to_look(settings: CliSettings) -> None:
 @pytest.fixture
 def empty(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, {})
-
-
-def point_at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    for name in ("GATEWAY", "RELAY", "PROJECTOR", "ARCHIVER", "HEALTH"):
-        monkeypatch.setenv(f"ATLAS_{name}_URL", url)
 
 
 @pytest.mark.parametrize("command", ["demo", "seed"])

@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 import typer
 from atlas_cli.main import app, run
-from atlas_cli.read_models import rebuilding
 from atlas_cli.terminal.help_groups import GROUPS
-from atlas_cli.topics import producing
 
 EXAMPLE = re.compile(r"^Example: (.+)$", re.MULTILINE)
 # Run a mesh, end in another program, ask an outside registry, write into this checkout (tests/unit/cli/scaffold).
@@ -58,27 +56,14 @@ def words_of(name: str, example: str) -> list[str]:
 
 
 @pytest.fixture
-def down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is elsewhere, no mesh, and nobody behind any address."""
-    for name in [name for name in os.environ if name.startswith("ATLAS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "home"))
-    for name in ("GATEWAY", "RELAY", "PROJECTOR", "ARCHIVER", "HEALTH"):
-        monkeypatch.setenv(f"ATLAS_{name}_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("ATLAS_KAFKA_BROKERS", "127.0.0.1:1")
-    monkeypatch.setenv("ATLAS_POSTGRES_DSN", "postgresql://atlas@127.0.0.1:1/atlas")
-    monkeypatch.setenv("ATLAS_REDIS_URL", "redis://127.0.0.1:1/0")
-    monkeypatch.setenv("ATLAS_S3_ENDPOINT", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr(producing, "RETRY_FOR_S", 0.1)
-    monkeypatch.setattr(rebuilding, "PATIENCE_S", 0.1)
+def down(deserted: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing answers, and what the examples read is there."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    (tmp_path / "bookings.ndjson").write_text('{"type": "bookings.SeatBooked", "value": {}}\n')
-    (tmp_path / "bookings-by-day.sql").write_text(
+    (deserted / "bookings.ndjson").write_text('{"type": "bookings.SeatBooked", "value": {}}\n')
+    (deserted / "bookings-by-day.sql").write_text(
         "-- topic: bookings.events\n-- type: bookings.SeatBooked\nSELECT COUNT(*) AS seats FROM events\n"
     )
-    return tmp_path
+    return deserted
 
 
 def ran(words: list[str]) -> tuple[int, str, str]:

@@ -15,6 +15,8 @@ from fastavro.schema import parse_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.avro_records import record
+
 PREFIX = b"\x00\x00\x00\x00\x07"
 WARM = 500
 
@@ -75,26 +77,23 @@ def test_broken_bytes_among_them(
     check(parsed, values)
 
 
-RECORD = {
-    "type": "record",
-    "name": "t.R",
-    "fields": [
-        {"name": "id", "type": "string"},
-        {"name": "n", "type": "long"},
-        {"name": "maybe", "type": ["null", "string"]},
-        {"name": "either", "type": ["int", "null", "string"]},
-        {"name": "kind", "type": {"type": "enum", "name": "t.E", "symbols": ["A", "B"]}},
-        {"name": "inner", "type": {"type": "record", "name": "t.I", "fields": [{"name": "ok", "type": "boolean"}]}},
-        {"name": "again", "type": "t.I"},
-        {"name": "hash", "type": {"type": "fixed", "name": "t.F", "size": 3}},
-        {"name": "hashes", "type": ["null", "t.F"]},
-        {"name": "kinds", "type": ["t.E", "null"]},
-        {"name": "raw", "type": "bytes"},
-        {"name": "x", "type": "double"},
-        {"name": "y", "type": "float"},
-        {"name": "nothing", "type": "null"},
-    ],
-}
+RECORD = record(
+    "t.R",
+    id="string",
+    n="long",
+    maybe=["null", "string"],
+    either=["int", "null", "string"],
+    kind={"type": "enum", "name": "t.E", "symbols": ["A", "B"]},
+    inner={"type": "record", "name": "t.I", "fields": [{"name": "ok", "type": "boolean"}]},
+    again="t.I",
+    hash={"type": "fixed", "name": "t.F", "size": 3},
+    hashes=["null", "t.F"],
+    kinds=["t.E", "null"],
+    raw="bytes",
+    x="double",
+    y="float",
+    nothing="null",
+)
 
 
 def value(number: int, **other: Any) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """`atlas schemas` as a user runs it, in a folder of their own."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import typer
 from atlas_cli.commands.operate.schemas import register
 from atlas_contracts.checks import FIRST_OF_CONTEXTS
@@ -18,18 +16,6 @@ V2 = "yards/yard_deactivated.v2.avsc"
 
 app = typer.Typer()
 register(app)
-
-
-@pytest.fixture
-def schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the mesh's schemas in a directory that is the working directory."""
-    copy = tmp_path / "schemas"
-    shutil.copytree(SCHEMAS, copy)
-    (tmp_path / ".atlas").mkdir()
-    (tmp_path / ".atlas/mesh.env").touch()  # a mesh of the checkout, which may run, has schemas of its own
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ATLAS_SCHEMAS_DIR", raising=False)
-    return copy
 
 
 def atlas(*arguments: str, code: int = 0) -> tuple[str, str]:
