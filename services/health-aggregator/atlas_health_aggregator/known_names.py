@@ -28,7 +28,8 @@ def kafka_exporter(report: LagReport, _cluster: str) -> Iterable[Metric]:
     """The families of kafka_exporter: brokers, topics and consumer groups."""
     brokers = _family("kafka_brokers", "Brokers of the cluster", ())
     address = _family("kafka_broker_info", "1 for each broker", ("id", "address"))
-    brokers.add_metric([], len(report.cluster.brokers))
+    if report.cluster.brokers:  # else nothing has been read yet
+        brokers.add_metric([], len(report.cluster.brokers))
     for number, where in report.cluster.brokers.items():
         address.add_metric([str(number), where], 1)
     yield from (brokers, address)
@@ -117,7 +118,8 @@ def kafka_lag_exporter(report: LagReport, cluster: str) -> Iterable[Metric]:
         if row.lag_seconds is not None:
             seconds.add_metric(place, row.lag_seconds)
     poll = _family("kafka_consumergroup_poll_time_ms", "How long reading all of this took", ("cluster_name",))
-    poll.add_metric([cluster], round(report.took_s * 1000))
+    if report.taken_at:
+        poll.add_metric([cluster], round(report.took_s * 1000))
     yield from (latest, earliest, offset, lag, seconds, poll)
     in_cluster: Callable[[LagRow], str] = lambda _row: cluster  # noqa: E731
     of_group, of_topic = {"cluster_name": in_cluster, "group": _group}, {"topic": _topic}

@@ -115,7 +115,7 @@ class LagReader:
             ids = await _ids_of(clients.reader, {topic for group in groups for topic in group.read})
             others = await _topics_of_people(clients.reader) if self._all_topics else set()
             ranges = await _ranges(clients, sorted(ids.keys() | others))
-            cluster = await cluster_now(client_of(clients.reader), others) if others else Cluster()
+            cluster = await cluster_now(client_of(clients.reader), others) if self._all_topics else Cluster()
             blockades = await self._blockades(clients, ranges)
             retention = await retention_of(clients.admin, sorted(ids))
             same = self._remembered.same_topics(groups, ids)

@@ -79,13 +79,13 @@ REPORT = LagReport(
 )
 
 
-def scraped(names: str) -> dict[str, Metric]:
+def scraped(names: str, report: LagReport = REPORT) -> dict[str, Metric]:
     """As Prometheus reads them."""
     registry = CollectorRegistry()
 
     class Collected:
         def collect(self) -> list[Metric]:
-            return list(NAMES[names](REPORT, "main"))
+            return list(NAMES[names](report, "main"))
 
     registry.register(Collected())  # type: ignore[arg-type]
     return {each.name: each for each in text_string_to_metric_families(generate_latest(registry).decode())}
@@ -131,6 +131,11 @@ def test_of_brokers_and_replicas() -> None:
     assert of("replicas") == {"0": 2, "1": 2, "2": 1}
     assert of("in_sync_replica") == {"0": 1, "1": 2, "2": 0}
     assert of("under_replicated_partition") == {"0": 1, "1": 0, "2": 1}
+
+
+@pytest.mark.parametrize("names", FAMILIES)
+def test_before_the_first_reading_nothing_is_said(names: str) -> None:
+    assert not [each for family in scraped(names, LagReport(0, (), {})).values() for each in family.samples]
 
 
 def test_of_members() -> None:
