@@ -69,7 +69,8 @@ def write_folder(folder: Path, prefix: str, definitions: list[dict[str, Any]]) -
     beats = yaml.safe_load((SCHEMAS / "topics.yaml").read_text())["topics"]["health.heartbeats"]
     accepted: list[str] = []
     (folder / "t").mkdir()
-    (folder / "health" / "health_changed.v1.avsc").unlink()
+    for version in (folder / "health").glob("health_changed.*"):
+        version.unlink()
 
     def declare(names: list[str]) -> None:
         ours = {"source": "any", "key": "k", "events": names, "partitions": 2, "retention": "30d"}
