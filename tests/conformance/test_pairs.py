@@ -32,7 +32,7 @@ def test_every_difference_has_its_reason(java: AvroJava) -> None:
     [
         ({"evolution.resolution.PROMOTIONS": {"int": frozenset()}}, (record("int"), record("long"))),
         (
-            {"evolution.compatibility._Comparison._compare_fields": lambda *_: iter(())},
+            {"evolution.compatibility._Resolution._compare_fields": lambda *_: iter(())},
             (record("int"), record("string")),
         ),
         ({"reading.resolving_reader._single": float}, (record("long"), record("float"))),
