@@ -132,7 +132,12 @@ async def test_a_relay_frees_what_hangs_of_a_sender_before_it(private_servers: S
             known = producer._txn_manager
             for place in places:
                 data = _transactional_batch(known.producer_id, known.producer_epoch)
-                await put(brokers, place.topic, data, transactional_id=sender)
+
+                async def taken(topic: str = place.topic, data: bytes = data) -> bool:
+                    return (await put(brokers, topic, data, transactional_id=sender))[0] == 0
+
+                # A topic that was made just now is not known to its leader at once.
+                await wait_until(f"the batch to be on {place.topic}", taken, 10)
         async with open_transactional_producer(brokers, "b", other) as working:
             await working.begin_transaction()
             await working.send_and_wait(private_topic, b"x", partition=0)
