@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from atlas_local.testing import ServerSet
-from atlas_local.waiting import wait_until
 
 StartGateway = Callable[..., str]
 
@@ -115,16 +114,11 @@ async def test_without_postgres_commands_and_queries_are_503_in_bounded_time(
         assert [status for status, _ in answers] == [503, 503, 503]
         assert all(headers["Retry-After"] for _, headers in answers)
         assert time.monotonic() - started < 5
-        await wait_until("the gateway not to be ready", lambda: _is_unready(client), 5)
+        await _until_not_ready(client)
         async with client.get("/health/live") as response:
             assert response.status == 200
         proxy.set("pass")
         await until_registered(client)
-
-
-async def _is_unready(client: aiohttp.ClientSession) -> bool:
-    async with client.get("/health/ready") as response:
-        return response.status == 503
 
 
 async def _status(client: aiohttp.ClientSession, call: str) -> tuple[int, dict[str, str]]:
