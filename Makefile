@@ -112,7 +112,7 @@ test: $(DEV) ## Run every test, on real servers of their own; TESTS=tests/unit/k
 ifeq ($(filter tests,$(TESTS)),)
 	$(PYTEST) $(TESTS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-on-servers test-on-others test-beside test-of-all; beside=$$?; \
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-of-all test-on-servers test-on-others test-beside; beside=$$?; \
 		$(MAKE) --no-print-directory test-alone && exit $$beside
 endif
 
