@@ -16,7 +16,7 @@ def order(haul: Value) -> tuple[Any, ...]:
 
 def on_board(row: Row | None, event: Value, _meta: Meta) -> Row | None:
     """The haul among the others of its depot, the latest last; an earlier one than a full board has is left out."""
-    haul = {name: event[name] for name in ("haul_id", "destination", "scheduled_departure")}
+    haul = {name: event[name] for name in ("haul_id", "carrier", "destination", "scheduled_departure")}
     haul["departure_delay_minutes"] = event.get("departure_delay_minutes")  # none of one that never left
     others = [] if row is None else [other for other in row["hauls"] if other["haul_id"] != haul["haul_id"]]
     return {"origin": event["origin"], "hauls": sorted([*others, haul], key=order)[-BOARD_HAULS:]}
