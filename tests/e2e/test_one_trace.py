@@ -38,11 +38,14 @@ def new_trace(flags: str = "01") -> tuple[str, dict[str, str]]:
 
 async def stations(spans: Collector, trace: str, names: Collection[str]) -> dict[str, Seen]:
     """The spans of a trace by name, when there is one of each name."""
-    await wait_until(
-        f"spans {sorted(names)} of {trace}, there are {sorted({s.name for s in spans.of(trace)})}",
-        lambda: set(names) <= {span.name for span in spans.of(trace)},
-        WITHIN_S,
-    )
+
+    async def all_there() -> bool:
+        return set(names) <= {span.name for span in spans.of(trace)}
+
+    try:
+        await wait_until(f"the spans of {trace}", all_there, WITHIN_S)
+    except TimeoutError as error:
+        raise AssertionError(f"there are {sorted(s.name for s in spans.of(trace))}, not all of {names}") from error
     return {span.name: span for span in spans.of(trace)}
 
 
@@ -66,7 +69,7 @@ async def test_a_command_is_one_trace_to_the_read_model_and_the_archive(traced: 
         session.post(f"{mesh.url('gateway')}/yards", json=body, headers=headers) as response,
     ):
         assert response.status == 201, await response.text()
-    names = ("POST /yards", "yards.register", "outbox.append", "send outbox", "process yards", "archive yards.events")
+    names = ("POST /yards", "yards.create", "outbox.append", "send outbox", "process yards", "archive yards.events")
     found = await stations(spans, trace, names)
 
     assert [found[name].service for name in names] == [*["gateway"] * 3, "relay", "projector", "archiver"]
@@ -88,7 +91,7 @@ async def test_a_command_is_one_trace_to_the_read_model_and_the_archive(traced: 
         "server.port": int(mesh.url("gateway").rpartition(":")[2]),
     }
     assert attributes["POST /yards"].items() >= served.items()
-    assert attributes["yards.register"] == {"db.system.name": "postgresql", "db.query.summary": "yards.register"}
+    assert attributes["yards.create"] == {"db.system.name": "postgresql", "db.query.summary": "yards.create"}
     shared = {"messaging.system": "kafka", "messaging.destination.name": "yards.events"}
     assert attributes["send outbox"].items() >= {**shared, "messaging.operation": "publish"}.items()
     assert attributes["send outbox"]["messaging.batch.message_count"] >= 1
