@@ -21,7 +21,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_a_new_migration_passes_lint(root: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(root / "infra" / "postgres", tmp_path / "postgres", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "postgres" / "migrations" / "versions").mkdir()
+    (tmp_path / "postgres" / "migrations" / "versions").mkdir(exist_ok=True)
     alembic = [sys.executable, "-m", "alembic", "-c", str(tmp_path / "postgres" / "alembic.ini")]
     subprocess.run(
         [*alembic, "revision", "-m", name, "--rev-id", "9999"],
@@ -48,7 +48,7 @@ def test_a_new_migration_is_formatted_by_itself(root: Path, tmp_path: Path) -> N
     shutil.copy(root / "pyproject.toml", tmp_path)
     with (tmp_path / "postgres" / "migrations" / "script.py.mako").open("a") as template:
         template.write("import os\nNAMES = {'a':1,\n  'b':2}\n")
-    (tmp_path / "postgres" / "migrations" / "versions").mkdir()
+    (tmp_path / "postgres" / "migrations" / "versions").mkdir(exist_ok=True)
     alembic = [sys.executable, "-m", "alembic", "-c", str(tmp_path / "postgres" / "alembic.ini")]
     subprocess.run([*alembic, "revision", "-m", "x", "--rev-id", "9999"], check=True, capture_output=True)
     [made] = (tmp_path / "postgres" / "migrations" / "versions").glob("9999_*.py")
