@@ -23,7 +23,7 @@ from atlas_archive.writing.splicer import Splicer
 from atlas_archive.writing.steps import Work
 
 SchemaText = Callable[[int], str | None]
-_FOUND_MAX = 10_000  # of one segment
+_FOUND_MAX = 1_000  # of one segment
 
 
 @dataclass(frozen=True, slots=True)
