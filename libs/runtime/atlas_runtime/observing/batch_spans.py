@@ -1,8 +1,8 @@
 """Spans of batches: one for the work, and one more in the trace of each record that is recorded.
 
-A batch joins records of many traces. Its own span is in the trace of the first of them, with links to the others. Each of the others gets a span in its own trace, as long as the batch took, with a link to the
-batch's. So each trace goes on from the request to whatever was done with its record, and every record is reachable
-from the batch.
+A batch joins records of many traces. Its own span is in the trace of the first of them, with links to the others. Each
+of the others gets a span in its own trace, as long as the batch took, with a link to the batch's. So each trace goes on
+from the request to whatever was done with its record, and every record is reachable from the batch.
 
 That is so for the first 129 records that are recorded: one span, and as many links as the SDK takes. Whoever writes a
 record says whether it is recorded, so spans without end could hold the loop of whoever reads a batch of thousands.
