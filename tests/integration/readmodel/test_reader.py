@@ -244,19 +244,19 @@ async def test_waiting_for_records(pool: Pool, reader: Reader) -> None:
     for projection in ("hauls", "routes", "carriers"):
         await at(projection, 0, 5)
         await at(projection, 1, 10)
-    assert await reader.wait_for(token, 0.1)
+    assert await reader.wait_for(token, 30)
     await at("routes", 1, 9)
     assert not await reader.wait_for(token, 0.1)
-    assert await reader.wait_for(token, 0.1, projection="hauls")
+    assert await reader.wait_for(token, 30, projection="hauls")
     assert not await reader.wait_for(Token.parse("routes:hauls.events/1@9"), 0.1)
     # A partition that was never read, and a topic that nobody reads.
     assert not await reader.wait_for(Token.parse("hauls.events/2@0"), 0.1, projection="hauls")
-    assert await reader.wait_for(Token.parse("hauls.roads/0@100"), 0.1)
+    assert await reader.wait_for(Token.parse("hauls.roads/0@100"), 30)
 
 
 async def test_only_yards_have_versions(reader: Reader) -> None:
     with pytest.raises(ValueError, match="hauls"):
-        await reader.wait_for(Token.parse("hauls/f1@2"), 0.1)
+        await reader.wait_for(Token.parse("hauls/f1@2"), 30)
 
 
 async def test_a_cached_row_is_served_until_it_is_outdated(

@@ -71,7 +71,7 @@ async def test_a_token_waits_for_a_row_by_a_key_of_any_type(pool: Pool, reading:
     queries = Reader(reading, None, versioned={"owned": f"k {kind}"})
     token = Token.parse(f"owned/{KEYS[kind]}@2")
     with pytest.raises(NotBuilt):
-        await queries.wait_for(token, 0.05)
+        await queries.wait_for(token, 30)
     writer = await begun(pool, of)
     assert not await queries.wait_for(token, 0.05)
     (key,) = await reading.fetchrow(f"SELECT $1::text::{kind}", KEYS[kind])
