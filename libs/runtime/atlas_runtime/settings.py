@@ -56,6 +56,8 @@ class ServiceSettings(BaseSettings):
     # The health-aggregator takes no others: it waits for a multiple of this before it calls an instance dead.
     heartbeat_interval_s: float = Field(default=2.0, ge=0.1, le=30)
     drain_timeout_s: float = Field(default=10.0, gt=0)
+    # Gateway, projector, archiver and health-aggregator must say the same, or canaries go nowhere.
+    canary: bool = False
 
     @property
     def json_logs(self) -> bool:

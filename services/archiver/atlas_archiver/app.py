@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from atlas_archive.store import S3Address, S3Store, open_store
 from atlas_archive.writing.segments import Options, SchemaText
+from atlas_contracts.canary import carriers
 from atlas_contracts.registry import Registry
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import Fate, fate_of
@@ -18,6 +19,7 @@ from atlas_runtime.observing.heartbeat import heartbeat
 from atlas_runtime.observing.traces import exporting
 from atlas_runtime.serving.probes import Check, Health, serve_probes
 
+from atlas_archiver.canaries import archived_topics, expire_canaries
 from atlas_archiver.partition import Limits, Writing
 from atlas_archiver.settings import ArchiverSettings
 from atlas_archiver.sink import ArchiveSink
@@ -62,7 +64,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
             config = ConsumerConfig(
                 brokers=settings.kafka_brokers,
                 group=settings.service,
-                topics=tuple(name for name in registry.topics if name not in settings.excluded),
+                topics=archived_topics(registry.topics.values(), settings.excluded, canary=settings.canary),
                 client_id=settings.instance,
                 session_s=settings.kafka_session_s,
                 raw=True,
@@ -71,6 +73,8 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 paused=paused,
                 ended=sink.ended,
             )
+            if settings.canary:
+                tasks.create_task(expire_canaries(store, carriers(registry.topics.values()), stop))
             await consume(config, sink, stop, lambda reason: health.note("consumer", reason))
 
 
@@ -89,7 +93,7 @@ def _writing(settings: ArchiverSettings, registry: Registry, resources: AsyncExi
         workers=resources.enter_context(ThreadPoolExecutor(1, "compress")),
         find=of_block if exporting() else None,
     )
-    return Writing(settings.instance, _schema_text(registry), options)
+    return Writing(settings.instance, _schema_text(registry), options, carriers(registry.topics.values()))
 
 
 async def _connect(

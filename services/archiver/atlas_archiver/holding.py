@@ -122,9 +122,10 @@ class Holding:
                 # begins where the lost one would have ended, and would be a second chain beside the winner's.
                 raise Overtaken(f"{manifest.key} is {manifest.writer}'s: going on from {manifest.next_offset}")
             partition.storing, partition.sending, partition.storing_bytes = None, None, 0
-            metrics.RECORDS.labels(tp.topic).inc(manifest.records)
-            metrics.BYTES.labels(tp.topic).inc(manifest.size)
-            metrics.SEGMENTS.labels(tp.topic).inc()
+            if tp.topic not in self._writing.uncounted:
+                metrics.RECORDS.labels(tp.topic).inc(manifest.records)
+                metrics.BYTES.labels(tp.topic).inc(manifest.size)
+                metrics.SEGMENTS.labels(tp.topic).inc()
             self.tell(tp, manifest.next_offset)
 
     async def make_room(self) -> None:

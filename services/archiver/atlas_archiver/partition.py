@@ -79,11 +79,12 @@ def held_bytes(partitions: Mapping[TopicPartition, Partition]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How segments are written, and by whom."""
+    """How segments are written, and by whom. Of the topics `uncounted` no records, bytes and segments are counted."""
 
     writer: str
     schema_text: SchemaText
     options: Options | None = None
+    uncounted: frozenset[str] = frozenset()
 
     def segment(self, partition: Partition) -> Segment:
         """A new one, at the end of the partition's archive."""

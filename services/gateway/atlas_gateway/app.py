@@ -19,6 +19,7 @@ from atlas_http.routes import Route
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.producing.producer import open_producer
 from atlas_outbox.waker import open_waker
+from atlas_projection.canary import CANARIES
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import Cache, open_cache
 from atlas_readmodel.postgres.pg_codecs import set_reading_codecs
@@ -33,7 +34,7 @@ from atlas_runtime.serving import http_server
 from atlas_runtime.serving.http_guard import Guard
 from atlas_runtime.serving.probes import Health, probe_routes
 
-from atlas_gateway import databases, middleware, read_models, registry, topics
+from atlas_gateway import canary, databases, middleware, read_models, registry, topics
 from atlas_gateway.databases import open_pool
 from atlas_gateway.describing import docs, openapi
 from atlas_gateway.opened import GATEWAY, Gateway, Requests
@@ -52,8 +53,8 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Answer HTTP until `stop`; then say not ready, finish the requests in flight (8 s at most) and close."""
     schemas = Registry.load(settings.schemas_dir)
     provide(settings.flags, settings.flags_file)
-    projections = contexts.flat(contexts.PROJECTIONS, settings.contexts)
-    own = own_routes(settings.contexts, projections)
+    projections = contexts.flat(contexts.PROJECTIONS, settings.contexts) + ([CANARIES] if settings.canary else [])
+    own = own_routes(settings.contexts, projections) + (list(canary.ROUTES) if settings.canary else [])
     await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in schemas.kafka_topics()])
     state_dsn, readmodel_dsn = (dsn.get_secret_value() for dsn in (settings.postgres_dsn, settings.readmodel_dsn))
     timeout_s = settings.gateway_postgres_timeout_s

@@ -19,6 +19,7 @@ from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.consuming.loop import ConsumerConfig, consume
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.producing.producer import open_producer
+from atlas_projection.canary import CANARIES
 from atlas_projection.projection import Projection
 from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import Stores, open_stores
@@ -92,8 +93,8 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
 
 
 def installed(settings: ProjectorSettings) -> Sequence[Projection]:
-    """The projections of the contexts that this process runs."""
-    return contexts.flat(contexts.PROJECTIONS, settings.contexts)
+    """The projections of the contexts that this process runs, and the one of canaries where these are on."""
+    return contexts.flat(contexts.PROJECTIONS, settings.contexts) + ([CANARIES] if settings.canary else [])
 
 
 def refuse(live: Live, reason: str, health: Health) -> None:

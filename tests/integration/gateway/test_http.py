@@ -150,6 +150,8 @@ async def test_the_topics_are_listed(client: ClientSession, prefix: str) -> None
         "hauls.roads": "any",
         "health.heartbeats": "mesh",
         "health.events": "mesh",
+        "health.canary-commands": "outbox",
+        "health.canary-events": "any",
     }
     # In pages, by name.
     found, cursor = [], ""

@@ -18,6 +18,7 @@ from atlas_archive.store import S3Address
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_errors.policy import describe
+from atlas_projection.canary import CANARIES
 from atlas_projection.projection import Projection
 from atlas_readmodel.stores import open_stores
 from atlas_runtime import contexts
@@ -60,13 +61,16 @@ async def work(job: Mapping[str, Any]) -> None:
 
 
 def find(path: str, name: str, chosen: Sequence[str] = ()) -> Projection:
-    """The projection of this name: of the chosen contexts, or in the tuple that `module:attribute` names.
+    """The projection of this name: of the chosen contexts, or that of canaries; or in the tuple that `module:attribute`
+    names.
 
     Raises LookupError if there is none.
     """
     module, _, attribute = path.partition(":")
     projections: Sequence[Projection] = (
-        getattr(importlib.import_module(module), attribute) if path else contexts.flat(contexts.PROJECTIONS, chosen)
+        getattr(importlib.import_module(module), attribute)
+        if path
+        else [*contexts.flat(contexts.PROJECTIONS, chosen), CANARIES]
     )
     for projection in projections:
         if projection.name == name:

@@ -62,7 +62,7 @@ def test_events_are_described_as_they_are_posted() -> None:
 def test_topics_that_take_no_posts_are_named_as_such() -> None:
     operation = DOCUMENT["paths"]["/topics/{topic}"]["post"]
     (topic,) = (part for part in operation["parameters"] if part["name"] == "topic")
-    assert topic["schema"]["enum"] == ["hauls.events", "hauls.reference", "hauls.roads"]
+    assert topic["schema"]["enum"] == ["health.canary-events", "hauls.events", "hauls.reference", "hauls.roads"]
     assert "yards.events (outbox)" in topic["description"]
     assert "health.heartbeats (mesh)" in topic["description"]
     assert "403" in operation["responses"]

@@ -33,16 +33,24 @@ def ls(
     topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List what is archived: a row a partition, with segments, records, bytes and offsets."""
+    """List what is archived: a row a partition, with segments, records, bytes and offsets.
+
+    The topics of canaries are not among it, unless one is named.
+    """
     from atlas_archive.chain.listing import summaries
     from atlas_archive.chain.manifests import BadManifest
+    from atlas_contracts.canary import carriers
 
     from atlas_cli.archived.object_store import open_archive
+    from atlas_cli.connect import load_registry
+
+    settings = load_settings()
+    hidden = carriers(load_registry(settings).topics.values()) if topic is None else frozenset()
 
     async def load() -> list[dict[str, Any]]:
-        async with open_archive(load_settings()) as store:
+        async with open_archive(settings) as store:
             try:
-                return [asdict(row) for row in await summaries(store, topic)]
+                return [asdict(row) for row in await summaries(store, topic) if row.topic not in hidden]
             except BadManifest as error:
                 raise CommandError(f"{error}; see `atlas archive verify`") from None
 
