@@ -4,31 +4,21 @@ OTLP gets it from all five services.
 
 import asyncio
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import aiohttp
-import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from atlas_local.testing import TestMesh, running_mesh
+from atlas_local.testing import TestMesh
 from atlas_local.waiting import wait_until
 
-from tests.collector import Collector, Seen, collector
-from tests.contexts import CHOSEN, SCHEMAS
+from tests.collector import Collector, Seen
 from tests.e2e.test_one_event import _haul as haul
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
 ERROR = 2
 STATE, BAGGAGE = "congo=t61rcWkgMzE", "tenant=acme"
 WITHIN_S = 60
-
-
-@pytest.fixture(scope="module")
-def traced() -> Iterator[tuple[TestMesh, Collector]]:
-    with collector() as spans:
-        settings = {"ATLAS_OTLP_ENDPOINT": spans.endpoint, "ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1", **CHOSEN}
-        with running_mesh(settings, SCHEMAS) as mesh:
-            yield mesh, spans
 
 
 def new_trace(flags: str = "01") -> tuple[str, dict[str, str]]:
@@ -174,6 +164,7 @@ async def test_what_nobody_records_leaves_no_span(traced: tuple[TestMesh, Collec
             assert response.status == 404
     found = await stations(spans, trace, ("archive hauls.events", "GET /hauls/{haul_id}"))
     assert spans.of(silent) == []
+    # Probes and scrapes, and the canaries that fly meanwhile.
     assert not [span.name for span in spans.spans if "/health" in span.name or "/metrics" in span.name]
     missed = found["GET /hauls/{haul_id}"]
     assert (missed.attributes["http.response.status_code"], missed.status) == (404, 0)

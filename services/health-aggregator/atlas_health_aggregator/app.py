@@ -4,6 +4,7 @@ serve()  →  consume_heartbeats()  →  Mesh.observe()
             watch_mesh()     →  Mesh.judge()  →  Publisher
             watch_lag()      →  LagReader.read()  →  GroupChanges.judge()  →  Publisher
             Keeper.run()     →  History, and its topic
+            Prober.run()     →  canaries, where these are on
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from atlas_runtime.observing import heartbeat
 from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_health_aggregator import changes
+from atlas_health_aggregator.canary.prober import Prober
 from atlas_health_aggregator.exposition import Shown, exposed, routes
 from atlas_health_aggregator.heartbeats import Receiver, consume_heartbeats
 from atlas_health_aggregator.history.answers import history_routes
@@ -67,6 +69,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
             lambda heartbeat: mesh.observe(heartbeat, time.monotonic()),
         )
         keeper = _keeper(settings, history, producer, mesh)
+        tell = partial(_tell_groups, groups, mesh, publisher)
         health.note("start", None)
         with exposed(mesh, lag, _shown(settings)):
             async with asyncio.TaskGroup() as tasks:
@@ -75,14 +78,10 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
                     tasks.create_task(_watch_mesh(mesh, publisher, health)),
                     tasks.create_task(publisher.run(lambda reason: health.note("events", reason))),
                     tasks.create_task(
-                        watch_lag(
-                            lag,
-                            settings.health_lag_interval_s,
-                            partial(health.note, "lag"),
-                            partial(_tell_groups, groups, mesh, publisher),
-                        )
+                        watch_lag(lag, settings.health_lag_interval_s, partial(health.note, "lag"), tell)
                     ),
                     tasks.create_task(keeper.run(lag, partial(health.note, "lag history"))),
+                    *(tasks.create_task(each.run()) for each in _probers(settings, registry, codec)),
                 ]
                 await consume_heartbeats(settings, heartbeats_topic, receiver, stop)
                 for watch in watches:
@@ -104,6 +103,10 @@ def _mesh(settings: HealthAggregatorSettings) -> Mesh:
             settings.health_forget_after_s,
         ),
     )
+
+
+def _probers(settings: HealthAggregatorSettings, registry: Registry, codec: Codec) -> list[Prober]:
+    return [Prober(settings, registry, codec)] if settings.canary else []
 
 
 def _keeper(settings: HealthAggregatorSettings, history: History, producer: Producer, mesh: Mesh) -> Keeper:

@@ -1,7 +1,12 @@
 """Settings of the health-aggregator."""
 
+from typing import Self
+
+from atlas_contracts.canary import RECENT
 from atlas_runtime.settings import ServiceSettings
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+
+from atlas_health_aggregator.canary.journeys import ACCEPTED, ARCHIVED, ON_TOPIC, PROJECTED, UNANSWERED_S, VISIBLE
 
 METRIC_NAMES = frozenset({"kafka_exporter", "kafka_lag_exporter"})
 
@@ -38,6 +43,16 @@ class HealthAggregatorSettings(ServiceSettings):
     health_history_series_max: int = Field(default=500, ge=1)
     # An ordinary transaction takes milliseconds.
     health_blocked_after_s: float = Field(default=5.0, ge=0)
+    # Where canaries go in and are looked for.
+    gateway_url: str = "http://127.0.0.1:8080"
+    health_canary_interval_s: float = Field(default=1.0, ge=0.5)
+    # By when a canary has to be at each stage, from when it was sent.
+    health_canary_accepted_s: float = Field(default=5.0, gt=0)
+    health_canary_on_topic_s: float = Field(default=15.0, gt=0)
+    health_canary_projected_s: float = Field(default=30.0, gt=0)
+    health_canary_visible_s: float = Field(default=30.0, gt=0)
+    # Beside the age of a segment.
+    health_canary_archived_s: float = Field(default=60.0, gt=0)
 
     @field_validator("health_metric_names")
     @classmethod
@@ -46,6 +61,27 @@ class HealthAggregatorSettings(ServiceSettings):
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: expected any of {', '.join(sorted(METRIC_NAMES))}")
         return value
+
+    @model_validator(mode="after")
+    def _fits_into_a_row(self) -> Self:
+        longest_s = max(self.health_canary_projected_s, self.health_canary_visible_s) + UNANSWERED_S
+        if longest_s / self.health_canary_interval_s > RECENT:
+            raise ValueError(
+                f"the read model shows the last {RECENT} canaries, and more may be on their way: raise "
+                f"ATLAS_HEALTH_CANARY_INTERVAL_S to {longest_s / RECENT:.1f}, or give the stages less time"
+            )
+        return self
+
+    @property
+    def canary_within(self) -> dict[str, float]:
+        """Seconds from sending a canary by when each stage has to be reached."""
+        return {
+            ACCEPTED: self.health_canary_accepted_s,
+            ON_TOPIC: self.health_canary_on_topic_s,
+            PROJECTED: self.health_canary_projected_s,
+            VISIBLE: self.health_canary_visible_s,
+            ARCHIVED: self.archiver_segment_max_age_s + self.health_canary_archived_s,
+        }
 
     @property
     def metric_names(self) -> tuple[str, ...]:
