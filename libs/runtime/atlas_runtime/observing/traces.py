@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Tracer
 from opentelemetry.trace.span import TraceState
@@ -131,9 +131,9 @@ def unrecorded() -> Iterator[None]:
 
 
 @contextmanager
-def carrying(baggage: str | None) -> Iterator[None]:
-    """Within the block the current baggage (W3C) is that of a caller, as far as it may be carried along."""
-    kept = _members(baggage, _ENTRY)
+def carrying(text: str | None) -> Iterator[None]:
+    """Within the block the current baggage is `text` (W3C), that of a caller, as far as it may be carried along."""
+    kept = _members(text, _ENTRY)
     if not kept:
         yield
         return
@@ -167,7 +167,8 @@ def headers() -> list[tuple[str, bytes]]:
     if parent is None:
         return []
     carried: dict[str, str] = {}
-    _BAGGAGE.inject(carried)
+    if baggage.get_all():
+        _BAGGAGE.inject(carried)
     if state := trace.get_current_span().get_span_context().trace_state.to_header():
         carried["tracestate"] = state
     return [(name, text.encode()) for name, text in sorted(carried.items())] + [("traceparent", parent.encode())]

@@ -25,6 +25,8 @@ PROBE_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"}
 # The types that a page may send to another origin without a preflight, by the fetch standard.
 _PAGES_TYPES = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+# Names by which a service was called, which are the callers' own text.
+_CALLED_MAX = 1000
 _OWN_FETCHES = frozenset({"same-origin", "none"})
 
 
@@ -55,6 +57,7 @@ class Guard:
         self._hosts = {"localhost", service, f"atlas-{service}", *machine, *(host.lower() for host in hosts)}
         self._below = tuple(host[1:] for host in self._hosts if host.startswith("*."))
         self._origins = origins
+        self._called: set[str] = set()
 
     def refusal(self, request: web.BaseRequest, accepted: Collection[str], *, judged: bool = False) -> Refusal | None:
         """What is wrong with the request; None: nothing.
@@ -81,9 +84,15 @@ class Guard:
         in_cluster = rest.endswith((".svc", ".svc.cluster.local"))
         return _is_address(name) or (in_cluster and first in (self._service, f"atlas-{self._service}"))
 
+    def _learns(self, host: str) -> bool:
+        known = self.knows(host)
+        if known and len(self._called) < _CALLED_MAX:
+            self._called.add(host)
+        return known
+
     def _by_host(self, request: web.BaseRequest) -> Refusal | None:
         called = request.headers.getall(hdrs.HOST, [])
-        if not called or (len(called) == 1 and self.knows(called[0])):
+        if not called or (len(called) == 1 and (called[0] in self._called or self._learns(called[0]))):
             return None  # without one it is HTTP/1.0, which no browser speaks
         return Refusal(
             "unknown-host",

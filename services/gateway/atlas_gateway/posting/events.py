@@ -1,7 +1,7 @@
 """Events that need no state: POST /topics/{topic}, straight to Kafka with acks=all."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -56,7 +56,6 @@ async def post_events(request: web.Request) -> web.Response:
         traces.headers(),
         form,
         resources.settings.gateway_time_max_ahead_s,
-        crowded=any(resources.codec.crowded(event_type) for event_type in topic.events),
     )
     limit, limits = resources.settings.gateway_body_max_bytes, Limits.of(resources.settings)
     loads = parse_of(topic, resources.codec)
@@ -67,7 +66,8 @@ async def post_events(request: web.Request) -> web.Response:
         assert once is not None, "the header is there"
         return await _post_once(resources, once, topic, maker, groups(_again(pieces), limits, loads))
     production = Production(resources.producer, resources.settings.gateway_produce_timeout_s)
-    cut = await _produce(production, maker, groups(chunks(request, limit), limits, loads), Intake(limits))
+    arriving = groups(chunks(request, limit), limits, loads)
+    cut = await _produce(production, maker, arriving, Intake(limits), arrived=request.content.is_eof)
     return _answer(production, cut).response()  # 3.
 
 
@@ -77,21 +77,31 @@ async def _produce(
     groups: AsyncIterator[list[Any]],
     intake: Intake,
     attempt: Attempt | None = None,
+    arrived: Callable[[], bool] = lambda: True,
 ) -> Problem | None:
-    """Send what the groups hold and wait for every result; what ended the body before its end, if anything did."""
+    """Send what the groups hold and wait for every result; what ended the body before its end, if anything did.
+
+    `arrived`: whether all of the body is there. Then a group waits until it is known whether it is the last one.
+    """
     count = 0
+    held: Group | None = None
     try:
         async for items in groups:
+            if held is not None:
+                await production.put(held)
             made: Group = [*await maker.make_aside(intake.admit(items))]  # 1.
             intake.count(made)
-            await production.put(attempt.left(made, count) if attempt else made)  # 2.
+            held = attempt.left(made, count) if attempt else made
             count += len(made)
+            if not arrived():
+                await production.put(held)  # 2.
+                held = None
             if intake.ended is not None:
                 return intake.ended
     except Problem as problem:
         return problem
     finally:
-        await production.finish()
+        await production.finish(held)  # 2.
         for refused in production.refusals:
             REFUSED.labels(maker.topic, refused.kind.slug).inc()
     return None

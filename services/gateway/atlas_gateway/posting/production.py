@@ -46,9 +46,9 @@ class Production:
         self.highest: dict[tuple[str, int], int] = {}
         self._producer = producer
         self._timeout_s = timeout_s
-        self._waiting: asyncio.Queue[Group | None] = asyncio.Queue(_AHEAD)
         self._stalled = False
-        self._task = asyncio.create_task(self._run())
+        self._waiting: asyncio.Queue[Group | None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def succeeded(self) -> int:
@@ -57,19 +57,28 @@ class Production:
 
     async def put(self, group: Group) -> None:
         """Hand over the next group; waits while too many are waiting."""
+        if self._waiting is None:
+            self._waiting = asyncio.Queue(_AHEAD)
+            self._task = asyncio.create_task(self._run(self._waiting))
         await self._waiting.put(group)
 
-    async def finish(self) -> None:
-        """Wait until every group that was handed over has its results."""
+    async def finish(self, last: Group | None = None) -> None:
+        """Hand over the last group, if there is one more, and wait until all have their results."""
+        if self._waiting is None or self._task is None:
+            # One group, as of most requests: a queue and a task would take as long as its record.
+            await self._send(last or [])
+            return
+        if last is not None:
+            await self._waiting.put(last)
         await self._waiting.put(None)
         await self._task
 
-    async def _run(self) -> None:
+    async def _run(self, waiting: "asyncio.Queue[Group | None]") -> None:
         last = False
         while not last:
-            groups = [await self._waiting.get()]
-            while not self._waiting.empty() and sum(len(group or ()) for group in groups) < _SEND_RECORDS:
-                groups.append(self._waiting.get_nowait())
+            groups = [await waiting.get()]
+            while not waiting.empty() and sum(len(group or ()) for group in groups) < _SEND_RECORDS:
+                groups.append(waiting.get_nowait())
             last = None in groups
             await self._send(list(itertools.chain.from_iterable(group for group in groups if group)))
 

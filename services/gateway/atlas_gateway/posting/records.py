@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from atlas_contracts.codec import Codec
 from atlas_contracts.errors import InvalidEvent
@@ -22,8 +24,22 @@ from atlas_gateway.posting.envelopes import INVALID_RECORD, Envelope, Refused, p
 ATTRIBUTES_MAX = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _OfTopic:
+    """What the records of all requests to a topic share."""
+
+    topic: Topic
+    constant: Mapping[str, Sequence[tuple[str, bytes]]]
+    key: Mapping[str, FindKey | None]
+    crowded: bool
+
+
+# By topic and codec, as making it takes as long as the record of a small request.
+_OF_TOPICS: "WeakKeyDictionary[Codec, dict[str, _OfTopic]]" = WeakKeyDictionary()
+
+
 class Maker:
-    """Makes the records of one request to one topic. What all of them share is made once."""
+    """Makes the records of one request to one topic."""
 
     def __init__(
         self,
@@ -32,10 +48,8 @@ class Maker:
         trace: Sequence[tuple[str, bytes]],
         read: Callable[[Any], Envelope] = plain,
         max_ahead_s: float = 3600.0,
-        *,
-        crowded: bool = False,
     ) -> None:
-        """`read` is one of the forms in `envelopes`; `trace` goes onto every record, last; `crowded`: `Codec.crowded`.
+        """`read` is one of the forms in `envelopes`; `trace` goes onto every record, last.
 
         An event's own time may be any in the past, and `max_ahead_s` ahead. It goes into the header ce_time alone: the
         record's time in Kafka, by which it is kept, is that of writing.
@@ -46,10 +60,11 @@ class Maker:
         self._trace = trace
         self._read = read
         self._max_ahead_s = max_ahead_s
-        self._crowded = crowded
+        shared = _of_topic(topic, codec)
+        self._crowded = shared.crowded
         self._only_type = topic.events[0] if len(topic.events) == 1 else None
-        self._constant = {event_type: _constant_headers(event_type) for event_type in topic.events}
-        self._key = {event_type: codec.key(topic, event_type) for event_type in topic.events}
+        self._constant = shared.constant
+        self._key = shared.key
         self._tail = [("content-type", CONTENT_TYPE), *trace]
         self._now_ms = 0
         self._now_header = ("ce_time", b"")
@@ -151,6 +166,19 @@ class Maker:
         except InvalidEvent as invalid:
             errors = [field_error(value_path + error.path, error.found, error.expected) for error in invalid.errors]
             raise Refused(INVALID_RECORD, f"The value is not a {event_type}.", errors) from None
+
+
+def _of_topic(topic: Topic, codec: Codec) -> _OfTopic:
+    known = _OF_TOPICS.setdefault(codec, {})
+    found = known.get(topic.name)
+    if found is None or found.topic is not topic:
+        found = known[topic.name] = _OfTopic(
+            topic,
+            {event_type: _constant_headers(event_type) for event_type in topic.events},
+            {event_type: codec.key(topic, event_type) for event_type in topic.events},
+            any(codec.crowded(event_type) for event_type in topic.events),
+        )
+    return found
 
 
 def _bounded(item: Any) -> None:

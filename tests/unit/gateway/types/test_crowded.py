@@ -80,7 +80,7 @@ async def test_no_record_of_logical_types_holds_the_loop(registry: Registry, nam
     if form is document and b"\n" in body:
         body = b"[" + body.replace(b"\n", b",") + b"]"
     codec, topic = Codec(registry), registry.topics["sums.events"]
-    maker = Maker(topic, codec, (), crowded=codec.crowded("cases.Sums"))
+    maker = Maker(topic, codec, ())
 
     async def arriving() -> AsyncIterator[bytes]:
         yield body
