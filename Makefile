@@ -38,7 +38,7 @@ TESTS_ON_OTHERS := $(filter-out $(TESTS_BESIDE) $(TESTS_OF_ALL) $(TESTS_ON_SERVE
 
 .PHONY: help up dev down demo status logs shell db-shell lint style fmt type check \
 	test test-on-servers test-on-others test-beside test-of-all test-alone test-unit test-integration test-cov \
-	chaos bench batch mine dist migrate migration seed db-reset metrics lock clean clean-all
+	chaos bench batch mine dist migrate migration seed db-reset metrics dashboards lock clean clean-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
@@ -104,7 +104,7 @@ fmt: $(DEV) ## Format, and mend what can be mended
 	$(BIN)/ruff format $(CODE)
 
 type: $(DEV) ## Check the types
-	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES) $(EXAMPLES) tests/contexts) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) $(dir $(wildcard tests/contexts/atlas_*/__init__.py)) tests/bench tests/chaos tests/conformance examples
+	MYPYPATH=$(subst $(SPACE),:,$(PACKAGES) $(EXAMPLES) tests/contexts) $(BIN)/mypy $(filter-out contexts/%,$(PACKAGES)) $(wildcard contexts/*/atlas_*) $(dir $(wildcard tests/contexts/atlas_*/__init__.py)) tests/bench tests/chaos tests/conformance infra/observability/dashboards examples
 
 check: lint test-unit ## What to run before a commit
 
@@ -153,6 +153,9 @@ bench: $(DEV) ## Measure on real servers and write .atlas/bench/*.json; WHAT=mes
 	$(BIN)/python -m tests.bench.$(or $(WHAT),mesh)
 
 ##@ The workshop
+dashboards: $(DEV) ## Write the dashboards of Grafana anew from infra/observability/dashboards
+	$(BIN)/python -m infra.observability.dashboards
+
 lock: $(DEV) ## Resolve the requirements anew into the hashed locks
 	for name in requirements-uv requirements requirements-local requirements-dev requirements-batch \
 		$(basename $(wildcard contexts/*/requirements.in)); do \

@@ -22,14 +22,17 @@ DASHBOARDS = sorted((FOLDER / "grafana" / "dashboards").glob("*.json"))
 SERVICES = [part.name for part in MESH if part.kind is Kind.SERVICE]
 
 # Labels that Prometheus itself puts on.
-OWN_LABELS = {"job", "instance", "le", "alertname", "alertstate", "severity", "__name__"}
+OWN_LABELS = {"job", "instance", "cluster", "le", "alertname", "alertstate", "severity", "__name__"}
 # Metrics of Prometheus and of its Python client.
 OWN_METRICS = {
     "up": set[str](),
-    "ALERTS": {"service", "group", "topic"},
+    "ALERTS": {"service", "group", "topic", "dependency", "slo"},
     "process_resident_memory_bytes": set[str](),
     "process_cpu_seconds_total": set[str](),
     "process_start_time_seconds": set[str](),
+    "process_open_fds": set[str](),
+    "process_max_fds": set[str](),
+    "python_gc_collections_total": {"generation"},
 }
 SUFFIXES = {
     "Counter": ("_total",),
@@ -37,7 +40,7 @@ SUFFIXES = {
     "Gauge": ("",),
     "GaugeMetricFamily": ("",),
 }
-NAME = re.compile(r"\b(atlas_[a-z0-9_]+|process_[a-z_]+|up|ALERTS|slo:[\w:]+)\b")
+NAME = re.compile(r"\b(atlas_[a-z0-9_]+|process_[a-z_]+|python_[a-z_]+|up|ALERTS|slo:[\w:]+)\b")
 SELECTED = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
 GROUPED = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 MADE = re.compile(r"label_replace\(.*?,\s*\"(\w+)\",")

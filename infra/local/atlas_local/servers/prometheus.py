@@ -48,7 +48,7 @@ class Prometheus:
             raise StartFailed("the program prometheus is not on the PATH")
         argv = [program, f"--config.file={self._file}", f"--storage.tsdb.path={self._data / 'tsdb'}"]
         argv += [f"--web.listen-address=127.0.0.1:{self._ports.get('prometheus')}"]
-        argv += ["--storage.tsdb.retention.time=1d"]
+        argv += ["--storage.tsdb.retention.time=1d", "--enable-feature=exemplar-storage"]
         return Command(argv=argv, cwd=self._data)
 
     async def ping(self) -> None:
