@@ -26,7 +26,7 @@ from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.judging.liveness import Mesh
 from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.settings import METRIC_NAMES
-from atlas_kafka.cluster.groups import Member
+from atlas_kafka.cluster.members import Member
 from atlas_kafka.cluster.replicas import Cluster, Replicas
 from atlas_local.ports import free_port
 from atlas_local.waiting import wait_until

@@ -25,6 +25,7 @@ from atlas_runtime.serving.probes import Health, serve_probes
 from atlas_health_aggregator import changes
 from atlas_health_aggregator.canary.prober import Prober
 from atlas_health_aggregator.exposition import Shown, exposed, routes
+from atlas_health_aggregator.group_answers import group_routes
 from atlas_health_aggregator.heartbeats import Receiver, consume_heartbeats
 from atlas_health_aggregator.history.answers import history_routes
 from atlas_health_aggregator.history.keeping import HistoryTopic, Keeper
@@ -34,6 +35,7 @@ from atlas_health_aggregator.judging.group_changes import GroupChange, GroupChan
 from atlas_health_aggregator.judging.liveness import Change, Mesh, State
 from atlas_health_aggregator.label_sets import LabelSets
 from atlas_health_aggregator.lag import LagReader, LagReport, watch_lag
+from atlas_health_aggregator.memory import give_back_memory
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 TICK_S = 0.25
@@ -43,6 +45,7 @@ FLUSH_TIMEOUT_S = 1.0
 
 async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None:
     """Run until `stop`; the probes answer from the first moment, Kafka may come later."""
+    give_back_memory()
     registry = Registry.load(settings.schemas_dir)
     codec = Codec(registry)
     heartbeats_topic = registry.topic_of(heartbeat.EVENT_TYPE).name
@@ -53,7 +56,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
     history = History(settings.health_history_series_max)
     async with (
         LagReader(settings) as lag,
-        serve_probes(settings, health, routes=routes(mesh, lag) + history_routes(history)),
+        serve_probes(settings, health, routes=routes(mesh, lag) + group_routes(lag) + history_routes(history)),
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
     ):
         await _wait_for_topics(producer, {heartbeats_topic, changes_topic.name}, health, stop)

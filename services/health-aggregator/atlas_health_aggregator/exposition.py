@@ -15,9 +15,10 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from atlas_health_aggregator import known_names
-from atlas_health_aggregator.judging.lag_rows import LagState, rank
+from atlas_health_aggregator import known_names, lag_metrics
+from atlas_health_aggregator.judging.lag_rows import rank
 from atlas_health_aggregator.judging.liveness import Mesh, State
+from atlas_health_aggregator.judging.rows import chosen
 from atlas_health_aggregator.label_sets import LabelSets
 from atlas_health_aggregator.lag import LagReader, LagReport
 
@@ -25,9 +26,6 @@ from atlas_health_aggregator.lag import LagReader, LagReport
 LAG_MAX_AGE_S = 1.0
 # Partitions are blocked by the dozen, if at all, when one producer hangs.
 BLOCKED_MAX = 500
-
-_PARTITION = ["group", "topic", "partition"]
-_STATUS = ["group", "status"]
 
 
 def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
@@ -45,7 +43,7 @@ def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
         except Exception as error:  # noqa: BLE001 - it says what it is, and the next one may be answered
             return _json(503, {"error": f"lag can't be read: {describe(error)}"})
         group, topic = request.query.get("group"), request.query.get("topic")
-        rows = [row for row in report.rows if group in (None, row.group) and topic in (None, row.topic)]
+        rows = chosen(report.rows, group, topic)
         try:
             items, next_cursor = page(request.query, rows, rank)
         except NoPage as error:
@@ -95,10 +93,11 @@ class _Collector(Collector):
     def collect(self) -> Iterable[Metric]:
         report, labels = self._lag.report, self._shown.labels
         yield from _mesh_metrics(self._mesh)
-        yield from _lag_metrics(report, labels)
+        yield from lag_metrics.of_rows(report, labels)
+        yield from lag_metrics.of_topics(report, labels)
         if labels.group:
-            yield from _group_metrics(report)
-        yield from filter(labels.shows, [_partition_statuses(report)])
+            yield from lag_metrics.of_groups(report)
+        yield from filter(labels.shows, [lag_metrics.partition_statuses(report)])
         yield from _round_metrics(report)
         yield from _blocked_metrics(report, labels)
         for name in self._shown.names:
@@ -113,64 +112,6 @@ def _mesh_metrics(mesh: Mesh) -> Iterable[Metric]:
             state.add_metric([service["service"], each.value], float(service["state"] == each.value))
         instances.add_metric([service["service"]], sum(instance["alive"] for instance in service["instances"]))
     return state, instances
-
-
-def _lag_metrics(report: LagReport, labels: LabelSets) -> Iterable[Metric]:
-    records = GaugeMetricFamily("atlas_consumer_lag_records", "Records not yet consumed", labels=_PARTITION)
-    seconds = GaugeMetricFamily(
-        "atlas_consumer_lag_seconds", "Age of the first record not yet consumed; 0 when caught up", labels=_PARTITION
-    )
-    lost = GaugeMetricFamily("atlas_consumer_records_lost", "Records deleted before they were read", labels=_PARTITION)
-    margin = GaugeMetricFamily(
-        "atlas_consumer_retention_margin_seconds", "Until retention may delete an unread record", labels=_PARTITION
-    )
-    beyond = GaugeMetricFamily(
-        "atlas_consumer_beyond_end", "1 when the committed offset is past the end", labels=_PARTITION
-    )
-    old = GaugeMetricFamily(
-        "atlas_consumer_old_topic", "1 when the committed offset is of a topic that was deleted", labels=_PARTITION
-    )
-    for row in report.rows:
-        place = [row.group, row.topic, str(row.partition)]
-        old.add_metric(place, float(row.state is LagState.OLD_TOPIC))
-        records.add_metric(place, row.lag_records)
-        lost.add_metric(place, row.records_lost)
-        beyond.add_metric(place, float(row.state is LagState.BEYOND_END))
-        if row.lag_seconds is not None:
-            seconds.add_metric(place, row.lag_seconds)
-        if row.retention_margin_s is not None:
-            margin.add_metric(place, row.retention_margin_s)
-    for family, merge in ((records, sum), (lost, sum), (seconds, max), (margin, min), (beyond, max), (old, max)):
-        yield labels.merged(family, merge)
-
-
-def _group_metrics(report: LagReport) -> Iterable[Metric]:
-    members = GaugeMetricFamily("atlas_consumer_group_members", "Members of a group", labels=["group"])
-    for group, count in report.members.items():
-        if count is not None:
-            members.add_metric([group], count)
-    ours = GaugeMetricFamily("atlas_consumer_group_of_mesh", "1 for a group of the mesh's services", labels=["group"])
-    for group, is_ours in report.ours.items():
-        ours.add_metric([group], float(is_ours))
-    status = GaugeMetricFamily(
-        "atlas_consumer_group_status", "1 for the status that a group has: the worst of its partitions", labels=_STATUS
-    )
-    for group, found in report.statuses.items():
-        if found is not None:
-            status.add_metric([group, found.value], 1)
-    return members, ours, status
-
-
-def _partition_statuses(report: LagReport) -> Metric:
-    status = GaugeMetricFamily(
-        "atlas_consumer_partition_status",
-        "1 for the status that a group has in a partition",
-        labels=["group", "topic", "partition", "status"],
-    )
-    for row in report.rows:
-        if row.status is not None:
-            status.add_metric([row.group, row.topic, str(row.partition), row.status.value], 1)
-    return status
 
 
 def _round_metrics(report: LagReport) -> Iterable[Metric]:

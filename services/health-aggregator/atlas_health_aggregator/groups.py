@@ -1,53 +1,52 @@
-"""What the brokers say about every consumer group, dead ones too, and how long topics are kept."""
+"""What the brokers say about every consumer group, dead ones too, whichever its protocol."""
 
-import asyncio
 import re
-import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import numpy as np
 import structlog
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
-from atlas_errors.policy import Fate, describe, fate_of
-from atlas_kafka.cluster.groups import GroupListing, Member, group_members, list_groups
+from aiokafka import AIOKafkaClient
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
+from atlas_errors.policy import describe
+from atlas_kafka.cluster.members import Coordinators, GroupListing, Member, check_coordinator, list_groups, members_of
+from atlas_kafka.wire.offsets import OffsetsOfGroups
+from atlas_kafka.wire.share_groups import OffsetsOfShareGroups
 
-# Requests in flight: enough to hide the way to the brokers, few enough not to crowd out the consumers' own commits.
-CONCURRENCY = 8
-# Whoever may commit may make a group; each costs requests every round, and series.
-GROUPS_MAX = 300
-UUID_CHARS = 36
+from atlas_health_aggregator.commits import Commits, committed
+
+# Whoever may commit may make a group; each costs something every round, and series.
+GROUPS_MAX = 1000
+SHARE = "share"
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """An offset that a group has committed; `topic_id` is that of the topic it counted, where the group said so."""
-
-    offset: int
-    topic_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class GroupOffsets:
-    """A group: what it has committed, its members (None: the broker does not tell), the topics that they want, and who
-    of them has which partition.
+    """A group: what it has committed by topic, its members (None: the brokers do not tell) and the topics they want.
+
+    `protocol` is classic, consumer (KIP-848), share or streams, `state` as Kafka calls it, `who` the members.
     """
 
     name: str
-    committed: Mapping[TopicPartition, Commit]
+    committed: Mapping[str, Commits]
     members: int | None
     topics: frozenset[str] = frozenset()
     ours: bool = False
-    holders: Mapping[TopicPartition, Member] = field(default_factory=dict)
+    protocol: str = ""
+    state: str = ""
+    who: Sequence[Member] = ()
 
     @property
     def read(self) -> frozenset[str]:
         """Every topic that it reads, or has read."""
-        return self.topics | {partition.topic for partition in self.committed}
+        return self.topics | self.committed.keys()
+
+    @property
+    def empty_members(self) -> int | None:
+        """Members that have no partition; None where the brokers do not tell."""
+        return None if self.members is None else sum(not any(each.assigned.values()) for each in self.who)
 
 
 def is_of_the_mesh(group: str, services: Collection[str]) -> bool:
@@ -55,55 +54,81 @@ def is_of_the_mesh(group: str, services: Collection[str]) -> bool:
     return group in services or group.partition(".")[0] in services
 
 
-async def read_groups(
-    admin: AIOKafkaAdminClient, wanted: re.Pattern[str], services: Collection[str] = ()
-) -> tuple[list[GroupOffsets], int]:
-    """Every group whose whole name matches, by name, the ones of `services` first; and how many more there are.
+class GroupReader:
+    """Asks the brokers about groups, many in a request."""
 
-    A group that the brokers do not let us look at is left out.
-    """
-    slots = asyncio.Semaphore(CONCURRENCY)
+    def __init__(self) -> None:
+        self._coordinators = Coordinators()
 
-    async def read(group: GroupListing) -> GroupOffsets | None:
-        async with slots:
-            try:
-                committed = await admin.list_consumer_group_offsets(group.name)
-                members = await group_members(admin, group)
-            except KafkaError as error:
-                if fate_of(error) is Fate.TRANSIENT:
-                    raise
-                log.warning("group not read", group=group.name, error=describe(error))
-                return None
-        commits = {
-            each: Commit(found.offset, _id_in(found.metadata)) for each, found in committed.items() if found.offset >= 0
-        }
-        ours = is_of_the_mesh(group.name, services)
-        return GroupOffsets(group.name, commits, members.count, members.topics, ours, members.holders)
+    async def read(
+        self, client: AIOKafkaClient, wanted: re.Pattern[str], services: Collection[str] = ()
+    ) -> tuple[list[GroupOffsets], int]:
+        """Every group whose whole name matches, by name, the ones of `services` first; and how many more there are.
 
-    named = [group for group in await list_groups(admin) if wanted.fullmatch(group.name)]
-    named.sort(key=lambda each: (not is_of_the_mesh(each.name, services), each.name))
-    groups = await asyncio.gather(*(read(group) for group in named[:GROUPS_MAX]))
-    return [group for group in groups if group is not None], max(0, len(named) - GROUPS_MAX)
+        A group that the brokers do not let us look at is left out. Raises KafkaError.
+        """
+        named = [group for group in await list_groups(client) if wanted.fullmatch(group.name)]
+        named.sort(key=lambda each: (not is_of_the_mesh(each.name, services), each.name))
+        looked_at = named[:GROUPS_MAX]
+        try:
+            commits = await self._commits(client, looked_at)
+            members = await members_of(client, self._coordinators, looked_at)
+        except KafkaError:
+            self._coordinators.forget()
+            raise
+        groups = [
+            GroupOffsets(
+                group.name,
+                commits[group.name],
+                members[group.name].count,
+                members[group.name].topics,
+                is_of_the_mesh(group.name, services),
+                group.type,
+                group.state,
+                members[group.name].members or (),
+            )
+            for group in looked_at
+            if group.name in commits
+        ]
+        return groups, len(named) - len(looked_at)
+
+    async def _commits(
+        self, client: AIOKafkaClient, groups: Sequence[GroupListing]
+    ) -> dict[str, Mapping[str, Commits]]:
+        """By group; one that can't be looked at is left out."""
+        found: dict[str, Mapping[str, Commits]] = {}
+        ordinary = [group.name for group in groups if group.type != SHARE]
+        for node, some in await self._coordinators.requests(client, ordinary):
+            for each in committed((await client.send(node, OffsetsOfGroups(some))).groups):
+                if _readable(each.group, each.error_code):
+                    found[each.group] = each.commits
+        share = [group.name for group in groups if group.type == SHARE]
+        for node, some in await self._coordinators.requests(client, share):
+            found |= await _starts(client, node, some)
+        return found
 
 
-def _id_in(metadata: str | None) -> str | None:
-    """The topic's id that Atlas' own consumers commit beside each offset; other clients put there what they like."""
+async def _starts(client: AIOKafkaClient, node: int, groups: Sequence[str]) -> dict[str, Mapping[str, Commits]]:
+    """From where on the records of share groups wait: as if they had committed that."""
+    found: dict[str, Mapping[str, Commits]] = {}
     try:
-        return str(uuid.UUID(metadata)) if metadata and len(metadata) == UUID_CHARS else None
-    except ValueError:
-        return None
+        response = await client.send(node, OffsetsOfShareGroups(groups))
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return {group: {} for group in groups}
+    for group, topics, code, _message, _tags in response.groups:
+        if _readable(group, code):
+            found[group] = {topic: _begun(partitions, str(topic_id)) for topic, topic_id, partitions, *_ in topics}
+    return found
 
 
-async def retention_of(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
-    """retention.ms by topic, for topics from which records are deleted by age; absent: never."""
-    if not topics:
-        return {}
-    names = {"retention.ms": None, "cleanup.policy": None}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic, names) for topic in topics]
-    retention = {}
-    for response in await admin.describe_configs(resources):
-        for error, _message, _type, topic, entries in response.resources:
-            config = {} if error else {entry[0]: entry[1] for entry in entries}
-            if "delete" in config.get("cleanup.policy", "") and int(config.get("retention.ms", -1)) >= 0:
-                retention[topic] = int(config["retention.ms"])
-    return retention
+def _begun(partitions: Sequence[tuple[int, ...]], topic_id: str) -> Commits:
+    begun = [(number, start, lag) for number, start, _epoch, lag, code, *_ in partitions if code == 0 and start >= 0]
+    numbers, starts, lags = np.array(begun, np.int64).reshape(-1, 3).T
+    return Commits(numbers, starts, topic_id, lags)
+
+
+def _readable(group: str, code: int) -> bool:
+    check_coordinator(code, group)
+    if code:
+        log.warning("group not read", group=group, error=describe(for_code(code)(group)))
+    return code == 0

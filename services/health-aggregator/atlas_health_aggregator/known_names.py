@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from aiokafka import TopicPartition
-from atlas_kafka.cluster.groups import Member
+from atlas_kafka.cluster.members import Member
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from atlas_health_aggregator.judging.lag_rows import LagRow
+from atlas_health_aggregator.judging.rows import TopicLag
 from atlas_health_aggregator.lag import LagReport
 
+_Row = LagRow | TopicLag
 # What kafka_exporter says of a partition to which a group has committed nothing; its dashboards leave it out of sums.
 NOTHING_COMMITTED = -1
 _PARTITION = ("topic", "partition")
@@ -74,14 +76,15 @@ def _groups_of_kafka_exporter(report: LagReport) -> Iterator[Metric]:
     offset = _family("kafka_consumergroup_current_offset", "Committed offset of a group", _OF_GROUP)
     lag = _family("kafka_consumergroup_lag", "Records not yet consumed; -1 where nothing is committed", _OF_GROUP)
     members = _family("kafka_consumergroup_members", "Members of a group", ("consumergroup",))
-    for row in report.rows:
+    for row in report.series:
         place = [row.group, row.topic, str(row.partition)]
         offset.add_metric(place, NOTHING_COMMITTED if row.committed is None else row.committed)
         lag.add_metric(place, NOTHING_COMMITTED if row.committed is None else row.lag_records)
     for group, number in report.members.items():
         if number is not None:
             members.add_metric([group], number)
-    committed = [row for row in report.rows if row.committed is not None]
+    rows: list[_Row] = [*report.series, *report.sums_only]
+    committed = [row for row in rows if row.committed is not None]
     yield from (offset, lag, members)
     yield _by(
         committed,
@@ -109,7 +112,7 @@ def kafka_lag_exporter(report: LagReport, cluster: str) -> Iterable[Metric]:
     offset = _family("kafka_consumergroup_group_offset", "Committed offset of a group", _OF_MEMBER)
     lag = _family("kafka_consumergroup_group_lag", "Records not yet consumed", _OF_MEMBER)
     seconds = _family("kafka_consumergroup_group_lag_seconds", "Age of the first record not yet consumed", _OF_MEMBER)
-    for row in report.rows:
+    for row in report.series:
         member = report.holders.get(row.group, {}).get(TopicPartition(row.topic, row.partition), _NOBODY)
         place = [cluster, row.group, row.topic, str(row.partition), member.host, member.id, member.client_id]
         if row.committed is not None:
@@ -121,14 +124,15 @@ def kafka_lag_exporter(report: LagReport, cluster: str) -> Iterable[Metric]:
     if report.taken_at:
         poll.add_metric([cluster], round(report.took_s * 1000))
     yield from (latest, earliest, offset, lag, seconds, poll)
-    in_cluster: Callable[[LagRow], str] = lambda _row: cluster  # noqa: E731
+    in_cluster: Callable[[_Row], str] = lambda _row: cluster  # noqa: E731
     of_group, of_topic = {"cluster_name": in_cluster, "group": _group}, {"topic": _topic}
-    known = [row for row in report.rows if row.lag_seconds is not None]
+    rows: list[_Row] = [*report.series, *report.sums_only]
+    known = [row for row in rows if row.lag_seconds is not None]
     name = "kafka_consumergroup_group"
-    yield _by(report.rows, f"{name}_max_lag", "The most records of a partition not yet consumed", of_group, _most)
+    yield _by(rows, f"{name}_max_lag", "The most records of a partition not yet consumed", of_group, _most)
     yield _by(known, f"{name}_max_lag_seconds", "Age of the oldest record not yet consumed", of_group, _oldest)
-    yield _by(report.rows, f"{name}_sum_lag", "Records not yet consumed", of_group, _records)
-    yield _by(report.rows, f"{name}_topic_sum_lag", "Records not yet consumed", of_group | of_topic, _records)
+    yield _by(rows, f"{name}_sum_lag", "Records not yet consumed", of_group, _records)
+    yield _by(rows, f"{name}_topic_sum_lag", "Records not yet consumed", of_group | of_topic, _records)
 
 
 # By what the setting calls them.
@@ -143,14 +147,14 @@ def _family(name: str, about: str, labels: Sequence[str]) -> GaugeMetricFamily:
 
 
 def _by(
-    rows: Iterable[LagRow],
+    rows: Iterable[_Row],
     name: str,
     about: str,
-    labels: Mapping[str, Callable[[LagRow], str]],
-    value: Callable[[Sequence[LagRow]], float],
+    labels: Mapping[str, Callable[[_Row], str]],
+    value: Callable[[Sequence[_Row]], float],
 ) -> GaugeMetricFamily:
     """One series for the rows that have the same labels."""
-    found: dict[tuple[str, ...], list[LagRow]] = defaultdict(list)
+    found: dict[tuple[str, ...], list[_Row]] = defaultdict(list)
     for row in rows:
         found[tuple(of(row) for of in labels.values())].append(row)
     family = _family(name, about, tuple(labels))
@@ -159,21 +163,21 @@ def _by(
     return family
 
 
-def _group(row: LagRow) -> str:
+def _group(row: _Row) -> str:
     return row.group
 
 
-def _topic(row: LagRow) -> str:
+def _topic(row: _Row) -> str:
     return row.topic
 
 
-def _records(rows: Sequence[LagRow]) -> float:
+def _records(rows: Sequence[_Row]) -> float:
     return sum(row.lag_records for row in rows)
 
 
-def _most(rows: Sequence[LagRow]) -> float:
-    return max(row.lag_records for row in rows)
+def _most(rows: Sequence[_Row]) -> float:
+    return max(row.lag_records if isinstance(row, LagRow) else row.lag_most for row in rows)
 
 
-def _oldest(rows: Sequence[LagRow]) -> float:
+def _oldest(rows: Sequence[_Row]) -> float:
     return max(row.lag_seconds or 0.0 for row in rows)

@@ -1,6 +1,6 @@
 """Reads where every consumer group stands, and the first record each has not consumed.
 
-    app.serve()  →  watch_lag()  →  LagReader.read()  →  lag_rows
+    app.serve()  →  watch_lag()  →  LagReader.read()  →  GroupReader, Unread  →  lags()  →  Statuses  →  Rows
 
 No group is joined and nothing is committed. A record is read once for a committed offset, not once a round.
 """
@@ -18,30 +18,29 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.cluster.admin import open_admin
-from atlas_kafka.cluster.groups import Member, topic_ranges
+from atlas_kafka.cluster.groups import open_reader, topic_ranges
+from atlas_kafka.cluster.members import Member, holders_of
 from atlas_kafka.cluster.replicas import Cluster, cluster_now
 from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_kafka.cluster.transactions import OpenTransaction, open_transactions
 from atlas_kafka.internals.client import client_of
 
-from atlas_health_aggregator.first_unread import first_unread, open_scanner
-from atlas_health_aggregator.groups import read_groups, retention_of
+from atlas_health_aggregator.groups import GroupOffsets, GroupReader
 from atlas_health_aggregator.judging.blocked import Blockade, StandStill
-from atlas_health_aggregator.judging.lag_rows import LagRow, Position, Scan, lag_row, worst_first
-from atlas_health_aggregator.judging.positions import Known, Range, positions_of
+from atlas_health_aggregator.judging.columns import StandsReader, lags
+from atlas_health_aggregator.judging.lag_rows import Lag, LagRow
+from atlas_health_aggregator.judging.layout import Places, Range
 from atlas_health_aggregator.judging.remembered import Remembered
+from atlas_health_aggregator.judging.rows import Round, Rows, TopicLag
 from atlas_health_aggregator.judging.status import Status
 from atlas_health_aggregator.judging.statuses import OnPurpose, Statuses, of_groups
 from atlas_health_aggregator.settings import HealthAggregatorSettings
+from atlas_health_aggregator.topic_configs import TopicConfigs
+from atlas_health_aggregator.unread import Unread
 
 ROUND_TIMEOUT_S = 15.0
-# Of a round, for reading records that no round before has read: what is left has no seconds until the next one.
-SCANS_S = 8.0
 # The group of the archiver, which commits once a segment is stored.
 ARCHIVER = "archiver"
-
-# Topic id, partition, committed offset, whether that counts this topic.
-_ScanKey = tuple[str | None, int, int | None, bool | None]
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +51,10 @@ class LagReport:
 
     `blockades`: what blocks partitions; `ours`: whether a group is one of the mesh's; `hidden`: how many groups more
     there are than are looked at; `ranges`: first offset and high watermark of partitions, of all topics where
-    `health_metric_names` asks for them, and `cluster` where those live; `holders`: which member of a group has a
-    partition; `took_s`: how long the round took; `statuses`: of the groups.
+    `health_metric_names` asks for them, and `cluster` where those live, and `holders`: which member of a group has a
+    partition; `took_s`: how long the round took; `statuses`: of the groups, and `groups` what the brokers say of them;
+    `sums`: of groups and topics, worst first, and `topics` more of them, by name. Groups `apart` have series by
+    partition, of the rows that are `shown`; others have not. `clocks`: whose the times of each topic's records are.
     """
 
     taken_at: int
@@ -67,6 +68,23 @@ class LagReport:
     holders: Mapping[str, Mapping[TopicPartition, Member]] = field(default_factory=dict)
     took_s: float = 0.0
     statuses: Mapping[str, Status | None] = field(default_factory=dict)
+    groups: Mapping[str, GroupOffsets] = field(default_factory=dict)
+    sums: Mapping[tuple[str, str], Lag] = field(default_factory=dict)
+    topics: Sequence[TopicLag] = ()
+    apart: Set[str] = frozenset()
+    shown: Sequence[LagRow] | None = None
+    clocks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def series(self) -> Sequence[LagRow]:
+        """The rows that have series by partition: all where it is not said which are `shown`."""
+        shown = self.rows if self.shown is None else self.shown
+        return shown.made if isinstance(shown, Rows) else shown
+
+    @property
+    def sums_only(self) -> list[TopicLag]:
+        """Groups and topics that have no series by partition."""
+        return [each for each in self.topics if each.group not in self.apart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +98,15 @@ class LagReader:
     """Takes one round after the other over connections of its own, opened by the first. Use it as `async with`."""
 
     def __init__(self, settings: HealthAggregatorSettings) -> None:
-        self._brokers = settings.kafka_brokers
+        self._settings = settings
         self._client_id = f"{settings.instance}-lag"
-        self._groups = re.compile(settings.health_lag_groups)
-        self._services = settings.known_services
+        self._wanted = re.compile(settings.health_lag_groups)
         self._all_topics = bool(settings.health_metric_names)
+        self._groups = GroupReader()
+        self._configs = TopicConfigs()
         self._remembered = Remembered()
-        self._scans: dict[_ScanKey, Scan] = {}
+        self._stands = StandsReader()
+        self._unread = Unread()
         self._lock = asyncio.Lock()
         self._connections = AsyncExitStack()
         self._clients: _Clients | None = None
@@ -106,60 +126,72 @@ class LagReader:
         Raises what the brokers answer, TimeoutError after 15 s.
         """
         async with self._lock, asyncio.timeout(ROUND_TIMEOUT_S):
-            if _now_ms() - self.report.taken_at < max_age_s * 1000:
-                return self.report
-            began = time.monotonic()
-            clients = await self._connected()
-            found, hidden = await read_groups(clients.admin, self._groups, self._services)
-            groups = self._remembered.complete(found, time.monotonic())
-            ids = await _ids_of(clients.reader, {topic for group in groups for topic in group.read})
-            others = await _topics_of_people(clients.reader) if self._all_topics else set()
-            ranges = await _ranges(clients, sorted(ids.keys() | others))
-            cluster = await cluster_now(client_of(clients.reader), others) if self._all_topics else Cluster()
-            blockades = await self._blockades(clients, ranges)
-            retention = await retention_of(clients.admin, sorted(ids))
-            same = self._remembered.same_topics(groups, ids)
-            positions, left_out = positions_of(groups, ranges, Known(ids, same, blockades, retention))
-            rows = self._statuses.follow(await self._rows(clients, positions), time.monotonic())
-            self.report = LagReport(
-                _now_ms(),
-                worst_first(rows),
-                {group.name: group.members for group in groups},
-                list(blockades.values()),
-                {group.name: group.ours for group in groups},
-                hidden + left_out,
-                {each: (span.start, span.end) for each, span in ranges.items()},
-                cluster,
-                {group.name: group.holders for group in groups},
-                time.monotonic() - began,
-                of_groups(rows),
-            )
+            if _now_ms() - self.report.taken_at >= max_age_s * 1000:
+                self.report = await self._round()
             return self.report
 
-    async def _rows(self, clients: _Clients, positions: Sequence[Position]) -> list[LagRow]:
-        """A row for each position, in SCANS_S: what can't be read by then has no seconds."""
-        deadline = time.monotonic() + SCANS_S
-        scans: dict[_ScanKey, Scan] = {}
-        rows = []
-        for position in positions:
-            key = (position.topic_id, position.partition, position.committed, position.same_topic)
-            known = scans.get(key) or self._scans.get(key)
-            scan = await _scan(clients, position, known) if time.monotonic() < deadline else known
-            if scan is not None:
-                scans[key] = scan
-            rows.append(lag_row(position, scan, _now_ms()))
-        for reader in (clients.reader, clients.uncommitted):
-            reader.unsubscribe()  # else it goes on fetching between the rounds
-        self._scans = scans
-        return rows
+    async def _round(self) -> LagReport:
+        began = time.monotonic()
+        clients = await self._connected()
+        client = client_of(clients.reader)
+        found, hidden = await self._groups.read(client, self._wanted, self._settings.known_services)
+        groups = self._remembered.complete(found, time.monotonic())
+        metadata = await client.fetch_all_metadata()
+        there: Set[str] = metadata.topics()
+        # What a member says that it wants may be no topic's name at all.
+        ids = await topic_ids(client, sorted({topic for group in groups for topic in group.read} & there))
+        others = {topic for topic in there if not topic.startswith("__")} if self._all_topics else set()
+        # Groups were asked before, and ends are asked last: so nobody is ever past an end that is the older figure.
+        ranges = await _ranges(clients, sorted(ids.keys() | others))
+        cluster = await cluster_now(client, others) if self._all_topics else Cluster()
+        blockades = await self._blockades(clients, ranges)
+        configs = await self._configs.of(clients.admin, ids.keys())
+        places = Places.of(ranges, ids, blockades)
+        stands = self._stands.read(groups, places)
+        scans = await self._unread.read(client, stands, metadata.leader_for_partition)
+        measured = lags(stands, scans, _now_ms())
+        await asyncio.sleep(0)
+        this = Round(measured, self._statuses.follow(measured, time.monotonic()), configs)
+        await asyncio.sleep(0)
+        apart = self._apart(this, groups)
+        return LagReport(
+            measured.now_ms,
+            Rows(this),
+            {group.name: group.members for group in groups},
+            list(blockades.values()),
+            {group.name: group.ours for group in groups},
+            hidden,
+            {each: (span.start, span.end) for each, span in ranges.items()},
+            cluster,
+            {group.name: holders_of(group.who) for group in groups} if self._all_topics else {},
+            time.monotonic() - began,
+            of_groups(stands.layout, this.judged.status),
+            {group.name: group for group in groups},
+            this.sums(),
+            this.by_topic(),
+            apart,
+            Rows(this).of_groups(apart),
+            {topic: config.clock for topic, config in configs.items() if config.clock is not None},
+        )
+
+    def _apart(self, this: Round, groups: Sequence[GroupOffsets]) -> set[str]:
+        """The mesh's own groups have series by partition, and of others as many as there is room for."""
+        sizes = this.group_sizes()
+        room, apart = self._settings.health_lag_partitions_max, set()
+        for group in sorted(groups, key=lambda each: (not each.ours, each.name)):
+            if (size := sizes.get(group.name, 0)) <= room:
+                apart.add(group.name)
+                room -= size
+        return apart
 
     async def _connected(self) -> _Clients:
         if self._clients is None:
             async with AsyncExitStack() as stack:
+                brokers, client_id = self._settings.kafka_brokers, self._client_id
                 clients = _Clients(
-                    await stack.enter_async_context(open_admin(self._brokers, self._client_id)),
-                    await stack.enter_async_context(open_scanner(self._brokers, self._client_id, "read_committed")),
-                    await stack.enter_async_context(open_scanner(self._brokers, self._client_id, "read_uncommitted")),
+                    await stack.enter_async_context(open_admin(brokers, client_id)),
+                    await stack.enter_async_context(open_reader(brokers, client_id)),
+                    await stack.enter_async_context(open_reader(brokers, client_id, read_committed=False)),
                 )
                 self._connections = stack.pop_all()
             self._clients = clients
@@ -193,29 +225,6 @@ async def _ranges(clients: _Clients, topics: Sequence[str]) -> dict[TopicPartiti
     stable = await topic_ranges(clients.reader, topics)
     high = await clients.uncommitted.end_offsets(list(stable)) if stable else {}
     return {each: Range(first, end, max(end, high[each])) for each, (first, end) in stable.items()}
-
-
-async def _scan(clients: _Clients, position: Position, known: Scan | None) -> Scan | None:
-    """The first unread record; None where what lies there can't be read: that row has no seconds, the others do."""
-    try:
-        return await first_unread(clients.reader, clients.uncommitted, position, known)
-    except Exception as error:
-        if fate_of(error) is Fate.TRANSIENT:
-            raise
-        place = f"{position.topic}/{position.partition}"
-        log.warning("unread record not read", group=position.group, place=place, error=describe(error))
-        return None
-
-
-async def _ids_of(reader: AIOKafkaConsumer, wanted: Set[str]) -> dict[str, str]:
-    """The ids of those topics that exist: what a member says that it wants may be no topic's name at all."""
-    there: Set[str] = (await client_of(reader).fetch_all_metadata()).topics()
-    return await topic_ids(client_of(reader), sorted(wanted & there))
-
-
-async def _topics_of_people(reader: AIOKafkaConsumer) -> set[str]:
-    """Every topic but those that brokers keep for themselves."""
-    return {topic for topic in (await client_of(reader).fetch_all_metadata()).topics() if not topic.startswith("__")}
 
 
 def _on_purpose(settings: HealthAggregatorSettings) -> OnPurpose:

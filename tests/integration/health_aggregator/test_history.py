@@ -22,7 +22,7 @@ from atlas_health_aggregator.history.blocks import part_of
 from atlas_health_aggregator.history.keeping import HistoryTopic, Keeper
 from atlas_health_aggregator.history.points import LEVELS, WEEK_MS
 from atlas_health_aggregator.history.remembering import Block, History
-from atlas_health_aggregator.judging.lag_rows import LagRow, LagState
+from atlas_health_aggregator.judging.lag_rows import Lag
 from atlas_health_aggregator.lag import LagReport
 from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
@@ -43,8 +43,7 @@ class Reports:
         self.report = LagReport(0, (), {})
 
     def show(self, taken_at: int, records: int) -> None:
-        row = LagRow("g", "t", 0, 0, 0, records, records, records, 1.5, LagState.LAGGING, 1, 0, None, ours=True)
-        self.report = LagReport(taken_at, (row,), {})
+        self.report = LagReport(taken_at, (), {}, sums={("g", "t"): Lag(records, 1.5, ours=True)})
 
 
 class Aggregator:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,6 +14,7 @@ from atlas_health_aggregator.lag import LagReader, watch_lag
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics, open_admin
 from atlas_kafka.cluster.topic_ids import topic_ids
+from atlas_kafka.fetching.foreignrecords import records_in
 from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
 from atlas_kafka.producing.transactional import open_transactional_producer
 from atlas_local.testing import MakeTopic, Servers
@@ -410,10 +412,10 @@ async def test_a_record_is_read_once_while_the_group_does_not_move(
     await _commit(servers, f"{name}-behind", {(topic, 0): 1})
     await _commit(servers, f"{name}-caught-up", {(topic, 0): 4})
     first = await lag.read()
-    assigned: list[object] = []
-    monkeypatch.setattr(AIOKafkaConsumer, "assign", lambda _self, partitions: assigned.append(partitions))
+    fetched: list[object] = []
+    monkeypatch.setattr("atlas_health_aggregator.unread.first_records", lambda *asked: fetched.append(asked))
     second = await lag.read()
-    assert assigned == []
+    assert fetched == []
     assert [row.lag_records for row in second.rows] == [row.lag_records for row in first.rows] == [4, 0]
 
 
@@ -460,14 +462,13 @@ async def test_what_can_not_be_read_costs_its_own_row_the_seconds_and_no_other(
     for partition in (0, 1):
         await _produce(servers, topic, 2, age_s=20, partition=partition)
     await _commit(servers, name, {(topic, 0): 0, (topic, 1): 0})
-    getmany = AIOKafkaConsumer.getmany
 
-    async def corrupt(self: AIOKafkaConsumer, **options: object) -> object:
-        if TopicPartition(topic, 0) in self.assignment():
+    def corrupt(place: TopicPartition, *about: Any) -> Any:
+        if place == TopicPartition(topic, 0):
             raise CorruptRecordException("not a batch")
-        return await getmany(self, **options)
+        return records_in(place, *about)
 
-    monkeypatch.setattr(AIOKafkaConsumer, "getmany", corrupt)
+    monkeypatch.setattr("atlas_kafka.fetching.firstrecords.records_in", corrupt)
     rows = await _rows(lag)
     assert (rows[0].lag_records, rows[0].lag_seconds) == (2, None)
     assert rows[1].lag_seconds == pytest.approx(20, abs=5)
@@ -486,8 +487,8 @@ async def test_others_groups_can_not_crowd_out_the_mesh_s(
     settings = HealthAggregatorSettings(
         kafka_brokers=servers.kafka_brokers, instance=name, health_lag_groups=f"{name}.*", health_services=ours
     )
-    monkeypatch.setattr("atlas_health_aggregator.judging.positions.POSITIONS_MAX", 6)
-    monkeypatch.setattr("atlas_health_aggregator.lag.SCANS_S", 0.0)
+    monkeypatch.setattr("atlas_health_aggregator.groups.GROUPS_MAX", 2)
+    monkeypatch.setattr("atlas_health_aggregator.unread.SCANS_S", 0.0)
     async with LagReader(settings) as lag:
         report = await lag.read()
         assert ({row.group for row in report.rows}, report.hidden) == ({ours, f"{name}-a"}, 1)
@@ -496,7 +497,7 @@ async def test_others_groups_can_not_crowd_out_the_mesh_s(
 
         async def until_read() -> bool:
             nonlocal scanned
-            monkeypatch.setattr("atlas_health_aggregator.lag.SCANS_S", 0.001)
+            monkeypatch.setattr("atlas_health_aggregator.unread.SCANS_S", 0.001)
             rows = (await lag.read()).rows
             known = [row for row in rows if row.lag_seconds is not None]
             assert len(known) >= scanned, "what was read stays known"

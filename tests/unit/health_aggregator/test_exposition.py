@@ -8,13 +8,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from atlas_health_aggregator.exposition import Shown, exposed, routes
+from atlas_health_aggregator.groups import GroupOffsets
 from atlas_health_aggregator.judging.admission import Limits, admitted
 from atlas_health_aggregator.judging.blocked import Blockade
 from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.judging.liveness import Mesh
+from atlas_health_aggregator.judging.rows import TopicLag
 from atlas_health_aggregator.judging.status import Status
 from atlas_health_aggregator.label_sets import LabelSets
 from atlas_health_aggregator.lag import LagReport
+from atlas_kafka.cluster.members import Member
 from atlas_kafka.cluster.transactions import OpenTransaction
 from prometheus_client import REGISTRY, generate_latest
 
@@ -39,7 +42,11 @@ def _report() -> LagReport:
     unread = Position("g", "t", 4, 10, 0, 30, 0, -1, 30)
     rows = (lag_row(lagging, Scan(10, 10, NOW_MS - 5000), NOW_MS), lag_row(unread, None, NOW_MS))
     blockade = Blockade("t", 4, NOW_MS - 60_000, 12, OpenTransaction(7, 0, 0, 18, NOW_MS, "etl-1", NOW_MS, 900_000))
-    return LagReport(NOW_MS, rows, {"g": 0, "share": None}, [blockade], {"g": True, "share": False}, 3)
+    who = [Member("m-1", "app", "/10.0.0.7", {"t": (4, 3)}), Member("m-2", "app", "/10.0.0.7")]
+    groups = {"g": GroupOffsets("g", {}, 2, protocol="classic", state="Stable", who=who)}
+    groups["share"] = GroupOffsets("share", {}, None, protocol="share", state="Empty")
+    members, ours = {"g": 0, "share": None}, {"g": True, "share": False}
+    return LagReport(NOW_MS, rows, members, [blockade], ours, 3, groups=groups, clocks={"t": "CreateTime"})
 
 
 def _judged() -> LagReport:
@@ -126,6 +133,13 @@ def test_metrics_show_what_is_known_and_only_that() -> None:
         assert value("atlas_consumer_group_members", {"group": "share"}) is None
         assert value("atlas_consumer_group_of_mesh", {"group": "g"}) == 1
         assert value("atlas_consumer_group_of_mesh", {"group": "share"}) == 0
+        assert value("atlas_consumer_group_empty_members", {"group": "g"}) == 1
+        assert value("atlas_consumer_group_empty_members", {"group": "share"}) is None
+        member = {"group": "g", "client_id": "app", "host": "/10.0.0.7"}
+        assert value("atlas_consumer_member_partitions", member) == 2
+        info = {"group": "share", "protocol": "share", "state": "Empty"}
+        assert value("atlas_consumer_group_info", info) == 1
+        assert value("atlas_topic_clock", {"topic": "t", "clock": "CreateTime"}) == 1
         assert value("atlas_consumer_groups_hidden") == 3
         assert value("atlas_consumer_old_topic", three) == 0
         assert value("atlas_service_state", {"service": "relay", "state": "UP"}) == 1
@@ -144,6 +158,32 @@ def test_without_series_by_partition_the_names_are_the_same() -> None:
         assert value("atlas_consumer_retention_margin_seconds", place) == pytest.approx(3595)
         assert value("atlas_partition_blocked_records", {"topic": "t"}) == 12
         assert value("atlas_consumer_group_members", {"group": "g"}) == 0
+
+
+def test_groups_that_there_is_no_room_for_have_a_series_a_topic() -> None:
+    """The sum of records, the worst of the rest; and what is told by topic is told of all."""
+    large = TopicLag("large", "t", 900, 700, 61.5, 4000, 2, 3, 12.5, True, False, 10.0, 20.0, 90.0)
+    small = replace(large, group="g", catch_up_s=None)
+    report = replace(_report(), topics=[small, large], apart={"g"}, shown=_report().rows[:1])
+    with exposed(_mesh(), Lag(report), Shown(("kafka_lag_exporter",), "main")):  # type: ignore[arg-type]
+        value = REGISTRY.get_sample_value
+        place = {"group": "large", "topic": "t", "partition": ""}
+        assert value("atlas_consumer_lag_records", place) == 900
+        assert value("atlas_consumer_lag_seconds", place) == 61.5
+        assert value("atlas_consumer_lag_blocked_records", place) == 3
+        assert value("atlas_consumer_records_lost", place) == 2
+        assert value("atlas_consumer_beyond_end", place) == 1
+        assert value("atlas_consumer_lag_records", {**place, "group": "g"}) is None
+        assert value("atlas_consumer_lag_records", {**place, "group": "g", "partition": "3"}) == 20
+        assert value("atlas_consumer_lag_records", {**place, "group": "g", "partition": "4"}) is None
+        of_topic = {"group": "large", "topic": "t"}
+        assert value("atlas_consumer_records_in_per_second", of_topic) == 10
+        assert value("atlas_consumer_records_out_per_second", of_topic) == 20
+        assert value("atlas_consumer_catch_up_seconds", of_topic) == 90
+        assert value("atlas_consumer_catch_up_seconds", {**of_topic, "group": "g"}) is None
+        of_group = {"cluster_name": "main", "group": "large"}
+        assert value("kafka_consumergroup_group_sum_lag", of_group) == 900
+        assert value("kafka_consumergroup_group_max_lag", of_group) == 700
 
 
 def test_without_series_by_group_the_rest_stays() -> None:

@@ -8,7 +8,7 @@ from atlas_health_aggregator.judging.lag_rows import Position, Scan, lag_row
 from atlas_health_aggregator.known_names import NAMES
 from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.settings import METRIC_NAMES, HealthAggregatorSettings
-from atlas_kafka.cluster.groups import Member
+from atlas_kafka.cluster.members import Member
 from atlas_kafka.cluster.replicas import Cluster, Replicas
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric

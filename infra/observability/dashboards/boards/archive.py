@@ -154,7 +154,7 @@ _FLOW = Row(
                 )
             ],
             "s",
-            Levels(warn=1800, alarm=900, below=True),
+            Levels(warn=3600, alarm=900, below=True),
         ),
         Panel(
             "Every partition is read",

@@ -16,8 +16,7 @@ from infra.observability.dashboards.panels import (
 from infra.observability.dashboards.promql import OF_GROUP, OF_TOPIC, greatest, least, or_none, rate, series, total
 
 SECONDS = Levels(warn=30, alarm=60)
-# Heartbeats are kept for an hour.
-MARGIN = Levels(warn=1800, alarm=900, below=True)
+MARGIN = Levels(warn=3600, alarm=900, below=True)
 TO_GROUP = "/d/atlas-lag-group?var-group=${__data.fields.group}&${__url_time_range}"
 
 

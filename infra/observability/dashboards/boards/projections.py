@@ -6,6 +6,7 @@ from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
     increase,
+    of_job,
     or_none,
     quantile,
     rate,
@@ -236,6 +237,19 @@ _CACHE = Row(
             "cps",
             ANY,
             trail=trails.of_services("gateway"),
+        ),
+        Panel(
+            "Queries of the projector take milliseconds",
+            "99 of 100 of each statement.",
+            [
+                Query(
+                    quantile(0.99, series("atlas_db_query_seconds_bucket", of_job("projector")), "job", "query"),
+                    "{{query}}",
+                )
+            ],
+            "s",
+            Levels(warn=0.1, alarm=1),
+            trail=trails.OF_QUERY,
         ),
     ),
 )

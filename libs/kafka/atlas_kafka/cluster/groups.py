@@ -1,10 +1,7 @@
 """What a consumer group has committed, and where topics begin and end."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from io import BytesIO
-from typing import Any
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,14 +10,8 @@ from atlas_errors.policy import Transient, describe
 
 from atlas_kafka.fetching.foreignrecords import accept_foreign_records
 from atlas_kafka.internals.client import ConnectionGroup, CoordinationType, client_of
-from atlas_kafka.internals.protocol import (
-    ConsumerProtocol,
-    ConsumerProtocolMemberMetadata,
-    DeleteGroupsRequest,
-    DescribeGroupsRequest,
-)
+from atlas_kafka.internals.protocol import ConsumerProtocol, DeleteGroupsRequest, DescribeGroupsRequest
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_whole
-from atlas_kafka.wire.groups import DescribeConsumerGroups, ListGroups
 
 
 @asynccontextmanager
@@ -89,104 +80,6 @@ async def delete_group(admin: AIOKafkaAdminClient, group: str) -> bool:
     if code:
         raise for_code(code)(group)
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class GroupListing:
-    """A group that the cluster knows, dead ones too. `type` is classic, consumer (KIP-848), share or streams; empty
-    where the brokers do not tell.
-    """
-
-    name: str
-    protocol: str
-    type: str
-
-
-async def list_groups(admin: AIOKafkaAdminClient) -> list[GroupListing]:
-    """Every group, by name; raises KafkaError."""
-    found: dict[str, GroupListing] = {}
-    for broker in (await client_of(admin).fetch_all_metadata()).brokers():
-        response = await client_of(admin).send(broker.nodeId, ListGroups())
-        if response.error_code:
-            raise for_code(response.error_code)("groups not listed")
-        for name, protocol, _state, *more in response.groups:
-            found[name] = GroupListing(name, protocol, more[0].lower() if len(more) > 1 else "")
-    return [found[name] for name in sorted(found)]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Who reads a partition, as the brokers know it: the id they gave it, what it calls itself, and from where."""
-
-    id: str
-    client_id: str
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Members of a group: how many (None: the brokers do not tell), what they want, and who has which partition."""
-
-    count: int | None
-    topics: frozenset[str] = frozenset()
-    holders: Mapping[TopicPartition, Member] = field(default_factory=dict)
-
-
-async def group_members(admin: AIOKafkaAdminClient, group: GroupListing) -> Members:
-    """The members of the group; raises KafkaError."""
-    if group.type == "consumer":
-        coordinator = await admin.find_coordinator(group.name)
-        response = await client_of(admin).send(coordinator, DescribeConsumerGroups([group.name]))
-        for code, _message, name, _state, _epoch, _assigned, _assignor, members, *_ in response.groups:
-            if name == group.name and code == 0:
-                return _newer_members(members)
-        return Members(None)
-    if group.type not in {"classic", ""}:
-        return Members(None)
-    for response in await admin.describe_consumer_groups([group.name]):
-        for code, name, state, _type, _protocol, members, *_ in response.groups:
-            # "Dead" for a group that the broker lists: one of the newer protocol, which this request can't describe.
-            if name == group.name and code == 0 and state != "Dead":
-                return _classic_members(members)
-    return Members(None)
-
-
-def _newer_members(members: Sequence[tuple[Any, ...]]) -> Members:
-    topics: set[str] = set()
-    holders = {}
-    for member_id, _instance, _rack, _epoch, client_id, host, wanted, _pattern, assignment, *_ in members:
-        topics.update(wanted)
-        for _id, topic, partitions, *_tags in assignment[0]:
-            topics.add(topic)
-            holders.update(
-                dict.fromkeys((TopicPartition(topic, n) for n in partitions), Member(member_id, client_id, host))
-            )
-    return Members(len(members), frozenset(topics), holders)
-
-
-def _classic_members(members: Sequence[tuple[Any, ...]]) -> Members:
-    topics: set[str] = set()
-    holders = {}
-    for member_id, client_id, host, metadata, assignment in (member[:5] for member in members):
-        topics.update(_subscribed(metadata))
-        holders.update(dict.fromkeys(_assigned(assignment), Member(member_id, client_id, host)))
-    return Members(len(members), frozenset(topics), holders)
-
-
-def _assigned(assignment: bytes) -> list[TopicPartition]:
-    """The partitions that a member of a classic group has; none where its bytes are something else, or empty."""
-    try:
-        return list(ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions()) if assignment else []
-    except Exception:  # noqa: BLE001 - whatever the group's leader has put there, and a protocol other than consumers'
-        return []
-
-
-def _subscribed(metadata: bytes) -> list[str]:
-    """The topics that a member of a classic group asks for; none where its bytes are something else."""
-    try:
-        return [topic for topic in ConsumerProtocolMemberMetadata.decode(BytesIO(metadata)).subscription or () if topic]
-    except Exception:  # noqa: BLE001 - whatever a member has put there, and a protocol other than consumers'
-        return []
 
 
 async def held_partitions(client: AIOKafkaClient, group: str) -> set[TopicPartition]:

@@ -14,7 +14,7 @@ Three things that brokers take end every consumer of aiokafka, again after each 
 aiokafka decodes a batch itself; only one that it refuses is taken apart here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,7 +24,8 @@ from atlas_avro.varints import read_long
 from atlas_kafka_format.batches import APPEND_TIME, CODEC_MASK, CRC_FROM, HEADER
 
 from atlas_kafka.fetching import inflate
-from atlas_kafka.internals.records import PartitionRecords, calc_crc32c, take_apart_with
+from atlas_kafka.internals.fetching import READ_COMMITTED, READ_UNCOMMITTED
+from atlas_kafka.internals.records import KeptRecords, PartitionRecords, calc_crc32c, take_apart_with
 from atlas_kafka.metrics import BATCHES_TOO_LARGE
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,16 @@ class ForeignRecord(NamedTuple):
 def accept_foreign_records() -> None:
     """From now on every consumer made in this process reads on where aiokafka's own would end. May be called again."""
     take_apart_with(_ForeignRecords, _CODECS)
+
+
+def records_in(
+    place: TopicPartition, batches: bytes, offset: int, aborted: Collection[tuple[int, int]] | None
+) -> PartitionRecords:
+    """The records of an answer from `offset` on; those of transactions that were `aborted` (producer and first offset)
+    are left out, unless that is None. `next_fetch_offset` says how far they go. Raises CorruptRecordException.
+    """
+    isolation = READ_UNCOMMITTED if aborted is None else READ_COMMITTED
+    return _ForeignRecords(place, KeptRecords(batches), aborted or (), offset, None, None, False, isolation)
 
 
 def stand_in(partition: TopicPartition, batch: bytes) -> ForeignRecord:

@@ -11,10 +11,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, FetchResult
 from aiokafka.protocol.fetch import FetchRequest
 
-__all__ = ["READ_UNCOMMITTED", "FetchRequest", "FetchResult", "Fetcher", "limits_of", "rack_of"]
+__all__ = ["READ_COMMITTED", "READ_UNCOMMITTED", "FetchRequest", "FetchResult", "Fetcher", "limits_of", "rack_of"]
 # FetchRequest: what the fetcher gives its client to send, so it tells a fetch from other requests.
 # FetchResult: what the fetcher puts into its buffer for a partition; anything else in there is an error.
-# READ_UNCOMMITTED: the isolation level of a fetch that takes all there is.
+# READ_COMMITTED, READ_UNCOMMITTED: the isolation level of a fetch, the second of one that takes all there is.
 
 
 class Fetcher:

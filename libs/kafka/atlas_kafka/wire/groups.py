@@ -1,8 +1,8 @@
-"""Requests about groups that aiokafka does not speak: their types, and groups of the newer protocol (KIP-848)."""
+"""Requests about groups that aiokafka does not speak: their types, many at once, and the newer protocol (KIP-848)."""
 
 from collections.abc import Collection
 
-from atlas_kafka.internals.protocol import Boolean, CompactArray, Int16, Int32, Request
+from atlas_kafka.internals.protocol import Boolean, CompactArray, CompactBytes, Int16, Int32, Request
 from atlas_kafka.wire.flexible import TEXT, FlexibleRequest, FlexibleResponse, Uuid, array, body
 
 _ASSIGNMENT = body(
@@ -45,6 +45,53 @@ class ListGroups(Request[_ListGroupsRequestV4 | _ListGroupsRequestV5]):  # type:
         if request_struct_class.API_VERSION == _ListGroupsRequestV4.API_VERSION:
             return request_struct_class([], {})
         return request_struct_class([], [], {})
+
+
+class _DescribeClassicResponse(FlexibleResponse, api=(15, 5)):
+    SCHEMA = body(
+        ("throttle_time_ms", Int32),
+        (
+            "groups",
+            array(
+                ("error_code", Int16),
+                ("group", TEXT),
+                ("state", TEXT),
+                ("protocol_type", TEXT),
+                ("protocol", TEXT),
+                (
+                    "members",
+                    array(
+                        ("member_id", TEXT),
+                        ("instance_id", TEXT),
+                        ("client_id", TEXT),
+                        ("client_host", TEXT),
+                        ("metadata", CompactBytes),
+                        ("assignment", CompactBytes),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+    )
+
+
+class _DescribeClassicRequestV5(FlexibleRequest, answered=_DescribeClassicResponse):
+    SCHEMA = body(("groups", CompactArray(TEXT)), ("include_authorized_operations", Boolean))
+
+
+class DescribeClassicGroups(Request[_DescribeClassicRequestV5]):  # type: ignore[misc]
+    """Members and assignments of groups of the classic protocol; their coordinator answers.
+
+    aiokafka's own can be asked about one group only: of more it can't read the answer.
+    """
+
+    API_KEY = 15
+
+    def __init__(self, groups: Collection[str]) -> None:
+        self._groups = list(groups)
+
+    def build(self, request_struct_class: type[_DescribeClassicRequestV5]) -> _DescribeClassicRequestV5:
+        return request_struct_class(self._groups, False, {})
 
 
 class _DescribeResponse(FlexibleResponse, api=(69, 0)):

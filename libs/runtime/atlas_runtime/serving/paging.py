@@ -5,6 +5,7 @@ there.
 """
 
 import base64
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -37,15 +38,14 @@ def page(
     """
     limit = _limit(query["limit"]) if "limit" in query else limit
     cursor = query.get("cursor")
-    left = list(items)
+    first = 0
     if cursor is not None:
-        after = _decoded(cursor)
         try:
-            left = [item for item in items if list(place(item)) > after]
+            first = bisect_right(items, _decoded(cursor), key=lambda item: list(place(item)))
         except TypeError:  # a cursor of another list
             raise _no_cursor(cursor) from None
-    taken = left[:limit]
-    return taken, _encoded(place(taken[-1])) if len(left) > limit else None
+    taken = list(items[first : first + limit])
+    return taken, _encoded(place(taken[-1])) if len(items) > first + limit else None
 
 
 def _limit(text: str) -> int:

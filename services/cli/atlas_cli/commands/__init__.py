@@ -7,7 +7,7 @@ import typer
 from atlas_cli.commands.archive import batch, replay, segments
 from atlas_cli.commands.events import outbox, produce, tail, topics
 from atlas_cli.commands.mesh import demo, parts, scaffold, seed
-from atlas_cli.commands.operate import database, flags, health, metrics, schemas, transactions
+from atlas_cli.commands.operate import database, flags, groups, health, metrics, schemas, transactions
 from atlas_cli.commands.read_models import compare, dlq, projections, retire
 
 COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
@@ -28,6 +28,7 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     batch.register,
     schemas.register,
     health.register,
+    groups.register,
     metrics.register,
     flags.register,
     transactions.register,

@@ -24,7 +24,7 @@ from atlas_kafka.producing.producer import Outgoing, Producer
 from prometheus_client import Counter, Gauge
 
 from atlas_health_aggregator.history.blocks import Odd, part_of, records_of
-from atlas_health_aggregator.history.remembering import Block, History, summed
+from atlas_health_aggregator.history.remembering import Block, History
 from atlas_health_aggregator.lag import LagReport
 
 TICK_S = 1.0
@@ -103,7 +103,7 @@ class Keeper:
         if report.taken_at == self._observed:
             return
         self._observed = report.taken_at
-        self._history.observe(summed(report.rows), report.taken_at)
+        self._history.observe(report.sums, report.taken_at)
         SERIES.set(len(self._history))
         LEFT_OUT.set(self._history.left_out)
 

@@ -55,6 +55,8 @@ class Level(NamedTuple):
 # 10 s for two hours, a minute for a day, ten minutes for a week; each step is a multiple of the one before.
 LEVELS = (Level(10, 720, 6), Level(60, 1440, 10), Level(600, 1008, 6))
 WEEK_MS = LEVELS[-1].span_ms
+# Slots that take memory together: a part of each level's.
+CHUNK = 72
 # In a ring, of seconds that nobody knew: no age is below 0.
 _UNKNOWN = -1.0
 
@@ -91,35 +93,58 @@ def _last(point: Point) -> tuple[int, float]:
     return point.records_last, _UNKNOWN if point.seconds_last is None else point.seconds_last
 
 
+class _Chunk:
+    """Slots of a ring that are next to each other."""
+
+    __slots__ = ("at", "records_last", "records_max", "seconds_last", "seconds_max")
+
+    def __init__(self) -> None:
+        self.at = array("q", bytes(8 * CHUNK))
+        self.records_max = array("q", bytes(8 * CHUNK))
+        self.records_last = array("q", bytes(8 * CHUNK))
+        self.seconds_max = array("d", bytes(8 * CHUNK))
+        self.seconds_last = array("d", bytes(8 * CHUNK))
+
+    def get(self, index: int) -> Point:
+        return Point(
+            self.at[index],
+            self.records_max[index],
+            self.records_last[index],
+            _known(self.seconds_max[index]),
+            _known(self.seconds_last[index]),
+        )
+
+    def put(self, index: int, point: Point) -> None:
+        self.at[index], self.records_max[index], self.records_last[index], seconds_max, seconds_last = point
+        self.seconds_max[index] = _UNKNOWN if seconds_max is None else seconds_max
+        self.seconds_last[index] = _UNKNOWN if seconds_last is None else seconds_last
+
+
 class Ring:
-    """The newest points of one level, 40 bytes a slot whatever comes in."""
+    """The newest points of one level, 40 bytes a slot whatever comes in; slots take memory once they are reached."""
 
     def __init__(self, level: Level) -> None:
         self._step_ms, self._slots = level.step_ms, level.slots
-        self._at = array("q", bytes(8 * level.slots))
-        self._records_max = array("q", bytes(8 * level.slots))
-        self._records_last = array("q", bytes(8 * level.slots))
-        self._seconds_max = array("d", bytes(8 * level.slots))
-        self._seconds_last = array("d", bytes(8 * level.slots))
+        self._chunks: list[_Chunk | None] = [None] * (level.slots // CHUNK)
 
     def put(self, point: Point) -> bool:
         """Take a point; whether that changed anything. What is older than the slots reach is let go."""
         number = point.at // self._step_ms
-        index = number % self._slots
-        there = self._at[index] // self._step_ms
+        where, index = divmod(number % self._slots, CHUNK)
+        chunk = self._chunks[where]
+        if chunk is None:
+            chunk = self._chunks[where] = _Chunk()
+        there = chunk.at[index] // self._step_ms
         if there > number:
             return False
         if there == number:
-            before = self._get(index)
+            before = chunk.get(index)
             if point == before:
                 return False
             point = merged(before, point)
             if point == before:
                 return False
-        at, self._records_max[index], self._records_last[index], seconds_max, seconds_last = point
-        self._at[index] = at
-        self._seconds_max[index] = _UNKNOWN if seconds_max is None else seconds_max
-        self._seconds_last[index] = _UNKNOWN if seconds_last is None else seconds_last
+        chunk.put(index, point)
         return True
 
     def points(self, start_ms: int, end_ms: int) -> Iterator[Point]:
@@ -127,20 +152,13 @@ class Ring:
         first, after = -(-start_ms // self._step_ms), -(-end_ms // self._step_ms)
         numbers: Iterable[int] = range(first, after)
         if after - first > self._slots:
-            numbers = sorted(number for at in self._at if at and first <= (number := at // self._step_ms) < after)
+            times = (at for chunk in self._chunks if chunk is not None for at in chunk.at if at)
+            numbers = sorted(number for at in times if first <= (number := at // self._step_ms) < after)
         for number in numbers:
-            index = number % self._slots
-            if self._at[index] // self._step_ms == number:
-                yield self._get(index)
-
-    def _get(self, index: int) -> Point:
-        return Point(
-            self._at[index],
-            self._records_max[index],
-            self._records_last[index],
-            _known(self._seconds_max[index]),
-            _known(self._seconds_last[index]),
-        )
+            where, index = divmod(number % self._slots, CHUNK)
+            chunk = self._chunks[where]
+            if chunk is not None and chunk.at[index] // self._step_ms == number:
+                yield chunk.get(index)
 
 
 class Series:

@@ -3,22 +3,14 @@
 What changed since it was written is known by block: all series of some steps of one level.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from atlas_health_aggregator.history.points import LEVELS, WEEK_MS, Point, Series, observed
-from atlas_health_aggregator.judging.lag_rows import LagRow
+from atlas_health_aggregator.judging.lag_rows import Lag
 
 # A group and a topic.
 Key = tuple[str, str]
-
-
-class Lag(NamedTuple):
-    """Lag of a group in a topic: records of all partitions, seconds of the worst one (None: not known of any)."""
-
-    records: int
-    seconds: float | None
-    ours: bool
 
 
 class Block(NamedTuple):
@@ -36,20 +28,6 @@ class Block(NamedTuple):
     def end_ms(self) -> int:
         """Where the next one begins."""
         return self.start_ms + LEVELS[self.level].block_ms
-
-
-def summed(rows: Iterable[LagRow]) -> dict[Key, Lag]:
-    """The lag of each group and topic, in the order of their first rows."""
-    found: dict[Key, Lag] = {}
-    for row in rows:
-        key = (row.group, row.topic)
-        before = found.get(key)
-        if before is None:
-            found[key] = Lag(row.lag_records, row.lag_seconds, row.ours)
-            continue
-        seconds = row.lag_seconds if before.seconds is None else max(before.seconds, row.lag_seconds or 0.0)
-        found[key] = Lag(before.records + row.lag_records, seconds, before.ours)
-    return found
 
 
 class History:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from atlas_health_aggregator.judging.lag_rows import LagRow
+from atlas_health_aggregator.judging.rows import chosen
 from atlas_health_aggregator.judging.status import Status
 
 # A status is told once so many rounds in a row have it. One that comes and goes is not told.
@@ -76,7 +77,7 @@ class GroupChanges:
 
 
 def _reason(group: str, status: Status, rows: Sequence[LagRow]) -> str:
-    mine = [row for row in rows if row.group == group]
+    mine = chosen(rows, group)
     so = [row for row in mine if row.status is status]
     records, seconds = (
         sum(row.lag_records for row in so),

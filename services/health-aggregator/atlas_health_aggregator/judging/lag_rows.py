@@ -10,7 +10,7 @@ The end is the high watermark. What an open transaction holds back counts: nobod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_health_aggregator.judging.status import Status
 
@@ -34,7 +34,7 @@ class Position:
     `committed` is None where the group has committed nothing to this partition, and `same_topic` is whether what it has
     counts the topic of now (None: nobody knows). `end` is the high watermark and `stable` the last stable offset;
     `blocked`: that one stands still; `members` None when the broker does not tell; `retention_ms` -1 for ever; `ours`:
-    the group is one of the mesh's.
+    the group is one of the mesh's; `told`: how many records wait, where the brokers say so, as for share groups.
     """
 
     group: str
@@ -50,6 +50,7 @@ class Position:
     same_topic: bool | None = None
     topic_id: str | None = None
     ours: bool = False
+    told: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,35 @@ class Scan:
     open: bool = False
 
 
+class Wanted(NamedTuple):
+    """The first record at or after an offset of a partition that ends at `stable`, and for good at `end`."""
+
+    topic: str
+    topic_id: str | None
+    partition: int
+    offset: int
+    stable: int
+    end: int
+
+
+class Lag(NamedTuple):
+    """Lag of a group in a topic: records of all partitions, seconds of the worst one (None: not known of any)."""
+
+    records: int
+    seconds: float | None
+    ours: bool
+
+
 @dataclass(frozen=True, slots=True)
 class LagRow:
     """Lag of one group in one partition; what `atlas lag --json` prints.
 
     `lag_records` is an upper bound where transaction markers lie between the records. `lag_seconds` is None when the
-    first unread record could not be read in time. `retention_margin_s` is how long until retention may delete that
-    record; None when it never does, or there is none. `state` is of this moment, `status` of the last minute: None as
-    long as it can't be said.
+    first unread record could not be read in time; they are by the topic's `clock` (None: the brokers do not tell).
+    `blocked_records` of the lag lie behind an open transaction. `retention_margin_s` is how long until retention may
+    delete that record; None when it never does, or there is none. `state` is of this moment, `status` of the last
+    minute: None as long as it can't be said. So are the rates, in offsets a second, and `catch_up_s`, how long it takes
+    at these rates until nothing waits: None when that is never.
     """
 
     group: str
@@ -92,23 +114,26 @@ class LagRow:
     topic_id: str | None = None
     ours: bool = False
     status: Status | None = None
+    blocked_records: int = 0
+    clock: str | None = None
+    rate_in: float | None = None
+    rate_out: float | None = None
+    catch_up_s: float | None = None
+
+    @property
+    def is_beyond_end(self) -> bool:
+        """Whether the group has committed past the end."""
+        return self.state is LagState.BEYOND_END
+
+    @property
+    def is_of_old_topic(self) -> bool:
+        """Whether it stands in a topic that was deleted."""
+        return self.state is LagState.OLD_TOPIC
 
     def as_json(self) -> dict[str, Any]:
         """The fields, in order."""
         status = None if self.status is None else self.status.value
         return {**asdict(self), "state": self.state.value, "status": status}
-
-
-def scan_from(position: Position, known: Scan | None) -> int | None:
-    """The offset to read on from, or None when what is `known` (a scan from the committed offset) still answers."""
-    at = max(_committed(position), position.start)
-    if known is not None:
-        if known.open and known.clean_until < position.stable:
-            return max(at, known.origin)  # it has ended, one way or the other
-        if known.unread_at is not None and known.clean_until >= position.start:
-            return None
-        at = max(at, known.clean_until)
-    return at if at < position.end else None
 
 
 def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
@@ -120,11 +145,11 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
             read_up_to = at
     lost = max(0, position.start - read_up_to)
     at = max(at, position.start)
-    seconds: float | None
-    if at >= position.end:
-        records, seconds = 0, 0.0
-    else:
-        records = position.end - at
+    records = max(0, position.end - at)
+    if position.told is not None:
+        records = min(records, position.told)
+    seconds: float | None = 0.0
+    if records:
         unread_at = scan.unread_at if scan is not None and scan.clean_until == at else None
         # A client may send a record without a time, which is -1.
         seconds = None if unread_at is None or unread_at < 0 else max(0.0, (now_ms - unread_at) / 1000)
@@ -145,6 +170,7 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
         retention_margin_s=None if margin is None else round(margin, 1),
         topic_id=position.topic_id,
         ours=position.ours,
+        blocked_records=min(records, max(0, position.end - position.stable)),
     )
 
 

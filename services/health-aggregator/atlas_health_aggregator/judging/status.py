@@ -6,7 +6,7 @@ said when two observations in a row say so: one that is odd changes nothing.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations, takewhile
 from statistics import median
@@ -22,6 +22,10 @@ TREND = 6
 TREND_MIN = 5
 # A group that was behind is ok once it has read what was there so many observations ago.
 LATELY = 3
+# Who commits less often than the window is long is stalled after this many times as long as it took before; what took
+# longer than CADENCE_MAX observations was no habit.
+CADENCES = 2
+CADENCE_MAX = 120
 
 
 class Status(StrEnum):
@@ -35,6 +39,8 @@ class Status(StrEnum):
     OK = "ok"  # it is caught up, or reads what comes as it comes, or waits on purpose
 
 
+# Enough for any habit.
+_WAITED_MAX = CADENCES * CADENCE_MAX
 _STANDING = {Status.STOPPED, Status.STALLED, Status.BLOCKED}
 _WORST_FIRST = list(Status)
 
@@ -44,7 +50,8 @@ class Observation:
     """A partition of a group at one moment.
 
     `committed` is -1 where there is nothing; before `read` nothing is unread, and `end` is the high watermark.
-    `members` None: the brokers do not tell. `held`: what waits, waits on purpose.
+    `members` None: the brokers do not tell. `held`: what waits, waits on purpose. `fresh`: what waits is younger than
+    a window is long, so all that was there when one would have begun has been read.
     """
 
     committed: int
@@ -53,6 +60,7 @@ class Observation:
     members: int | None
     blocked: bool = False
     held: bool = False
+    fresh: bool = False
 
     @property
     def lag(self) -> int:
@@ -61,31 +69,60 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Cadence:
+    """For how many observations records have `waited` since the offset moved last, and did before its last two moves.
+
+    0: not known. The shorter of the two is a habit: a stand-still that is over is none.
+    """
+
+    waited: int = 0
+    last: int = 0
+    earlier: int = 0
+
+    def follow(self, before: Observation | None, now: Observation) -> "Cadence":
+        """With one observation more."""
+        if before is None or now.committed == before.committed:
+            return Cadence(0 if now.lag == 0 else min(self.waited + 1, _WAITED_MAX), self.last, self.earlier)
+        return Cadence(0 if now.lag == 0 else 1, min(self.waited, CADENCE_MAX), self.last)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether records have waited for longer than this group's habit explains."""
+        habit = min(self.last, self.earlier) if self.last and self.earlier else max(self.last, self.earlier)
+        return self.waited >= CADENCES * habit
+
+
+NO_HABIT = Cadence()
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """What was observed, oldest first, and the status by it: None as long as it can't be said.
 
-    `candidate` is what the newest observation alone would make of it.
+    `candidate` is what the newest observation alone would make of it; `cadence`: how often it commits.
     """
 
     window: tuple[Observation, ...] = ()
     status: Status | None = None
     candidate: Status | None = None
+    cadence: Cadence = NO_HABIT
 
     def follow(self, now: Observation) -> "Track":
         """With one observation more."""
+        cadence = self.cadence.follow(self.window[-1] if self.window else None, now)
         window = _extended(self.window, now)
         if now.lag == 0:
-            return Track(window, Status.OK)
-        found = status_of(window, self.status)
+            return Track(window, Status.OK, None, cadence)
+        found = status_of(window, self.status, cadence)
         if found is None or found is self.status:
-            return Track(window, self.status)
-        # Two observations or more are behind stopped already.
-        if found is self.candidate or found is Status.STOPPED:
-            return Track(window, found)
-        return Track(window, self.status, found)
+            return Track(window, self.status, None, cadence)
+        # Two observations or more are behind stopped already; what is fresh says it by itself.
+        if found is self.candidate or found is Status.STOPPED or (self.status is None and found is Status.OK):
+            return Track(window, found, None, cadence)
+        return Track(window, self.status, found, cadence)
 
 
-def status_of(window: Sequence[Observation], before: Status | None) -> Status | None:
+def status_of(window: Sequence[Observation], before: Status | None, cadence: Cadence = NO_HABIT) -> Status | None:
     """The status by the observations alone, given what it was; None: they say nothing new."""
     newest = window[-1]
     if newest.lag == 0 or newest.held:
@@ -94,11 +131,12 @@ def status_of(window: Sequence[Observation], before: Status | None) -> Status | 
         return Status.STOPPED if stopped else None
     if newest.blocked and newest.members != 0:
         return Status.BLOCKED
-    if len(window) < ENOUGH:
-        return None
+    is_fresh = before is None and newest.fresh and newest.members != 0
+    if is_fresh or len(window) < ENOUGH:
+        return Status.OK if is_fresh else None
     if sum(each.committed == newest.committed for each in window) >= len(window) - 1:
-        waiting = sum(each.lag > 0 for each in window) >= WINDOW - 1
-        return Status.STALLED if waiting and len(window) == WINDOW else None
+        waiting = len(window) == WINDOW and sum(each.lag > 0 for each in window) >= WINDOW - 1
+        return Status.STALLED if waiting and cadence.is_over else None
     return Status.OK if newest.read >= _end_to_have_read(window, before) else _trend(window, before)
 
 
@@ -118,9 +156,15 @@ def worst(statuses: Sequence[Status | None]) -> Status | None:
 
 
 def _extended(window: tuple[Observation, ...], now: Observation) -> tuple[Observation, ...]:
-    """An offset that goes back begins a new window, unless it comes forward again at once: that one was odd."""
+    """An offset that goes back begins a new window, unless it comes forward again at once: that one was odd, and is
+    taken for where it stood before.
+    """
     if len(window) > 1 and window[-1].committed < window[-2].committed:
-        window = window[:-1] if now.committed >= window[-2].committed else window[-1:]
+        if now.committed >= window[-2].committed:
+            stood = replace(window[-1], committed=window[-2].committed, read=min(window[-2].read, window[-1].end))
+            window = (*window[:-1], stood)
+        else:
+            window = window[-1:]
     return (*window, now)[-WINDOW:]
 
 

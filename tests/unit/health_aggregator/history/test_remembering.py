@@ -1,19 +1,13 @@
 """Which series are remembered, for how long, and what of them is to be written."""
 
 from atlas_health_aggregator.history.points import LEVELS, WEEK_MS, Point, observed
-from atlas_health_aggregator.history.remembering import Block, History, Key, Lag, summed
-from atlas_health_aggregator.judging.lag_rows import LagRow, LagState
+from atlas_health_aggregator.history.remembering import Block, History, Key
+from atlas_health_aggregator.judging.lag_rows import Lag
 from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = 1_790_000_000_000 // LEVELS[-1].block_ms * LEVELS[-1].block_ms
 MINUTE = LEVELS[0].block_ms
-
-
-def row(topic: str, partition: int, records: int, seconds: float | None) -> LagRow:
-    return LagRow(
-        "g", topic, partition, 0, 0, records, records, records, seconds, LagState.LAGGING, 1, 0, None, ours=True
-    )
 
 
 def lag(records: int = 1, *, ours: bool = False) -> Lag:
@@ -22,13 +16,6 @@ def lag(records: int = 1, *, ours: bool = False) -> Lag:
 
 def at(history: History, key: Key, level: int = 0) -> list[Point]:
     return list(history.points(key, level, 0, NOW + 2 * WEEK_MS))
-
-
-def test_a_topics_lag_is_the_records_of_all_partitions_and_the_seconds_of_the_worst() -> None:
-    rows = [row("b", 0, 5, 3.0), row("a", 0, 1, None), row("b", 1, 7, 9.5), row("b", 2, 1, None), row("c", 0, 1, None)]
-    found = summed([*rows, row("a", 1, 2, 0.0)])
-    assert found == {("g", "b"): Lag(13, 9.5, True), ("g", "a"): Lag(3, 0.0, True), ("g", "c"): Lag(1, None, True)}
-    assert list(found) == [("g", "b"), ("g", "a"), ("g", "c")]
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=10), max_size=12))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from atlas_health_aggregator.judging.lag_rows import LagState, Position, Scan, lag_row, scan_from, worst_first
+from atlas_health_aggregator.judging.lag_rows import LagState, Position, Scan, lag_row, worst_first
 
 NOW_MS = 1_700_000_100_000
 AT = Position(
@@ -99,7 +99,6 @@ def test_a_commit_that_counts_a_topic_before_this_one_has_read_nothing_of_it() -
         position = _at(committed=committed, start=0, end=11, same_topic=False)
         row = lag_row(position, Scan(0, 0, NOW_MS - 5000), NOW_MS)
         assert (row.state, row.lag_records, row.lag_seconds, row.records_lost) == (LagState.OLD_TOPIC, 11, 5.0, 0)
-        assert scan_from(position, None) == 0
 
 
 @pytest.mark.parametrize("same", [None, True, False])
@@ -113,27 +112,6 @@ def test_lag_is_never_negative_nor_more_than_there_is(committed: int | None, sta
 
 def test_kept_for_ever_has_no_margin() -> None:
     assert lag_row(_at(retention_ms=-1), Scan(10, 10, NOW_MS - 1000), NOW_MS).retention_margin_s is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "known", "expected"),
-    [
-        ({}, None, 10),
-        ({"committed": None, "start": 3}, None, 3),
-        ({"start": 12}, None, 12),
-        ({"committed": 30}, None, None),
-        ({"committed": 31}, None, 0),  # of another topic, so it has read nothing of this one
-        ({"committed": 31, "same_topic": True}, None, None),
-        ({"start": 0, "end": 0, "committed": 0}, None, None),
-        ({}, Scan(10, 12, NOW_MS), None),  # still the first unread record
-        ({"start": 13}, Scan(10, 12, NOW_MS), 13),  # it was deleted since
-        ({}, Scan(10, 25, None), 25),  # markers up to 25, read on from there
-        ({"end": 25}, Scan(10, 25, None), None),
-        ({"start": 28}, Scan(10, 25, None), 28),
-    ],
-)
-def test_where_to_read_on(changes: dict[str, Any], known: Scan | None, expected: int | None) -> None:
-    assert scan_from(_at(**changes), known) == expected
 
 
 def test_the_worst_comes_first() -> None:
@@ -185,8 +163,15 @@ def test_only_markers_before_the_open_transaction_is_blocked_too() -> None:
     assert (row.lag_records, row.state) == (10, LagState.BLOCKED)
 
 
-def test_a_record_that_may_yet_be_aborted_is_read_again_when_its_transaction_has_ended() -> None:
-    held = Scan(18, 20, NOW_MS, open=True)
-    assert scan_from(_at(committed=18, **BLOCKED), held) is None
-    assert scan_from(_at(committed=18, stable=31, end=31), held) == 18
-    assert scan_from(_at(committed=18, stable=31, end=31), replace(held, open=False)) is None
+@pytest.mark.parametrize(
+    ("changes", "apart"),
+    [
+        ({"committed": 18}, 10),
+        ({"committed": 20}, 10),
+        ({"committed": 24}, 6),
+        ({"committed": 30}, 0),
+        ({"stable": 30}, 0),
+    ],
+)
+def test_what_lies_behind_an_open_transaction_is_told_apart(changes: dict[str, Any], apart: int) -> None:
+    assert lag_row(_at(**{**BLOCKED, **changes}), None, NOW_MS).blocked_records == apart

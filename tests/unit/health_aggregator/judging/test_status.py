@@ -260,3 +260,51 @@ def test_a_topic_that_is_read_as_it_is_written_is_ok(written: list[int], looked_
         story.append(seen(committed, end))
     statuses, _ = told([seen(1000, 1000), *story])
     assert turns(statuses) == [Status.OK]
+
+
+def commits_every(rounds: int, times: int) -> list[Observation]:
+    """A group that reads what comes in, and commits it once in so many observations."""
+    return [
+        Observation(committed := number // rounds * rounds, committed, number + 1, 1)
+        for number in range(rounds * times)
+    ]
+
+
+@pytest.mark.parametrize("rounds", [3, 9, 12, 30])
+def test_who_commits_seldom_but_as_ever_is_not_stalled(rounds: int) -> None:
+    """What a stand-still means is known from the second commit on."""
+    track = Track()
+    found = []
+    for each in commits_every(rounds, 8):
+        track = track.follow(each)
+        found.append(track.status)
+    assert Status.STALLED not in found[2 * rounds + 1 :]
+
+
+def test_who_stops_to_commit_is_stalled_after_twice_as_long_as_ever() -> None:
+    track = Track()
+    before = commits_every(12, 5)
+    for each in before:
+        track = track.follow(each)
+    still = []
+    for number in range(30):
+        track = track.follow(Observation(before[-1].committed, before[-1].committed, before[-1].end + number, 1))
+        still.append(track.status)
+    assert still.index(Status.STALLED) in range(11, 15)
+
+
+def test_one_long_stand_still_makes_no_habit() -> None:
+    track = Track()
+    for each in [*commits_every(2, 10), *[Observation(18, 18, 400, 1)] * 100, *commits_every(2, 10)]:
+        track = track.follow(each)
+    for number in range(WINDOW + 2):
+        track = track.follow(Observation(18, 18, 600 + number, 1))
+    assert track.status is Status.STALLED
+
+
+def test_what_is_fresh_is_ok_at_once() -> None:
+    """All that was there when a window would have begun has been read: nobody has to wait for one."""
+    assert Track().follow(Observation(5, 5, 9, 1, fresh=True)).status is Status.OK
+    assert Track().follow(Observation(5, 5, 9, None, fresh=True)).status is Status.OK
+    assert Track().follow(Observation(5, 5, 9, 0, fresh=True)).status is None
+    assert Track().follow(Observation(5, 5, 9, 1)).status is None

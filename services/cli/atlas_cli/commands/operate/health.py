@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 PAGE_ROWS = 500
 RUNBOOK = "docs/runbooks/a-consumer-is-blocked-by-a-transaction.md"
-LAG_COLUMNS = ("group", "topic", "partition", "committed", "end", "lag_records", "lag_seconds", "state", "status")
-SPARE_COLUMNS = ("committed", "end", "state")
-SPARE_COLUMNS_OF_SUMS = ("partitions", "state")
+LAG_COLUMNS = (
+    *("group", "topic", "partition", "committed", "end", "lag_records", "blocked_records", "lag_seconds"),
+    *("catch_up_s", "state", "status"),
+)
+SPARE_COLUMNS = ("blocked_records", "catch_up_s", "committed", "end", "state")
+SPARE_COLUMNS_OF_SUMS = ("blocked", "partitions", "catch_up_s", "state")
 # Worst first.
 STATUSES = ("stopped", "stalled", "blocked", "falling-behind", "catching-up", "ok")
 
@@ -54,7 +57,10 @@ class _Row(TypedDict):
     lag_records: int | None
     lag_seconds: float | None
     state: str
-    status: NotRequired[str | None]  # an older aggregator has none
+    # An older aggregator has none of these.
+    status: NotRequired[str | None]
+    blocked_records: NotRequired[int]
+    catch_up_s: NotRequired[float | None]
 
 
 class _Blocked(TypedDict):
@@ -112,7 +118,8 @@ def lag(
 ) -> None:
     """How far every consumer group is behind, in records and in seconds, worst first; dead groups too.
 
-    A row is a group and a topic: the records of all partitions; the seconds, the state and the status of the worst one.
+    A row is a group and a topic: the records of all partitions, and those behind an open transaction; the seconds, the
+    state and the status of the worst one; and in how many seconds nothing will wait, if that is so at the rates of now.
     The state is of this moment, the status of the last minute. --json has each partition, with or without --partitions.
     --watch shows the last minutes too, and with --json prints a document a line for each look; --history shows the most
     that each was behind, and with --json every point.
@@ -151,7 +158,9 @@ def summed(rows: list[_Row]) -> list[dict[str, Any]]:
             "topic": topic,
             "partitions": len(parts),
             "records": _known([part["lag_records"] for part in parts], sum),
+            "blocked": _known([part.get("blocked_records") for part in parts], sum),
             "seconds": _known([part["lag_seconds"] for part in parts], max),
+            "catch_up_s": _longest([part.get("catch_up_s") for part in parts]),
             "state": parts[0]["state"],
             "status": _worst([part.get("status") for part in parts]),
         }
@@ -163,6 +172,12 @@ def _worst(statuses: Sequence[str | None]) -> str | None:
     """None when none is bad and one is not known."""
     found = min((each for each in statuses if each in STATUSES), key=STATUSES.index, default=None)
     return None if found == STATUSES[-1] and None in statuses else found
+
+
+def _longest(seconds: Sequence[float | None]) -> float | None:
+    """Until the last partition is there; None when one never is."""
+    known = [each for each in seconds if each is not None]
+    return max(known) if len(known) == len(seconds) else None
 
 
 def _known(values: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
