@@ -33,11 +33,17 @@ every_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.u
 every_panel = pytest.mark.parametrize("panel", PANELS)
 
 
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+SOURCES = [
+    source
+    for file in sorted((GRAFANA / "provisioning" / "datasources").glob("*.yml"))
+    for source in yaml.safe_load(file.read_text())["datasources"]
+]
+
+
 def sources() -> dict[str, str]:
     """Each provisioned datasource's type by its uid."""
-    files = (GRAFANA / "provisioning" / "datasources").glob("*.yml")
-    found = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
-    return {source["uid"]: source["type"] for source in found}
+    return {source["uid"]: source["type"] for source in SOURCES}
 
 
 @every_board
@@ -72,8 +78,7 @@ def test_a_panel_links_to_a_runbook_that_is_there(panel: dict[str, Any]) -> None
     (link,) = panel["links"]
     assert link["url"].startswith(f"{SERVED_AT}/")
     assert (ROOT / "docs" / "runbooks" / link["url"].removeprefix(f"{SERVED_AT}/")).is_file()
-    mounts = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]
-    assert f"./docs/runbooks:/usr/share/grafana{SERVED_AT}:ro" in mounts
+    assert f"./docs/runbooks:/usr/share/grafana{SERVED_AT}:ro" in COMPOSE["grafana"]["volumes"]
 
 
 @every_panel
@@ -141,3 +146,30 @@ def test_a_link_to_another_board_names_one(board: Board) -> None:
     uids = {each.uid for each in BOARDS}
     for target in re.findall(r'"/d/([\w-]+)\?', written(board)):
         assert target in uids
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source["name"])
+def test_a_source_is_where_compose_runs_it(source: dict[str, Any]) -> None:
+    default = re.fullmatch(r"\$\{\w+:-http://([\w-]+):(\d+)\}", COMPOSE["grafana"]["environment"][source["url"][1:]])
+    assert default is not None
+    host, port = default.groups()
+    assert any(published.endswith(f":{port}") for published in COMPOSE[host]["ports"])
+
+
+def test_a_source_names_others_that_there_are() -> None:
+    named = set(re.findall(r"'datasourceUid': '([\w-]+)'", str(SOURCES)))
+    assert named == {"atlas-tempo", "atlas-loki", "atlas-prometheus"}
+    assert named <= set(sources())
+
+
+@pytest.mark.parametrize("name", ["tempo", "loki"])
+def test_a_store_listens_where_compose_publishes_it_and_keeps_a_week_on_its_volume(name: str) -> None:
+    configuration = (ROOT / "infra" / "observability" / f"{name}.yml").read_text()
+    port = yaml.safe_load(configuration)["server"]["http_listen_port"]
+    assert COMPOSE[name]["ports"][0].endswith(f":{port}")
+    assert f"http://127.0.0.1:{port}/ready" in COMPOSE[name]["healthcheck"]["test"]
+    (volume,) = [mount.split(":")[1] for mount in COMPOSE[name]["volumes"] if mount.startswith(f"{name}-data:")]
+    paths = re.findall(r"(?:path|directory|path_prefix): (/\S+)", configuration)
+    assert paths
+    assert all(path.startswith(volume) for path in paths)
+    assert "168h" in configuration

@@ -19,11 +19,11 @@ class Annotation:
     text: str
     tags: str
     at_value: bool = False
-    # As long as the window that is looked back on: what happened once is marked once.
-    step: str = "15s"
+    # A scrape less than what is looked back on: two scrapes that differ are together in one of the windows.
+    step: str = "5s"
 
 
-_STARTED = series("process_start_time_seconds")
+_STARTED, _REBALANCES = series("process_start_time_seconds"), series("atlas_kafka_rebalances_total")
 
 ANNOTATIONS = (
     Annotation(
@@ -39,7 +39,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "Swaps",
-        f"max by (projection) (changes({series('atlas_projector_generation')}[15s])) > 0",
+        f"max by (projection) (changes({series('atlas_projector_generation')}[10s])) > 0",
         "purple",
         "{{projection}} swaps",
         "Another generation of the read model is live.",
@@ -47,7 +47,9 @@ ANNOTATIONS = (
     ),
     Annotation(
         "Rebalances",
-        f"sum by (group) (increase({series('atlas_kafka_rebalances_total')}[15s])) > 0",
+        # The counter of a new process begins with the first: it is new to the group, so it is one.
+        f"sum by (group) (increase({_REBALANCES}[10s])) > 0"
+        f" or sum by (group) ({_REBALANCES}) unless sum by (group) ({_REBALANCES} offset 5s)",
         "orange",
         "{{group}} rebalances",
         "Members came or went: their partitions are with others now.",
@@ -55,7 +57,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         "HealthChanged",
-        f"sum by (service) (changes({series('atlas_service_state')}[15s])) > 0",
+        f"sum by (service) (changes({series('atlas_service_state')}[10s])) > 0",
         "red",
         "{{service}} changes",
         "The health-aggregator announced another state of the service: up, degraded or down.",

@@ -60,12 +60,15 @@ def _target(panel: Panel, query: Query, letter: str) -> prometheus.Dataquery:
 def _lines(panel: Panel) -> timeseries.Panel:
     has_levels = panel.levels.warn is not None or panel.levels.alarm is not None
     style = common.GraphThresholdsStyleMode.DASHED if has_levels else common.GraphThresholdsStyleMode.OFF
+    scale = common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.LINEAR)
+    if panel.log:
+        scale = common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.LOG).log(10)
+    made = timeseries.Panel() if panel.log else timeseries.Panel().min(0)
     return (
-        timeseries.Panel()
-        .min(0)
+        made.scale_distribution(scale)
         .fill_opacity(10)
         .line_width(1.5)
-        .show_points(common.VisibilityMode.NEVER)
+        .show_points(common.VisibilityMode.AUTO)
         # A gap of a scrape or two is not one of the service.
         .span_nulls(30_000)
         .thresholds_style(common_builders.GraphThresholdsStyleConfig().mode(style))
@@ -100,6 +103,7 @@ def _timeline(_panel: Panel) -> statetimeline.Panel:
         statetimeline.Panel()
         .merge_values(True)
         .row_height(0.8)
+        .per_page(20)
         .fill_opacity(80)
         .line_width(0)
         .show_value(common.VisibilityMode.AUTO)

@@ -35,7 +35,7 @@ def framed(board: Board) -> models.Dashboard:
             .include_vars(True)
             .keep_time(True)
         )
-        .variables([_variable(choice, board.choices) for choice in board.choices])
+        .variables([_variable(choice, board) for choice in board.choices])
         .annotations([_annotation(each) for each in ANNOTATIONS])
     )
     for place, row in _placed(board.rows):
@@ -62,18 +62,23 @@ def _placed_panels(row: Row, y: int) -> Iterator[tuple[models.GridPos, Panel]]:
         x, highest = x + panel.width, max(highest, panel.height)
 
 
-def _variable(choice: Choice, choices: Sequence[Choice]) -> builders.QueryVariable:
+def _variable(choice: Choice, board: Board) -> builders.QueryVariable:
     variable = VARIABLES[choice]
-    return (
+    query = variable.query(board.choices)
+    made = (
         builders.QueryVariable(choice.value)
         .label(variable.label)
         .description(variable.description)
         .datasource(DataSourceRef(type_val=SOURCE.type_val, uid=SOURCE.uid))
-        .query({"qryType": 1, "query": variable.query(choices), "refId": choice.value})
-        .definition(variable.query(choices))
+        .query({"qryType": 1, "query": query, "refId": choice.value})
+        .definition(query)
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
-        .multi(True)
+    )
+    if choice in board.one_of:
+        return made
+    return (
+        made.multi(True)
         .include_all(True)
         # A series without the label is of the mesh too.
         .all_value(".*")

@@ -84,6 +84,8 @@ class Panel:
     table: Sequence[Column] = ()
     runbook: str | None = None
     trail: Trail | None = None
+    # For values that are far apart: a month and an hour.
+    log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class Board:
     description: str
     choices: Sequence[Choice]
     rows: Sequence[Row]
+    # Of these choices a reader makes one, not any number.
+    one_of: Sequence[Choice] = ()
 
     @property
     def file(self) -> str:

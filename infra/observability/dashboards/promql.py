@@ -27,6 +27,15 @@ def increase(selector: str) -> str:
     return f"increase({selector}[$__rate_interval])"
 
 
+def grown(selector: str, window: str = "$__rate_interval") -> str:
+    """By how much each series grew in the window; one that was not there before it is new with all that it counts.
+
+    For what is rare: rate() and increase() don't see the first value of a series, and often there is no other.
+    """
+    before = f"{selector} offset {window}"
+    return f"(increase({selector}[{window}]) and {before} or ({selector} unless {before}))"
+
+
 def total(expression: str, *labels: str) -> str:
     """The sum for each combination of `labels`."""
     return _folded("sum", expression, labels)

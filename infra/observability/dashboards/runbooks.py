@@ -4,6 +4,7 @@
 SERVED_AT = "/public/runbooks"
 
 BUDGET = "an-error-budget-burns.md"
+CANARY = "a-canary-is-lost.md"
 CONSUMER = "a-consumer-falls-behind.md"
 BLOCKED = "a-consumer-is-blocked-by-a-transaction.md"
 NOT_ARCHIVED = "a-partition-is-not-archived.md"

@@ -5,7 +5,7 @@ from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choi
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
-    increase,
+    grown,
     least,
     of_job,
     or_none,
@@ -154,11 +154,12 @@ _FLOW = Row(
                 )
             ],
             "s",
-            Levels(warn=3600, alarm=900, below=True),
+            Levels(warn=1800, alarm=900, below=True),
+            log=True,
         ),
         Panel(
             "Every partition is read",
-            "1 for a partition that is not read, or only read again on trial, for a fault of its own.",
+            "Paused: it is not read, or only read again on trial, for a fault of its own.",
             [
                 Query(
                     or_none(
@@ -175,7 +176,7 @@ _FLOW = Row(
             "short",
             NONE_IS_GOOD,
             kind=Kind.TIMELINE,
-            states=states.YES_IS_BAD,
+            states=states.PAUSED,
             runbook=runbooks.NOT_ARCHIVED,
         ),
     ),
@@ -210,7 +211,7 @@ _STORE = Row(
             [
                 Query(
                     or_none(
-                        total(increase(_of("atlas_archiver_conflicts_lost_total")), "topic"),
+                        total(grown(_of("atlas_archiver_conflicts_lost_total")), "topic"),
                         "archiver",
                         "topic",
                     ),

@@ -6,6 +6,7 @@ from infra.observability.dashboards.panels import ANY, Board, Choice, Kind, Leve
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
+    grown,
     of_job,
     or_none,
     quantile,
@@ -142,11 +143,11 @@ _BEHIND = Row(
     (
         Panel(
             "Every posted record gets to Kafka",
-            "Posted records that did not, by topic and reason, per second.",
+            "Posted records that did not, by topic and reason.",
             [
                 Query(
                     or_none(
-                        total(rate(series("atlas_gateway_records_refused_total", OF_TOPIC)), "topic", "reason"),
+                        total(grown(series("atlas_gateway_records_refused_total", OF_TOPIC)), "topic", "reason"),
                         "gateway",
                         "topic",
                         "reason",
@@ -154,8 +155,8 @@ _BEHIND = Row(
                     "{{topic}} {{reason}}",
                 )
             ],
-            "cps",
-            Levels(warn=0.001),
+            "short",
+            Levels(warn=1),
             trail=trails.OF_TOPIC,
         ),
         Panel(

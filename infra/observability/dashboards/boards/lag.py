@@ -1,6 +1,7 @@
 """Consumer lag of every group: an overview whose rows lead to one group, and from there to one partition."""
 
 from infra.observability.dashboards import runbooks, states, trails
+from infra.observability.dashboards.boards.lag_members import CATCH_UP, MEMBERS, SPEED, TO_GROUP
 from infra.observability.dashboards.panels import (
     ANY,
     NONE_IS_GOOD,
@@ -13,11 +14,10 @@ from infra.observability.dashboards.panels import (
     Query,
     Row,
 )
-from infra.observability.dashboards.promql import OF_GROUP, OF_TOPIC, greatest, least, or_none, rate, series, total
+from infra.observability.dashboards.promql import OF_GROUP, OF_TOPIC, greatest, least, or_none, series, total
 
 SECONDS = Levels(warn=30, alarm=60)
 MARGIN = Levels(warn=3600, alarm=900, below=True)
-TO_GROUP = "/d/atlas-lag-group?var-group=${__data.fields.group}&${__url_time_range}"
 
 
 def _of(metric: str) -> str:
@@ -114,6 +114,7 @@ _NOW = Row(
                 Query(total(_LAG_RECORDS, "group"), "records"),
                 Query(greatest(series("atlas_consumer_group_members", OF_GROUP), "group"), "members"),
                 Query(least(_of("atlas_consumer_retention_margin_seconds"), "group"), "retention margin"),
+                Query(greatest(_of("atlas_consumer_catch_up_seconds"), "group"), "catches up in"),
                 Query(total(_of("atlas_consumer_records_lost"), "group"), "lost"),
             ],
             "short",
@@ -126,6 +127,7 @@ _NOW = Row(
                 Column("status", states=states.LAG),
                 Column("lag", "s", SECONDS, first=True),
                 Column("records"),
+                Column("catches up in", "s", CATCH_UP),
                 Column("members", levels=Levels(alarm=1, below=True)),
                 Column("retention margin", "s", MARGIN),
                 Column("lost", levels=NONE_IS_GOOD),
@@ -175,18 +177,12 @@ _TIME = Row(
             ANY,
         ),
         Panel(
-            "Records are taken as fast as they come",
-            "Records that groups of the mesh took from topics and made durable, per second.",
-            [Query(total(rate(_of("atlas_kafka_records_in_total")), "group"), "{{group}}")],
-            "cps",
-            ANY,
-        ),
-        Panel(
             "Retention is far away",
             "Until retention may delete the first record that the group has not consumed. What is caught up has none.",
             [Query(least(_of("atlas_consumer_retention_margin_seconds"), "group", "topic"), "{{group}} {{topic}}")],
             "s",
             MARGIN,
+            log=True,
         ),
         Panel(
             "No transaction holds readers back",
@@ -205,13 +201,6 @@ _TIME = Row(
             Levels(warn=10, alarm=30),
             runbook=runbooks.BLOCKED,
             trail=trails.OF_TOPIC,
-        ),
-        Panel(
-            "Every group has members",
-            "Members of each group, as the group's coordinator counts them.",
-            [Query(greatest(series("atlas_consumer_group_members", OF_GROUP), "group"), "{{group}}")],
-            "short",
-            Levels(alarm=1, below=True),
         ),
         Panel(
             "No group is left out",
@@ -248,5 +237,5 @@ LAG = Board(
     title="Consumer lag",
     description="Every group of the cluster. Its rows lead to one group, and from there to one partition.",
     choices=(Choice.CLUSTER, Choice.GROUP, Choice.TOPIC),
-    rows=(_NOW, _TIME),
+    rows=(_NOW, SPEED, _TIME, MEMBERS),
 )

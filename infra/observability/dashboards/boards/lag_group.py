@@ -2,6 +2,7 @@
 
 from infra.observability.dashboards import runbooks, states, trails
 from infra.observability.dashboards.boards.lag import MARGIN, SECONDS
+from infra.observability.dashboards.boards.lag_members import MEMBERS, SPEED
 from infra.observability.dashboards.panels import (
     ANY,
     NONE_IS_GOOD,
@@ -115,6 +116,7 @@ _TOPICS = Row(
             [Query(least(_of("atlas_consumer_retention_margin_seconds"), "group", "topic"), "{{group}} {{topic}}")],
             "s",
             MARGIN,
+            log=True,
         ),
         Panel(
             "No record is lost on any topic",
@@ -204,5 +206,6 @@ LAG_GROUP = Board(
     title="Consumer lag: group",
     description="One consumer group, its topics and partitions. Rows of the list lead to one partition.",
     choices=(Choice.CLUSTER, Choice.GROUP, Choice.TOPIC),
-    rows=(_GROUP, _TOPICS, _PARTITIONS),
+    rows=(_GROUP, SPEED, _TOPICS, _PARTITIONS, MEMBERS),
+    one_of=(Choice.GROUP,),
 )

@@ -67,11 +67,20 @@ _GROUP = Row(
             ANY,
         ),
         Panel(
+            "Little waits behind a transaction",
+            "Records of the lag that the group can't read yet, because an open transaction is before them.",
+            [Query(greatest(_of("atlas_consumer_lag_blocked_records"), *_PLACE), _NAME)],
+            "short",
+            ANY,
+            runbook=runbooks.BLOCKED,
+        ),
+        Panel(
             "Retention is far away here",
             "Until retention may delete the first record that is not consumed. What is caught up has none.",
             [Query(least(_of("atlas_consumer_retention_margin_seconds"), *_PLACE), _NAME)],
             "s",
             MARGIN,
+            log=True,
         ),
         Panel(
             "No record is lost here",
@@ -156,4 +165,5 @@ LAG_PARTITION = Board(
     description="One partition as one group sees it, and what holds for every reader of it.",
     choices=(Choice.CLUSTER, Choice.GROUP, Choice.TOPIC, Choice.PARTITION),
     rows=(_GROUP, _ALL),
+    one_of=(Choice.GROUP, Choice.TOPIC, Choice.PARTITION),
 )

@@ -13,7 +13,7 @@ from infra.observability.dashboards.panels import (
     Query,
     Row,
 )
-from infra.observability.dashboards.promql import greatest, least, of_job, or_none, quantile, rate, series, total
+from infra.observability.dashboards.promql import greatest, grown, least, of_job, or_none, quantile, rate, series, total
 
 BUDGETS = Panel(
     "No error budget burns",
@@ -27,7 +27,7 @@ BUDGETS = Panel(
 _FIRING = 'ALERTS{alertstate="firing"}'
 _NOTHING_FIRES = f'label_replace(0 * absent({_FIRING}), "alertname", "none", "", "")'
 _ALERT = ("alertname", "severity", "service", "group", "topic", "dependency", "slo")
-_SET_ASIDE = f"sum(increase({series('atlas_kafka_dead_letters_total')}[1h]))"
+_SET_ASIDE = total(grown(series("atlas_kafka_dead_letters_total"), "1h"))
 
 _WELL = Row(
     "Is all well?",
@@ -216,14 +216,14 @@ _DEPENDENCIES = Row(
         ),
         Panel(
             "Nothing is tried twice",
-            "Attempts that failed for a passing reason and were made again, per second.",
+            "Attempts that failed for a passing reason and were made again.",
             [
                 Query(
-                    or_none(total(rate(series("atlas_retries_total")), "job", "what"), "gateway", "job", "what"),
+                    or_none(total(grown(series("atlas_retries_total")), "job", "what"), "gateway", "job", "what"),
                     "{{job}} {{what}}",
                 )
             ],
-            "cps",
+            "short",
             Levels(warn=1),
             width=12,
         ),

@@ -5,8 +5,7 @@ from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choi
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
-    increase,
-    of_job,
+    grown,
     or_none,
     quantile,
     rate,
@@ -99,11 +98,11 @@ _WRONG = Row(
     (
         Panel(
             "No record is rejected",
-            "Records sent to a dead-letter topic, per second.",
+            "Records sent to a dead-letter topic.",
             [
                 Query(
                     or_none(
-                        total(rate(series("atlas_kafka_dead_letters_total", OF_TOPIC)), "group", "topic"),
+                        total(grown(series("atlas_kafka_dead_letters_total", OF_TOPIC)), "group", "topic"),
                         "projector",
                         "group",
                         "topic",
@@ -111,8 +110,8 @@ _WRONG = Row(
                     "{{group}} {{topic}}",
                 )
             ],
-            "cps",
-            Levels(alarm=0.001),
+            "short",
+            NONE_IS_GOOD,
             trail=trails.OF_GROUP,
         ),
         Panel(
@@ -143,7 +142,7 @@ _WRONG = Row(
             [
                 Query(
                     or_none(
-                        total(increase(series("atlas_projector_fenced_total")), "projection"),
+                        total(grown(series("atlas_projector_fenced_total")), "projection"),
                         "projector",
                         "projection",
                     ),
@@ -237,19 +236,6 @@ _CACHE = Row(
             "cps",
             ANY,
             trail=trails.of_services("gateway"),
-        ),
-        Panel(
-            "Queries of the projector take milliseconds",
-            "99 of 100 of each statement.",
-            [
-                Query(
-                    quantile(0.99, series("atlas_db_query_seconds_bucket", of_job("projector")), "job", "query"),
-                    "{{query}}",
-                )
-            ],
-            "s",
-            Levels(warn=0.1, alarm=1),
-            trail=trails.OF_QUERY,
         ),
     ),
 )

@@ -5,7 +5,7 @@ from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choi
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
-    increase,
+    grown,
     of_job,
     or_none,
     quantile,
@@ -152,25 +152,27 @@ _RELAY = Row(
         Panel(
             "No batch is found sent and not deleted",
             "Batches of an owner that died between sending and deleting. They are not sent again.",
-            [Query(total(increase(series("atlas_relay_batches_recovered_total"))), "recovered")],
+            [Query(total(grown(series("atlas_relay_batches_recovered_total"))), "recovered")],
             "short",
             Levels(warn=1),
         ),
         Panel(
             "Brokers take every record",
             "Records that were refused for what they are, and ids of producers that were renewed after a broker lost a "
-            "sequence, per second.",
+            "sequence.",
             [
                 Query(
                     or_none(
-                        total(rate(series("atlas_kafka_records_refused_total", OF_TOPIC)), "topic"), "relay", "topic"
+                        total(grown(series("atlas_kafka_records_refused_total", OF_TOPIC)), "topic"), "relay", "topic"
                     ),
                     "refused {{topic}}",
                 ),
-                Query(total(rate(series("atlas_kafka_producers_renewed_total", of_job("relay")))), "producers renewed"),
+                Query(
+                    total(grown(series("atlas_kafka_producers_renewed_total", of_job("relay")))), "producers renewed"
+                ),
             ],
-            "cps",
-            Levels(warn=0.001),
+            "short",
+            Levels(warn=1),
         ),
         Panel(
             "Connections are left",
@@ -181,20 +183,6 @@ _RELAY = Row(
             ],
             "short",
             ANY,
-        ),
-        Panel(
-            "Queries take milliseconds",
-            "99 of 100 of each statement of the relay.",
-            [
-                Query(
-                    quantile(0.99, series("atlas_db_query_seconds_bucket", of_job("relay")), "job", "query"),
-                    "{{query}}",
-                )
-            ],
-            "s",
-            Levels(warn=0.1, alarm=1),
-            trail=trails.OF_QUERY,
-            width=12,
         ),
         Panel(
             "Every topic gets its records",

@@ -5,6 +5,7 @@ from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choi
 from infra.observability.dashboards.promql import (
     OF_SERVICE,
     greatest,
+    grown,
     increase,
     least,
     or_none,
@@ -137,14 +138,14 @@ _LEANS = Row(
         ),
         Panel(
             "It tries nothing twice",
-            "Attempts that failed for a passing reason and were made again, per second.",
+            "Attempts that failed for a passing reason and were made again.",
             [
                 Query(
-                    or_none(total(rate(_of("atlas_retries_total")), "job", "what"), "gateway", "job", "what"),
+                    or_none(total(grown(_of("atlas_retries_total")), "job", "what"), "gateway", "job", "what"),
                     "{{job}} {{what}}",
                 )
             ],
-            "cps",
+            "short",
             Levels(warn=1),
         ),
         Panel(
@@ -193,28 +194,28 @@ _LEANS = Row(
         ),
         Panel(
             "No heartbeat is set aside",
-            "Heartbeats that the health-aggregator did not take, by reason, per second.",
+            "Heartbeats that the health-aggregator did not take, by reason.",
             [
                 Query(
                     or_none(
-                        total(rate(series("atlas_health_heartbeats_set_aside_total")), "reason"),
+                        total(grown(series("atlas_health_heartbeats_set_aside_total")), "reason"),
                         "health-aggregator",
                         "reason",
                     ),
                     "{{reason}}",
                 )
             ],
-            "cps",
-            Levels(warn=0.001),
+            "short",
+            Levels(warn=1),
             trail=trails.of_services("health-aggregator"),
         ),
         Panel(
             "No batch is stepped over",
-            "Damaged batches that were stepped over unread, and batches too large to be taken apart, per second.",
+            "Damaged batches that were stepped over unread, and batches too large to be taken apart.",
             [
                 Query(
                     or_none(
-                        total(rate(_of("atlas_kafka_batches_skipped_total")), "job", "topic"),
+                        total(grown(_of("atlas_kafka_batches_skipped_total")), "job", "topic"),
                         "projector",
                         "job",
                         "topic",
@@ -223,7 +224,7 @@ _LEANS = Row(
                 ),
                 Query(
                     or_none(
-                        total(rate(_of("atlas_kafka_batches_too_large_total")), "job", "topic"),
+                        total(grown(_of("atlas_kafka_batches_too_large_total")), "job", "topic"),
                         "projector",
                         "job",
                         "topic",
@@ -231,8 +232,8 @@ _LEANS = Row(
                     "{{job}} {{topic}} too large",
                 ),
             ],
-            "cps",
-            Levels(warn=0.001),
+            "short",
+            Levels(warn=1),
             runbook=runbooks.DEAD_LETTER,
         ),
         Panel(
