@@ -33,9 +33,9 @@ from tests.bench.report import publish
 from tests.contexts import CHOSEN, SCHEMAS
 
 SCRAPES, SCRAPE_EVERY_S = 4, 15.0
-LOOKS, LOOK_EVERY_S = 30, 0.7
+LOOKS, LOOK_EVERY_S = 20, 0.7
 # Of the groups whose every row is compared: each so many-th.
-EACH = 5
+EACH = 10
 KMINION = "github.com/cloudhut/kminion/v2@latest"
 PAGE = 500
 NOTES = {
@@ -85,7 +85,7 @@ async def _measure_atlas(load: Load, process: Process, url: str) -> dict[str, An
         first_known_s = time.monotonic() - began
         moving = asyncio.create_task(load.run())
         try:
-            await asyncio.sleep(SCRAPE_EVERY_S)
+            await asyncio.sleep(SCRAPE_EVERY_S / 3)
             with Others() as others:
                 cost = await _scraped(http, f"{url}/metrics", process.pid)
             errors = [

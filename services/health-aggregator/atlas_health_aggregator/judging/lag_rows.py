@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 from atlas_health_aggregator.judging.status import Status
 
+# Later than any record was written.
+NEVER = 2**62
+
 
 class LagState(StrEnum):
     """What to make of a row, worst first."""
@@ -95,7 +98,8 @@ class LagRow:
     `blocked_records` of the lag lie behind an open transaction. `retention_margin_s` is how long until retention may
     delete that record; None when it never does, or there is none. `state` is of this moment, `status` of the last
     minute: None as long as it can't be said. So are the rates, in offsets a second, and `catch_up_s`, how long it takes
-    at these rates until nothing waits: None when that is never.
+    at these rates until nothing waits: None when that is never. `unread_at`: when that first record was written, epoch
+    milliseconds.
     """
 
     group: str
@@ -119,6 +123,7 @@ class LagRow:
     rate_in: float | None = None
     rate_out: float | None = None
     catch_up_s: float | None = None
+    unread_at: int | None = None
 
     @property
     def is_beyond_end(self) -> bool:
@@ -133,7 +138,9 @@ class LagRow:
     def as_json(self) -> dict[str, Any]:
         """The fields, in order."""
         status = None if self.status is None else self.status.value
-        return {**asdict(self), "state": self.state.value, "status": status}
+        shown = {**asdict(self), "state": self.state.value, "status": status}
+        del shown["unread_at"]
+        return shown
 
 
 def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
@@ -149,6 +156,7 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
     if position.told is not None:
         records = min(records, position.told)
     seconds: float | None = 0.0
+    unread_at = None
     if records:
         unread_at = scan.unread_at if scan is not None and scan.clean_until == at else None
         # A client may send a record without a time, which is -1.
@@ -170,6 +178,7 @@ def lag_row(position: Position, scan: Scan | None, now_ms: int) -> LagRow:
         retention_margin_s=None if margin is None else round(margin, 1),
         topic_id=position.topic_id,
         ours=position.ours,
+        unread_at=unread_at,
         blocked_records=min(records, max(0, position.end - position.stable)),
     )
 
@@ -199,13 +208,14 @@ def _state(position: Position, lost: int, records: int, at: int) -> LagState:
 
 
 def worst_first(rows: Sequence[LagRow]) -> list[LagRow]:
-    """The rows by state (worst first), then most seconds, then group, topic and partition."""
+    """The rows by state (worst first), then oldest record, then group, topic and partition."""
     return sorted(rows, key=rank)
 
 
-def rank(row: LagRow) -> tuple[int, float, str, str, int]:
-    """A row's place in that order."""
-    return _STATES.index(row.state), -(row.lag_seconds or 0.0), row.group, row.topic, row.partition
+def rank(row: LagRow) -> tuple[int, int, str, str, int]:
+    """A row's place in that order, the same as long as the group does not move: pages of a list go on from there."""
+    written = NEVER if row.unread_at is None or row.unread_at < 0 else row.unread_at
+    return _STATES.index(row.state), written, row.group, row.topic, row.partition
 
 
 _STATES = list(LagState)

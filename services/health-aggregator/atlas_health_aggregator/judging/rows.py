@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 
 from atlas_health_aggregator.judging.columns import Lags, position_of, scan_of, valid
-from atlas_health_aggregator.judging.lag_rows import Lag, LagRow, LagState, lag_row
+from atlas_health_aggregator.judging.lag_rows import NEVER, Lag, LagRow, LagState, lag_row
 from atlas_health_aggregator.judging.layout import Flags, Floats, Ints
 from atlas_health_aggregator.judging.statuses import Judged
 from atlas_health_aggregator.judging.windows import status_named
@@ -53,11 +53,14 @@ class Round:
         """Whose first unread record is known."""
         return valid(self.lags.stands, self.lags.scans)
 
+    @cached_property
+    def _retention(self) -> dict[str, int]:
+        return {topic: config.retention_ms for topic, config in self.configs.items()}
+
     def row(self, at: int) -> LagRow:
         """One row."""
         stands = self.lags.stands
-        retention = {topic: config.retention_ms for topic, config in self.configs.items()}
-        position = position_of(stands, at, retention)
+        position = position_of(stands, at, self._retention)
         row = lag_row(position, scan_of(self.lags.scans, at) if self.valid[at] else None, self.lags.now_ms)
         came, went = self.judged.rate_in[at : at + 1], self.judged.rate_out[at : at + 1]
         (catch_up,) = _known(_catch_up(np.array([row.lag_records]), came, went))
@@ -123,9 +126,10 @@ class Round:
 
     @cached_property
     def order(self) -> Ints:
-        """The rows by state (worst first), then most seconds, then group, topic and partition; as `rank`."""
-        oldest = np.where(np.isnan(self.lags.seconds), 0.0, self.lags.seconds)
-        return np.lexsort((-np.round(oldest, 3), self.lags.state)).astype(np.int64)
+        """The rows by state (worst first), then oldest record, then group, topic and partition; as `rank`."""
+        timed = (self.lags.records > 0) & ~np.isnan(self.lags.seconds)
+        written = np.where(timed, self.lags.scans.unread, NEVER)
+        return np.lexsort((written, self.lags.state)).astype(np.int64)
 
 
 class Rows(Sequence[LagRow]):
