@@ -1,6 +1,5 @@
 """Prometheus, its rules and the dashboard: valid by Prometheus' own tools, and about metrics that the code has."""
 
-import ast
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ import pytest
 import yaml
 from atlas_local.servers.prometheus import with_targets
 from atlas_local.topology import MESH, Kind
+
+from tests.metric_families import families
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra" / "observability"
@@ -34,50 +35,15 @@ OWN_METRICS = {
     "process_max_fds": set[str](),
     "python_gc_collections_total": {"generation"},
 }
-SUFFIXES = {
-    "Counter": ("_total",),
-    "Histogram": ("_bucket", "_count", "_sum"),
-    "Gauge": ("",),
-    "GaugeMetricFamily": ("",),
-}
+SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 NAME = re.compile(r"\b(atlas_[a-z0-9_]+|process_[a-z_]+|python_[a-z_]+|up|ALERTS|slo:[\w:]+)\b")
 SELECTED = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
 GROUPED = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 MADE = re.compile(r"label_replace\(.*?,\s*\"(\w+)\",")
 
 
-def code_metrics() -> dict[str, set[str]]:
-    """Every series name that the code exposes, with its labels."""
-    found: dict[str, set[str]] = {}
-    for file in sorted(
-        file for folder in ("libs", "contexts", "services") for file in ROOT.glob(f"{folder}/*/atlas_*/**/*.py")
-    ):
-        tree = ast.parse(file.read_text())
-        constants = {
-            target.id: node.value
-            for node in tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-            # A name and a help text: a Counter of collections has neither.
-            if isinstance(call.func, ast.Name) and call.func.id in SUFFIXES and len(call.args) > 1:
-                name = ast.literal_eval(call.args[0])
-                for suffix in SUFFIXES[call.func.id]:
-                    found[name.removesuffix("_total") + suffix] = _labels(call, constants)
-    return found
-
-
-def _labels(call: ast.Call, constants: dict[str, ast.expr]) -> set[str]:
-    given = [*call.args[2:3], *(word.value for word in call.keywords if word.arg in {"labels", "labelnames"})]
-    if not given:
-        return set()
-    value = constants[given[0].id] if isinstance(given[0], ast.Name) else given[0]
-    return set(ast.literal_eval(value))
-
-
-METRICS = code_metrics()
+# Every series name that the code exposes, with its labels.
+METRICS = {family.name + suffix: set(family.labels) for family in families() for suffix in SUFFIXES[family.kind]}
 # What Prometheus itself records, of what counts for a promise.
 RECORDED = {rule["record"]: {"slo"} for group in yaml.safe_load(SLO.read_text())["groups"] for rule in group["rules"]}
 

@@ -109,10 +109,37 @@ async def test_a_measurement_leads_to_its_trace(traced: tuple[TestMesh, Collecto
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         async with session.get(f"{mesh.url('gateway')}/metrics", headers=accept) as response:
             text = await response.text()
-    (line,) = [line for line in text.splitlines() if trace in line]
-    assert line.startswith('atlas_http_request_seconds_bucket{le="')
-    assert 'method="GET",route="/yards/{yard_id}"' in line
-    await stations(spans, trace, ("GET /yards/{yard_id}",))
+    lines = {line.partition("_bucket{")[0]: line for line in text.splitlines() if trace in line}
+    assert lines.keys() == {"atlas_http_request_seconds", "atlas_db_query_seconds"}
+    assert 'method="GET",route="/yards/{yard_id}"' in lines["atlas_http_request_seconds"]
+    assert 'query="yards.row"' in lines["atlas_db_query_seconds"]
+    found = await stations(spans, trace, ("GET /yards/{yard_id}", "yards.row"))
+    assert found["yards.row"].parent == found["GET /yards/{yard_id}"].span
+
+
+async def test_a_batch_leads_to_a_trace_too(traced: tuple[TestMesh, Collector]) -> None:
+    mesh, spans = traced
+    trace, headers = new_trace()
+    body = {"email": f"{uuid.uuid4().hex}@example.org", "display_name": "Ann"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{mesh.url('gateway')}/yards", json=body, headers=headers) as response,
+    ):
+        assert response.status == 201, await response.text()
+    await stations(spans, trace, ("send outbox", "process yards", "archive yards.events"))
+    measured = {
+        "relay": {"atlas_relay_send_seconds"},
+        "projector": {"atlas_projector_event_age_seconds"},
+        "archiver": {"atlas_archiver_store_seconds", "atlas_archiver_record_age_seconds"},
+    }
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    for service, names in measured.items():
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{mesh.url(service)}/metrics", headers=accept) as got,
+        ):
+            text = await got.text()
+        assert {line.partition("_bucket{")[0] for line in text.splitlines() if trace in line} >= names, service
 
 
 async def test_a_posted_event_is_one_trace_too(traced: tuple[TestMesh, Collector]) -> None:

@@ -173,7 +173,8 @@ async def run(pool: Pool, once: Once | None, effect: Effect, ttl_s: float) -> An
 async def store(connection: Connection, once: Once, answer: Answer) -> None:
     """Keep the answer under the key, which has been claimed; of one above 1 MiB what it says as a whole."""
     headers = json.dumps(answer.headers)  # not orjson: a header's name may be a subclass of str
-    await connection.execute(_STORE, *once.owned, answer.status, headers, _kept(answer.body))
+    with timed_query("idempotency.store"):
+        await connection.execute(_STORE, *once.owned, answer.status, headers, _kept(answer.body))
 
 
 def _kept(body: bytes) -> bytes:
@@ -187,13 +188,15 @@ def _kept(body: bytes) -> bytes:
 
 async def purge(pool: Pool) -> int:
     """Delete up to 1,000 keys past their time; the number deleted."""
-    status: str = await pool.execute(_PURGE, _PURGE_ROWS)
+    with timed_query("idempotency.purge"):
+        status: str = await pool.execute(_PURGE, _PURGE_ROWS)
     return int(status.rpartition(" ")[2])
 
 
 async def replay(connection: Connection, once: Once) -> Answer:
     """The stored answer; a 422 problem when the key belongs to another request."""
-    row = await connection.fetchrow(_STORED, *once.owned)
+    with timed_query("idempotency.replay"):
+        row = await connection.fetchrow(_STORED, *once.owned)
     if row is None or row["fingerprint"] != once.fingerprint:
         raise Problem(KEY_REUSED, f"{HEADER} {once.key} was used for a different request; take a new key.")
     return Answer(row["status"], row["body"], {**orjson.loads(row["headers"]), REPLAYED: "true"})

@@ -22,7 +22,7 @@ from typing import Any, cast
 import orjson
 from prometheus_client import Counter
 from purgatory.domain.model import OpenedState
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -88,6 +88,11 @@ class Cache:
         self._put = redis.register_script(_PUT)
         self._lay = redis.register_script(_LAY)
         self._raise = redis.register_script(_RAISE)
+
+    @property
+    def connections(self) -> ConnectionPool:
+        """The connections to Redis, to be looked at."""
+        return self._redis.connection_pool
 
     async def get(self, projection: str, key: str) -> dict[str, Any] | None:
         """The cached row, or None: not there, outdated, or Redis is away."""

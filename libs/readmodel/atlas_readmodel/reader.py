@@ -5,7 +5,8 @@ no reader sees an error or a mixture.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,9 @@ from atlas_readmodel.pages import Filter, Page, Sort, after, ordered, paged, whe
 from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.table import SCHEMA
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
+
+# Around a query, given its name.
+Timed = Callable[[str], AbstractContextManager[object]]
 
 WAIT_FIRST_S = 0.003
 WAIT_MAX_S = 0.05
@@ -37,7 +41,9 @@ class Reader:
 
     Every method raises NotBuilt while its read model does not exist, and asyncpg's error (for documents Redis') when
     the server that has it is away. `versioned`: of the read models whose rows carry their entity's version, the column
-    that finds a row, with its type unless that is text (`booking_id uuid`); a token can wait for those.
+    that finds a row, with its type unless that is text (`booking_id uuid`); a token can wait for those. `timed` is
+    put around each query of PostgreSQL, and gets its name: `bookings.row`, `bookings.page`, `bookings.rows`; those that
+    look how far read models are have the name `readmodel.wait`.
     """
 
     def __init__(
@@ -46,18 +52,20 @@ class Reader:
         cache: Cache | None,
         documents: DocumentsReader | None = None,
         versioned: Mapping[str, str] | None = None,
+        timed: Timed = nullcontext,
     ) -> None:
         self._pool = pool
         self._cache = cache
         self._documents = documents
         self._versioned = versioned or {}
+        self._timed = timed
 
     async def row(self, projection: str, key: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any] | None:
         """The row of this key, by column; straight from PostgreSQL."""
         clause, values = where([Filter(f"{column} = ${{n}}", value) for column, value in key.items()])
-        rows = await self._rows(
-            projection, f"SELECT {', '.join(columns)} FROM {SCHEMA}.{projection} {clause} LIMIT 1", *values
-        )
+        sql = f"SELECT {', '.join(columns)} FROM {SCHEMA}.{projection} {clause} LIMIT 1"
+        with self._timed(f"{projection}.row"):
+            rows = await self._rows(projection, sql, *values)
         return rows[0] if rows else None
 
     async def cached_row(
@@ -69,14 +77,13 @@ class Reader:
         if cached and self._cache is not None and (hit := await self._cache.get(projection, key)) is not None:
             return hit
         # The epoch in the same statement, so that it is the one under which this row was read.
-        rows = await self._rows(
-            projection,
+        sql = (
             f"SELECT {', '.join(columns)}, _offset,"
             f" (SELECT epoch FROM {SCHEMA}.projections WHERE name = $2) AS _epoch"
-            f" FROM {SCHEMA}.{projection} WHERE {column} = $1",
-            key,
-            projection,
+            f" FROM {SCHEMA}.{projection} WHERE {column} = $1"
         )
+        with self._timed(f"{projection}.row"):
+            rows = await self._rows(projection, sql, key, projection)
         if not rows:
             return None
         offset, epoch = rows[0].pop("_offset"), rows[0].pop("_epoch")
@@ -100,18 +107,18 @@ class Reader:
         a cursor that no page of this order gave.
         """
         clause, values = where([*filters, *([] if cursor is None else [after(order, cursor)])])
-        rows = await self._rows(
-            projection,
+        sql = (
             f"SELECT {', '.join(columns)} FROM {SCHEMA}.{projection} {clause}"
-            f" ORDER BY {ordered(order)} LIMIT ${len(values) + 1}",
-            *values,
-            limit + 1,
+            f" ORDER BY {ordered(order)} LIMIT ${len(values) + 1}"
         )
+        with self._timed(f"{projection}.page"):
+            rows = await self._rows(projection, sql, *values, limit + 1)
         return paged(rows, limit, order)
 
     async def rows(self, projection: str, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What a SELECT of one read model gives: the way of a feature's own queries."""
-        return await self._rows(projection, sql, *values)
+        with self._timed(f"{projection}.rows"):
+            return await self._rows(projection, sql, *values)
 
     async def documents(self, projection: str, *keys: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows of a read model that lives in Redis: those of these keys, without a key all of them.
@@ -146,9 +153,10 @@ class Reader:
         return True
 
     async def _shows(self, token: Token, projection: str | None) -> bool:
-        if token.entity is not None:
-            return await self._shows_version(token.entity)
-        return await self._has_passed(token.records, projection)
+        with self._timed("readmodel.wait"):  # one name for all: a projection here is what the caller wrote
+            if token.entity is not None:
+                return await self._shows_version(token.entity)
+            return await self._has_passed(token.records, projection)
 
     async def _shows_version(self, entity: EntityVersion) -> bool:
         key = self._versioned.get(entity.projection)

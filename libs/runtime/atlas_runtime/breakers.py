@@ -6,7 +6,7 @@ from typing import Any
 from purgatory import AsyncCircuitBreakerFactory, ContextChanged
 from purgatory.domain.model import OpenedState
 
-from atlas_runtime.metrics import BREAKER_STATE
+from atlas_runtime.metrics import BREAKER_OPENED, BREAKER_STATE
 
 __all__ = ["OpenedState", "open_breaker"]
 
@@ -26,7 +26,9 @@ async def open_breaker(
     def show(_name: str, _kind: str, event: Any) -> None:
         if isinstance(event, ContextChanged):
             BREAKER_STATE.labels(name).set(_STATES[event.state])
+            BREAKER_OPENED.labels(name).inc(event.state == "opened")
 
     factory.add_listener(show)
     BREAKER_STATE.labels(name).set(_STATES["closed"])
+    BREAKER_OPENED.labels(name)
     return await factory.get_breaker(name)

@@ -11,7 +11,7 @@ import uvloop
 from atlas_errors.policy import Fate, describe, fate_of
 from prometheus_client import disable_created_metrics
 
-from atlas_runtime.observing import logs, traces
+from atlas_runtime.observing import logs, process, traces
 from atlas_runtime.setting_names import describe_unknown, unknown_names
 from atlas_runtime.settings import ServiceSettings
 
@@ -59,8 +59,9 @@ async def _supervise(settings: S, serve: Serve[S]) -> int:
     async def work() -> None:
         await serve(settings, stop)
 
-    task = asyncio.create_task(work(), name="serve")
-    await _until_done(task, stop, hurry, settings.drain_timeout_s)
+    with process.observed(settings.service, settings.environment):
+        task = asyncio.create_task(work(), name="serve")
+        await _until_done(task, stop, hurry, settings.drain_timeout_s)
     if not task.done():
         log.error("the service ignores its cancellation; killing the process")
         os._exit(1)

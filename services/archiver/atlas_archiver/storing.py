@@ -1,5 +1,6 @@
 """Storing one segment, and saying what is known of it: where it lost, and what was gone before it or never came."""
 
+import time
 from datetime import UTC, datetime
 
 import structlog
@@ -10,6 +11,7 @@ from atlas_archive.store import ObjectStore
 from atlas_archive.writing.segments import Segment, Stored, store_segment
 from atlas_archive.writing.steps import in_thread
 from atlas_kafka.consuming.endings import Ended
+from atlas_runtime.metrics import timed
 from atlas_runtime.observing.batch_spans import Facts, batch_span
 
 from atlas_archiver import metrics
@@ -22,11 +24,17 @@ _WAY_OUT = "atlas archive accept, if that is meant"
 async def store_one(store: ObjectStore, segment: Segment, writer: str) -> Stored:
     """Store a segment, whatever has become of its topic: its records were fetched by the topic's id."""
     path = segment.path
-    with metrics.STORE_SECONDS.time():
-        await in_thread(segment.finish)
-        facts: Facts = {"topic": path.topic, "partition": str(path.partition), "records": segment.records}
-        with batch_span(f"archive {path.topic}", "process", lambda: [(text, {}) for text in segment.found], facts):
-            stored = await store_segment(store, segment, writer)
+    begun = time.perf_counter()
+    await in_thread(segment.finish)
+    facts: Facts = {"topic": path.topic, "partition": str(path.partition), "records": segment.records}
+    with (
+        batch_span(f"archive {path.topic}", "process", lambda: [(text, {}) for text in segment.found], facts),
+        timed(metrics.STORE_SECONDS, begun),
+    ):
+        stored = await store_segment(store, segment, writer)
+        if stored.won:
+            manifest = stored.manifest
+            metrics.archived(path.topic, manifest.records, manifest.size, manifest.min_timestamp_ms)
     if not stored.won:
         metrics.CONFLICTS.labels(segment.path.topic).inc()
         log.warning("another writer was first", key=stored.manifest.key, writer=stored.manifest.writer)

@@ -28,6 +28,7 @@ from atlas_readmodel.redis.documents_reader import DocumentsReader
 from atlas_readmodel.stores import open_redis
 from atlas_runtime import contexts
 from atlas_runtime.breakers import open_breaker
+from atlas_runtime.metrics import observe_redis, timed_query
 from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
 from atlas_runtime.observing.heartbeat import heartbeat
 from atlas_runtime.serving import http_server
@@ -75,7 +76,9 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         open_redis(settings.redis_url) as redis,
     ):
         documents = DocumentsReader(redis, namespace=settings.redis_namespace)
-        reader = Reader(readmodel, cache, documents, read_models.versioned(projections))
+        reader = Reader(readmodel, cache, documents, read_models.versioned(projections), timed_query)
+        observe_redis(cache.connections, "cache")
+        observe_redis(redis.connection_pool, "documents")
         resources = Gateway(
             settings=settings,
             registry=schemas,

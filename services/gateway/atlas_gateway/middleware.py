@@ -13,11 +13,11 @@ from atlas_errors.policy import Fate, fate_of
 from atlas_http.problems import BROKEN_BODY, INTERNAL, Kind, Problem, of_http_error, unavailable
 from atlas_http.routes import JSON, Route
 from atlas_readmodel.reader import NotBuilt
-from atlas_runtime.metrics import HTTP_REQUEST_SECONDS, HTTP_REQUESTS
 from atlas_runtime.observing.logs import correlated
 from atlas_runtime.observing.semantics import http_server
 from atlas_runtime.observing.traces import carrying, exemplar, exporting, parse, span, unrecorded
 from atlas_runtime.serving.http_guard import PROBE_PATHS, Guard
+from atlas_runtime.serving.http_metrics import GONE, OTHER, answered, method_of, route_of
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from atlas_gateway.opened import GATEWAY
@@ -29,7 +29,6 @@ _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 _COMPRESS_FROM_BYTES = 1024
 _EXPOSED = "Atlas-Token, ETag, Location, Retry-After, X-Request-ID, X-Correlation-ID, Idempotent-Replayed"
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALLOWED_METHODS = "GET, HEAD, POST, PATCH, OPTIONS"
 _PREFLIGHT_MAX_AGE_S = 600
 
@@ -46,11 +45,11 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
     request_id = _well_formed(request.headers.get(REQUEST_ID)) or new_id()
     correlation = _well_formed(request.headers.get(CORRELATION_ID)) or request_id
     request[_REQUEST_ID] = request_id
-    route = _template(request)
+    route = route_of(request)
     resources = request.app[GATEWAY]
     started = time.perf_counter()
     leading: dict[str, str] | None = None
-    status = 499  # what stays when the caller goes away before the answer
+    status = GONE
     resources.requests.enter()
     try:
         with correlated(correlation), carrying(request.headers.get("baggage")), _span(request, route) as current:
@@ -66,9 +65,7 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
             return response
     finally:
         resources.requests.leave()
-        method = request.method if request.method in _METHODS else "other"  # a method is the caller's own text
-        HTTP_REQUESTS.labels(method, route, status).inc()
-        HTTP_REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started, leading)
+        answered(request, status, time.perf_counter() - started, leading)
 
 
 def _span(request: web.Request, route: str) -> AbstractContextManager[Span | None]:
@@ -76,10 +73,10 @@ def _span(request: web.Request, route: str) -> AbstractContextManager[Span | Non
     if route in PROBE_PATHS:
         return unrecorded()
     headers = request.headers
-    method = request.method if request.method in _METHODS else "_OTHER"
+    method = method_of(request)
     attributes = http_server(method, route, request.host, request.scheme) if exporting() else None
     parent = parse(headers.get("traceparent"), headers.get("tracestate"))
-    name = f"{'HTTP' if method == '_OTHER' else method} {route}"
+    name = f"{'HTTP' if method == OTHER else method} {route}"
     return span(name, kind=SpanKind.SERVER, parent=parent, attributes=attributes)
 
 
@@ -145,7 +142,7 @@ def guarded(guard: Guard, routes: Iterable[Route]) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        accepted = types.get((request.method, _template(request)), (JSON,))
+        accepted = types.get((request.method, route_of(request)), (JSON,))
         refusal = guard.refusal(request, accepted, judged=True)
         if refusal is not None:
             kind = Kind(refusal.slug, refusal.status, refusal.title)
@@ -187,11 +184,6 @@ def _origin_pattern(origin: str) -> str:
     if origin == "*":
         return r".+"
     return re.escape(origin.removesuffix(":*")) + r"(:\d+)?" if origin.endswith(":*") else re.escape(origin)
-
-
-def _template(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "(no route)"
 
 
 def _well_formed(value: str | None) -> str | None:

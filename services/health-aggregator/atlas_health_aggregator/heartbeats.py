@@ -20,9 +20,9 @@ from atlas_contracts.errors import Undecodable
 from atlas_errors.backoff import retrying
 from atlas_errors.policy import describe
 from atlas_kafka.fetching.foreignrecords import accept_foreign_records
+from atlas_kafka.metrics import incoming
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.starting import METADATA_MAX_AGE_MS
-from atlas_runtime.metrics import KAFKA_RECORDS_IN
 from atlas_runtime.observing.heartbeat import EVENT_TYPE
 from mode import CrashingSupervisor
 from prometheus_client import Counter
@@ -119,7 +119,9 @@ class Receiver:
 
     async def __call__(self, message: Any) -> None:
         """Never raises for what the record holds: no record may stop the aggregator."""
-        KAFKA_RECORDS_IN.labels(message.topic, self._group).inc()
+        counted = incoming(message.topic, self._group)
+        # Faust does not tell how large the batches were that it fetched.
+        counted.fetched(len(message.key or b"") + len(message.value or b""))
         try:
             self._handle(self._heartbeat(message))
         except OddHeartbeat as odd:
@@ -127,6 +129,8 @@ class Receiver:
         except Exception as error:
             log.exception("heartbeat not handled", offset=message.offset)
             await self._set_aside(message, OddHeartbeat(Oddity.FAILED, describe(error)))
+        finally:
+            counted.handled(1, round((message.timestamp or -1) * 1000))
 
     def _heartbeat(self, message: Any) -> Heartbeat:
         try:

@@ -25,7 +25,7 @@ from atlas_readmodel.cache import open_cache
 from atlas_readmodel.stores import Stores, open_stores
 from atlas_runtime import contexts
 from atlas_runtime.breakers import open_breaker
-from atlas_runtime.metrics import observe_pool
+from atlas_runtime.metrics import RETRIES, observe_pool, observe_redis
 from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
 from atlas_runtime.observing.heartbeat import heartbeat
 from atlas_runtime.pooler import require_session
@@ -75,6 +75,7 @@ async def serve(settings: ProjectorSettings, stop: asyncio.Event) -> None:
         open_cache(settings.redis_url, await open_breaker("redis"), namespace=settings.redis_namespace) as cache,
         open_producer(settings.kafka_brokers, f"{settings.instance}-dead-letters", stop=stop) as producer,
     ):
+        observe_redis(cache.connections, "cache")
         await ensure_topics(settings.kafka_brokers, [TopicSpec(*topic) for topic in registry.kafka_topics()])
         schemas = Schemas(settings.schemas_dir, registry, codec)
         stops = [t.name for t in registry.topics.values() if t.when_recreated is WhenRecreated.STOP]
@@ -146,6 +147,7 @@ async def project(
             if time.monotonic() - began_at > FAILED_RETRY_MAX_S:
                 backoff.reset()
             pause_s = backoff.next_s()
+            RETRIES.labels(f"projection {name}").inc()
             on_state(f"failed: {describe(error)}; tried again in {pause_s:.0f} s")
             log.error("projection failed", projection=name, error=describe(error), exc_info=error)
             await wait_unless(stop, pause_s)
@@ -166,6 +168,7 @@ async def _open_stores(settings: ProjectorSettings) -> AsyncIterator[Stores]:
     dsn, size = settings.readmodel_dsn.get_secret_value(), settings.readmodel_pool_max
     async with open_stores(dsn, settings.redis_url, settings.redis_namespace, max_size=size) as stores:
         observe_pool(stores.pool, "readmodel")
+        observe_redis(stores.redis.connection_pool, "documents")
         yield stores
 
 

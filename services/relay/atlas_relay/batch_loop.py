@@ -12,9 +12,10 @@ from atlas_outbox.relaying.batches import FLUSH_FROM_ROWS, Claim, Want, slices_o
 from atlas_outbox.relaying.horizon import Horizon
 from atlas_outbox.relaying.sent import Row, Sent, sent_of
 from atlas_outbox.relaying.store import Store
+from atlas_runtime.metrics import timed, timed_query
 from atlas_runtime.observing.batch_spans import Members, batch_span, of_packed
 
-from atlas_relay.metrics import BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
+from atlas_relay.metrics import BATCH_ROWS, BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park
 
 # How often a busy batch loop asks which ids are settled: between two looks a claim walks over what was sent since.
@@ -134,7 +135,8 @@ class BatchLoop:
     async def _claim(self) -> Claim:
         rows_each = max(1, self.caution.rows // max(1, len(self.groups)))
         wants = [Want(g, state.epoch, state.revision, rows_each, state.floor) for g, state in self.groups.items()]
-        claim = await self.store.claim(wants, max_bytes=max(1, self.max_bytes // max(1, len(wants))))
+        with timed_query("outbox.claim"):
+            claim = await self.store.claim(wants, max_bytes=max(1, self.max_bytes // max(1, len(wants))))
         self.full = len(claim.rows) >= rows_each
         self._raise_floors(claim)
         await self._reconcile(set(self.groups) - set(claim.groups))
@@ -142,7 +144,8 @@ class BatchLoop:
 
     async def _look(self) -> None:
         if time.monotonic() >= self._look_at:
-            self._horizon.saw(await self.store.look())
+            with timed_query("outbox.look"):
+                self._horizon.saw(await self.store.look())
             self._look_at = time.monotonic() + self.look_every_s
 
     def _raise_floors(self, claim: Claim) -> None:
@@ -159,8 +162,8 @@ class BatchLoop:
     async def _send(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
         try:
             with (
-                SEND_SECONDS.time(),
                 batch_span("send outbox", "send", partial(_members, rows), {"records": len(rows)}),
+                timed(SEND_SECONDS),
             ):
                 await self.channel.send(rows, sent)
         except Refused as refusal:
@@ -172,17 +175,21 @@ class BatchLoop:
     async def _delete(self, rows: Sequence[Row], sent: Sequence[Sent]) -> None:
         durable = len(rows) >= FLUSH_FROM_ROWS or len(sent) >= UNSURE_MAX
         epochs = self._epochs(set(map(_GROUP, rows)))
-        held = await self.store.delete(epochs, list(map(_ID, rows)), durable=durable)
+        with timed_query("outbox.delete"):
+            held = await self.store.delete(epochs, list(map(_ID, rows)), durable=durable)
         self._unsure = [] if durable else list(sent)
         ROWS_SENT.inc(len(rows))
         BATCHES.inc()
+        BATCH_ROWS.observe(len(rows))
         self.drop(set(epochs) - held)
 
     async def _park(self, aside: Mapping[int, Mapping[int, str | None]]) -> None:
         """Park rows and give the whole claim up: what is left of it is claimed again."""
         for group, errors in aside.items():
             state = self.groups[group]
-            if await self.store.park((group, state.epoch, state.revision), errors):
+            with timed_query("outbox.park"):
+                parked = await self.store.park((group, state.epoch, state.revision), errors)
+            if parked:
                 self.caution.parked(errors)
                 PARKED.inc(len(errors))
         await self._load(self._epochs(set(aside)))

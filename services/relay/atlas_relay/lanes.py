@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff
+from atlas_errors.metrics import RETRIES
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox.relaying.session import open_session
 from atlas_outbox.relaying.store import Store
@@ -131,6 +132,7 @@ class Lane:
         self.changed.set()
 
     def _note(self, error: BaseException) -> None:
+        RETRIES.labels("relay lane").inc()
         log.warning("will try again", lane=self._config.name, attempt=self._backoff.failures + 1, error=describe(error))
         self._health.note(self._config.name, describe(error))
 

@@ -11,6 +11,11 @@ SEND_SECONDS = Histogram(
     "Time to send a batch and to have it acknowledged",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+BATCH_ROWS = Histogram(
+    "atlas_relay_batch_rows",
+    "Outbox rows that were sent together",
+    buckets=(1, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000),
+)
 GROUPS_HELD = Gauge("atlas_relay_groups", "Groups of shards that this instance relays")
 LEASE_EPOCH = Gauge("atlas_relay_lease_epoch", "Epoch of a lease this instance holds", ["group"])
 BACKLOG_ROWS = Gauge("atlas_outbox_backlog_rows", "Committed rows not yet sent; an estimate above 1000 a group")

@@ -8,10 +8,12 @@ from typing import Any
 import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff
+from atlas_errors.metrics import RETRIES
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox.relaying import leases
 from atlas_outbox.relaying.leases import fair_share
 from atlas_outbox.relaying.session import open_session
+from atlas_runtime.metrics import timed_query
 from atlas_runtime.serving.probes import Health
 
 from atlas_relay.lanes import Lane
@@ -57,6 +59,7 @@ class Ownership:
             except Exception as error:
                 if fate_of(error) is not Fate.TRANSIENT and not isinstance(error, asyncpg.InternalClientError):
                     raise
+                RETRIES.labels("leases").inc()
                 log.warning("will try again", what="leases", error=describe(error))
                 self._health.note("leases", describe(error))
                 await backoff.wait(stop)
@@ -77,7 +80,8 @@ class Ownership:
     async def _tick(self, connection: "asyncpg.Connection[Any]") -> None:
         """1. say that we live; 2. give back what is too much, after its lane let go; 3. take what is missing."""
         self._pressed.clear()
-        live, held = await leases.renew(connection, self._owner, self._ttl_s)  # 1
+        with timed_query("leases.renew"):
+            live, held = await leases.renew(connection, self._owner, self._ttl_s)  # 1
         self._renewed_at = time.monotonic()
         share = fair_share(live, self._owner)
         keep = dict(sorted(held.items())[:share])
@@ -91,7 +95,8 @@ class Ownership:
                 {g: e for g, e in surplus.items() if not any(g in lane.taken for lane in self._lanes)},
             )
         if len(held) < share:  # 3
-            taken = await leases.take(connection, self._owner, self._ttl_s, share - len(held))
+            with timed_query("leases.take"):
+                taken = await leases.take(connection, self._owner, self._ttl_s, share - len(held))
             await self._assign({**keep, **taken})
 
     async def _let_go(self, groups: set[int]) -> None:

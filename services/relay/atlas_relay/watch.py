@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import asyncpg
 import structlog
 from atlas_errors.backoff import Backoff, wait_unless
+from atlas_errors.metrics import RETRIES
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_outbox.relaying.listener import listening
 from atlas_outbox.relaying.stats import OutboxStats, read_stats
+from atlas_runtime.metrics import timed_query
 
 from atlas_relay.lanes import Lane
 from atlas_relay.metrics import BACKLOG_ROWS, OLDEST_SECONDS, PARKED_ROWS, TABLE_BYTES
@@ -37,6 +39,7 @@ async def listen(dsn: str, lanes: Sequence[Lane], stop: asyncio.Event) -> None:
         except Exception as error:
             if fate_of(error) is not Fate.TRANSIENT:
                 raise
+            RETRIES.labels("listen").inc()
             log.warning("will try again", what="listen", error=describe(error))
         if not stop.is_set():
             await backoff.wait(stop)
@@ -47,7 +50,9 @@ async def publish_stats(pool: "asyncpg.Pool[asyncpg.Record]", stop: asyncio.Even
     while not stop.is_set():
         try:
             async with pool.acquire(timeout=2) as connection:
-                set_gauges(await read_stats(connection))
+                with timed_query("outbox.stats"):
+                    stats = await read_stats(connection)
+            set_gauges(stats)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             log.warning("no outbox figures", error=describe(error))
         await wait_unless(stop, _STATS_EVERY_S)

@@ -155,7 +155,7 @@ async def _consumer(config: ConsumerConfig, stop: asyncio.Event) -> AsyncIterato
         except BaseException:
             await consumer.stop()
             raise
-        fetching = fetch_by_id(consumer)
+        fetching = fetch_by_id(consumer, config.group)
         if config.raw:
             give_batches(consumer)
         elif config.light:

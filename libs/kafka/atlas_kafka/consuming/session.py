@@ -21,7 +21,7 @@ from atlas_kafka.consuming.sink import ConsumerConfig, Offsets, PositionBeyondEn
 from atlas_kafka.fetching.fetch_by_id import FetchById
 from atlas_kafka.internals.client import client_of
 from atlas_kafka.internals.coordinator import is_rebalancing
-from atlas_kafka.metrics import REBALANCES, RECORDS_IN, TOPICS_CHANGED
+from atlas_kafka.metrics import REBALANCES, TOPICS_CHANGED, incoming
 
 log = structlog.get_logger(__name__)
 
@@ -255,7 +255,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
         durable = await self._sink.handle(records)
         for partition, batch in records.items():
             records_in = sum(part.records for part in batch) if self._config.raw else len(batch)
-            RECORDS_IN.labels(partition.topic, self._config.group).inc(records_in)
+            incoming(partition.topic, self._config.group).handled(records_in, batch[0].timestamp)
             self._given[partition] = batch[-1].offset + 1
         self._durable.update(durable)
         self._in_hand.whole = whole

@@ -18,6 +18,7 @@ from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError, for_
 
 from atlas_kafka.fetching.damage import Buffer, Damages, end_of
 from atlas_kafka.internals.fetching import READ_UNCOMMITTED, Fetcher, FetchRequest, FetchResult
+from atlas_kafka.metrics import incoming
 from atlas_kafka.wire.fetch import FetchAnswer, FetchOfIds
 
 # What a broker answers when it has no topic of this id, or another of its name.
@@ -36,8 +37,9 @@ class FetchById:
     be read at the moment, `answered` when (monotonic) it last could.
     """
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, group: str) -> None:
         self._fetcher = fetcher
+        self._group = group
         self._client = fetcher.client
         self.ids: Mapping[str, str] = {}
         self.outdated: set[TopicPartition] = set()
@@ -136,7 +138,7 @@ class FetchById:
         )
 
     def _heard(self, topic: str, partitions: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        now, heard = time.monotonic(), []
+        now, heard, size = time.monotonic(), [], 0
         for number, code, high, stable, first, aborted, replica, records, _tags in partitions:
             place = TopicPartition(topic, number)
             if code in (UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID, OffsetOutOfRangeError.errno):
@@ -149,11 +151,14 @@ class FetchById:
                 self.answered[place] = now
             transactions = [(producer, begun) for producer, begun, _tags in aborted or ()]
             heard.append((number, code, high, stable, first, transactions, replica, records or b""))
+            size += len(records or b"")
+        if size:
+            incoming(topic, self._group).fetched(size)
         return heard
 
 
-def fetch_by_id(consumer: AIOKafkaConsumer) -> FetchById:
+def fetch_by_id(consumer: AIOKafkaConsumer, group: str) -> FetchById:
     """From now on `consumer` fetches by id, and nothing until it is told ids. Call it right after `start()`."""
     fetcher = Fetcher(consumer)
-    fetcher.client = by_id = FetchById(fetcher)
+    fetcher.client = by_id = FetchById(fetcher, group)
     return by_id

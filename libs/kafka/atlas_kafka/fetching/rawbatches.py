@@ -61,6 +61,11 @@ class RawBatch:
     packed: bytes
 
     @property
+    def timestamp(self) -> int:
+        """That of its first record, epoch ms; -1: it has none."""
+        return self.base_timestamp if self.append_time_ms is None else self.append_time_ms
+
+    @property
     def at_most(self) -> int:
         """How many bytes the records take at most, when they are decompressed, as far as that shows."""
         return at_most(self.codec, self.packed)

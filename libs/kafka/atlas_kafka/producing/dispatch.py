@@ -18,10 +18,11 @@ from aiokafka.errors import (
     for_code,
 )
 from atlas_errors.backoff import Backoff
+from atlas_errors.metrics import RETRIES
 from atlas_errors.policy import describe
 
 from atlas_kafka.internals.protocol import InitProducerIdRequest
-from atlas_kafka.metrics import PRODUCERS_RENEWED, RECORDS_OUT, RECORDS_REFUSED
+from atlas_kafka.metrics import PRODUCE_SECONDS, PRODUCERS_RENEWED, RECORDS_REFUSED, outgoing
 from atlas_kafka.producing.partition_queue import Batch, Identity, Next, PartitionQueue
 from atlas_kafka.producing.produce_answers import Answer, Verdict
 from atlas_kafka.wire.produce import Produce, answers_of
@@ -119,7 +120,9 @@ class Dispatcher:
         answers: dict[tuple[str, int], Answer] = {}
         sent = True
         try:
+            begun = time.perf_counter()
             answers = answers_of(await self._client.send(node, Produce(_REQUEST_TIMEOUT_MS, topics)))
+            PRODUCE_SECONDS.observe(time.perf_counter() - begun)
         except NodeNotReadyError:
             sent = False
         except (KafkaError, OSError) as error:
@@ -145,7 +148,7 @@ class Dispatcher:
         step = queue.answered(answer)
         count = len(batch.entries)
         if answer.verdict is Verdict.TAKEN:
-            RECORDS_OUT.labels(queue.topic).inc(count)
+            outgoing(queue.topic).acknowledged(count, len(batch.packed))
             return step
         if answer.verdict is Verdict.TOO_LARGE and count > 1:
             half = max(_BATCH_BYTES_MIN, len(batch.packed) // 2)
@@ -195,6 +198,7 @@ class Dispatcher:
             except (ClusterAuthorizationFailedError, IncompatibleBrokerVersion) as error:
                 queue.fail(error)
             except (KafkaError, OSError) as error:
+                RETRIES.labels("new producer id").inc()
                 log.warning("no new producer id", topic=queue.topic, partition=queue.partition, error=describe(error))
                 await asyncio.sleep(backoff.next_s())
                 queue.forget_dropped()

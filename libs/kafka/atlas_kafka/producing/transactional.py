@@ -13,7 +13,7 @@ from atlas_errors.policy import Transient
 from atlas_kafka_format.partitioning import partition_for
 
 from atlas_kafka.internals.sending import give_up_batches, keep_batches
-from atlas_kafka.metrics import RECORDS_OUT
+from atlas_kafka.metrics import outgoing
 from atlas_kafka.producing.outgoing import RECORD_MAX_BYTES, Delivery, Outgoing, RecordTooLarge, size_of
 from atlas_kafka.starting import METADATA_MAX_AGE_MS, start_producer
 
@@ -114,7 +114,7 @@ async def _send_partition(
 ) -> None:
     """Pack the records of one partition into batches, one in flight after the other is queued."""
     now_ms = time.time_ns() // 1_000_000
-    waiting: list[tuple[list[int], asyncio.Future[Any]]] = []
+    waiting: list[tuple[list[int], int, asyncio.Future[Any]]] = []
     builder = producer.create_batch()
     packed: list[int] = []
 
@@ -129,7 +129,7 @@ async def _send_partition(
                 for index in members:
                     results[index] = error
             else:
-                waiting.append((members, future))
+                waiting.append((members, batch.size(), future))
 
     for index in indexes:
         record = records[index]
@@ -144,8 +144,9 @@ async def _send_partition(
             builder.append(timestamp=timestamp, key=key, value=value, headers=headers)
         packed.append(index)
     await flush()
-    for members, future in waiting:
-        await _settle(members, future, target, results)
+    for members, size, future in waiting:
+        if await _settle(members, future, target, results):
+            outgoing(target[0]).acknowledged(len(members), size)
 
 
 async def _settle(
@@ -153,13 +154,14 @@ async def _settle(
     future: "asyncio.Future[Any]",
     target: tuple[str, int],
     results: list[Delivery | Exception | None],
-) -> None:
+) -> bool:
+    """Whether the broker has them."""
     try:
         base = (await future).offset
     except Exception as error:  # noqa: BLE001 - becomes the result of each record of the batch
         for index in members:
             results[index] = error
-        return
-    RECORDS_OUT.labels(target[0]).inc(len(members))
+        return False
     for place, index in enumerate(members):
         results[index] = Delivery(target[0], target[1], base + place)
+    return True

@@ -14,6 +14,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from atlas_errors.policy import Fate, fate_of
 
+from atlas_runtime.serving.http_metrics import not_http
+
 CONTENT_TYPE = "application/problem+json"
 # What the endpoints of services beside the gateway take: lists of ids.
 BODY_MAX_BYTES = 1024 * 1024
@@ -40,6 +42,8 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         detail = "The request failed." if status >= 500 else f"The request is not HTTP: {_first_line(message)}."
+        if status < 500:  # of the others a handler raised, they are counted
+            not_http(status)
         response = document(status, detail)
         response.force_close()
         return response

@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as distribution_version
 
 import orjson
 from aiohttp import web
@@ -13,9 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from atlas_runtime.observing.logs import mask
+from atlas_runtime.observing.process import version_of
 from atlas_runtime.serving import http_server
 from atlas_runtime.serving.dependencies import Check, Dependency
 from atlas_runtime.serving.http_guard import Guard, guarded
+from atlas_runtime.serving.http_metrics import measured
 from atlas_runtime.settings import ServiceSettings
 
 _OPENMETRICS = {"Content-Type": openmetrics.CONTENT_TYPE_LATEST}
@@ -32,7 +32,7 @@ class Health:
     def __init__(self, service: str, version: str | None = None) -> None:
         """`version` is by default the one of the distribution atlas-<service>."""
         self.service = service
-        self.version = version or _version_of(f"atlas-{service}")
+        self.version = version or version_of(service)
         self.started_at_ms = time.time_ns() // 1_000_000
         self.stopping = False
         self.environment = ""
@@ -130,7 +130,7 @@ async def serve_probes(
     health.environment = settings.environment
     guard = Guard(settings.service, settings.http_hosts)
     app = web.Application(
-        middlewares=[http_server.documents, http_server.readable, guarded(guard), http_server.unencoded],
+        middlewares=[measured, http_server.documents, http_server.readable, guarded(guard), http_server.unencoded],
         client_max_size=http_server.BODY_MAX_BYTES,
     )
     app.add_routes([*probe_routes(health), *routes])
@@ -145,10 +145,3 @@ def _openmetrics() -> bytes:
 
 def _json(status: int, body: object) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
-
-
-def _version_of(distribution: str) -> str:
-    try:
-        return distribution_version(distribution)
-    except PackageNotFoundError:
-        return "0"

@@ -15,7 +15,7 @@ from atlas_http.problems import BROKEN_JSON, INVALID, UNAVAILABLE, Problem, unav
 from atlas_http.routes import JSON, Part, Route, answer, path_parameter, problem, ref
 from atlas_readmodel.token import Token
 from atlas_runtime.observing import traces
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from atlas_gateway.limits import Intake, Limits
 from atlas_gateway.opened import GATEWAY, Gateway
@@ -31,6 +31,13 @@ from atlas_gateway.posting.topic_access import describe_access, open_topic, open
 TOKEN = "Atlas-Token"
 REFUSED = Counter(
     "atlas_gateway_records_refused_total", "Posted records that did not get to Kafka", ["topic", "reason"]
+)
+
+POSTED = Histogram(
+    "atlas_gateway_post_records",
+    "Records that one request had, those that were refused too",
+    ["topic"],
+    buckets=(1, 10, 100, 500, 1000, 5000, 10_000, 50_000),
 )
 
 
@@ -104,6 +111,7 @@ async def _produce(
         await production.finish(held)  # 2.
         for refused in production.refusals:
             REFUSED.labels(maker.topic, refused.kind.slug).inc()
+        POSTED.labels(maker.topic).observe(count)
     return None
 
 

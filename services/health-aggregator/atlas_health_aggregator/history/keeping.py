@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from atlas_errors.backoff import Backoff
+from atlas_errors.metrics import RETRIES
 from atlas_errors.policy import Fate, Transient, describe, fate_of
 from atlas_kafka.cluster.admin import TopicSpec, ensure_topics
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
@@ -138,6 +139,7 @@ class Keeper:
                     await self._read(reader, on_state, backoff)
             except Exception as error:
                 transient = fate_of(error) is Fate.TRANSIENT
+                RETRIES.labels("lag history").inc()
                 log.warning("lag history not read", error=describe(error), exc_info=not transient)
                 on_state(f"not read: {describe(error)}")
                 self._history.complete = True  # as complete as it gets for now

@@ -17,11 +17,12 @@ from atlas_projection.fold import fold
 from atlas_projection.projection import Projection, Row
 from atlas_projection.waiting import Waiting
 from atlas_readmodel.store import Rows
+from atlas_runtime.metrics import timed
 
 from atlas_projector.apply.decoding import Decoded
 from atlas_projector.apply.pending import Pending
 from atlas_projector.apply.workspace import Workspace
-from atlas_projector.metrics import WRITE_SECONDS, count
+from atlas_projector.metrics import Written, count
 from atlas_projector.source import Record
 from atlas_projector.waiting.aside import Aside
 
@@ -64,6 +65,7 @@ class CommitPath:
         self._before_write = before_write
         self._write_rows = write_rows
         self._pending_max = max(PENDING_ROWS_MAX, write_rows)
+        self._written = Written(projection.name)
         self._writer: Rows | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -94,6 +96,7 @@ class CommitPath:
         for tp, batch in fresh.items():  # 5
             if batch:
                 held.advance(tp, batch[-1].offset + 1, len(batch))
+                held.note_age(batch[0].timestamp)
         held.merge(folded, aside)
         count(self._projection.name, folded, len(decoded.poison), decoded.passed_over, len(decoded.behind))
         self._begin_to_write()  # 6
@@ -111,11 +114,12 @@ class CommitPath:
         while held.pending.is_due(self._write_rows):
             held.in_flight, held.pending = held.pending, Pending()  # 7
             batch = held.in_flight.batch()
-            with WRITE_SECONDS.labels(self._projection.name).time():
+            with timed(self._written.seconds):
                 await self._before_write(batch.rows, max(each.next_offset for each in batch.advances) - 1)  # 8
                 await self._writer.write(batch)  # 9
             for each in batch.advances:  # 10
                 held.durable[TopicPartition(each.topic, each.partition)] = each.next_offset
+            self._written.count(held.in_flight)
             held.in_flight = Pending()
 
     async def make_room(self) -> None:

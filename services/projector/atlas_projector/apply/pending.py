@@ -15,7 +15,7 @@ from atlas_projector.waiting.aside import Aside
 @dataclass(slots=True)
 class Pending:
     """The batch to come. `advances`: expected offset, next offset, events, by partition. `hurried`: it is written
-    however few rows it has.
+    however few rows it has. `oldest_ms`: the least timestamp that its events were found to have; `trace` leads to one.
     """
 
     rows: dict[Key, Row | None] = field(default_factory=dict)
@@ -24,6 +24,8 @@ class Pending:
     released: list[Place] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
     hurried: bool = False
+    oldest_ms: int | None = None
+    trace: dict[str, str] | None = None
 
     @property
     def events(self) -> int:
@@ -50,6 +52,12 @@ class Pending:
             expected, _, before = self.advances[partition]
             events += before
         self.advances[partition] = (expected, next_offset, events)
+
+    def note_age(self, first_ms: int, trace: dict[str, str] | None) -> None:
+        """Events of a partition were added, of which the first has this timestamp; negative: it has none."""
+        if first_ms >= 0:
+            self.oldest_ms = first_ms if self.oldest_ms is None else min(self.oldest_ms, first_ms)
+            self.trace = trace or self.trace
 
     def batch(self) -> Batch:
         """All of it, as the writer takes it; records that came and went within it never waited."""

@@ -16,11 +16,13 @@ from atlas_readmodel.postgres.deaths import Mark
 from atlas_readmodel.postgres.writer import Waits
 from atlas_readmodel.store import Rows
 from atlas_readmodel.waiting.parking import Parked, Place, State
+from atlas_runtime.metrics import timed
+from atlas_runtime.observing.traces import exemplar
 
 from atlas_projector.apply.decoding import Decoded, Decoder, at
 from atlas_projector.apply.pending import Pending, trim
 from atlas_projector.apply.verdicts import Verdicts
-from atlas_projector.metrics import count
+from atlas_projector.metrics import READ_SECONDS, count
 from atlas_projector.source import Record
 from atlas_projector.waiting.aside import Aside, OnPoison, WaitingRecords, set_aside
 from atlas_projector.waiting.parked import meta_of, partition_of, record_of
@@ -55,6 +57,7 @@ class Workspace:
         self.verdicts = Verdicts(projection.name)
         self._on_poison = on_poison
         self._strict = strict
+        self._read_seconds = READ_SECONDS.labels(projection.name)
         self._writer: Rows | None = None
         self._told: set[Place] = set()
         self._refused: Mapping[Key, Row | None] = {}
@@ -180,8 +183,14 @@ class Workspace:
         if unknown:
             assert self._writer is not None
             # What is pending or in flight is among the known ones, so PostgreSQL's rows are the newest of these.
-            found = await self._writer.load(unknown)
+            with timed(self._read_seconds):
+                found = await self._writer.load(unknown)
             rows.update({key: found.get(key) for key in unknown})
+
+    def note_age(self, first_ms: int) -> None:
+        """Events were taken of which the first has this timestamp. Of a rebuild that says nothing: they are old."""
+        if not self._strict:
+            self.pending.note_age(first_ms, exemplar())
 
     async def set_aside(
         self, by_place: Mapping[Place, Record], decoded: Decoded, folded: Folded, tried: Sequence[Parked] = ()

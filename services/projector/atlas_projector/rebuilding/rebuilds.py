@@ -18,6 +18,7 @@ from atlas_readmodel.store import Store
 from atlas_readmodel.stores import Stores
 
 from atlas_projector.live import Live
+from atlas_projector.metrics import REBUILD_RUNNING, REBUILDS
 from atlas_projector.rebuilding.archived import open_source
 from atlas_projector.rebuilding.builder import RebuildError
 from atlas_projector.rebuilding.rebuild import NotIdentical, Options, Progress, RowsMissing, rebuild
@@ -189,6 +190,7 @@ class Rebuilds:
         return open_source(setup.brokers, self._lives[name].projection.topics, f"rebuild-{name}", setup.archive)
 
     async def _watched(self, name: str, run: _Run, work: Callable[[], Awaitable[None]]) -> None:
+        REBUILD_RUNNING.labels(name).set(1)
         try:
             await work()
         except asyncio.CancelledError:
@@ -205,6 +207,9 @@ class Rebuilds:
         else:
             run.state = "done"
             log.info("rebuilt", **(run.result or {}))
+        finally:
+            REBUILD_RUNNING.labels(name).set(0)
+            REBUILDS.labels(name, run.state).inc()
 
 
 def _result(name: str, progress: Progress, rows: int, different_rows: int | None) -> dict[str, Any]:

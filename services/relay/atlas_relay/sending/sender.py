@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from atlas_errors.policy import Transient, describe
+from atlas_kafka.metrics import outgoing
 from atlas_kafka.producing.produce_answers import Verdict
 from atlas_outbox.relaying.sent import Row, Sent
 
@@ -105,6 +106,9 @@ class Sender:
                     outcomes = await self._delivery.send(parcels)
         except TimeoutError:
             raise Transient(f"Kafka did not take a batch within {self._config.timeout_s:g} s") from None
+        for outcome in outcomes:
+            if outcome.answer.verdict is Verdict.TAKEN:
+                outgoing(outcome.target.topic).acknowledged(outcome.batch.record_count(), outcome.batch.bytes)
         self._raise_failures(outcomes)
 
     def _raise_failures(self, outcomes: Sequence[Outcome]) -> None:

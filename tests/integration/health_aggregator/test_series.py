@@ -1,0 +1,77 @@
+"""Whatever callers and services make up, the aggregator's metrics have no series for it."""
+
+import time
+import uuid
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+from atlas_contracts.codec import Codec
+from atlas_contracts.registry import Registry
+from atlas_health_aggregator.heartbeats import HEARTBEATS_SET_ASIDE
+from atlas_health_aggregator.settings import HealthAggregatorSettings
+from atlas_kafka.producing.producer import Outgoing, open_producer, send_all
+from atlas_local.waiting import wait_until
+from atlas_runtime.observing.heartbeat import EVENT_TYPE
+from prometheus_client import REGISTRY
+
+from tests.integration.health_aggregator.running import running_aggregator
+
+pytestmark = pytest.mark.integration
+
+MakeSettings = Callable[..., HealthAggregatorSettings]
+# Of the cluster's own groups, which other tests have too.
+OF_GROUPS = ("atlas_consumer", "atlas_partition", "atlas_lag")
+OTHERS_MAX = 3
+
+
+def series() -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+    return {
+        (each.name, tuple(sorted(each.labels.items())))
+        for family in REGISTRY.collect()
+        for each in family.samples
+        if family.name.startswith("atlas_") and not family.name.startswith(OF_GROUPS)
+    }
+
+
+async def test_made_up_paths_and_services_make_no_series(make_settings: MakeSettings) -> None:
+    settings = make_settings(health_other_services_max=OTHERS_MAX)
+    registry = Registry.load(settings.schemas_dir)
+    codec, topic = Codec(registry), registry.topic_of(EVENT_TYPE).name
+
+    def beat(number: int) -> Outgoing:
+        now, service = time.time_ns() // 1_000_000, f"made-up-{number}-{uuid.uuid4().hex[:8]}"
+        value = {"service": service, "instance": f"{service}-1", "state": "READY", "reasons": {}, "version": "1"}
+        value |= {"started_at": now, "sent_at": now, "interval_ms": 2000}
+        return Outgoing(topic, service.encode(), codec.encode(EVENT_TYPE, value))
+
+    def set_aside() -> float:
+        return sum(each.value for family in HEARTBEATS_SET_ASIDE.collect() for each in family.samples)
+
+    async def flood(times: int, taken: int) -> None:
+        aside = set_aside() + times - taken + 2
+        await send_all(producer, [beat(number) for number in range(times)] + [Outgoing(topic, b"x", b"junk")] * 2)
+        await wait_until("all but those that there is room for are set aside", lambda: set_aside() >= aside, 30)
+        for number in range(times):
+            for method, path in (
+                ("GET", f"/lag?group=made-up-{uuid.uuid4()}&topic={uuid.uuid4()}"),
+                ("GET", f"/lag/history?group=made-up-{uuid.uuid4()}"),
+                ("GET", f"/{uuid.uuid4()}"),
+                (f"MADE{number}", "/lag"),
+                (f"MADE{number}", f"/{uuid.uuid4()}"),
+            ):
+                async with client.request(method, url + path) as response:
+                    await response.read()
+
+    url = f"http://127.0.0.1:{settings.http_port}"
+    async with (
+        running_aggregator(settings),
+        open_producer(settings.kafka_brokers, "test") as producer,
+        aiohttp.ClientSession() as client,
+    ):
+        await flood(OTHERS_MAX + 2, taken=OTHERS_MAX)
+        before = series()
+        await flood(50, taken=0)
+        assert series() - before == set()
+        services = {dict(labels)["service"] for name, labels in before if name == "atlas_service_instances"}
+        assert len([name for name in services if name.startswith("made-up")]) == OTHERS_MAX
