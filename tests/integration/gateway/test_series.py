@@ -28,11 +28,13 @@ async def series(client: ClientSession) -> Series:
 def made_up(number: int, path: str) -> Iterator[Asked]:
     """Requests of each kind that holds a text of the caller's own; none has one that another number's has."""
     one = f"{number}-{uuid.uuid4().hex}"
+    word = "".join(chr(ord("A") + int(digit)) for digit in str(number))
     yield "GET", f"/yards/{uuid.uuid4()}", {}
     yield "GET", f"/{one}", {}
     yield "GET", f"/yards?{one}={one}&cursor={one}", {}
-    yield f"MADE{number}", "/yards", {}
-    yield f"MADE{number}", f"/{one}", {}
+    yield f"MADE{word}", "/yards", {}
+    yield f"MADE{word}", f"/{one}", {}
+    yield f"MADE{number}", "/yards", {}  # with a digit it is no HTTP
     yield "GET", f"/topics/{one}", {}
     yield "POST", f"/topics/{one}", {"json": departed()}
     yield "POST", path, {"json": departed() | {"type": f"made.Up{number}"}}
@@ -68,9 +70,11 @@ async def flood(client: ClientSession, path: str, numbers: range) -> None:
 
 async def test_no_text_of_a_caller_makes_a_series(client: ClientSession, path: str) -> None:
     await flood(client, path, range(2))  # what there is of each kind is there now
+    await series(client)  # and so is this request
     before = await series(client)
     await flood(client, path, range(2, 2 + TIMES))
     after = await series(client)
     assert after - before == set()
     counted = {labels for name, labels in after if name == "atlas_http_requests_total"}
     assert (("method", "_OTHER"), ("route", "(no route)"), ("status", "404")) in counted
+    assert (("method", "_OTHER"), ("route", "(no HTTP)"), ("status", "400")) in counted

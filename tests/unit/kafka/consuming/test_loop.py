@@ -60,7 +60,7 @@ async def test_the_brokers_are_told_how_long_to_wait_for_a_dead_member(monkeypat
             """Neither does this."""
 
     monkeypatch.setattr(loop, "AIOKafkaConsumer", Started)
-    monkeypatch.setattr(loop, "fetch_by_id", lambda _consumer: None)
+    monkeypatch.setattr(loop, "fetch_by_id", lambda _consumer, _group: None)
     names = ("session_timeout_ms", "heartbeat_interval_ms", "rebalance_timeout_ms")
     for session_s, expected in (
         (3.0, (3_000, 600, 10_000)),

@@ -68,11 +68,12 @@ async def test_ids_paths_and_methods_that_a_caller_makes_up_make_no_series() -> 
 
         async def flood(times: int) -> None:
             for number in range(times):
+                word = "".join(chr(ord("A") + int(digit)) for digit in str(number))
                 for method, path in (
                     ("GET", f"/unit/items/{uuid.uuid4()}"),
                     ("GET", f"/unit/{uuid.uuid4()}?{uuid.uuid4()}"),
-                    (f"MADE{number}", "/unit/items/1"),
-                    (f"MADE{number}", f"/{uuid.uuid4()}"),
+                    (f"MADE{word}", "/unit/items/1"),
+                    (f"MADE{word}", f"/{uuid.uuid4()}"),
                     ("POST", f"/unit/items/{uuid.uuid4()}"),
                 ):
                     headers = {"X-Request-ID": str(uuid.uuid4()), "Host": f"127.0.0.1:{number + 1}"}
