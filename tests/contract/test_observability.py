@@ -33,7 +33,6 @@ OWN_METRICS = {
     "process_start_time_seconds": set[str](),
     "process_open_fds": set[str](),
     "process_max_fds": set[str](),
-    "python_gc_collections_total": {"generation"},
 }
 SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 NAME = re.compile(r"\b(atlas_[a-z0-9_]+|process_[a-z_]+|python_[a-z_]+|up|ALERTS|slo:[\w:]+)\b")

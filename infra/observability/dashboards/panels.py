@@ -37,7 +37,14 @@ NONE_IS_GOOD = Levels(alarm=1)
 
 
 # Histograms whose measurements lead to their trace, where that is kept.
-EXEMPLARS = ("atlas_http_request_seconds", "atlas_db_query_seconds")
+EXEMPLARS = (
+    "atlas_http_request_seconds",
+    "atlas_db_query_seconds",
+    "atlas_relay_send_seconds",
+    "atlas_projector_event_age_seconds",
+    "atlas_archiver_store_seconds",
+    "atlas_archiver_record_age_seconds",
+)
 
 
 @dataclass(frozen=True, slots=True)

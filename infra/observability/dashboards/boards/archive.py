@@ -100,6 +100,13 @@ _FLOW = Row(
             Levels(warn=300, alarm=900),
         ),
         Panel(
+            "A record is in the archive within minutes",
+            "From the timestamp of a segment's oldest record until its manifest stood, 99 of 100.",
+            [Query(quantile(0.99, _of("atlas_archiver_record_age_seconds_bucket"), "topic"), "{{topic}}")],
+            "s",
+            Levels(warn=300, alarm=900),
+        ),
+        Panel(
             "Records are archived as they come",
             "By topic, per second. In steps: a segment is written when it is large or old enough.",
             [Query(total(rate(_of("atlas_archiver_records_total")), "topic"), "{{topic}}")],

@@ -185,7 +185,8 @@ _BEHIND = Row(
             "Of each pool: all in use means that requests wait for each other.",
             [
                 Query(total(series("atlas_db_pool_in_use", _OURS), "pool"), "{{pool}} in use"),
-                Query(total(series("atlas_db_pool_size", _OURS), "pool"), "{{pool}} open"),
+                Query(total(series("atlas_db_pool_max", _OURS), "pool"), "{{pool}} at most"),
+                Query(total(series("atlas_db_pool_waiting", _OURS), "pool"), "{{pool}} waited for"),
             ],
             "short",
             ANY,

@@ -82,6 +82,13 @@ _EVENTS = Row(
             trail=trails.of_services("projector"),
         ),
         Panel(
+            "An event is in its read model within a second",
+            "From the timestamp of the oldest event of a transaction until readers could see its rows, 99 of 100.",
+            [Query(quantile(0.99, series("atlas_projector_event_age_seconds_bucket"), "projection"), "{{projection}}")],
+            "s",
+            Levels(warn=1, alarm=60),
+        ),
+        Panel(
             "Rows are written",
             "After folding, per second.",
             [Query(total(rate(series("atlas_projector_rows_written_total")), "projection"), "{{projection}}")],

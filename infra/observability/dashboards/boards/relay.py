@@ -185,6 +185,20 @@ _RELAY = Row(
             ANY,
         ),
         Panel(
+            "Queries take milliseconds",
+            "99 of 100 of each statement of the relay.",
+            [
+                Query(
+                    quantile(0.99, series("atlas_db_query_seconds_bucket", of_job("relay")), "job", "query"),
+                    "{{query}}",
+                )
+            ],
+            "s",
+            Levels(warn=0.1, alarm=1),
+            trail=trails.OF_QUERY,
+            width=12,
+        ),
+        Panel(
             "Every topic gets its records",
             "Acknowledged by the brokers, from the relay.",
             [

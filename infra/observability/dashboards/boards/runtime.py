@@ -1,6 +1,7 @@
 """A service as a process: what it uses, what it leans on."""
 
 from infra.observability.dashboards import runbooks, states, trails
+from infra.observability.dashboards.boards.loops import LOOP, VERSIONS
 from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choice, Kind, Levels, Panel, Query, Row
 from infra.observability.dashboards.promql import (
     OF_SERVICE,
@@ -68,18 +69,7 @@ _PROCESS = Row(
             "percentunit",
             Levels(warn=0.5, alarm=0.8),
         ),
-        Panel(
-            "Garbage is collected rarely",
-            "Collections of Python's garbage, by generation, per second. The oldest generation stops the loop longest.",
-            [
-                Query(
-                    total(rate(_of("python_gc_collections_total")), "job", "generation"),
-                    "{{job}} generation {{generation}}",
-                )
-            ],
-            "cps",
-            ANY,
-        ),
+        VERSIONS,
         Panel(
             "Requests are answered by every service",
             "HTTP requests of each service, probes and scrapes left out, per second.",
@@ -259,5 +249,5 @@ RUNTIME = Board(
     title="Service and runtime",
     description="A service as a process: what it uses, and what it leans on.",
     choices=(Choice.CLUSTER, Choice.SERVICE),
-    rows=(_PROCESS, _LEANS),
+    rows=(_PROCESS, LOOP, _LEANS),
 )
