@@ -41,7 +41,7 @@ BOUNDED = {
     "/dead-letters": "the first 1,000, with their number",
     "/dead-letters/{id:.+}": ONE,
 }
-PAGED_ELSEWHERE = {"/groups", "/lag", "/lag/history"}
+PAGED_ELSEWHERE = {"/groups", "/lag", "/lag/history", "/ledger"}
 
 
 def test_every_get_of_the_gateway_has_pages_or_a_bound() -> None:

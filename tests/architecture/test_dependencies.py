@@ -107,5 +107,6 @@ def test_the_data_flow_is_what_the_design_says(packages: list[Any]) -> None:
     for name in ("contracts", "kafka", "outbox", "readmodel", "archive"):
         assert needs[name] <= {"avro", "errors", "kafka-format"}, f"{name} imports {needs[name]}"
     assert needs["runtime"] <= {"contracts", "errors", "kafka"}
+    assert needs["ledger"] <= {"archive", "kafka", "outbox", "readmodel"}
     assert needs["projection"] <= {"contracts", "readmodel"}
     assert needs["http"] <= {"contracts", "outbox", "readmodel", "runtime"}

@@ -72,6 +72,7 @@ async def serve(settings: ArchiverSettings, stop: asyncio.Event) -> None:
                 max_partition_fetch_bytes=FETCH_BYTES,
                 paused=paused,
                 ended=sink.ended,
+                steps=health.loops.add("archive"),
             )
             if settings.canary:
                 tasks.create_task(expire_canaries(store, carriers(registry.topics.values()), stop))

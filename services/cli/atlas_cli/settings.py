@@ -25,6 +25,8 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
     projector_url: str = "http://127.0.0.1:8082"
     archiver_url: str = "http://127.0.0.1:8083"
     health_url: str = "http://127.0.0.1:8084"
+    # As the archiver has it: what is not archived lacks nothing.
+    archiver_exclude_topics: str = "health.heartbeats"
     # Of one Parquet file that `atlas batch` is given; bytes when it is unpacked.
     batch_file_rows_max: int = Field(default=50_000, ge=1)
     batch_file_bytes_max: int = Field(default=512 * 1024 * 1024, ge=1)
@@ -37,6 +39,11 @@ class CliSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectSt
     registry_answers_max_bytes: int = Field(default=128 * 1024 * 1024, ge=1)
     registry_overall_s: float = Field(default=300.0, gt=0, allow_inf_nan=False)
     cli_debug: bool = False  # read from the environment by `faults`, before there are settings
+
+    @property
+    def not_archived(self) -> frozenset[str]:
+        """The topics that the archiver leaves out."""
+        return frozenset(name.strip() for name in self.archiver_exclude_topics.split(",") if name.strip())
 
 
 def load_settings(start: Path | None = None) -> CliSettings:

@@ -31,6 +31,7 @@ from atlas_runtime.breakers import open_breaker
 from atlas_runtime.metrics import observe_redis, timed_query
 from atlas_runtime.observing.clock import POSTGRES_NOW, Clock
 from atlas_runtime.observing.heartbeat import heartbeat
+from atlas_runtime.observing.loops import Loop
 from atlas_runtime.serving import http_server
 from atlas_runtime.serving.http_guard import Guard
 from atlas_runtime.serving.probes import Health, probe_routes
@@ -38,6 +39,7 @@ from atlas_runtime.serving.probes import Health, probe_routes
 from atlas_gateway import canary, databases, middleware, read_models, registry, topics
 from atlas_gateway.databases import open_pool
 from atlas_gateway.describing import docs, openapi
+from atlas_gateway.mesh_health import MeshHealth
 from atlas_gateway.opened import GATEWAY, Gateway, Requests
 from atlas_gateway.posting import events
 from atlas_gateway.posting.posts import open_posts
@@ -95,7 +97,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         collect_garbage_rarely()
         async with serve_http(app, settings), asyncio.TaskGroup() as side_tasks:
             side_tasks.create_task(heartbeat(settings, health, stop))
-            side_tasks.create_task(purge_keys(state, stop))
+            side_tasks.create_task(purge_keys(state, stop, health.loops.add("purge keys")))
             await stop.wait()
             health.stopping = True
             if not await resources.requests.drain(_DRAIN_S):
@@ -146,6 +148,7 @@ def make_app(resources: Gateway, health: Health, own: Iterable[Route]) -> web.Ap
     )
     app.add_routes(registry.write_routes())
     app.add_routes(probe_routes(health))
+    app.add_routes(MeshHealth(settings.health_url).routes())
     app.add_routes([openapi.route("/openapi.json", openapi.document(routes, resources.registry, health.version))])
     app.add_routes(docs.routes())
     return app
@@ -182,13 +185,17 @@ async def serve_http(app: web.Application, settings: GatewaySettings) -> AsyncIt
         yield port
 
 
-async def purge_keys(pool: Pool, stop: asyncio.Event) -> None:
+async def purge_keys(pool: Pool, stop: asyncio.Event, loop: Loop) -> None:
     """Until `stop`, delete the idempotency keys whose time is over, once a minute and a thousand at a time."""
+    loop.waits("the next minute")
     while not await wait_unless(stop, _PURGE_INTERVAL_S):
         try:
+            loop.does("delete old keys")
             while await idempotency.purge(pool) and not stop.is_set():
-                pass
+                loop.does("delete old keys")
+            loop.moved()
         except Exception as error:
             if fate_of(error) is not Fate.TRANSIENT:
                 raise
             log.warning("idempotency keys were not purged", error=str(error))
+        loop.waits("the next minute")

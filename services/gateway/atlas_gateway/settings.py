@@ -9,6 +9,8 @@ class GatewaySettings(ServiceSettings, PostgresSettings, ReadModelSettings):
 
     service: str = "gateway"
     http_port: int = 8080
+    # Of the health-aggregator, for GET /health/mesh.
+    health_url: str = "http://127.0.0.1:8084"
     # A request may hold this many bytes, after decompression; larger ones are refused without being read to the end.
     gateway_body_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     # How many records a body may have; what is above is not sent, and for a JSON array nothing is.

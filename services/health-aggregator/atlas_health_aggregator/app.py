@@ -1,10 +1,11 @@
 """The health-aggregator: hears heartbeats, judges who is alive, publishes changes, and reads consumer lag.
 
-serve()  →  consume_heartbeats()  →  Mesh.observe()
-            watch_mesh()     →  Mesh.judge()  →  Publisher
-            watch_lag()      →  LagReader.read()  →  GroupChanges.judge()  →  Publisher
-            Keeper.run()     →  History, and its topic
-            Prober.run()     →  canaries, where these are on
+serve()  →  consume_heartbeats(), overhear()  →  Mesh.observe()
+            Teller.watch()     →  Mesh.judge()  →  Publisher
+            watch_lag()        →  LagReader.read()  →  Teller.groups()  →  Publisher
+            Keeper.run()       →  History, and its topic
+            LedgerWatch.run()  →  Auditor.take()
+            Prober.run()       →  canaries, where these are on
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
+from aiohttp import web
 from aiokafka.errors import KafkaError
 from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
@@ -20,6 +22,7 @@ from atlas_errors.policy import Transient
 from atlas_kafka.producing.deadletters import DeadLetters
 from atlas_kafka.producing.producer import Producer, open_producer
 from atlas_runtime.observing import heartbeat
+from atlas_runtime.observing.loops import WITHIN_S
 from atlas_runtime.serving.probes import Health, serve_probes
 
 from atlas_health_aggregator import changes
@@ -31,14 +34,16 @@ from atlas_health_aggregator.history.answers import history_routes
 from atlas_health_aggregator.history.keeping import HistoryTopic, Keeper
 from atlas_health_aggregator.history.remembering import History
 from atlas_health_aggregator.judging.admission import Limits
-from atlas_health_aggregator.judging.group_changes import GroupChange, GroupChanges
-from atlas_health_aggregator.judging.liveness import Change, Mesh, State
+from atlas_health_aggregator.judging.group_changes import GroupChange
+from atlas_health_aggregator.judging.liveness import Change, Mesh
 from atlas_health_aggregator.label_sets import LabelSets
-from atlas_health_aggregator.lag import LagReader, LagReport, watch_lag
+from atlas_health_aggregator.lag import ROUND_TIMEOUT_S, LagReader, watch_lag
+from atlas_health_aggregator.lead import Lead, overhear
+from atlas_health_aggregator.ledger import LedgerWatch, exposed_ledger, watch_of
 from atlas_health_aggregator.memory import give_back_memory
 from atlas_health_aggregator.settings import HealthAggregatorSettings
+from atlas_health_aggregator.telling import Teller
 
-TICK_S = 0.25
 TOPIC_POLL_S = 1.0
 FLUSH_TIMEOUT_S = 1.0
 
@@ -52,45 +57,54 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
     changes_topic = registry.topic_of(changes.EVENT_TYPE)
     health = Health(settings.service)
     health.note("start", "waiting for Kafka")
-    mesh = _mesh(settings)
+    health.note("lag", "not read yet")
+    mesh, lead = _mesh(settings), Lead(heartbeats_topic)
     history = History(settings.health_history_series_max)
+    ledger = watch_of(settings, registry.topics)
+    health.add("ledger", ledger.check, needed=False)
     async with (
         LagReader(settings) as lag,
-        serve_probes(settings, health, routes=routes(mesh, lag) + group_routes(lag) + history_routes(history)),
+        serve_probes(settings, health, routes=_routes(mesh, lead, lag, history, ledger)),
         open_producer(settings.kafka_brokers, settings.instance, stop=stop) as producer,
     ):
         await _wait_for_topics(producer, {heartbeats_topic, changes_topic.name}, health, stop)
-        last = await _last_changes(settings, codec, changes_topic.name, stop)
-        mesh.restore(change for change in last if isinstance(change, Change))
-        groups = GroupChanges()
-        groups.restore(change for change in last if isinstance(change, GroupChange))
+        last = partial(_last_changes, settings, codec, changes_topic.name, stop)
+        mesh.restore(change for change in await last() if isinstance(change, Change))
         publisher = changes.Publisher(producer, codec, changes_topic, f"/{settings.service}")
+        teller = Teller(mesh, publisher, lead, last)
         receiver = Receiver(
-            codec,
-            DeadLetters(producer),
-            settings.service,
-            lambda heartbeat: mesh.observe(heartbeat, time.monotonic()),
+            codec, DeadLetters(producer), settings.service, lambda beat: mesh.observe(beat, time.monotonic())
         )
-        keeper = _keeper(settings, history, producer, mesh)
-        tell = partial(_tell_groups, groups, mesh, publisher)
+        keeper = _keeper(settings, history, producer, lead)
         health.note("start", None)
-        with exposed(mesh, lag, _shown(settings)):
+        with exposed(mesh, lag, _shown(settings)), exposed_ledger(ledger):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(heartbeat.heartbeat(settings, health, stop))
+                brokers, name = settings.kafka_brokers, f"{settings.instance}-overhears"
                 watches = [
-                    tasks.create_task(_watch_mesh(mesh, publisher, health)),
-                    tasks.create_task(publisher.run(lambda reason: health.note("events", reason))),
-                    tasks.create_task(
-                        watch_lag(lag, settings.health_lag_interval_s, partial(health.note, "lag"), tell)
-                    ),
+                    tasks.create_task(overhear(brokers, name, heartbeats_topic, lead, receiver.overhear, stop)),
+                    tasks.create_task(teller.watch(health)),
+                    tasks.create_task(ledger.run()),
+                    tasks.create_task(publisher.run(partial(health.note, "events"))),
+                    tasks.create_task(_watch_lag(settings, lag, health, teller)),
                     tasks.create_task(keeper.run(lag, partial(health.note, "lag history"))),
                     *(tasks.create_task(each.run()) for each in _probers(settings, registry, codec)),
                 ]
-                await consume_heartbeats(settings, heartbeats_topic, receiver, stop)
+                await consume_heartbeats(settings, lead, heartbeats_topic, receiver, stop)
                 for watch in watches:
                     watch.cancel()
-            await _last_words(mesh, publisher)
+            await teller.last_words()
             await _last_history(keeper, lag)
+
+
+def _routes(mesh: Mesh, lead: Lead, lag: LagReader, history: History, ledger: LedgerWatch) -> list[web.RouteDef]:
+    shown = routes(mesh, lag, lambda: lead.leads)
+    return [*shown, *group_routes(lag), *history_routes(history), *ledger.routes()]
+
+
+async def _watch_lag(settings: HealthAggregatorSettings, lag: LagReader, health: Health, teller: Teller) -> None:
+    loop = health.loops.add("lag", within_s=ROUND_TIMEOUT_S + WITHIN_S)
+    await watch_lag(lag, settings.health_lag_interval_s, partial(health.note, "lag"), teller.groups, loop)
 
 
 def _mesh(settings: HealthAggregatorSettings) -> Mesh:
@@ -112,42 +126,14 @@ def _probers(settings: HealthAggregatorSettings, registry: Registry, codec: Code
     return [Prober(settings, registry, codec)] if settings.canary else []
 
 
-def _keeper(settings: HealthAggregatorSettings, history: History, producer: Producer, mesh: Mesh) -> Keeper:
+def _keeper(settings: HealthAggregatorSettings, history: History, producer: Producer, lead: Lead) -> Keeper:
     topic = HistoryTopic(settings.kafka_brokers, settings.health_history_topic, settings.instance)
-    # Who hears the heartbeats is one of however many there are.
-    return Keeper(history, topic, producer, leads=lambda: mesh.silence(time.monotonic()) is None)
+    return Keeper(history, topic, producer, leads=lambda: lead.leads)
 
 
 def _shown(settings: HealthAggregatorSettings) -> Shown:
     labels = LabelSets(settings.health_lag_by_group, settings.health_lag_by_topic, settings.health_lag_by_partition)
     return Shown(settings.metric_names, settings.health_cluster_name, labels)
-
-
-async def _watch_mesh(mesh: Mesh, publisher: changes.Publisher, health: Health) -> None:
-    while True:
-        now = time.monotonic()
-        publisher.add(mesh.judge(now))
-        health.note("heartbeats", mesh.silence(now))
-        await asyncio.sleep(TICK_S)
-
-
-def _tell_groups(groups: GroupChanges, mesh: Mesh, publisher: changes.Publisher, report: LagReport) -> None:
-    """What has changed of the mesh's own groups; of others nothing is told."""
-    ours = {group: status for group, status in report.statuses.items() if report.ours.get(group)}
-    changed = groups.judge(ours, report.rows, report.taken_at)
-    if changed:
-        view = mesh.view(time.monotonic())["services"]
-        alive = {each["service"]: sum(one["alive"] for one in each["instances"]) for each in view}
-        states = {each["service"]: (State(each["state"]), alive[each["service"]]) for each in view}
-        publisher.add_groups(changed, states)
-
-
-async def _last_words(mesh: Mesh, publisher: changes.Publisher) -> None:
-    """What changed at the very end, and what still waits: tried once, for the next start can tell it too."""
-    publisher.add(mesh.judge(time.monotonic()))
-    with suppress(KafkaError, OSError):
-        async with asyncio.timeout(FLUSH_TIMEOUT_S):
-            await publisher.flush()
 
 
 async def _last_history(keeper: Keeper, lag: LagReader) -> None:

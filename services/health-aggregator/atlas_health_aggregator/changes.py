@@ -131,6 +131,11 @@ class Publisher:
         self._waiting.append((_subject(change), value))
         self._added.set()
 
+    @property
+    def waits(self) -> bool:
+        """Whether changes are on their way."""
+        return bool(self._waiting)
+
     async def run(self, on_state: Callable[[str | None], None]) -> None:
         """Publish until cancelled; `on_state` hears why changes wait, and None once they are out.
 

@@ -1,7 +1,7 @@
 """What the aggregator adds to /metrics and to its HTTP routes."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -28,20 +28,21 @@ LAG_MAX_AGE_S = 1.0
 BLOCKED_MAX = 500
 
 
-def routes(mesh: Mesh, lag: LagReader) -> list[web.RouteDef]:
-    """GET /health/mesh: every service. GET /lag: every group, in pages, at most 1 s old; 503 when no broker answers.
+def routes(mesh: Mesh, lag: LagReader, leads: Callable[[], bool] = lambda: True) -> list[web.RouteDef]:
+    """GET /health/mesh: every service, and whether this one tells of changes. GET /lag: every group, in pages, at most
+    1 s old; 503 when no broker answers.
 
     `group` and `topic` ask for one of them. What blocks partitions is on every page, the first BLOCKED_MAX of it.
     """
 
     async def health_mesh(_request: web.Request) -> web.Response:
-        return _json(200, mesh.view(time.monotonic()))
+        return _json(200, mesh.view(time.monotonic()) | {"leads": leads()})
 
     async def consumer_lag(request: web.Request) -> web.Response:
         try:
             report = await lag.read(LAG_MAX_AGE_S)
         except Exception as error:  # noqa: BLE001 - it says what it is, and the next one may be answered
-            return _json(503, {"error": f"lag can't be read: {describe(error)}"})
+            return document(503, f"Lag can't be read: {describe(error)}.")
         group, topic = request.query.get("group"), request.query.get("topic")
         rows = chosen(report.rows, group, topic)
         try:

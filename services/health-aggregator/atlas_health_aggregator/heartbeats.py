@@ -28,6 +28,7 @@ from mode import CrashingSupervisor
 from prometheus_client import Counter
 
 from atlas_health_aggregator.judging.admission import Heartbeat, OddHeartbeat, Oddity, admitted
+from atlas_health_aggregator.lead import Lead
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 Handle = Callable[[Heartbeat], None]
@@ -53,6 +54,7 @@ log = structlog.get_logger(__name__)
 
 async def consume_heartbeats(
     settings: HealthAggregatorSettings,
+    lead: Lead,
     topic: str,
     receive: "Receiver",
     stop: asyncio.Event,
@@ -79,6 +81,8 @@ async def consume_heartbeats(
 
     async def start() -> faust.App:
         app = _build(settings)
+        app.on_partitions_assigned.connect(lead.assigned)
+        app.on_partitions_revoked.connect(lead.revoked)
         source = app.topic(topic, key_type=bytes, value_type=bytes)
         # Concurrency 1: with more, a commit can pass a heartbeat that is still in flight.
         app.agent(source, name="heartbeats", concurrency=1, supervisor_strategy=CrashingSupervisor)(take)
@@ -123,7 +127,7 @@ class Receiver:
         # Faust does not tell how large the batches were that it fetched.
         counted.fetched(len(message.key or b"") + len(message.value or b""))
         try:
-            self._handle(self._heartbeat(message))
+            self._handle(self._heartbeat(message.value))
         except OddHeartbeat as odd:
             await self._set_aside(message, odd)
         except Exception as error:
@@ -132,9 +136,18 @@ class Receiver:
         finally:
             counted.handled(1, round((message.timestamp or -1) * 1000))
 
-    def _heartbeat(self, message: Any) -> Heartbeat:
+    def overhear(self, value: bytes | None) -> None:
+        """The same of what another one takes: what is odd is that one's to set aside. Never raises."""
         try:
-            event = self._codec.decode(message.value or b"")
+            self._handle(self._heartbeat(value))
+        except OddHeartbeat:
+            return
+        except Exception:
+            log.exception("heartbeat not handled")
+
+    def _heartbeat(self, value: bytes | None) -> Heartbeat:
+        try:
+            event = self._codec.decode(value or b"")
         except Undecodable as error:
             raise OddHeartbeat(Oddity.UNDECODABLE, error.reason) from error
         if event.type != EVENT_TYPE:

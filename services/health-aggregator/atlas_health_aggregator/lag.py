@@ -13,9 +13,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_kafka.cluster.admin import open_admin
 from atlas_kafka.cluster.groups import open_reader, topic_ranges
@@ -24,6 +29,7 @@ from atlas_kafka.cluster.replicas import Cluster, cluster_now
 from atlas_kafka.cluster.topic_ids import topic_ids
 from atlas_kafka.cluster.transactions import OpenTransaction, open_transactions
 from atlas_kafka.internals.client import client_of
+from atlas_runtime.observing.loops import Loop
 
 from atlas_health_aggregator.groups import GroupOffsets, GroupReader
 from atlas_health_aggregator.judging.blocked import Blockade, StandStill
@@ -39,6 +45,9 @@ from atlas_health_aggregator.topic_configs import TopicConfigs
 from atlas_health_aggregator.unread import Unread
 
 ROUND_TIMEOUT_S = 15.0
+# That ends it, too.
+COORDINATOR_WAIT_S = 0.5
+_COORDINATORS_MOVE = (GroupLoadInProgressError, GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
 # The group of the archiver, which commits once a segment is stored.
 ARCHIVER = "archiver"
 
@@ -134,7 +143,7 @@ class LagReader:
         began = time.monotonic()
         clients = await self._connected()
         client = client_of(clients.reader)
-        found, hidden = await self._groups.read(client, self._wanted, self._settings.known_services)
+        found, hidden = await self._found(client)
         groups = self._remembered.complete(found, time.monotonic())
         metadata = await client.fetch_all_metadata()
         there: Set[str] = metadata.topics()
@@ -173,6 +182,15 @@ class LagReader:
             Rows(this).of_groups(apart),
             {topic: config.clock for topic, config in configs.items() if config.clock is not None},
         )
+
+    async def _found(self, client: AIOKafkaClient) -> tuple[list[GroupOffsets], int]:
+        """The groups. Coordinators that have just become such, as after a start of the brokers, are waited for."""
+        while True:
+            try:
+                return await self._groups.read(client, self._wanted, self._settings.known_services)
+            except _COORDINATORS_MOVE as error:
+                log.info("coordinators move", error=describe(error))
+                await asyncio.sleep(COORDINATOR_WAIT_S)
 
     def _apart(self, this: Round, groups: Sequence[GroupOffsets]) -> set[str]:
         """The mesh's own groups have series by partition, and of others as many as there is room for."""
@@ -238,21 +256,26 @@ async def watch_lag(
     interval_s: float,
     on_state: Callable[[str | None], None],
     on_report: Callable[[LagReport], None] = lambda _report: None,
+    loop: Loop | None = None,
 ) -> None:
     """Take a round every `interval_s` until cancelled.
 
-    `on_report` hears what a round found, `on_state` why it failed, or None.
+    `on_report` hears what a round found, `on_state` why it failed, or None, and `loop` what is done.
 
     A round that fails leaves the last report standing, whatever it failed of: who is alive is still judged.
     """
+    loop = loop or Loop("lag")
     while True:
+        loop.does("read lag")
         try:
             on_report(await lag.read())
+            loop.moved()
         except Exception as error:
             log.warning("lag not read", error=describe(error), exc_info=fate_of(error) is not Fate.TRANSIENT)
             on_state(f"lag not read: {describe(error)}")
         else:
             on_state(None)
+        loop.waits("the next round")
         await asyncio.sleep(interval_s)
 
 

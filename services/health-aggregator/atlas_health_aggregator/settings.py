@@ -3,7 +3,7 @@
 from typing import Self
 
 from atlas_contracts.canary import RECENT
-from atlas_runtime.settings import ServiceSettings
+from atlas_runtime.settings import ObjectStoreSettings, PostgresSettings, ReadModelSettings, ServiceSettings
 from pydantic import Field, field_validator, model_validator
 
 from atlas_health_aggregator.canary.journeys import ACCEPTED, ARCHIVED, ON_TOPIC, PROJECTED, UNANSWERED_S, VISIBLE
@@ -11,8 +11,11 @@ from atlas_health_aggregator.canary.journeys import ACCEPTED, ARCHIVED, ON_TOPIC
 METRIC_NAMES = frozenset({"kafka_exporter", "kafka_lag_exporter"})
 
 
-class HealthAggregatorSettings(ServiceSettings):
-    """What it watches and how patiently. `service` is also the name of its consumer group."""
+class HealthAggregatorSettings(ServiceSettings, PostgresSettings, ReadModelSettings, ObjectStoreSettings):
+    """What it watches and how patiently. `service` is also the name of its consumer group.
+
+    The stores are the ledger's: it reads them and writes nothing.
+    """
 
     service: str = "health-aggregator"
     http_port: int = 8084
@@ -39,6 +42,10 @@ class HealthAggregatorSettings(ServiceSettings):
     health_late_groups: str = ""
     # As the archiver has it: its group lags by so much on purpose.
     archiver_segment_max_age_s: float = Field(default=10.0, gt=0)
+    # Seconds between two readings of the ledger; 0: none is taken, and no store is asked.
+    health_ledger_interval_s: float = Field(default=15.0, ge=0)
+    # As the archiver has it: what is not archived lacks nothing.
+    archiver_exclude_topics: str = "health.heartbeats"
     # A week of lag is kept on this topic; two meshes on one Kafka must name different ones.
     health_history_topic: str = Field(default="health.lag-history", min_length=1)
     # Each is a group and a topic, 140 KB of memory.
@@ -89,6 +96,11 @@ class HealthAggregatorSettings(ServiceSettings):
     def metric_names(self) -> tuple[str, ...]:
         """The exporters whose names lag has too, in order."""
         return tuple(sorted(set(_listed(self.health_metric_names))))
+
+    @property
+    def not_archived(self) -> frozenset[str]:
+        """The topics that the archiver leaves out."""
+        return frozenset(_listed(self.archiver_exclude_topics))
 
     @property
     def known_services(self) -> frozenset[str]:

@@ -124,6 +124,7 @@ async def project(
         max_partition_fetch_bytes=FETCH_BYTES,
         light=True,
         co_partitioned=len(live.projection.topics) > 1,
+        steps=health.loops.add(name),
     )
 
     def on_state(reason: str | None) -> None:

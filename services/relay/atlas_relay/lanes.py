@@ -50,6 +50,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._sender: Sender | None = None
         self._backoff = Backoff()
+        self._loop = health.loops.add(config.name)
         self.changed = asyncio.Event()
         # Told after each batch whether it was full.
         self.on_batch: Callable[[bool], None] = lambda _full: None
@@ -78,6 +79,7 @@ class Lane:
         """
         while not stop.is_set():
             try:
+                self._loop.does("connect")
                 async with (
                     open_session(self._config.dsn) as connection,
                     open_sender(self._config.sender, self._topics, self._caution) as sender,
@@ -101,14 +103,17 @@ class Lane:
         """The loop: adjust to what is assigned, move batches while there are any, wait for a nudge."""
         while not stop.is_set():
             self._wake.clear()
+            self._loop.does("relay rows")
             await self._adjust(batches)
             moved = bool(batches.groups) and await batches.cycle()
             # Only now: to connect is not yet to get through.
             self._backoff.reset()
             self._health.note(self._config.name, None)
             if moved:
+                self._loop.moved()
                 self.on_batch(batches.full)
             else:
+                self._loop.waits("rows")
                 # The time is for writers that send no nudge, and for nudges that got lost.
                 await first_of(self._wake, stop, within_s=self._config.poll_s)
         await batches.leave(batches.groups)
@@ -135,6 +140,7 @@ class Lane:
         RETRIES.labels("relay lane").inc()
         log.warning("will try again", lane=self._config.name, attempt=self._backoff.failures + 1, error=describe(error))
         self._health.note(self._config.name, describe(error))
+        self._loop.waits(describe(error))
 
 
 def held_by(lanes: Collection[Lane]) -> set[int]:

@@ -41,6 +41,7 @@ class Ownership:
         self._pressed = asyncio.Event()
         for lane in lanes:
             lane.on_batch = self._on_batch
+        self._loop = health.loops.add("leases")
         self.epochs: dict[int, int] = {}
         health.note("leases", "not read yet")
 
@@ -50,9 +51,12 @@ class Ownership:
         backoff = Backoff()
         while not stop.is_set():
             try:
+                self._loop.does("connect")
                 async with open_session(self._dsn) as connection:
                     while not stop.is_set():
+                        self._loop.does("renew leases")
                         await self._tick(connection)
+                        self._loop.moved()
                         self._health.note("leases", None)
                         backoff.reset()
                         await first_of(stop, self._pressed, within_s=TICK_S)
@@ -62,6 +66,7 @@ class Ownership:
                 RETRIES.labels("leases").inc()
                 log.warning("will try again", what="leases", error=describe(error))
                 self._health.note("leases", describe(error))
+                self._loop.waits(describe(error))
                 await backoff.wait(stop)
 
     async def fault(self) -> str | None:

@@ -51,6 +51,7 @@ def make_settings(servers: Servers, schemas: Path, name: str, free_port: int) ->
             "health_lag_interval_s": 0.5,
             "health_lag_groups": f"{name}.*",
             "health_history_topic": f"{name}.health.lag-history",
+            "health_ledger_interval_s": 0,
         }
         return HealthAggregatorSettings(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -20,8 +20,8 @@ from atlas_runtime.settings import ServiceSettings
 
 
 @asynccontextmanager
-async def running_aggregator(settings: HealthAggregatorSettings) -> AsyncIterator["Asked"]:
-    """The service in this process, ready; ended as a signal would end it."""
+async def running_aggregator(settings: HealthAggregatorSettings, *, leads: bool = True) -> AsyncIterator["Asked"]:
+    """The service in this process, up, and the one that tells if it `leads`; ended as a signal would end it."""
     stop = asyncio.Event()
     task = asyncio.create_task(serve(settings, stop))
     async with aiohttp.ClientSession() as client:
@@ -29,7 +29,7 @@ async def running_aggregator(settings: HealthAggregatorSettings) -> AsyncIterato
 
         async def up() -> bool:
             raise_if_done(task)
-            return await asked.is_up(settings.service)
+            return await asked.is_up(settings.service) and (not leads or await asked.leads())
 
         try:
             await wait_until("the aggregator is up", up, 20)
@@ -59,6 +59,9 @@ class Asked:
     async def service(self, name: str) -> dict[str, Any]:
         services = (await self.get("/health/mesh"))[1]["services"]
         return next((each for each in services if each["service"] == name), {"state": None})
+
+    async def leads(self) -> bool:
+        return bool((await self.get("/health/mesh"))[1]["leads"])
 
     async def is_up(self, name: str) -> bool:
         try:

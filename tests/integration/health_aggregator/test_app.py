@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import textwrap
 import time
@@ -421,3 +422,75 @@ async def test_a_killed_service_is_down_within_15_s_with_the_settings_as_shipped
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+async def test_alive_without_progress_is_told_as_stuck(make_settings: MakeSettings, name: str) -> None:
+    settings, one = make_settings(), f"{name}-stuck"
+    async with running_aggregator(settings) as asked, beating_service(settings, one) as (health, _task):
+        loop = health.loops.add("lane 0", within_s=1)
+        loop.waits("rows")
+        await asked.wait_for(one, "UP", 30)
+        loop.does("send rows")
+        began = time.monotonic()
+        await asked.wait_for(one, "DEGRADED", 30)
+        assert time.monotonic() - began > 1
+        found = await asked.service(one)
+        assert found["reason"].startswith(f"{one}-1: lane 0 is stuck: send rows for ")
+        (shown,) = found["instances"][0]["loops"]
+        assert (shown["name"], shown["stuck"], shown["progress_s"]) == ("lane 0", True, None)
+        loop.moved()
+        loop.waits("rows")
+        await asked.wait_for(one, "UP", 30)
+        expected = [("UNKNOWN", "UP"), ("UP", "DEGRADED"), ("DEGRADED", "UP")]
+
+        async def told() -> bool:
+            return await events_of(settings, one) == expected
+
+        await wait_until(f"the events {expected}", told, 30)
+
+
+async def test_of_two_aggregators_both_know_and_one_tells(
+    make_settings: MakeSettings, name: str, free_port: int
+) -> None:
+    """The second is ready; when the first goes it tells what nobody has told, and nothing again."""
+    lives, dies = f"{name}-lives", f"{name}-dies"
+    first, second = make_settings(), make_settings(http_port=_another_port(free_port))
+    async with beating_service(first, lives):
+        async with running_aggregator(second, leads=False) as other:
+            async with beating_service(first, dies) as (_health, task):
+                async with running_aggregator(first, leads=False) as asked:
+
+                    async def one_leads() -> bool:
+                        return (await asked.leads()) != (await other.leads())
+
+                    await wait_until("one of them leads", one_leads, 40)
+                    for each in (asked, other):
+                        await each.wait_for(lives, "UP", 30)
+                        await each.wait_for(dies, "UP", 30)
+
+                        async def ready(each: Asked = each) -> bool:
+                            return (await each.get("/health/ready"))[0] == 200
+
+                        await wait_until("both are ready", ready, 30)
+
+                    async def told() -> bool:
+                        return [await events_of(first, each) for each in (lives, dies)] == [[("UNKNOWN", "UP")]] * 2
+
+                    await wait_until("each was told once", told, 30)
+                    task.cancel()
+                await wait_until("the other one leads", other.leads, 40)
+                await other.wait_for(dies, "DOWN", 30)
+
+            async def told_too() -> bool:
+                return await events_of(first, dies) == [("UNKNOWN", "UP"), ("UP", "DOWN")]
+
+            await wait_until("the death was told once", told_too, 30)
+        assert await events_of(first, lives) == [("UNKNOWN", "UP")]
+
+
+def _another_port(taken: int) -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    assert port != taken
+    return port

@@ -258,7 +258,7 @@ async def test_the_service_answers_what_it_saw_before_a_restart(
         assert (await asked.get("/health/ready"))[0] == 200
 
 
-async def test_of_two_aggregators_the_one_that_hears_heartbeats_writes(
+async def test_of_two_aggregators_the_one_that_leads_writes(
     servers: Servers, make_settings: MakeSettings, name: str
 ) -> None:
     ports = [free_port_now() for _ in range(2)]
@@ -268,22 +268,22 @@ async def test_of_two_aggregators_the_one_that_hears_heartbeats_writes(
     async with aiohttp.ClientSession() as client:
         asked = [Asked(client, f"http://127.0.0.1:{port}") for port in ports]
 
-        async def one_hears() -> list[bool]:
+        async def one_leads() -> list[bool]:
             for task in tasks:
                 raise_if_done(task)
-            return [(await each.get("/health/mesh"))[1]["silence"] is None for each in asked]
+            return [(await each.get("/health/mesh"))[1]["leads"] for each in asked]
 
         async def ready() -> bool:
             with suppress(aiohttp.ClientConnectionError):
                 histories = [(await each.get(f"/lag/history?group={name}"))[1] for each in asked]
                 shown = all(isinstance(body, dict) and body["items"] for body in histories)
-                return shown and sorted(await one_hears()) == [False, True]
+                return shown and sorted(await one_leads()) == [False, True]
             return False
 
         try:
-            await wait_until("both have a history, and one hears heartbeats", ready, 40)
-            hears = (await one_hears()).index(True)
-            for place in (1 - hears, hears):  # who hears goes last: nobody takes over
+            await wait_until("both have a history, and one leads", ready, 40)
+            leads = (await one_leads()).index(True)
+            for place in (1 - leads, leads):  # who leads goes last: nobody takes over
                 stops[place].set()
                 await asyncio.wait_for(tasks[place], 15)
         finally:
@@ -291,5 +291,5 @@ async def test_of_two_aggregators_the_one_that_hears_heartbeats_writes(
                 stop.set()
             await asyncio.wait(tasks, timeout=15)
     found = await on_topic(servers, f"{name}.health.lag-history")
-    assert {each["by"] for each in found} == {two[hears].instance}
+    assert {each["by"] for each in found} == {two[leads].instance}
     assert max(Counter((each["step"], each["block"], each["whole"]) for each in found).values()) == 1

@@ -114,6 +114,39 @@ async def test_every_record_once_then_committed(servers: Servers, make_topic: Ma
         assert config.group in await group_names(admin)
 
 
+class Said:
+    """The steps that the loop has told of."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        self.waited: list[str] = []
+        self.progress = 0
+
+    def does(self, what: str) -> None:
+        self.last = what
+
+    def waits(self, what: str) -> None:
+        self.waited.append(what)
+
+    def moved(self) -> None:
+        self.progress += 1
+
+
+async def test_the_loop_says_what_it_does_and_what_it_waits_for(servers: Servers, make_topic: MakeTopic) -> None:
+    topic, said, sink = await make_topic(partitions=1), Said(), SlowMemory()
+    sink.gate = asyncio.Event()
+    sink.failures.append(Transient("the database is away"))
+    async with _running(replace(_config(servers, topic), steps=said), sink):
+        await wait_until("it looks for records", lambda: said.last == "look for records", 30)
+        await _produce(servers, topic, range(10))
+        await wait_until("the sink has records", lambda: sink.waiting, 30)
+        assert (said.last, said.progress) == ("handle records", 0)  # and says nothing more while that hangs
+        sink.gate.set()
+        await wait_until("they are handled", lambda: said.progress > 0, 30)
+        await wait_until("it looks for more", lambda: said.last == "look for records", 30)
+    assert any("the database is away" in each for each in said.waited)
+
+
 async def test_a_transient_error_rewinds_to_what_is_durable(servers: Servers, make_topic: MakeTopic) -> None:
     topic = await make_topic(partitions=2)
     await _produce(servers, topic, range(300))

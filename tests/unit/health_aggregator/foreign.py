@@ -11,7 +11,7 @@ from atlas_contracts.registry import Registry
 from tests.contexts import SCHEMAS
 
 _FILES = {"health.Heartbeat": "heartbeat", "health.HealthChanged": "health_changed"}
-_VERSIONS = {"health.Heartbeat": 1, "health.HealthChanged": 2}
+_VERSIONS = {"health.Heartbeat": 2, "health.HealthChanged": 2}
 _SAMPLES: dict[str, dict[str, Any]] = {
     "health.Heartbeat": {"service": "", "instance": "", "state": "READY", "reasons": {}, "started_at": 0, "sent_at": 0}
     | {"interval_ms": 0, "version": ""},

@@ -112,7 +112,7 @@ async def test_lag_as_json_has_the_status() -> None:
 async def test_lag_without_brokers_is_503_with_the_reason() -> None:
     status, body = await _get(Lag(ConnectionRefusedError("kafka is away")), "/lag")
     assert status == 503
-    assert "kafka is away" in body["error"]
+    assert "kafka is away" in body["detail"]
 
 
 def test_metrics_show_what_is_known_and_only_that() -> None:

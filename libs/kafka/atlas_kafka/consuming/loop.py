@@ -67,14 +67,20 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
         session, blocked = Session(config, sink, consumer, fetching), BlockedWatch()
         consumer.subscribe(topics=list(config.topics), listener=session)
         watching = asyncio.create_task(_watch(session, on_state))
-        backoff = Backoff()
+        backoff, steps = Backoff(), config.steps
         try:
             while not stop.is_set():
                 try:
                     if session.rewind_due:
+                        steps.does("look where to begin")
                         await session.rewind()  # 1
+                    steps.does("look for records")
                     records = await _poll(session, consumer, fetching, config)  # 2
+                    if records:
+                        steps.does("handle records")
                     await session.handle(records)  # 3, 4
+                    if records:
+                        steps.moved()
                     if fetching.damages.waiting:
                         await step_over_damage(consumer, fetching, config.group)
                 except Rewind:
@@ -88,6 +94,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                         "consumer backs off", group=config.group, attempt=backoff.failures + 1, error=describe(error)
                     )
                     on_state(describe(error))
+                    steps.waits(describe(error))
                     await backoff.wait(stop)
                 else:
                     if session.caught_breath:

@@ -1,7 +1,7 @@
 """What a consumer of Atlas is made of: how it reads, and the sink that takes the records; see `loop` beside it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -43,6 +43,27 @@ class Sink(Protocol):
         """The partitions go to somebody else, or the loop stops: make durable or drop what is held of them."""
 
 
+class Steps(Protocol):
+    """Told what the loop does, for who asks whether it stands still."""
+
+    def does(self, what: str) -> None:
+        """A step begins that is over in a moment."""
+
+    def waits(self, what: str) -> None:
+        """It waits for this, however long that takes."""
+
+    def moved(self) -> None:
+        """Records were handled."""
+
+
+class NobodyAsks:
+    """Steps that nobody looks at."""
+
+    def does(self, what: str) -> None: ...
+    def waits(self, what: str) -> None: ...
+    def moved(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerConfig:
     """What a consumer reads and how much at a time. Sizes in bytes, times in seconds."""
@@ -68,3 +89,4 @@ class ConsumerConfig:
     paused: Paused | None = None
     # Told of the partitions of a topic that was deleted, after all that was fetched of it has been handled.
     ended: OnEnded | None = None
+    steps: Steps = field(default_factory=NobodyAsks)

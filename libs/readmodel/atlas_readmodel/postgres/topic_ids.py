@@ -74,7 +74,8 @@ async def adopt(
 
 
 async def renew(connection: Any, projection: str, generation: int, renewals: Iterable[Renewal]) -> None:
-    """Within the caller's transaction: these positions begin at 0 of the topics that are there now.
+    """Within the caller's transaction: these positions, and what is counted beside them, begin at 0 of the topics that
+    are there now.
 
     Positions of partitions that the new topic does not have are forgotten. Nothing is done for a position that is of
     the new topic already.
@@ -84,7 +85,7 @@ async def renew(connection: Any, projection: str, generation: int, renewals: Ite
         of_topic = list(group)
         now = of_topic[0].now
         begun = await connection.fetch(
-            "UPDATE readmodel.positions position SET topic_id = $5, next_offset = 0"
+            "UPDATE readmodel.positions position SET topic_id = $5, next_offset = 0, events = 0"
             " WHERE projection = $1 AND generation = $2 AND topic = $3 AND partition = ANY ($4)"
             "   AND topic_id IS DISTINCT FROM $5"
             " RETURNING partition, EXISTS (SELECT FROM readmodel.positions other WHERE other.projection = $1"

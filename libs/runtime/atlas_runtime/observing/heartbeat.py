@@ -18,6 +18,7 @@ from atlas_kafka.producing.outgoing import RecordRefused, RecordTooLarge
 from atlas_kafka.producing.producer import Outgoing, Producer, open_producer, send_one
 
 from atlas_runtime.observing.clock import off
+from atlas_runtime.observing.loops import show
 from atlas_runtime.serving.probes import Health
 from atlas_runtime.settings import ServiceSettings
 
@@ -36,12 +37,14 @@ async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Eve
 
     A heartbeat is sent at most once and waited for no longer than an interval: while Kafka is away some are lost, the
     service goes on, and so do the heartbeats once it is back. The broker's time on it is compared with this machine's,
-    and readiness says when they differ: so every service that sends them knows when its clock is off. Marks `health` as
+    and readiness says when they differ: so every service that sends them knows when its clock is off. It says what each
+    of `health.loops` is doing, which /metrics shows too while this runs. Marks `health` as
     stopping as soon as `stop` is set, and returns within about 2 s of it.
     """
     registry = Registry.load(settings.schemas_dir)
     heartbeat = _Heartbeats(settings, health, Codec(registry), registry.topic_of(EVENT_TYPE))
     marking = asyncio.create_task(_mark_stopping(health, stop))
+    hide = show(health.loops)
     stack = AsyncExitStack()
     try:
         producer = await stack.enter_async_context(
@@ -57,6 +60,7 @@ async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Eve
         log.warning("no heartbeat was ever sent", error=describe(error))
     finally:
         marking.cancel()
+        hide()
         await _close(stack)
 
 
@@ -99,6 +103,18 @@ class _Heartbeats:
             "sent_at": time.time_ns() // 1_000_000,
             "interval_ms": round(self.settings.heartbeat_interval_s * 1000),
             "version": self.health.version,
+            "environment": self.settings.environment,
+            "loops": [
+                {
+                    "name": loop.name,
+                    "doing": loop.doing,
+                    "waits": loop.waits,
+                    "since_ms": round(loop.since_s * 1000),
+                    "progress_ms": None if loop.progress_s is None else round(loop.progress_s * 1000),
+                    "stuck": loop.stuck,
+                }
+                for loop in self.health.loops.standing()
+            ],
         }
 
 

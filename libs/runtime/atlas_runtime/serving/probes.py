@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import orjson
 from aiohttp import web
@@ -11,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from atlas_runtime.observing.logs import mask
+from atlas_runtime.observing.loops import Loops, Standing
 from atlas_runtime.observing.process import version_of
 from atlas_runtime.serving import http_server
 from atlas_runtime.serving.dependencies import Check, Dependency
@@ -36,6 +38,7 @@ class Health:
         self.started_at_ms = time.time_ns() // 1_000_000
         self.stopping = False
         self.environment = ""
+        self.loops = Loops()
         self._dependencies: dict[str, Dependency] = {}
         self._notes: dict[str, str] = {}
 
@@ -76,6 +79,8 @@ class Health:
         worries = {
             name: worry for name, dependency in self._dependencies.items() if (worry := dependency.worry()) is not None
         }
+        # No reason to send nobody to it: what it answers is right.
+        worries |= {f"loop {name}": why for name, why in self.loops.stuck().items()}
         status = "unhealthy" if reasons else "degraded" if worries else "healthy"
         return {
             "service": self.service,
@@ -85,8 +90,15 @@ class Health:
             "uptime_s": round(time.time() - self.started_at_ms / 1000, 1),
             "reasons": reasons,
             "worries": worries,
+            "loops": [_shown(each) for each in self.loops.standing()],
             "dependencies": {name: found.detail() for name, found in sorted(self._dependencies.items())},
         }
+
+
+def _shown(loop: Standing) -> dict[str, object]:
+    """Times in seconds; `progress_s` is null before anything came of it."""
+    progress_s = None if loop.progress_s is None else round(loop.progress_s, 1)
+    return asdict(loop) | {"since_s": round(loop.since_s, 1), "progress_s": progress_s}
 
 
 def probe_routes(health: Health) -> list[web.RouteDef]:

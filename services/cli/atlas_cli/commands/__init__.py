@@ -7,7 +7,7 @@ import typer
 from atlas_cli.commands.archive import batch, replay, segments
 from atlas_cli.commands.events import outbox, produce, tail, topics
 from atlas_cli.commands.mesh import demo, parts, scaffold, seed
-from atlas_cli.commands.operate import database, flags, groups, health, metrics, schemas, transactions
+from atlas_cli.commands.operate import database, flags, groups, health, ledger, metrics, schemas, transactions
 from atlas_cli.commands.read_models import compare, dlq, projections, retire
 
 COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
@@ -29,6 +29,7 @@ COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     schemas.register,
     health.register,
     groups.register,
+    ledger.register,
     metrics.register,
     flags.register,
     transactions.register,

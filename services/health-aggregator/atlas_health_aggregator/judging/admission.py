@@ -22,6 +22,7 @@ INSTANCE_MAX_CHARS = 200
 VERSION_MAX_CHARS = 100
 REASONS_MAX = 8
 CHECK_MAX_CHARS = 64
+LOOPS_MAX = 32
 REASON_MAX_CHARS = 300
 
 
@@ -46,6 +47,18 @@ class OddHeartbeat(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class LoopSaid:
+    """What a loop said of itself; times in seconds, at the time of the heartbeat. See atlas_runtime.observing.loops."""
+
+    name: str
+    doing: str
+    waits: bool
+    since_s: float
+    progress_s: float | None
+    stuck: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """A heartbeat within bounds. Times are epoch milliseconds by the sender's clock."""
 
@@ -57,6 +70,8 @@ class Heartbeat:
     started_at: int
     sent_at: int
     interval_ms: int
+    environment: str = ""
+    loops: tuple[LoopSaid, ...] = ()
 
     @property
     def leaving(self) -> bool:
@@ -106,7 +121,25 @@ def admitted(value: Mapping[str, Any], now_ms: int) -> Heartbeat:
         started_at=value["started_at"],
         sent_at=value["sent_at"],
         interval_ms=value["interval_ms"],
+        environment=cleaned(value.get("environment", ""), CHECK_MAX_CHARS),
+        loops=tuple(_loop(each) for each in value.get("loops", ())[:LOOPS_MAX]),
     )
+
+
+def _loop(said: Mapping[str, Any]) -> LoopSaid:
+    progress_ms = said["progress_ms"]
+    return LoopSaid(
+        cleaned(said["name"], CHECK_MAX_CHARS),
+        cleaned(said["doing"], REASON_MAX_CHARS),
+        said["waits"],
+        _seconds(said["since_ms"]),
+        None if progress_ms is None else _seconds(progress_ms),
+        said["stuck"],
+    )
+
+
+def _seconds(ms: int) -> float:
+    return max(0, min(ms, CLOCK_TOLERANCE_MS * 365)) / 1000
 
 
 def cleaned(text: str, most: int) -> str:

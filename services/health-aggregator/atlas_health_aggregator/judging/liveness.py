@@ -2,13 +2,13 @@
 
 A service is
     UP        every living instance says it is ready
-    DEGRADED  a living instance says that it is not
+    DEGRADED  a living instance says that it is not, or that one of its loops is stuck
     DOWN      no instance is alive: each said goodbye, or was silent for `down_after_intervals` of its own intervals
     UNKNOWN   known from before the aggregator's own start, not heard since, and its time is not up yet
 
 Silence proves death only while heartbeats arrive at all. The aggregator's own takes everybody's way, so a gap in *all*
-of them means that the way is broken (Kafka is away, or this process has no partition, or a flood of others' records
-lies before them; what is not believed does not count): nobody is judged during it, and after it everyone who
+of them means that the way is broken (Kafka is away, or a flood of others' records lies before them; what is not
+believed does not count): nobody is judged during it, and after it everyone who
 was alive has the full window again.
 
 One heartbeat proves little, for anybody may have written it. The first instance of a known service is believed at
@@ -16,9 +16,8 @@ once; any other instance, and any service that is not known, only when it is hea
 then it is a candidate: not shown, and no sign that its service lives.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from atlas_contracts.values.timestamps import rfc3339
@@ -30,9 +29,11 @@ from atlas_health_aggregator.judging.admission import (
     Limits,
     OddHeartbeat,
     Oddity,
-    cleaned,
 )
 from atlas_health_aggregator.judging.candidates import Candidates
+from atlas_health_aggregator.judging.services import Change, Instance, Service, State, verdict
+
+__all__ = ["Change", "Mesh", "State"]
 
 # All heartbeats late by more than this is a gap. Below two intervals, so that it shows before anyone's window ends.
 GAP_INTERVALS = 1.75
@@ -43,60 +44,6 @@ FORGET_AFTER_S = 300.0
 GOODBYE_HOLDS_S = 5.0
 # How long one heartbeat alone is proof, in its own intervals: the second one is due by then.
 FIRST_WINDOW_INTERVALS = 1.5
-REASON_MAX_CHARS = 2000
-
-
-class State(StrEnum):
-    """As in the schema of HealthChanged."""
-
-    UNKNOWN = "UNKNOWN"
-    UP = "UP"
-    DEGRADED = "DEGRADED"
-    DOWN = "DOWN"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A service went from one state to another; `changed_at` is epoch milliseconds, `instances` those alive now."""
-
-    service: str
-    previous: State
-    current: State
-    reason: str
-    instances: int
-    changed_at: int
-
-
-@dataclass(slots=True)
-class _Instance:
-    name: str
-    state: str
-    reasons: Mapping[str, str]
-    version: str
-    started_at: int
-    sent_at: int
-    seen: float
-    window_s: float
-    deadline: float
-    alive: bool = True
-
-    @property
-    def leaving(self) -> bool:
-        return self.state == "STOPPING"
-
-
-@dataclass(slots=True)
-class _Service:
-    name: str
-    deadline: float  # when one that was never heard is down
-    state: State = State.UNKNOWN
-    published: State = State.UNKNOWN
-    since: int = 0
-    published_since: int = 0
-    reason: str = "not heard since the aggregator started"
-    heard: float = 0.0
-    met: bool = False  # an instance has been heard since the aggregator started
-    instances: dict[str, _Instance] = field(default_factory=dict)
 
 
 class Mesh:
@@ -112,7 +59,7 @@ class Mesh:
         self._started, self._started_ms = now, epoch_ms
         self._limits = limits
         self._heard: float | None = None
-        self._services: dict[str, _Service] = {}
+        self._services: dict[str, Service] = {}
         self._candidates = Candidates()
 
     def restore(self, last: Iterable[Change]) -> None:
@@ -130,7 +77,7 @@ class Mesh:
                 and self._others() < self._limits.others
             ):
                 continue
-            self._services[change.service] = _Service(
+            self._services[change.service] = Service(
                 change.service,
                 deadline=self._started + self._window_s,
                 published=change.current,
@@ -138,6 +85,14 @@ class Mesh:
                 since=self._started_ms,
                 heard=self._started,
             )
+
+    def adopt(self, last: Iterable[Change]) -> None:
+        """What was told last, by whichever aggregator: from now on only what differs from it is told."""
+        told = {change.service: change for change in last}
+        for name, service in self._services.items():
+            change = told.get(name)
+            service.published = State.UNKNOWN if change is None else change.current
+            service.published_since = 0 if change is None else change.changed_at
 
     def observe(self, heartbeat: Heartbeat, now: float) -> None:
         """Take one heartbeat that arrived at `now`.
@@ -162,11 +117,13 @@ class Mesh:
             self._grant_grace(now)
         self._heard = now
         service.heard, service.met = now, True
-        service.instances[heartbeat.instance] = _Instance(
+        service.instances[heartbeat.instance] = Instance(
             name=heartbeat.instance,
             state=heartbeat.state,
             reasons=heartbeat.reasons,
             version=heartbeat.version,
+            environment=heartbeat.environment,
+            loops=heartbeat.loops,
             started_at=heartbeat.started_at,
             sent_at=heartbeat.sent_at,
             seen=now,
@@ -174,16 +131,16 @@ class Mesh:
             deadline=now + window_s,
         )
 
-    def _new_service(self, name: str, now: float) -> _Service:
+    def _new_service(self, name: str, now: float) -> Service:
         if name not in self._limits.known and self._others() >= self._limits.others:
             raise OddHeartbeat(
                 Oddity.CROWDED,
                 f"service: {name} is not known, and {self._limits.others} others are shown already;"
                 " ATLAS_HEALTH_SERVICES names the known ones",
             )
-        return self._services.setdefault(name, _Service(name, deadline=now, since=self._epoch_ms(now)))
+        return self._services.setdefault(name, Service(name, deadline=now, since=self._epoch_ms(now)))
 
-    def _make_room(self, service: _Service) -> None:
+    def _make_room(self, service: Service) -> None:
         while len(service.instances) >= self._limits.instances:
             oldest = min(service.instances.values(), key=lambda each: (each.alive, each.seen))
             if oldest.alive:
@@ -207,7 +164,7 @@ class Mesh:
                     instance.alive = False
                 if not instance.alive and now - instance.seen > FORGET_AFTER_S:
                     del service.instances[instance.name]
-            state, reason = _verdict(service, now, flowing=flowing)
+            state, reason = verdict(service, now, flowing=flowing)
             if (change := self._move(service, state, reason, now)) is not None:
                 changes.append(change)
         return changes
@@ -232,25 +189,27 @@ class Mesh:
                 if instance.alive:
                     instance.deadline = now + instance.window_s
 
-    def _move(self, service: _Service, state: State, reason: str, now: float) -> Change | None:
+    def _move(self, service: Service, state: State, reason: str, now: float) -> Change | None:
         service.reason = reason
         if state is not service.state:
             service.state = state
             # What was so before the aggregator's own start, and is so still, has been so all the time.
             restored = state is service.published and service.published_since
             service.since = service.published_since if restored else self._epoch_ms(now)
-        if state in (State.UNKNOWN, service.published):
+            service.changes.append(now)
+        if state in (State.UNKNOWN, service.published) or service.flaps(now):
             return None
         previous, service.published, service.published_since = service.published, state, service.since
         alive = sum(instance.alive for instance in service.instances.values())
         return Change(service.name, previous, state, reason, alive, service.since)
 
-    def _view_of(self, service: _Service, now: float) -> dict[str, Any]:
+    def _view_of(self, service: Service, now: float) -> dict[str, Any]:
         return {
             "service": service.name,
             "state": service.state.value,
             "since": rfc3339(service.since),
             "reason": service.reason,
+            "flapping": service.flaps(now),
             "instances": [
                 {
                     "instance": instance.name,
@@ -258,6 +217,8 @@ class Mesh:
                     "state": instance.state,
                     "reasons": dict(instance.reasons),
                     "version": instance.version,
+                    "environment": instance.environment,
+                    "loops": [asdict(loop) for loop in instance.loops],
                     "started_at": rfc3339(instance.started_at),
                     "last_beat_at": rfc3339(self._epoch_ms(instance.seen)),
                     "silent_s": round(now - instance.seen, 1),
@@ -268,33 +229,3 @@ class Mesh:
 
     def _epoch_ms(self, now: float) -> int:
         return self._started_ms + round((now - self._started) * 1000)
-
-
-def _verdict(service: _Service, now: float, *, flowing: bool) -> tuple[State, str]:
-    alive = [instance for instance in service.instances.values() if instance.alive]
-    if alive:
-        unready = [
-            f"{instance.name}: {check}: {reason}"
-            for instance in alive
-            if instance.state != "READY"
-            for check, reason in (instance.reasons or {"readiness": "not ready"}).items()
-        ]
-        return (
-            (State.DEGRADED, cleaned("; ".join(unready), REASON_MAX_CHARS))
-            if unready
-            else (State.UP, f"{len(alive)} ready")
-        )
-    if not service.instances and service.state is State.UNKNOWN and not (flowing and now > service.deadline):
-        return State.UNKNOWN, "not heard since the aggregator started"
-    if service.state is State.DOWN:
-        return State.DOWN, service.reason
-    return State.DOWN, _cause(service, now)
-
-
-def _cause(service: _Service, now: float) -> str:
-    if not service.instances:
-        return "no heartbeat since the aggregator started"
-    latest = max(service.instances.values(), key=lambda instance: instance.seen)
-    if latest.leaving:
-        return f"stopped: {latest.name} said goodbye"
-    return f"no heartbeat from {latest.name} for {now - latest.seen:.1f} s"

@@ -12,7 +12,7 @@ from atlas_contracts.codec import Codec
 from atlas_contracts.registry import Registry
 from atlas_health_aggregator.exposition import exposed, routes
 from atlas_health_aggregator.heartbeats import Receiver
-from atlas_health_aggregator.judging.admission import Limits, OddHeartbeat, Oddity, admitted, cleaned
+from atlas_health_aggregator.judging.admission import LOOPS_MAX, Limits, OddHeartbeat, Oddity, admitted, cleaned
 from atlas_health_aggregator.judging.liveness import Mesh
 from atlas_health_aggregator.lag import LagReport
 from hypothesis import given, settings
@@ -169,3 +169,25 @@ async def test_any_bytes_leave_the_probes_answering_and_the_truth_about_the_livi
     assert "gateway" not in shown or shown["gateway"]["state"] == "DOWN"
     assert 'atlas_service_state{service="relay",state="UP"} 1.0' in text
     assert "made-up" not in text
+
+
+def test_what_loops_say_is_cut_and_bounded() -> None:
+    loop = {
+        "name": "x" * 500,
+        "doing": "a\nb" + "y" * 5000,
+        "waits": False,
+        "since_ms": 2**62,
+        "progress_ms": -5,
+        "stuck": True,
+    }
+    heartbeat = admitted({**VALUE, "environment": "e" * 500, "loops": [loop] * 1000}, NOW_MS)
+    assert len(heartbeat.loops) == LOOPS_MAX
+    first = heartbeat.loops[0]
+    assert (len(first.name), len(first.doing), len(heartbeat.environment)) == (64, 300, 64)
+    assert "\n" not in first.doing
+    assert (first.since_s < 1e9, first.progress_s) == (True, 0)
+    assert admitted({**VALUE, "loops": [{**loop, "progress_ms": None}]}, NOW_MS).loops[0].progress_s is None
+
+
+def test_a_heartbeat_of_a_version_before_says_nothing_of_loops() -> None:
+    assert (admitted(VALUE, NOW_MS).loops, admitted(VALUE, NOW_MS).environment) == ((), "")

@@ -31,8 +31,22 @@ SPARE_COLUMNS_OF_SUMS = ("blocked", "partitions", "catch_up_s", "state")
 STATUSES = ("stopped", "stalled", "blocked", "falling-behind", "catching-up", "ok")
 
 
+class _Loop(TypedDict):
+    name: str
+    doing: str
+    waits: bool
+    since_s: float
+    progress_s: float | None
+    stuck: bool
+
+
 class _Instance(TypedDict):
+    instance: str
     alive: bool
+    state: NotRequired[str]
+    version: NotRequired[str]
+    environment: NotRequired[str]
+    loops: NotRequired[list[_Loop]]
 
 
 class _Service(TypedDict):
@@ -40,6 +54,7 @@ class _Service(TypedDict):
     state: str
     since: str | None
     reason: str | None
+    flapping: NotRequired[bool]
     instances: list[_Instance]
 
 
@@ -78,29 +93,64 @@ class _Lag(TypedDict):
 
 def register(parent: typer.Typer) -> None:
     """Add the commands."""
-    add(parent, health, "atlas health", group=OPERATE)
+    add(parent, health, "atlas health", "atlas health --loops", group=OPERATE)
     add(parent, lag, "atlas lag", "atlas lag --watch", "atlas lag --history 1d --topic bookings.events", group=OPERATE)
 
 
-def health(as_json: JsonFlag = False) -> None:
-    """Every service of the mesh: up, degraded, down or unknown, since when and why."""
+def health(
+    loops: Annotated[bool, typer.Option("--loops", help="What each loop of each instance is doing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every service of the mesh: up, degraded, down or unknown, since when and why, its version and environment.
+
+    --loops shows what each loop is doing, for how long, and how long ago something came of it. A loop that does the
+    same for longer than 10 s is stuck, and its service degraded; one that waits for somebody else says so.
+    """
     mesh = asyncio.run(_aggregator(load_settings()).ask("GET", "/health/mesh", _Mesh))
     if as_json:
         print_json(mesh)
         return
+    if loops:
+        empty = "no instance has said what it does"
+        print_rows(_loop_rows(mesh), as_json=False, empty=empty, spare=("instance", "progress_s"))
+    else:
+        rows = [_service_row(service) for service in mesh["services"]]
+        print_rows(rows, as_json=False, empty="no service was heard yet", spare=("environment", "version"))
+    if mesh["silence"]:
+        say(f"nobody can be judged: {mesh['silence']}", err=True)
+
+
+def _service_row(service: _Service) -> dict[str, Any]:
+    alive = [instance for instance in service["instances"] if instance["alive"]]
+    return {
+        "service": service["service"],
+        "state": f"{service['state']}, flapping" if service.get("flapping") else service["state"],
+        "since": service["since"],
+        "alive": len(alive),
+        "version": ", ".join(sorted({instance.get("version", "") for instance in alive})),
+        "environment": ", ".join(sorted({instance.get("environment", "") for instance in alive})),
+        "reason": service["reason"],
+    }
+
+
+def _loop_rows(mesh: _Mesh) -> list[dict[str, Any]]:
+    """What is stuck first."""
     rows = [
         {
             "service": service["service"],
-            "state": service["state"],
-            "since": service["since"],
-            "alive": sum(instance["alive"] for instance in service["instances"]),
-            "reason": service["reason"],
+            "instance": instance["instance"],
+            "loop": loop["name"],
+            "state": "stuck" if loop["stuck"] else "waits" if loop["waits"] else "works",
+            "doing": loop["doing"],
+            "for_s": loop["since_s"],
+            "progress_s": loop["progress_s"],
         }
         for service in mesh["services"]
+        for instance in service["instances"]
+        if instance["alive"]
+        for loop in instance.get("loops", [])
     ]
-    print_rows(rows, as_json=False, empty="no service was heard yet")
-    if mesh["silence"]:
-        say(f"nobody can be judged: {mesh['silence']}", err=True)
+    return sorted(rows, key=lambda row: row["state"] != "stuck")
 
 
 def lag(
