@@ -8,12 +8,14 @@ What there is to know of the stores atlas_ledger reads; here nothing is known of
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import orjson
 import structlog
 from aiohttp import web
+from atlas_contracts.canary import carriers
+from atlas_contracts.topics import Topic
 from atlas_contracts.values.timestamps import rfc3339
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_ledger.audit import Auditor, Ledger, Sources, open_auditor, rank
@@ -94,8 +96,9 @@ class LedgerWatch:
         return [web.get("/ledger", ledger)]
 
 
-def watch_of(settings: HealthAggregatorSettings, topics: Collection[str]) -> LedgerWatch:
-    """As the settings say."""
+def watch_of(settings: HealthAggregatorSettings, topics: Mapping[str, Topic]) -> LedgerWatch:
+    """As the settings say; of canaries no account is kept, for those in the archive are given up."""
+    kept = topics.keys() - carriers(topics.values())
     sources = Sources(
         brokers=settings.kafka_brokers,
         state_dsn=settings.postgres_dsn.get_secret_value(),
@@ -104,7 +107,7 @@ def watch_of(settings: HealthAggregatorSettings, topics: Collection[str]) -> Led
         excluded=settings.not_archived,
         client_id=f"{settings.instance}-ledger",
     )
-    return LedgerWatch(sources, topics, settings.health_ledger_interval_s)
+    return LedgerWatch(sources, kept, settings.health_ledger_interval_s)
 
 
 @contextmanager

@@ -100,6 +100,7 @@ def _tell_reasons(lines: "Collection[Line]") -> None:
 
 
 async def _take(settings: CliSettings, topic: str | None) -> "Ledger":
+    from atlas_contracts.canary import carriers
     from atlas_ledger.audit import Sources, open_auditor
 
     from atlas_cli.connect import load_registry
@@ -117,4 +118,5 @@ async def _take(settings: CliSettings, topic: str | None) -> "Ledger":
     )
     hush_structlog()
     async with open_auditor(sources) as auditor:
-        return await auditor.take([topic] if topic else sorted(declared))
+        # Of canaries no account is kept: those in the archive are given up.
+        return await auditor.take([topic] if topic else sorted(declared.keys() - carriers(declared.values())))
