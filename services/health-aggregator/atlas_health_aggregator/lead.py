@@ -29,12 +29,12 @@ class Lead:
         self.leads = False
         LEADS.set(0)
 
-    def assigned(self, _app: Any, *given: Any, **_more: Any) -> None:
+    def assigned(self, _app: Any, /, *given: Any, **_more: Any) -> None:
         """A rebalance has given these partitions."""
         partitions: Collection[Any] = given[0]
         self._set(any(partition.topic == self._topic for partition in partitions))
 
-    def revoked(self, _app: Any, *_taken: Any, **_more: Any) -> None:
+    def revoked(self, _app: Any, /, *_taken: Any, **_more: Any) -> None:
         """A rebalance begins: until it has ended nobody leads."""
         self._set(False)
 
