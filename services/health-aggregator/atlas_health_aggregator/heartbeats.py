@@ -80,9 +80,7 @@ async def consume_heartbeats(
             raise
 
     async def start() -> faust.App:
-        app = _build(settings)
-        app.on_partitions_assigned.connect(lead.assigned)
-        app.on_partitions_revoked.connect(lead.revoked)
+        app = _build(settings, lead)
         source = app.topic(topic, key_type=bytes, value_type=bytes)
         # Concurrency 1: with more, a commit can pass a heartbeat that is still in flight.
         app.agent(source, name="heartbeats", concurrency=1, supervisor_strategy=CrashingSupervisor)(take)
@@ -175,10 +173,10 @@ class Receiver:
         return True
 
 
-def _build(settings: HealthAggregatorSettings) -> faust.App:
+def _build(settings: HealthAggregatorSettings, lead: Lead) -> faust.App:
     accept_foreign_records()
     session_s = min(SESSION_TIMEOUT_S, settings.kafka_session_s)
-    return faust.App(
+    app = faust.App(
         settings.service,
         broker=[f"kafka://{broker.strip()}" for broker in settings.kafka_brokers.split(",")],
         broker_client_id=settings.instance,
@@ -202,6 +200,9 @@ def _build(settings: HealthAggregatorSettings) -> faust.App:
         datadir=tempfile.gettempdir(),  # made at the start and never written to: there are no tables
         loop=asyncio.get_running_loop(),
     )
+    app.on_partitions_assigned.connect(lead.assigned)
+    app.on_partitions_revoked.connect(lead.revoked)
+    return app
 
 
 def _as_record(message: Any) -> ConsumerRecord:

@@ -67,20 +67,11 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
         session, blocked = Session(config, sink, consumer, fetching), BlockedWatch()
         consumer.subscribe(topics=list(config.topics), listener=session)
         watching = asyncio.create_task(_watch(session, on_state))
-        backoff, steps = Backoff(), config.steps
+        backoff = Backoff()
         try:
             while not stop.is_set():
                 try:
-                    if session.rewind_due:
-                        steps.does("look where to begin")
-                        await session.rewind()  # 1
-                    steps.does("look for records")
-                    records = await _poll(session, consumer, fetching, config)  # 2
-                    if records:
-                        steps.does("handle records")
-                    await session.handle(records)  # 3, 4
-                    if records:
-                        steps.moved()
+                    await _turn(session, consumer, fetching, config)  # 1 to 4
                     if fetching.damages.waiting:
                         await step_over_damage(consumer, fetching, config.group)
                 except Rewind:
@@ -94,7 +85,7 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
                         "consumer backs off", group=config.group, attempt=backoff.failures + 1, error=describe(error)
                     )
                     on_state(describe(error))
-                    steps.waits(describe(error))
+                    config.steps.waits(describe(error))
                     await backoff.wait(stop)
                 else:
                     if session.caught_breath:
@@ -104,6 +95,21 @@ async def consume(config: ConsumerConfig, sink: Sink, stop: asyncio.Event, on_st
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await session.close()
+
+
+async def _turn(session: Session, consumer: AIOKafkaConsumer, fetching: FetchById, config: ConsumerConfig) -> None:
+    """The steps of `consume`, once; it says which it is at."""
+    steps = config.steps
+    if session.rewind_due:
+        steps.does("look where to begin")
+        await session.rewind()  # 1
+    steps.does("look for records")
+    records = await _poll(session, consumer, fetching, config)  # 2
+    if records:
+        steps.does("handle records")
+    await session.handle(records)  # 3, 4
+    if records:
+        steps.moved()
 
 
 async def _poll(session: Session, consumer: AIOKafkaConsumer, fetching: FetchById, config: ConsumerConfig) -> Records:
