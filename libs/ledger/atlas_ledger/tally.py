@@ -88,6 +88,8 @@ def around(archived: Archived, offset: int) -> Stretch:
 def to_count(archived: Archived, offsets: Iterable[int], first: int, end: int) -> list[Stretch]:
     """The stretches of the topic worth reading, so that it is known what lies before and after each of the offsets."""
     wanted = {offset for offset in offsets if offset <= end}
+    if archived.stop < first <= end:
+        wanted.add(first)  # what lies before is gone, but not what lies behind it
     points = sorted({end, *wanted, *(side for offset in wanted for side in around(archived, offset) if side <= end)})
     stops = {0, *(segment.stop for segment in archived.segments)}
     return [

@@ -59,6 +59,7 @@ def test_short_stretches_are_read_where_the_topic_has_them() -> None:
     assert to_count(TWO, [200, 230], first=0, end=240) == [(200, 230), (230, 240)]
     assert to_count(TWO, [150], first=0, end=200) == [(100, 150), (150, 200)]
     assert to_count(TWO, [150], first=120, end=200) == [(150, 200)]
+    assert to_count(TWO, [200, 240], first=230, end=240) == [(230, 240)]
     assert to_count(TWO, [230], first=0, end=100_000) == [(200, 230)]
     assert to_count(TWO, [100, 200], first=0, end=200) == []
 
