@@ -73,14 +73,14 @@ async def test_the_life_of_a_service(make_settings: MakeSettings, name: str) -> 
             task.cancel()  # silence without a goodbye
             await asked.wait_for(one, "DOWN")
         assert "no heartbeat" in (await asked.service(one))["reason"]
-        states = ["UNKNOWN", "UP", "DEGRADED", "UP", "DOWN", "UP", "DOWN"]
+        # It came back and went again within seconds: by then it flaps, and nothing came of it that held.
+        states = ["UNKNOWN", "UP", "DEGRADED", "UP", "DOWN"]
         expected = list(pairwise(states))
 
         async def told() -> bool:
             return await events_of(settings, one) == expected
 
-        # The last ones once they hold: by then it flaps.
-        await wait_until(f"the events {expected}", told, 60)
+        await wait_until(f"the events {expected}", told, 30)
 
 
 async def test_probes_metrics_and_lag_over_http(make_settings: MakeSettings, name: str) -> None:
