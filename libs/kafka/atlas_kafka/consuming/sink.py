@@ -59,9 +59,14 @@ class Steps(Protocol):
 class NobodyAsks:
     """Steps that nobody looks at."""
 
-    def does(self, what: str) -> None: ...
-    def waits(self, what: str) -> None: ...
-    def moved(self) -> None: ...
+    def does(self, what: str) -> None:
+        """Nobody asks."""
+
+    def waits(self, what: str) -> None:
+        """Nobody asks."""
+
+    def moved(self) -> None:
+        """Nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)
