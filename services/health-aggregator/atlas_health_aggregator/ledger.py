@@ -7,7 +7,7 @@ What there is to know of the stores atlas_ledger reads; here nothing is known of
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -19,6 +19,7 @@ from atlas_contracts.topics import Topic
 from atlas_contracts.values.timestamps import rfc3339
 from atlas_errors.policy import Fate, describe, fate_of
 from atlas_ledger.audit import Auditor, Ledger, Sources, open_auditor, rank
+from atlas_ledger.lines import Line
 from atlas_runtime.serving.http_server import document
 from atlas_runtime.serving.paging import NoPage, page
 from prometheus_client import REGISTRY
@@ -28,8 +29,6 @@ from prometheus_client.registry import Collector
 from atlas_health_aggregator.settings import HealthAggregatorSettings
 
 log = structlog.get_logger(__name__)
-
-_LABELS = ["topic", "group"]
 
 
 class LedgerWatch:
@@ -143,31 +142,35 @@ class _LedgerCollector(Collector):
 
 
 def _sums(ledger: Ledger) -> Iterable[Metric]:
-    outcomes: dict[tuple[str, str, str], int] = defaultdict(int)
-    figures: dict[str, dict[tuple[str, str], int]] = {name: defaultdict(int) for name in _FIGURES}
-    for line in ledger.lines:
-        for name, of in figures.items():
-            of[line.topic, line.group] += getattr(line, name)
-        for outcome, records in line.outcomes.items():
-            outcomes[line.topic, line.group, outcome] += records
-    for name, of in figures.items():
-        metric = GaugeMetricFamily(f"atlas_ledger_{name}_records", _FIGURES[name], labels=_LABELS)
-        for place, records in of.items():
-            metric.add_metric(list(place), records)
-        yield metric
-    handled = GaugeMetricFamily(
-        "atlas_ledger_records", "Records by what a group made of them", labels=[*_LABELS, "outcome"]
+    unaccounted = GaugeMetricFamily(
+        "atlas_ledger_unaccounted_records",
+        "Records of which nobody can say what became, at least; 0 is good",
+        labels=["topic", "group"],
     )
-    for key, records in outcomes.items():
-        handled.add_metric(list(key), records)
-    yield handled
-
-
-_FIGURES = {
-    "unaccounted": "Records of which nobody can say what became, at least; 0 is good",
-    "unproven": "So many more could be: what lies between two counts was not counted yet",
-    "in_flight": "Records that a group has still to take",
-}
+    unproven = GaugeMetricFamily(
+        "atlas_ledger_unproven_records",
+        "So many more could be: what lies between two counts was not counted yet",
+        labels=["topic", "group"],
+    )
+    in_flight = GaugeMetricFamily(
+        "atlas_ledger_in_flight_records", "Records that a group has still to take", labels=["topic", "group"]
+    )
+    handled = GaugeMetricFamily(
+        "atlas_ledger_records", "Records by what a group made of them", labels=["topic", "group", "outcome"]
+    )
+    of: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in ledger.lines:
+        of[line.topic, line.group].append(line)
+    for place, lines in of.items():
+        unaccounted.add_metric(place, sum(line.unaccounted for line in lines))
+        unproven.add_metric(place, sum(line.unproven for line in lines))
+        in_flight.add_metric(place, sum(line.in_flight for line in lines))
+        outcomes: Counter[str] = Counter()
+        for line in lines:
+            outcomes.update(line.outcomes)
+        for outcome, records in outcomes.items():
+            handled.add_metric([*place, outcome], records)
+    return unaccounted, unproven, in_flight, handled
 
 
 def _outbox(ledger: Ledger) -> Metric:
