@@ -159,9 +159,9 @@ def _timeline(axes: Axes, panel: Panel, answers: Answers) -> None:
     states = _mapping(panel["fieldConfig"]["defaults"].get("mappings"))
     named = named[:_ROWS_MAX]
     for row, (_name, series) in enumerate(reversed(named)):
-        for at, value in series.points:
-            state = states.get(str(int(value)), {"color": "text"})
-            axes.barh(row, _STEP_S, left=at, height=0.8, color=_COLOURS[state["color"]])
+        shown = [states.get(str(int(value)), {"color": "text"}) for _, value in series.points]
+        colours = [_COLOURS[state["color"]] for state in shown]
+        axes.broken_barh([(at, _STEP_S) for at, _ in series.points], (row - 0.4, 0.8), facecolors=colours)
         last = states.get(str(int(series.last)), {"text": "?"})
         axes.text(
             0.995,

@@ -15,6 +15,7 @@ from atlas_local.servers.prometheus import Prometheus as Program
 from atlas_local.testing import TestMesh
 
 from infra.observability.dashboards.boards import BOARDS
+from infra.observability.dashboards.panels import EXEMPLARS
 from tests.collector import Collector
 from tests.e2e.watched import Watched
 from tests.pictures import picture
@@ -107,18 +108,11 @@ def test_every_annotation_marks_what_happened(seen: Seen) -> None:
         assert all(mark.is_finite for mark in marks), annotation["name"]
 
 
-def test_a_point_of_a_time_leads_to_its_trace(seen: Seen) -> None:
-    asked = {
-        target["expr"]
-        for uid in DASHBOARDS
-        for panel in panels(uid)
-        for target in panel["targets"]
-        if target.get("exemplar")
-    }
-    for expression in asked:
-        traces = {labels["trace_id"] for labels in seen.prometheus().exemplars(expression, seen.began, seen.ended)}
-        assert traces, f"no exemplar: {expression}"
-        assert any(seen.spans.of(trace) for trace in traces), f"nobody has these traces: {expression}"
+@pytest.mark.parametrize("histogram", EXEMPLARS)
+def test_a_point_of_a_time_leads_to_its_trace(seen: Seen, histogram: str) -> None:
+    found = seen.prometheus().exemplars(f"{histogram}_bucket", seen.began, seen.ended)
+    assert found, "no exemplar"
+    assert any(seen.spans.of(labels["trace_id"]) for labels in found), "nobody has these traces"
 
 
 def test_every_rule_is_evaluated_without_an_error(seen: Seen) -> None:

@@ -4,6 +4,7 @@ from infra.observability.dashboards.promql import series
 
 SERVICE = {0: ("unknown", "text"), 1: ("down", "red"), 2: ("degraded", "orange"), 3: ("up", "green")}
 UP = {0: ("down", "red"), 1: ("up", "green")}
+STUCK = {0: ("gets on", "green"), 1: ("stuck", "red")}
 BREAKER = {0: ("closed", "green"), 1: ("half open", "orange"), 2: ("open", "red")}
 PAUSED = {0: ("read", "green"), 1: ("paused", "red")}
 # By how much somebody should look, the worst last.

@@ -1,8 +1,8 @@
 """What a process does with its time: its event loop, its garbage, and the loops that do the work."""
 
-from infra.observability.dashboards import runbooks, trails
+from infra.observability.dashboards import runbooks, states, trails
 from infra.observability.dashboards.panels import ANY, Column, Kind, Levels, Panel, Query, Row
-from infra.observability.dashboards.promql import OF_SERVICE, quantile, rate, series, total
+from infra.observability.dashboards.promql import OF_SERVICE, greatest, quantile, rate, series, total
 
 
 def _of(metric: str) -> str:
@@ -40,6 +40,28 @@ LOOP = Row(
             ],
             "percentunit",
             Levels(warn=0.02, alarm=0.1),
+        ),
+        Panel(
+            "Every loop gets on",
+            "Each loop of the process. Stuck: it has done the same for 10 s and more.",
+            [Query(greatest(_of("atlas_loop_stuck"), "job", "loop"), "{{job}} {{loop}}")],
+            "short",
+            ANY,
+            kind=Kind.TIMELINE,
+            states=states.STUCK,
+            width=12,
+            height=10,
+            runbook=runbooks.LOOP,
+        ),
+        Panel(
+            "Something comes of every loop",
+            "How long ago something last came of a loop. One that has nothing to do may rest.",
+            [Query(greatest(_of("atlas_loop_progress_age_seconds"), "job", "loop"), "{{job}} {{loop}}")],
+            "s",
+            ANY,
+            width=12,
+            height=10,
+            runbook=runbooks.LOOP,
         ),
     ),
 )

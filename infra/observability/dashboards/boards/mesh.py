@@ -1,6 +1,7 @@
 """The mesh at a glance: whether all is well, and the way of an event from the request to read model and archive."""
 
 from infra.observability.dashboards import runbooks, states, trails
+from infra.observability.dashboards.boards.ledger import LEDGER
 from infra.observability.dashboards.panels import (
     ANY,
     NONE_IS_GOOD,
@@ -235,5 +236,5 @@ MESH = Board(
     title="Mesh",
     description="Whether all is well, and the way of an event from the request to read model and archive.",
     choices=(Choice.CLUSTER,),
-    rows=(_WELL, _WAY, _DEPENDENCIES),
+    rows=(_WELL, LEDGER, _WAY, _DEPENDENCIES),
 )
