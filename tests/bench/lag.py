@@ -32,10 +32,10 @@ from tests.bench.machine import Others, Usage, servers
 from tests.bench.report import publish
 from tests.contexts import CHOSEN, SCHEMAS
 
-SCRAPES, SCRAPE_EVERY_S = 4, 15.0
-LOOKS, LOOK_EVERY_S = 20, 0.7
+SCRAPES, SCRAPE_EVERY_S = 3, 15.0
+LOOKS, LOOK_EVERY_S = 15, 1.1
 # Of the groups whose every row is compared: each so many-th.
-EACH = 10
+EACH = 20
 KMINION = "github.com/cloudhut/kminion/v2@latest"
 PAGE = 500
 NOTES = {
@@ -117,7 +117,7 @@ async def _measure_atlas(load: Load, process: Process, url: str) -> dict[str, An
 
 
 async def _scraped(http: aiohttp.ClientSession, url: str, pid: int) -> dict[str, float]:
-    """CPU and memory of a process that is scraped for a minute, and how long a scrape takes."""
+    """CPU and memory of a process that is scraped for a while, and how long a scrape takes."""
     took = []
     async with Usage(pid) as usage:
         for _ in range(SCRAPES):

@@ -15,17 +15,27 @@ MEMBERS_MAX = 1000
 
 _PARTITION = ["group", "topic", "partition"]
 _TOPIC = ["group", "topic"]
+_RARE = {
+    "atlas_consumer_lag_blocked_records",
+    "atlas_consumer_records_lost",
+    "atlas_consumer_beyond_end",
+    "atlas_consumer_old_topic",
+}
 _Value = Callable[[LagRow | TopicLag], float | None]
 
 
 def of_rows(report: LagReport, labels: LabelSets) -> Iterable[Metric]:
-    """What each group has in each partition; of groups that are not apart, in each topic, the partition left empty."""
+    """What each group has in each partition; of groups that are not apart, in each topic, the partition left empty.
+
+    Of those there may be many: what is rare and is not so has no series.
+    """
     places: list[tuple[list[str], LagRow | TopicLag]] = []
     places += [([row.group, row.topic, str(row.partition)], row) for row in report.series]
     places += [([each.group, each.topic, ""], each) for each in report.sums_only]
     for family, merge, value in _of_partitions():
         for place, row in places:
-            if (found := value(row)) is not None:
+            found = value(row)
+            if found or (found is not None and (place[2] or family.name not in _RARE)):
                 family.add_metric(place, found)
         yield labels.merged(family, merge)
 

@@ -37,7 +37,7 @@ class HealthAggregatorSettings(ServiceSettings, PostgresSettings, ReadModelSetti
     health_lag_by_topic: bool = True
     health_lag_by_partition: bool = True
     # Partitions of groups that have series of their own, the mesh's groups first; of other groups each topic has one.
-    health_lag_partitions_max: int = Field(default=5000, ge=0)
+    health_lag_partitions_max: int = Field(default=2000, ge=0)
     # Groups, by their whole name, that may lag as they like: a job of the night, a rebuild of a team's own.
     health_late_groups: str = ""
     # As the archiver has it: its group lags by so much on purpose.

@@ -173,6 +173,7 @@ def test_groups_that_there_is_no_room_for_have_a_series_a_topic() -> None:
         assert value("atlas_consumer_lag_blocked_records", place) == 3
         assert value("atlas_consumer_records_lost", place) == 2
         assert value("atlas_consumer_beyond_end", place) == 1
+        assert value("atlas_consumer_old_topic", place) is None
         assert value("atlas_consumer_lag_records", {**place, "group": "g"}) is None
         assert value("atlas_consumer_lag_records", {**place, "group": "g", "partition": "3"}) == 20
         assert value("atlas_consumer_lag_records", {**place, "group": "g", "partition": "4"}) is None
