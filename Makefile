@@ -44,8 +44,8 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2} /^##@ /{printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
 
 ##@ The mesh
-up: $(LOCAL) ## Start the mesh, or find the running one; returns when all of it is ready
-	@$(ATLAS) up
+up: $(LOCAL) ## Start the mesh, or find the running one; returns when all of it is ready; TRACES=1 with a store for traces
+	@$(if $(TRACES),ATLAS_TRACES=$(TRACES) )$(ATLAS) up
 
 dev: $(LOCAL) ## Start the mesh, and have what you edit run in it as soon as it is saved
 	@$(ATLAS) dev

@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP, on a free port: keeps the spans it is sent."""
+"""A receiver of OTLP over HTTP, on a free port: keeps the spans and the lines of logs it is sent."""
 
 import gzip
 import threading
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -27,12 +28,28 @@ class Seen:
     links: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a log as it came; `resource` is who sent it, `at_ns` when it was said."""
+
+    resource: dict[str, Any]
+    logger: str
+    at_ns: int
+    severity: tuple[int, str]
+    body: str
+    trace: str
+    span: str
+    flags: int
+    attributes: dict[str, Any]
+
+
 @dataclass
 class Collector:
     """What has come so far."""
 
     endpoint: str
     spans: list[Seen] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
     def of(self, trace: str) -> list[Seen]:
         """The spans of one trace."""
@@ -40,7 +57,26 @@ class Collector:
 
 
 def _value(value: Any) -> Any:
-    return getattr(value, value.WhichOneof("value"))
+    found = getattr(value, value.WhichOneof("value"))
+    return [_value(each) for each in found.values] if hasattr(found, "values") else found
+
+
+def _lines(body: bytes) -> Iterator[Line]:
+    for sent in ExportLogsServiceRequest.FromString(body).resource_logs:
+        about = {pair.key: _value(pair.value) for pair in sent.resource.attributes}
+        for scope in sent.scope_logs:
+            for line in scope.log_records:
+                yield Line(
+                    resource=about,
+                    logger=scope.scope.name,
+                    at_ns=line.time_unix_nano,
+                    severity=(line.severity_number, line.severity_text),
+                    body=_value(line.body),
+                    trace=line.trace_id.hex(),
+                    span=line.span_id.hex(),
+                    flags=line.flags,
+                    attributes={pair.key: _value(pair.value) for pair in line.attributes},
+                )
 
 
 def _seen(body: bytes) -> Iterator[Seen]:
@@ -71,8 +107,11 @@ def collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            assert self.path == "/v1/traces", self.path
-            found.spans.extend(_seen(body))
+            if self.path == "/v1/logs":
+                found.lines.extend(_lines(body))
+            else:
+                assert self.path == "/v1/traces", self.path
+                found.spans.extend(_seen(body))
             self.send_response(200)
             self.end_headers()
 

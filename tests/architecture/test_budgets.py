@@ -7,8 +7,8 @@ from typing import Any
 MODULE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
 PARAMETERS_MAX = 6
-# The attributes of a CloudEvent and the options of `atlas replay` and `atlas tail`, each given by name.
-MANY_PARAMETERS = {"cloud_event_headers", "replay_topic", "tail"}
+# The attributes of a CloudEvent and the options of `atlas replay`, `atlas tail` and `atlas logs`, each given by name.
+MANY_PARAMETERS = {"cloud_event_headers", "replay_topic", "tail", "logs"}
 ANCESTORS_MAX = 2
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -15,6 +15,8 @@ def traced() -> Iterator[tuple[TestMesh, Collector]]:
     with collector() as spans:
         settings = {
             "ATLAS_OTLP_ENDPOINT": spans.endpoint,
+            "ATLAS_OTLP_LOGS": "true",
+            "ATLAS_LOG_LEVEL": "DEBUG",
             "ATLAS_ARCHIVER_SEGMENT_MAX_AGE_S": "1",
             "ATLAS_CANARY": "true",
             "ATLAS_HEALTH_CANARY_ON_TOPIC_S": "5",

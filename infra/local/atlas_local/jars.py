@@ -18,6 +18,7 @@ LOCK = Path(__file__).with_name("jars.lock")
 _HEADER = "# The jars of Apache Kafka and their SHA-256. Made by: python -m atlas_local.jars\n"
 _DOWNLOADS_AT_ONCE = 8
 _MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_MAVEN_ONE = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
 class JarsMissing(StartFailed):
@@ -32,11 +33,12 @@ class Jar:
     artifact: str
     version: str
     sha256: str
+    classifier: str = ""
 
     @property
     def file_name(self) -> str:
         """Its name in a directory of jars."""
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{self.artifact}-{self.version}{'-' if self.classifier else ''}{self.classifier}.jar"
 
     def is_at(self, path: Path) -> bool:
         """Whether the file is there and has the right content."""
@@ -86,6 +88,26 @@ def ensure(jars: Sequence[Jar], endpoints: Sequence[str], target: Path) -> Path:
     return target
 
 
+def ensure_one(jar: Jar, target: Path) -> Path:
+    """That jar alone, which has all it needs inside, in the directory `target`. Raises JarsMissing."""
+    found = target / jar.file_name
+    if not found.is_file():
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target) as scratch:
+            try:
+                _fetch_with_jgo([jar], Path(scratch), target)
+            except Exception as error:
+                maven = shutil.which("mvn")
+                if maven is None:
+                    raise JarsMissing(f"{jar.file_name} could not be fetched from Maven Central: {error}") from error
+                named = f"{jar.group}:{jar.artifact}:{jar.version}:jar:{jar.classifier}"
+                _run_maven(
+                    [maven, "-q", "-B", _MAVEN_ONE, f"-Dartifact={named}", f"-DoutputDirectory={scratch}"], scratch
+                )
+                _place(jar, Path(scratch) / jar.file_name, target)
+    return found
+
+
 def _fetch_with_jgo(jars: list[Jar], scratch: Path, target: Path) -> None:
     from jgo.maven import MavenContext
 
@@ -98,7 +120,7 @@ def _fetch_with_jgo(jars: list[Jar], scratch: Path, target: Path) -> None:
             _place(jar, Path(shutil.copyfile(known, scratch / jar.file_name)), target)
         else:
             component = context.project(jar.group, jar.artifact).at_version(jar.version)
-            _place(jar, component.artifact().resolve(), target)
+            _place(jar, component.artifact(jar.classifier).resolve(), target)
 
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
         list(pool.map(fetch, jars))
@@ -114,13 +136,11 @@ def _copy_with_maven(maven: str, endpoints: Sequence[str], scratch: Path) -> Non
         "<groupId>atlas</groupId><artifactId>jars</artifactId><version>1</version>"
         f"<dependencies>{dependencies}</dependencies></project>"
     )
-    done = subprocess.run(
-        [maven, "-q", "-B", _MAVEN_COPY, f"-DoutputDirectory={scratch}"],
-        cwd=scratch,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    _run_maven([maven, "-q", "-B", _MAVEN_COPY, f"-DoutputDirectory={scratch}"], scratch)
+
+
+def _run_maven(command: Sequence[str], scratch: Path | str) -> None:
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise JarsMissing(f"the jars could not be fetched by Maven: {done.stdout.strip()[-1000:]}")
 

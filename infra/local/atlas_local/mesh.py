@@ -13,6 +13,7 @@ from atlas_local.servers.postgres import Postgres
 from atlas_local.servers.prometheus import Prometheus
 from atlas_local.servers.s3 import REGION, S3
 from atlas_local.servers.valkey import Valkey
+from atlas_local.servers.zipkin import Zipkin
 from atlas_local.supervising.component import Component
 from atlas_local.supervising.services import Service
 from atlas_local.topology import MESH, Kind, Part
@@ -33,6 +34,8 @@ _PREFERRED_PORTS = {
     "valkey": 16379,
     "s3-s3": 18333,
     "prometheus": 19090,
+    "zipkin": 19411,
+    "otlp": 14318,
     **{part.name: part.http_port for part in MESH if part.http_port},
 }
 # How the CLI calls the address of a service.
@@ -90,6 +93,8 @@ class Mesh:
         if Prometheus.available():
             targets = {service.name: urlsplit(service.url).netloc for service in services}
             components["prometheus"] = Prometheus(self.home, self.ports, lambda: targets)
+        if Zipkin.wanted(self._user.get("ATLAS_TRACES", "")):
+            components["zipkin"] = Zipkin(self.home, self.ports)
         return components
 
     def _service(self, part: Part) -> Service:
@@ -139,7 +144,11 @@ class Mesh:
         base = {key: value for key, value in self._user.items() if key != "ATLAS_READMODEL_DSN"}
         hidden = ("ATLAS_POSTGRES_PASSWORD", "ATLAS_POSTGRES_ADMIN_PASSWORD", "ATLAS_POSTGRES_ADMIN_DSN")
         own = {key: value for key, value in self.environment().items() if key not in hidden}
-        return {**base, **own, **chosen, "ATLAS_HTTP_HOST": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
+        # In JSON whatever the user has set: `atlas logs` reads the files, and shows people columns.
+        fixed = {"ATLAS_HTTP_HOST": "127.0.0.1", "ATLAS_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
+        zipkin = self.components.get("zipkin")
+        traced = {"ATLAS_OTLP_ENDPOINT": zipkin.endpoint} if isinstance(zipkin, Zipkin) else {}
+        return {**traced, **base, **own, **chosen, **fixed}
 
     def write_env(self) -> None:
         """Write `mesh.env`, unless it says the same already."""

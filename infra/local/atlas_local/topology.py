@@ -40,6 +40,7 @@ MESH: tuple[Part, ...] = (
     _server("valkey"),
     _server("s3"),
     _server("prometheus"),
+    _server("zipkin"),
     # What must be in a server before a service can use it.
     _step("topics", "kafka"),
     _step("database", "postgres"),

@@ -19,7 +19,7 @@ from openfeature.provider import AbstractProvider, Metadata
 Value = bool | int | float | str
 Values = Mapping[str, Any]
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 def provide(settings: Mapping[str, Value], file: Path | None) -> None:

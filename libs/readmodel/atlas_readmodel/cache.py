@@ -28,6 +28,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from atlas_readmodel.columns.json_rows import dumps
+from atlas_readmodel.spans import cache_said, reading
 
 CACHE = Counter("atlas_readmodel_cache", "Uses of the read-model cache", ["projection", "outcome"])
 
@@ -96,20 +97,21 @@ class Cache:
 
     async def get(self, projection: str, key: str) -> dict[str, Any] | None:
         """The cached row, or None: not there, outdated, or Redis is away."""
-        answer = await self._guarded(
-            projection, self._redis.mget(self._epoch_key(projection), self._row_key(projection, key))
-        )
-        if answer is None:
-            return None
-        epoch, held = answer
-        if epoch is None or held is None or held[:1] != b"V":
-            CACHE.labels(projection, "miss").inc()
-            return None
-        stamp, _, rest = held[1:].partition(b":")
-        if int(stamp) < int(epoch):
-            CACHE.labels(projection, "miss").inc()
-            return None
-        CACHE.labels(projection, "hit").inc()
+        with reading("redis", "MGET", f"cache.{projection}"):
+            answer = await self._guarded(
+                projection, self._redis.mget(self._epoch_key(projection), self._row_key(projection, key))
+            )
+            if answer is None:
+                return None
+            epoch, held = answer
+            if epoch is None or held is None or held[:1] != b"V":
+                self._said(projection, "miss")
+                return None
+            stamp, _, rest = held[1:].partition(b":")
+            if int(stamp) < int(epoch):
+                self._said(projection, "miss")
+                return None
+            self._said(projection, "hit")
         return cast(dict[str, Any], orjson.loads(rest[rest.index(b":") + 1 :]))
 
     async def put(self, projection: str, key: str, row: Mapping[str, Any], *, epoch: int, offset: int) -> bool:
@@ -118,20 +120,23 @@ class Cache:
         False if the row is known to be another one by now, or Redis is away.
         """
         keys = [self._row_key(projection, key), self._epoch_key(projection)]
-        call = self._put(keys=keys, args=[epoch, offset, dumps(row), VALUE_TTL_S])
-        return bool(await self._guarded(projection, call))
+        with reading("redis", "EVALSHA", f"cache.{projection}"):
+            call = self._put(keys=keys, args=[epoch, offset, dumps(row), VALUE_TTL_S])
+            return bool(await self._guarded(projection, call))
 
     async def lay_floors(self, projection: str, offsets: Mapping[str, int]) -> bool:
         """Bar all rows but those of these offsets, key by key. False if Redis is away: then the epoch has to rise."""
         if not offsets:
             return True
-        call = self._lay(args=[FLOOR_TTL_S, self._row_key(projection, ""), orjson.dumps(offsets)])
-        return await self._guarded(projection, call) is not None
+        with reading("redis", "EVALSHA", f"cache.{projection}"):
+            call = self._lay(args=[FLOOR_TTL_S, self._row_key(projection, ""), orjson.dumps(offsets)])
+            return await self._guarded(projection, call) is not None
 
     async def raise_epoch(self, projection: str, epoch: int) -> bool:
         """Make every value from before `epoch` a miss. False if Redis is away."""
-        call = self._raise(keys=[self._epoch_key(projection)], args=[epoch])
-        return await self._guarded(projection, call) is not None
+        with reading("redis", "EVALSHA", f"cache.{projection}"):
+            call = self._raise(keys=[self._epoch_key(projection)], args=[epoch])
+            return await self._guarded(projection, call) is not None
 
     async def check(self) -> str | None:
         """None when Redis answers, else why not; asked whatever the breaker thinks."""
@@ -146,12 +151,16 @@ class Cache:
             async with self._breaker:
                 return await call
         except (RedisError, OSError, TimeoutError):
-            CACHE.labels(projection, "error").inc()
+            self._said(projection, "error")
         except OpenedState:
-            CACHE.labels(projection, "skipped").inc()
+            self._said(projection, "skipped")
             if hasattr(call, "close"):
                 call.close()  # a coroutine that is dropped unawaited warns
         return None
+
+    def _said(self, projection: str, outcome: str) -> None:
+        CACHE.labels(projection, outcome).inc()
+        cache_said(outcome)
 
     def _row_key(self, projection: str, key: str) -> str:
         return f"{self._namespace}:{projection}:row:{key}"

@@ -15,6 +15,7 @@ from atlas_readmodel.cache import Cache
 from atlas_readmodel.columns.json_rows import plain_row
 from atlas_readmodel.pages import Filter, Page, Sort, after, ordered, paged, where
 from atlas_readmodel.redis.documents_reader import DocumentsReader
+from atlas_readmodel.spans import reading
 from atlas_readmodel.table import SCHEMA
 from atlas_readmodel.token import EntityVersion, RecordPosition, Token
 
@@ -126,7 +127,8 @@ class Reader:
         Where each partition has rows of its own, a key has one row for each; put them together as the query needs it.
         """
         reader = self._documents
-        rows = None if reader is None else await reader.rows(projection, *keys)
+        with reading("redis", "EVALSHA", f"documents.{projection}"):
+            rows = None if reader is None else await reader.rows(projection, *keys)
         if rows is None:
             raise NotBuilt(projection)
         return rows

@@ -41,6 +41,7 @@ def run(settings: S, serve: Serve[S]) -> None:
         code = uvloop.run(_supervise(settings, serve))
     finally:
         traces.shutdown()
+        logs.shutdown()
     raise SystemExit(code)
 
 

@@ -42,6 +42,7 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] | None = None
     otlp_endpoint: str | None = None
+    otlp_logs: bool = False
     # Of the traces that begin here; who began a trace elsewhere has decided.
     trace_sample_ratio: float = Field(default=1.0, ge=0, le=1)
     schemas_dir: Path = Path("schemas")

@@ -49,7 +49,7 @@ _PURGE_INTERVAL_S = 60.0
 # Below the runtime's limit for the whole stop, so that connections can still be closed in order.
 _DRAIN_S = 8.0
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from atlas_runtime.pooler import is_pooled
 
 Init = Callable[[Any], Coroutine[Any, Any, None]]
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 _CONNECT_TIMEOUT_S = 2.0
 _IDLE_CONNECTIONS = 2

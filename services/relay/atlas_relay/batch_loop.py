@@ -14,6 +14,7 @@ from atlas_outbox.relaying.sent import Row, Sent, sent_of
 from atlas_outbox.relaying.store import Store
 from atlas_runtime.metrics import timed, timed_query
 from atlas_runtime.observing.batch_spans import Members, batch_span, of_packed
+from atlas_runtime.observing.logs import debugging
 
 from atlas_relay.metrics import BATCH_ROWS, BATCHES, PARKED, RECOVERED, ROWS_SENT, SEND_SECONDS
 from atlas_relay.protocol import Caution, Refused, rows_to_park
@@ -28,8 +29,9 @@ _HEADERS: Callable[[Row], bytes] = itemgetter(6)
 
 
 def _members(rows: Sequence[Row]) -> Members:
+    every = debugging()
     for row in rows:
-        if (text := of_packed(_HEADERS(row))) is not None:
+        if (text := of_packed(_HEADERS(row), every=every)) is not None:
             yield text, {"topic": _TOPIC(row)}
 
 

@@ -136,7 +136,7 @@ def test_a_crash_is_one_line_with_every_error_and_exit_code_1() -> None:
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["event"] for line in lines] == ["starting", "crashed"]
-    assert lines[1]["error"] == "ValueError: postgresql://u:***@h/x; KeyError: 'second'"
+    assert lines[1]["error"] == "ValueError: postgresql://u:***@h/x; KeyError: '…'"
     assert "Traceback" in lines[1]["exception"]
     assert "hunter2" not in done.stdout + done.stderr
 

@@ -23,6 +23,9 @@ _HERE = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
     "log_line_prefix": "%m [%p] %u@%d ",
+    # The details of an error and the statement hold keys and rows, which are in no log.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "log_checkpoints": "off",
 }
 # What Atlas relies on: docker-compose.yml has the same, held by tests/contract/test_compose.py.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
+from atlas_local.supervising.log_lines import short
 from atlas_local.supervising.processes import Command, Process, last_lines
 
 
@@ -88,7 +89,7 @@ async def wait_ready(component: Component, process: Process, log: Path, on_missi
 
 
 def _explain(what: str, log: Path) -> str:
-    lines = last_lines(log)
+    lines = [text for line in last_lines(log) for text in short(line).splitlines()]
     return "\n".join([what, f"last lines of {log}:", *(f"  {line}" for line in lines)]) if lines else what
 
 

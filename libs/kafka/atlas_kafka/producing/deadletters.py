@@ -1,5 +1,6 @@
 """Dead letters: a record that can't be handled, kept whole beside the reason."""
 
+import re
 import time
 
 import structlog
@@ -15,6 +16,7 @@ log = structlog.get_logger(__name__)
 SUFFIX = ".dlq"
 HEADER_PREFIX = "atlas_dlq_"
 ERROR_MAX_CHARS = 2000
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class DeadLetters:
@@ -57,6 +59,7 @@ class DeadLetters:
             offset=record.offset,
             group=group,
             error=error,
+            **_trace_of(record),
         )
 
     async def _send_reasons(self, letter: Outgoing) -> None:
@@ -64,3 +67,10 @@ class DeadLetters:
             await send_one(self._producer, letter)
         except (RecordTooLarge, RecordRefused) as refused:
             raise Transient(f"{letter.topic} takes no dead letter, however small: {refused}") from refused
+
+
+def _trace_of(record: ConsumerRecord) -> dict[str, str]:
+    """The record's own trace, for the log: that of the batch is another's."""
+    parent = dict(record.headers).get("traceparent") or b""
+    match = _TRACEPARENT.fullmatch(parent)
+    return {"trace_id": match[1].decode()} if match else {}

@@ -6,18 +6,22 @@ from the request to whatever was done with its record, and every record is reach
 
 That is so for the first 129 records that are recorded: one span, and as many links as the SDK takes. Whoever writes a
 record says whether it is recorded, so spans without end could hold the loop of whoever reads a batch of thousands.
+
+At level DEBUG each batch is a line of the log as well, which names as many of its traces, recorded or not.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
+from atlas_runtime.observing.logs import debugging
 from atlas_runtime.observing.semantics import messaging
 from atlas_runtime.observing.traces import exporting, parse, span, tracer, unrecorded
 
@@ -34,6 +38,9 @@ _LAST_HEADERS = 4  # where a traceparent is looked for: those who write one do i
 _SEPARATOR = b"\x16traceparent\x6e"  # in Kafka's layout: the name and the length of the value, with theirs
 _TRACEPARENT_BYTES = 55
 _END = b"-01\0"  # of a recorded one that is the last header, in a file of the archive
+_TOPICS_MAX = 10  # that a line names
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -47,9 +54,49 @@ def sending(topic: str) -> Iterator[None]:
 def batch_span(
     name: str, operation: Operation, members: Callable[[], Members], facts: Facts | None = None
 ) -> Iterator[None]:
-    """Around the work on a batch. `members` is asked only where spans are exported; those that nobody records are
-    passed over, and where all are, nothing is recorded. An error that leaves the block is on all of its spans.
+    """Around the work on a batch. `members` is asked only where spans are exported, and for a line of the log at level
+    DEBUG. Those that nobody records have no span, and where all are such, nothing is recorded. An error that leaves
+    the block is on all of its spans.
     """
+    with _spans(name, operation, members, facts):
+        if not debugging():
+            yield
+            return
+        with _line(name, members, facts or {}):
+            yield
+
+
+@contextmanager
+def _line(name: str, members: Callable[[], Members], facts: Facts) -> Iterator[None]:
+    begun = time.perf_counter()
+    failed: str | None = "cancelled"
+    try:
+        yield
+        failed = None
+    except Exception as error:
+        failed = type(error).__name__
+        raise
+    finally:
+        took_ms = round((time.perf_counter() - begun) * 1000, 1)
+        log.debug(name, took_ms=took_ms, **facts, **_named(members()), **({"failed": failed} if failed else {}))
+
+
+def _named(members: Members) -> dict[str, Any]:
+    """The traces of a batch, and where nothing else says so its topics, as a line of the log names them."""
+    traces: dict[str, None] = {}
+    topics: dict[str, None] = {}
+    for text, facts in members:
+        if (context := parse(text)) is not None:
+            traces[f"{context.trace_id:032x}"] = None
+        if len(topics) < _TOPICS_MAX and "topic" in facts:
+            topics[str(facts["topic"])] = None
+        if len(traces) > _LINKS_MAX:
+            break
+    return {key: list(found) for key, found in (("topics", topics), ("traces", traces)) if found}
+
+
+@contextmanager
+def _spans(name: str, operation: Operation, members: Callable[[], Members], facts: Facts | None) -> Iterator[None]:
     recorded = _recorded(members()) if exporting() else []
     if not recorded:
         with unrecorded():
@@ -97,9 +144,13 @@ def of_record(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
     return found.decode("ascii", "replace") if found is not None else None
 
 
-def of_packed(headers: bytes) -> str | None:
-    """The same of headers in Kafka's layout, where it is the very last; None, too, where nobody records it."""
-    if not headers.endswith(b"1") or headers[-_TRACEPARENT_BYTES - len(_SEPARATOR) : -_TRACEPARENT_BYTES] != _SEPARATOR:
+def of_packed(headers: bytes, *, every: bool = False) -> str | None:
+    """The same of headers in Kafka's layout, where it is the very last; None, too, where nobody records it, unless
+    `every`.
+    """
+    if not (every or headers.endswith(b"1")):
+        return None
+    if headers[-_TRACEPARENT_BYTES - len(_SEPARATOR) : -_TRACEPARENT_BYTES] != _SEPARATOR:
         return None
     return headers[-_TRACEPARENT_BYTES:].decode("ascii", "replace")
 

@@ -1,12 +1,14 @@
-"""Logs: one JSON object a line (or columns for people), with correlation and trace ids, never with a secret.
+"""Logs: one JSON object a line (or columns for people), with correlation and trace ids, never with a secret or a value
+of a user's.
 
-Loggers come from `structlog.get_logger()`. What libraries log through `logging` takes the same form. Bind an id to
-everything that is logged below a block with `with correlated(request_id): …`.
+Loggers come from `structlog.get_logger(__name__)`. What libraries log through `logging` takes the same form. Bind an id
+to everything that is logged below a block with `with correlated(request_id): …`. What is said again and again is held
+back and counted, see `repeats`; but never a line of level DEBUG, which is asked for.
 """
 
 import logging
-import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -17,20 +19,19 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from atlas_runtime.observing import otlp_logs
+from atlas_runtime.observing.repeats import AT_MOST, Repeats
+from atlas_runtime.observing.safe_text import safe, told
 from atlas_runtime.settings import ServiceSettings
 
-_SECRET_KEY = re.compile(
-    r"passw|secret|authorization|api_?key|access_?key|credential|cookie|dsn$|token$", re.IGNORECASE
-)
-_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
-_MASK = "***"
 # Chatty below these levels, and nothing a service's own log does not already say.
 _LIBRARY_LEVELS = {"aiokafka": logging.WARNING, "kafka": logging.WARNING, "asyncio": logging.WARNING,
                    "botocore": logging.WARNING, "aiobotocore": logging.WARNING, "faust": logging.WARNING,
-                   "mode": logging.WARNING, "aiohttp.access": logging.WARNING}  # fmt: skip
-
-_REPEAT_AFTER_S = 10.0
-_REMEMBERED = 1000
+                   "mode": logging.WARNING, "aiohttp.access": logging.WARNING, "urllib3": logging.WARNING}  # fmt: skip
+# Of what libraries say again: aiokafka alone says 100 lines a second while Kafka is away.
+_OF_A_LIBRARY = 1
+_LIKE = "_like"  # a library's text before its arguments are filled in
+_KEYS_FIRST = ("timestamp", "level", "service", "instance", "logger", "event")
 
 _correlation_id: ContextVar[str | None] = ContextVar("atlas_correlation_id", default=None)
 
@@ -50,65 +51,6 @@ def correlated(value: str) -> Iterator[None]:
         _correlation_id.reset(reset)
 
 
-def mask(text: str) -> str:
-    """The text with the password of every URL in it replaced by ***."""
-    return _URL_PASSWORD.sub(rf"\1:{_MASK}@", text) if "://" in text else text
-
-
-def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    if (current := _correlation_id.get()) is not None:
-        event.setdefault("correlation_id", current)
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"] = f"{context.trace_id:032x}"
-        event["span_id"] = f"{context.span_id:016x}"
-    return event
-
-
-def _hide(value: Any) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        return {key: _MASK if _SECRET_KEY.search(str(key)) else _hide(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_hide(item) for item in value]
-    return value
-
-
-def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    for key, value in event.items():
-        event[key] = _MASK if _SECRET_KEY.search(key) else _hide(value)
-    return event
-
-
-def _dumps(event: EventDict, **_options: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-class _OncePerPeriod(logging.Filter):
-    """Lets a library say the same thing once in a while: aiokafka alone says 100 lines a second while Kafka is away.
-
-    The same is: the same logger and the same text before its arguments are filled in.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        key = (record.name, str(record.msg))
-        said_at, held_back = self._last.get(key, (-_REPEAT_AFTER_S, 0))
-        if record.created - said_at < _REPEAT_AFTER_S:
-            self._last[key] = (said_at, held_back + 1)
-            return False
-        if len(self._last) >= _REMEMBERED:  # texts that were never templates; forget all rather than grow
-            self._last.clear()
-        self._last[key] = (record.created, 0)
-        if held_back:
-            record.msg, record.args = f"{record.getMessage()} ({held_back} more like it)", ()
-        return True
-
-
 class Unfailing:
     """A stream whose lines are lost when they can't be written: a full disk behind a log ends no service."""
 
@@ -117,55 +59,168 @@ class Unfailing:
 
     def write(self, text: str) -> int:
         """Write, or lose it."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # ValueError: it is closed
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flush, or leave it for later."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._stream.flush()
 
 
-def configure(settings: ServiceSettings) -> None:
-    """Send every log line of this process to stdout in the form the settings ask for."""
+class _Lines:
+    """From what was said to the line that is written: the last steps of our own loggers and of those of libraries."""
+
+    def __init__(self, settings: ServiceSettings, stream: TextIO) -> None:
+        self._identity = {"service": settings.service, "instance": settings.instance}
+        self._stream = Unfailing(stream)
+        self._exporter = otlp_logs.open_exporter(settings)
+        self.debugging = settings.log_level == "DEBUG"
+        self._lock = threading.Lock()
+        self._columns = None if settings.json_logs else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        self.repeats = Repeats(self.write)
+
+    def take(self, event: EventDict) -> None:
+        """Write what was said, unless the same has been said too often."""
+        error = _error_of(event.pop("exc_info", None))
+        like = event.pop(_LIKE, None)
+        if event["level"] != "debug" or like is not None:
+            # An error of another kind is news, whatever the line is called.
+            kind = type(error).__name__ if error is not None else str(event.get("error", "")).partition(":")[0]
+            what = like if like is not None else event.get("event")
+            at_most = AT_MOST if like is None else _OF_A_LIBRARY
+            # With a traceback only what is written: one that is kept holds all that its frames hold.
+            if not self.repeats.take((event.get("logger"), event["level"], what, kind), event, at_most):
+                return
+        if error is not None:
+            event["exception"] = told(error)
+        self.write(event)
+
+    def write(self, event: EventDict) -> None:
+        """Write a line, and send it where lines are sent to; whatever it holds, what must not be said is not."""
+        line = {key: safe(key, value) for key, value in {**self._identity, **event}.items()}
+        if self._exporter is not None:
+            self._exporter.emit(line)
+        if self._columns is None:
+            text = _dumps({key: line[key] for key in _KEYS_FIRST if key in line} | line)
+        else:
+            for key in (*self._identity, "logger"):
+                line.pop(key, None)
+            text = str(self._columns(None, "", line))
+        with self._lock:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Write what is held back, and send what was not yet sent."""
+        self.repeats.close()
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+
+class _Sink:
+    """What structlog hands a line to; it knows the name that the logger was asked for by."""
+
+    def __init__(self, lines: _Lines, name: str | None = None) -> None:
+        self._lines, self.name = lines, name
+
+    def msg(self, **event: Any) -> None:
+        """Take a line of any level."""
+        self._lines.take(event)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class _OfLibraries(logging.Handler):
+    """Lets lines of `logging` take the same way as our own."""
+
+    def __init__(self, lines: _Lines, steps: list[Processor]) -> None:
+        super().__init__()
+        self._lines, self._steps = lines, steps
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on the record; one that can't be put together is the standard handler's to report."""
+        try:
+            event: EventDict = {"event": record.getMessage(), "logger": record.name, "exc_info": record.exc_info}
+            event.update({"level": record.levelname.lower(), _LIKE: str(record.msg)})
+            for step in self._steps:
+                event = cast(EventDict, step(None, "", event))
+            self._lines.take(event)
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(record)
+
+
+class _State:
+    """The lines of this process; set by `configure`."""
+
+    lines: _Lines | None = None
+
+
+def configure(settings: ServiceSettings, stream: TextIO | None = None) -> None:
+    """Send every log line of this process to `stream`, stdout by default, in the form the settings ask for.
+
+    With `otlp_logs` and an `otlp_endpoint` to that too.
+    """
     level = logging.getLevelNamesMapping()[settings.log_level]
-    identity = {"service": settings.service, "instance": settings.instance}
-
-    def add_identity(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {**identity, **event}
-
-    before: list[Processor] = [
+    if _State.lines is not None:
+        _State.lines.close()
+    lines = _State.lines = _Lines(settings, stream or sys.stdout)
+    both: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        # Plain tracebacks: the structured ones carry local variables, which may be secrets.
-        structlog.processors.format_exc_info,
         _add_ids,
-        _hide_secrets,
     ]
-    render: Processor
-    if settings.json_logs:
-        before.append(add_identity)
-        render = structlog.processors.JSONRenderer(serializer=_dumps)
-    else:
-        render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     structlog.configure(
-        processors=[*before, render],
+        processors=[structlog.processors.add_log_level, _add_name, *both],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Unfailing(sys.stdout))),
-    )
-    handler = logging.StreamHandler(Unfailing(sys.stdout))
-    handler.addFilter(_OncePerPeriod())
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *before], processors=[remove_meta, render]
-        )
+        logger_factory=lambda *names: _Sink(lines, names[0] if names else None),
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_OfLibraries(lines, both)]
     root.setLevel(level)
     for name, least in _LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(max(level, least))
+
+
+def shutdown() -> None:
+    """Say what is held back and send what is not yet sent; blocks for the exporter's time-out (3 s) at most."""
+    if _State.lines is not None:
+        _State.lines.close()
+        _State.lines = None
+
+
+def debugging() -> bool:
+    """Whether lines of level DEBUG are written: for what takes time to put together."""
+    return _State.lines is not None and _State.lines.debugging
+
+
+def _add_name(logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if logger.name is not None:
+        event.setdefault("logger", logger.name)
+    return event
+
+
+def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if (current := _correlation_id.get()) is not None:
+        event.setdefault("correlation_id", current)
+    context = trace.get_current_span().get_span_context()
+    # One that is given belongs to a record out of a batch, whose span is in the trace of another.
+    if context.is_valid and "trace_id" not in event:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def _error_of(told_of: Any) -> BaseException | None:
+    """The exception that `exc_info` stands for: itself, a triple, or the one being handled."""
+    if isinstance(told_of, BaseException):
+        return told_of
+    if isinstance(told_of, tuple):
+        return cast("BaseException | None", told_of[1])
+    return sys.exc_info()[1] if told_of else None
+
+
+def _dumps(event: EventDict) -> str:
+    return orjson.dumps(event).decode()

@@ -10,6 +10,8 @@ from functools import cache
 
 from opentelemetry.util.types import AttributeValue
 
+from atlas_runtime.settings import ServiceSettings
+
 _KNOWN = {
     "topic": "messaging.destination.name",
     "partition": "messaging.destination.partition.id",
@@ -68,3 +70,12 @@ def http_server(method: str, route: str, host: str, scheme: str) -> dict[str, At
 def postgres(statement: str) -> dict[str, AttributeValue]:
     """The attributes of a statement or a transaction, by the name it is timed under."""
     return {"db.system.name": "postgresql", "db.query.summary": statement}
+
+
+def resource(settings: ServiceSettings) -> dict[str, str]:
+    """Who it is that sends spans and log lines: the same of both, so that a store joins them."""
+    return {
+        "service.name": settings.service,
+        "service.instance.id": settings.instance,
+        "deployment.environment.name": settings.environment,
+    }

@@ -17,6 +17,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import AttributeValue
 
+from atlas_runtime.observing import semantics
 from atlas_runtime.settings import ServiceSettings
 
 _TRACEPARENT = re.compile(
@@ -49,13 +50,7 @@ def configure(settings: ServiceSettings) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-    resource = Resource.create(
-        {
-            "service.name": settings.service,
-            "service.instance.id": settings.instance,
-            "deployment.environment.name": settings.environment,
-        }
-    )
+    resource = Resource.create(semantics.resource(settings))
     sampler = ParentBasedTraceIdRatio(settings.trace_sample_ratio)
     provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces", timeout=3)

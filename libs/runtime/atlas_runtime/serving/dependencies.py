@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import Gauge, Histogram
 
-from atlas_runtime.observing.logs import mask
+from atlas_runtime.observing.safe_text import mask
 
 Check = Callable[[], Awaitable[str | None]]
 

@@ -23,7 +23,7 @@ BODY_MAX_BYTES = 1024 * 1024
 _UNREAD = (hdrs.USER_AGENT, hdrs.REFERER, hdrs.COOKIE)
 _BACKLOG = 128
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Connection(web.RequestHandler):
@@ -38,7 +38,7 @@ class Connection(web.RequestHandler):
         if status >= 500:
             log.error("request failed", exc_info=exc)
         else:
-            log.debug("not HTTP", error=f"{type(exc).__name__}: {exc}"[:500])
+            log.debug("not HTTP", error=type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         detail = "The request failed." if status >= 500 else f"The request is not HTTP: {_first_line(message)}."
@@ -93,9 +93,9 @@ async def documents(request: web.Request, handler: Handler) -> web.StreamRespons
         return document(400, f"The body can't be read: {error}.")
     except Exception as error:
         if fate_of(error) is Fate.TRANSIENT:
-            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", path=request.path)
+            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", route=_template(request))
             return document(503, "A server that this request needs does not answer; try again.", {"Retry-After": "1"})
-        log.exception("request failed", method=request.method, path=request.path)
+        log.exception("request failed", method=request.method, route=_template(request))
         return document(500, "The request failed; the service's log says why.")
 
 
@@ -138,6 +138,12 @@ def is_unicode(text: str) -> bool:
 def shown(text: str) -> str:
     """The text as an answer can hold it: a byte that was no UTF-8 becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _template(request: web.Request) -> str:
+    """What a line of the log calls the request: its path holds what the caller asks for."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "(no route)"
 
 
 def _first_line(message: str | None) -> str:

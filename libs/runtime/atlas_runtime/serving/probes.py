@@ -11,9 +11,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from atlas_runtime.observing.logs import mask
 from atlas_runtime.observing.loops import Loops, Standing
 from atlas_runtime.observing.process import version_of
+from atlas_runtime.observing.safe_text import mask
 from atlas_runtime.serving import http_server
 from atlas_runtime.serving.dependencies import Check, Dependency
 from atlas_runtime.serving.http_guard import Guard, guarded

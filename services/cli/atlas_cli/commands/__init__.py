@@ -6,12 +6,13 @@ import typer
 
 from atlas_cli.commands.archive import batch, replay, segments
 from atlas_cli.commands.events import outbox, produce, tail, topics
-from atlas_cli.commands.mesh import demo, parts, scaffold, seed
+from atlas_cli.commands.mesh import demo, logs, parts, scaffold, seed
 from atlas_cli.commands.operate import database, flags, groups, health, ledger, metrics, schemas, transactions
 from atlas_cli.commands.read_models import compare, dlq, projections, retire
 
 COMMANDS: tuple[Callable[[typer.Typer], None], ...] = (
     parts.register,
+    logs.register,
     demo.register,
     seed.register,
     scaffold.register,

@@ -1,20 +1,15 @@
-"""How the state of the mesh looks: progress, addresses, the table of `atlas status`, logs."""
+"""How the state of the mesh looks: progress, addresses, the table of `atlas status`."""
 
 import sys
 import time
-from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-from atlas_local.home import Home
-from atlas_local.supervising.processes import last_lines
 from atlas_local.supervising.state import PartState, State
 from atlas_local.supervising.supervisor import DISK_FULL_BYTES
-from atlas_local.topology import MESH
 
-from atlas_cli.terminal.output import CommandError, cell, console, print_json, print_rows, say
+from atlas_cli.terminal.output import cell, console, print_rows, say
 
 _FINE = ("ready", "done", "outside", "absent", "off", "stopped")
 _NOT_SHOWN = ("off", "absent")
@@ -149,57 +144,3 @@ def _memory(pid: int | None) -> str | None:
         return f"{sum(member.memory_full_info().pss for member in family) // 1_000_000} MB"
     except psutil.Error:
         return None
-
-
-def print_logs(home: Home, names: tuple[str, ...], *, lines: int, follow: bool, as_json: bool) -> None:
-    """The last lines of each log, and with `follow` all that comes; CommandError for a name without a log."""
-    known = [part.name for part in MESH] + ["supervisor"]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise CommandError(f"no part of the mesh is named {unknown[0]}; there are {', '.join(known)}")
-    chosen = {name: home.log(name) for name in names or known if names or home.log(name).exists()}
-    for name, path in chosen.items():
-        for line in last_lines(path, lines):
-            _print_line(name, line, as_json=as_json)
-    if follow:
-        _follow(chosen, as_json=as_json)
-
-
-def _print_line(name: str, line: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"part": name, "line": line}, one_line=True)
-    else:
-        say(f"{name:18} {line}")
-
-
-def _follow(paths: dict[str, Path], *, as_json: bool) -> None:
-    tails = {name: _Tail(path) for name, path in paths.items()}
-    while True:
-        for name, tail in tails.items():
-            for line in tail.new_lines():
-                _print_line(name, line, as_json=as_json)
-        time.sleep(0.2)
-
-
-class _Tail:
-    """What is appended to a file from now on; begins anew when the file was cut."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = path.stat().st_size if path.exists() else 0
-        self._rest = b""
-
-    def new_lines(self) -> deque[str]:
-        """The whole lines since the last call."""
-        size = self._path.stat().st_size if self._path.exists() else 0
-        if size < self._position:
-            self._position, self._rest = 0, b""
-        if size == self._position:
-            return deque()
-        file: IO[bytes]
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            data = self._rest + file.read()
-            self._position = file.tell()
-        *whole, self._rest = data.split(b"\n")
-        return deque(line.decode(errors="replace") for line in whole)

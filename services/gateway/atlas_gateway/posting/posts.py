@@ -57,7 +57,7 @@ FROM app.idempotency_keys WHERE caller = $1 AND key = $2 AND fingerprint = $3 AN
 # Between its claim and its lock a post holds nothing; for as long as it may be there nobody takes it up.
 _FRESH_S = 2.0
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

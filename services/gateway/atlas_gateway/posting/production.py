@@ -29,7 +29,7 @@ FAILED = Kind("not-accepted", 500, "Kafka did not accept the record")
 
 # What is to be sent, what an earlier attempt has sent, and what can't be.
 Group = list[Outgoing | Delivery | Refused]
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Production:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import structlog
 import uvloop
 from aiokafka import TopicPartition
 from atlas_archive.store import S3Address
@@ -22,9 +21,11 @@ from atlas_projection.canary import CANARIES
 from atlas_projection.projection import Projection
 from atlas_readmodel.stores import open_stores
 from atlas_runtime import contexts
+from atlas_runtime.observing import logs
 
 from atlas_projector.rebuilding.archived import open_source
 from atlas_projector.rebuilding.builder import RebuildError, Strict
+from atlas_projector.settings import ProjectorSettings
 from atlas_projector.source import RecordsGone
 
 # The live loops come first wherever there is one processor too few.
@@ -105,8 +106,13 @@ async def until_told(job: Mapping[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # Not to stdout, where the parent listens. Both write to the same log.
+    logs.configure(ProjectorSettings(), sys.stderr)
     os.nice(NICENESS)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    raise SystemExit(uvloop.run(until_told(orjson.loads(sys.stdin.buffer.readline()))))
+    try:
+        code = uvloop.run(until_told(orjson.loads(sys.stdin.buffer.readline())))
+    finally:
+        logs.shutdown()
+    raise SystemExit(code)

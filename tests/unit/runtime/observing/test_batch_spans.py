@@ -1,12 +1,17 @@
 """One batch, many traces: each goes on, and each is reachable from the batch."""
 
+import io
+import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+import structlog
 from atlas_kafka_format.headers import pack_headers
-from atlas_runtime.observing import batch_spans, traces
+from atlas_runtime.observing import batch_spans, logs, traces
 from atlas_runtime.observing.batch_spans import batch_span, of_block, of_packed, of_record, sending
+from atlas_runtime.settings import ServiceSettings
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -142,3 +147,49 @@ def test_in_a_block_every_recorded_one_is_found_and_no_other(records: list[tuple
         expected += [of(number)] if flags == "01" else []
     found = of_block(block)
     assert found == expected
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    written = io.StringIO()
+    logs.configure(ServiceSettings(service="unit", http_port=0, log_format="json", log_level="DEBUG"), written)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    logs.shutdown()
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_batch_is_a_line_that_names_its_traces(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    members = [(of(1, "00"), {"topic": "a"}), (of(2), {"topic": "b"}), (of(1), {"topic": "a"}), ("broken", {})]
+    with batch_span("send outbox", "send", lambda: members, {"records": 4}):
+        pass
+    with pytest.raises(KeyError), batch_span("process p", "process", lambda: [], {"topic": "t"}):
+        raise KeyError
+    sent, failed = lines()
+    assert (sent["level"], sent["event"], sent["records"], sent["topics"]) == ("debug", "send outbox", 4, ["a", "b"])
+    assert sent["traces"] == [f"{1:032x}", f"{2:032x}"]
+    assert (failed["event"], failed["topic"], failed["failed"]) == ("process p", "t", "KeyError")
+    assert "traces" not in failed
+
+
+def test_a_line_of_a_large_batch_is_bounded(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    def endless() -> Iterator[tuple[str, dict[str, Any]]]:
+        number = 0
+        while True:
+            number += 1
+            yield of(number, "00"), {"topic": f"t{number}"}
+
+    with batch_span("send outbox", "send", endless):
+        pass
+    (line,) = lines()
+    assert (len(line["traces"]), len(line["topics"])) == (129, 10)
+
+
+def test_headers_of_a_record_that_nobody_records() -> None:
+    packed = pack_headers([("traceparent", of(1, "00").encode())])
+    assert of_packed(packed) is None
+    assert of_packed(packed, every=True) == of(1, "00")
+    assert of_packed(b"", every=True) is None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from atlas_runtime.observing import logs, traces
+from atlas_runtime.observing.repeats import AT_MOST
 from atlas_runtime.settings import ServiceSettings
 
 
@@ -26,6 +27,7 @@ def _restore() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    logs.shutdown()
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -98,22 +100,59 @@ def test_no_secret_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert secret not in out
 
 
-def test_a_library_that_repeats_itself_is_cut_short(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "_REPEAT_AFTER_S", 60.0)
+def test_all_lines_have_one_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(log_format="json"))
+    structlog.get_logger("atlas_relay.lanes").info("relaying", groups=[1])
+    for name in ("aiokafka.consumer", "mode.worker", "faust.app"):
+        logging.getLogger(name).error("can't %s", "connect", exc_info=OSError("no route"))
+    ours, *theirs = _lines(capsys)
+    shape = ["timestamp", "level", "service", "instance", "logger", "event"]
+    assert list(ours) == [*shape, "groups"]
+    assert ours["logger"] == "atlas_relay.lanes"
+    for line in theirs:
+        assert list(line) == [*shape, "exception"]
+        assert (line["event"], line["exception"]) == ("can't connect", "OSError: no route")
+
+
+def test_a_record_of_a_batch_is_logged_under_its_own_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(log_format="json"))
+    with traces.span("of another"):
+        structlog.get_logger().error("dead letter", trace_id="ab" * 16)
+    (line,) = _lines(capsys)
+    assert line["trace_id"] == "ab" * 16
+    assert "span_id" not in line
+
+
+def test_a_library_that_repeats_itself_is_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Settings(log_format="json"))
     library = logging.getLogger("some.library")
     for node in range(50):
         library.error("can't connect to %s", node)
     library.error("something else")
     assert [line["event"] for line in _lines(capsys)] == ["can't connect to 0", "something else"]
-    monkeypatch.setattr(logs, "_REPEAT_AFTER_S", 0.0)
-    library.error("can't connect to %s", 50)
-    for n in range(3):
-        structlog.get_logger().info("our own lines are all written", n=n)
-    events = [line["event"] for line in _lines(capsys)]
-    assert events == ["can't connect to 50 (49 more like it)", *["our own lines are all written"] * 3]
+    logs.shutdown()
+    (line,) = _lines(capsys)
+    assert (line["event"], line["held_back"]) == ("can't connect to 49", 48)
+
+
+def test_a_line_of_ours_that_comes_again_and_again_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(log_format="json", log_level="DEBUG"))
+    log = structlog.get_logger("x")
+    for attempt in range(100):
+        log.warning("will try again", attempt=attempt, error="OSError: gone")
+    log.warning("will try again", error="ValueError: another kind")
+    try:
+        raise KeyError("k")
+    except KeyError:
+        log.exception("will try again")
+    for number in range(100):
+        log.debug("request", number=number)
+    lines = _lines(capsys)
+    assert [line.get("attempt") for line in lines[:AT_MOST]] == list(range(AT_MOST))
+    assert [line["level"] for line in lines[AT_MOST:]] == ["warning", "error"] + ["debug"] * 100
+    logs.shutdown()
+    (line,) = _lines(capsys)
+    assert (line["event"], line["attempt"], line["held_back"]) == ("will try again", 99, 100 - AT_MOST - 1)
 
 
 def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,10 +165,11 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_value_json_does_not_know_is_written_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Settings(log_format="json"))
-    structlog.get_logger().info("odd", value=object, raw=b"\xff", keys={1: 2})
+    structlog.get_logger().info("odd", kind=object, blob=b"\xff", keys={1: 2}, many=2**70, lone="\ud800", nothing=None)
     (line,) = _lines(capsys)
-    assert "object" in line["value"]
-    assert line["keys"] == {"1": 2}
+    assert "object" in line["kind"]
+    assert (line["blob"], line["keys"], line["many"]) == ("1 bytes", {"1": 2}, "…")
+    assert (line["lone"], line["nothing"]) == ("\\ud800", None)
 
 
 def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,20 +179,6 @@ def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert "hello" in out
     assert "rows=3" in out
     assert not out.startswith("{")
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("postgresql://u:p@h/d", "postgresql://u:***@h/d"),
-        ("redis://:p@h:6379/0", "redis://:***@h:6379/0"),
-        ("http://h:80/a@b", "http://h:80/a@b"),
-        ("a postgresql://u:p@h and redis://:q@i", "a postgresql://u:***@h and redis://:***@i"),
-        ("no url: x@y", "no url: x@y"),
-    ],
-)
-def test_mask(text: str, masked: str) -> None:
-    assert logs.mask(text) == masked
 
 
 def test_a_full_disk_behind_the_log_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The mesh on this machine: up, down, status, logs, env, and start, stop, restart of one part."""
+"""The mesh on this machine: up, down, status, env, and start, stop, restart of one part."""
 
 import asyncio
 from typing import Annotated
@@ -25,7 +25,6 @@ def register(app: typer.Typer) -> None:
     add(app, dev, "atlas dev", group=MESH)
     add(app, down, "atlas down", "atlas down --purge --yes", group=MESH)
     add(app, status, "atlas status", group=MESH)
-    add(app, logs, "atlas logs gateway relay -n 50", group=MESH)
     add(app, env, 'eval "$(atlas env)"', "atlas env ATLAS_GATEWAY_URL", group=MESH)
     add(app, start, "atlas start relay", group=MESH)
     add(app, stop, "atlas stop relay", group=MESH)
@@ -96,23 +95,6 @@ def status(as_json: JsonFlag = False) -> None:
         print_status(state)
     if not healthy(state):
         raise typer.Exit(1)
-
-
-def logs(
-    parts: Annotated[
-        list[str] | None,
-        typer.Argument(help="Whose logs; all when none is named.", autocompletion=completing.parts),
-    ] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written from now on.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", help="Last lines of each.")] = 20,
-    as_json: JsonFlag = False,
-) -> None:
-    """Print the logs of the mesh, each line under the name of its part."""
-    from atlas_local.home import Home
-
-    from atlas_cli.mesh.mesh_view import print_logs
-
-    print_logs(Home.find(), tuple(parts or ()), lines=lines, follow=follow, as_json=as_json)
 
 
 def env(
