@@ -59,7 +59,7 @@ async def context(request: web.Request, handler: Handler) -> web.StreamResponse:
             _told(current, status)
             if current is not None:
                 took_ms = round((time.perf_counter() - started) * 1000, 1)
-                log.debug("request", method=request.method, route=route, status=status, took_ms=took_ms)
+                log.debug("request", method=method_of(request), route=route, status=status, took_ms=took_ms)
             response.headers[REQUEST_ID] = request_id
             response.headers[hdrs.SERVER] = "atlas-gateway"
             response.headers[CORRELATION_ID] = correlation
@@ -109,10 +109,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         found = unavailable(f"{error}.")
     except Exception as error:
         if fate_of(error) is Fate.TRANSIENT:
-            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", route=_template(request))
+            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", route=route_of(request))
             found = unavailable("A server that this request needs does not answer; try again.")
         else:
-            log.exception("request failed", method=request.method, route=_template(request))
+            log.exception("request failed", method=method_of(request), route=route_of(request))
             found = Problem(INTERNAL, "The gateway failed; its log has the error under this request_id.")
     return found.response(instance=request.path, request_id=request[_REQUEST_ID])
 

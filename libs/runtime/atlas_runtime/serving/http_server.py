@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from atlas_errors.policy import Fate, fate_of
 
-from atlas_runtime.serving.http_metrics import not_http
+from atlas_runtime.serving.http_metrics import method_of, not_http, route_of
 
 CONTENT_TYPE = "application/problem+json"
 # What the endpoints of services beside the gateway take: lists of ids.
@@ -93,9 +93,9 @@ async def documents(request: web.Request, handler: Handler) -> web.StreamRespons
         return document(400, f"The body can't be read: {error}.")
     except Exception as error:
         if fate_of(error) is Fate.TRANSIENT:
-            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", route=_template(request))
+            log.warning("dependency unavailable", error=f"{type(error).__name__}: {error}", route=route_of(request))
             return document(503, "A server that this request needs does not answer; try again.", {"Retry-After": "1"})
-        log.exception("request failed", method=request.method, route=_template(request))
+        log.exception("request failed", method=method_of(request), route=route_of(request))
         return document(500, "The request failed; the service's log says why.")
 
 
@@ -138,12 +138,6 @@ def is_unicode(text: str) -> bool:
 def shown(text: str) -> str:
     """The text as an answer can hold it: a byte that was no UTF-8 becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _template(request: web.Request) -> str:
-    """What a line of the log calls the request: its path holds what the caller asks for."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "(no route)"
 
 
 def _first_line(message: str | None) -> str:
