@@ -217,10 +217,12 @@ class _Part:
         """The status by the observations alone; what is written later goes before what is written first."""
         seen, rows = self._seen, self._rows
         members = self._members[-1]
-        found = self._moving()
+        found = np.full(len(rows), NONE, np.int8)
         same = np.sum([each == self._committed[-1] for each in self._committed], axis=0)
         standing = same >= self._length - 1
-        found[standing] = NONE
+        moving = np.flatnonzero(~standing)
+        if len(moving):
+            found[moving] = self._moving(moving)
         if self._length == WINDOW:
             waiting = np.sum([lag > 0 for lag in self._lag], axis=0)
             found[standing & (waiting >= WINDOW - 1) & self._windows.habit_is_over(rows)] = _STALLED
@@ -236,30 +238,29 @@ class _Part:
         found[seen.held[rows]] = _OK
         return found
 
-    def _moving(self) -> Codes:
+    def _moving(self, these: Ints) -> Codes:
         """Of who reads: ok, or by the trend."""
+        found = np.full(len(these), NONE, np.int8)
         if self._length < ENOUGH:
-            return np.full(len(self._rows), NONE, np.int8)
-        lately = self._end[-min(LATELY, self._length)]
-        then = np.where(self._before == _OK, np.median(self._end[:3], axis=0), lately)
-        read = self._end[-1] - self._lag[-1]
-        return np.where(read >= then, _OK, self._trend()).astype(np.int8)
+            return found
+        lately = self._end[-min(LATELY, self._length)][these]
+        then = np.where(self._before[these] == _OK, np.median([end[these] for end in self._end[:3]], axis=0), lately)
+        has_read = (self._end[-1] - self._lag[-1])[these] >= then
+        found[has_read] = _OK
+        found[~has_read] = self._trend(these[~has_read])
+        return found
 
-    def _trend(self) -> Codes:
+    def _trend(self, these: Ints) -> Codes:
         """Theil-Sen: the median of the slopes between any two. Who stood still is judged by what it has done since."""
-        lags = self._lag
-        found = np.full(len(self._rows), NONE, np.int8)
-        stood = np.isin(self._before, (_STOPPED, _STALLED, _BLOCKED))
+        lags, committed = [lag[these] for lag in self._lag], [each[these] for each in self._committed]
+        found = np.full(len(these), NONE, np.int8)
+        stood = np.isin(self._before[these], (_STOPPED, _STALLED, _BLOCKED))
         moving = np.flatnonzero(~stood)
         if self._length >= TREND_MIN and len(moving):
             found[moving] = _direction([each[moving] for each in lags[-TREND:]])
         for row in np.flatnonzero(stood):
             newest = next(
-                (
-                    at
-                    for at in range(self._length - 1, 0, -1)
-                    if self._committed[at][row] == self._committed[at - 1][row]
-                ),
+                (at for at in range(self._length - 1, 0, -1) if committed[at][row] == committed[at - 1][row]),
                 0,
             )
             if self._length - newest >= ENOUGH:
