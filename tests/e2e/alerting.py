@@ -24,7 +24,17 @@ from atlas_local.waiting import wait_until
 SERVICES = [part.name for part in MESH if part.kind is Kind.SERVICE]
 RANGE = re.compile(r"\[(\d+[mhd])\]|offset (\d+[mhd])\b")
 # A scrape is every second. The order of the windows stays.
-SHORTER = {"2m": "10s", "5m": "10s", "10m": "15s", "15m": "15s", "30m": "15s", "1h": "20s", "6h": "25s", "3d": "30s"}
+SHORTER = {
+    "1m": "10s",
+    "2m": "10s",
+    "5m": "10s",
+    "10m": "15s",
+    "15m": "15s",
+    "30m": "15s",
+    "1h": "20s",
+    "6h": "25s",
+    "3d": "30s",
+}
 FOR = "1s"
 # The aggregator looks at lag every five seconds, a window goes by, and machines are busy.
 WITHIN_S = 120.0
