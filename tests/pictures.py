@@ -111,13 +111,13 @@ def _lines(axes: Axes, panel: Panel, answers: Answers) -> None:
         # Grafana draws a level also where it is far above; here it would press the lines flat.
         if step["value"] <= greatest * 1.5:
             axes.axhline(step["value"], color=_COLOURS[step["color"]], linewidth=0.8, linestyle="--")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: written(value, unit)))
     axes.grid(visible=True, color=_FAINT, linewidth=0.4)
     least = min((value for _, s in named for _, value in s.points), default=0.0)
     if defaults["custom"]["scaleDistribution"]["type"] == "log":
         axes.set_yscale("log")
     else:
         axes.set_ylim(min(0.0, least), greatest * 1.15 or 1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: written(value, unit)))
     if len(named) > _LEGEND_MAX:
         axes.plot([], [], alpha=0, label=f"and {len(named) - _LEGEND_MAX} more")
     axes.legend(

@@ -33,7 +33,7 @@ def grown(selector: str, window: str = "$__rate_interval") -> str:
     For what is rare: rate() and increase() don't see the first value of a series, and often there is no other.
     """
     before = f"{selector} offset {window}"
-    return f"(increase({selector}[{window}]) and {before} or ({selector} unless {before}))"
+    return f"(increase({selector}[{window}]) and {before} or (max_over_time({selector}[{window}]) unless {before}))"
 
 
 def total(expression: str, *labels: str) -> str:

@@ -17,7 +17,8 @@ from infra.observability.dashboards.panels import (
 from infra.observability.dashboards.promql import OF_GROUP, OF_TOPIC, greatest, least, or_none, series, total
 
 SECONDS = Levels(warn=30, alarm=60)
-MARGIN = Levels(warn=3600, alarm=900, below=True)
+# Heartbeats are kept for an hour.
+MARGIN = Levels(warn=1800, alarm=900, below=True)
 
 
 def _of(metric: str) -> str:
@@ -201,6 +202,7 @@ _TIME = Row(
             Levels(warn=10, alarm=30),
             runbook=runbooks.BLOCKED,
             trail=trails.OF_TOPIC,
+            width=6,
         ),
         Panel(
             "No group is left out",
@@ -209,6 +211,7 @@ _TIME = Row(
             "short",
             NONE_IS_GOOD,
             trail=trails.of_services("health-aggregator"),
+            width=6,
         ),
         Panel(
             "No offset is past the end",
@@ -220,6 +223,7 @@ _TIME = Row(
             "short",
             NONE_IS_GOOD,
             runbook=runbooks.TOPIC_DELETED,
+            width=6,
         ),
         Panel(
             "No record is lost over time",
@@ -228,6 +232,7 @@ _TIME = Row(
             "short",
             NONE_IS_GOOD,
             runbook=runbooks.REBUILD,
+            width=6,
         ),
     ),
 )

@@ -55,6 +55,7 @@ MEMBERS = Row(
             ANY,
             kind=Kind.TABLE,
             table=[Column("group", link=TO_GROUP), Column("protocol"), Column("state")],
+            width=12,
         ),
         Panel(
             "Every member has partitions",
@@ -64,6 +65,7 @@ MEMBERS = Row(
             ANY,
             kind=Kind.TABLE,
             table=[Column("group", link=TO_GROUP), Column("client_id"), Column("host"), Column("partitions")],
+            width=12,
         ),
         Panel(
             "Every group has members",
@@ -71,6 +73,7 @@ MEMBERS = Row(
             [Query(greatest(series("atlas_consumer_group_members", OF_GROUP), "group"), "{{group}}")],
             "short",
             Levels(alarm=1, below=True),
+            width=12,
         ),
         Panel(
             "No member is idle",
@@ -78,6 +81,7 @@ MEMBERS = Row(
             [Query(greatest(series("atlas_consumer_group_empty_members", OF_GROUP), "group"), "{{group}}")],
             "short",
             Levels(warn=1),
+            width=12,
         ),
     ),
 )
