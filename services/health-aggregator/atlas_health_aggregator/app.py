@@ -57,7 +57,6 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
     changes_topic = registry.topic_of(changes.EVENT_TYPE)
     health = Health(settings.service)
     health.note("start", "waiting for Kafka")
-    health.note("lag", "not read yet")
     mesh, lead = _mesh(settings), Lead(heartbeats_topic)
     history = History(settings.health_history_series_max)
     ledger = watch_of(settings, registry.topics)
@@ -76,6 +75,7 @@ async def serve(settings: HealthAggregatorSettings, stop: asyncio.Event) -> None
             codec, DeadLetters(producer), settings.service, lambda beat: mesh.observe(beat, time.monotonic())
         )
         keeper = _keeper(settings, history, producer, lead)
+        health.note("lag", "not read yet")
         health.note("start", None)
         with exposed(mesh, lag, _shown(settings)), exposed_ledger(ledger):
             async with asyncio.TaskGroup() as tasks:
