@@ -44,15 +44,37 @@ class Committed:
     error_code: int
 
 
-def committed(answer: bytes) -> Iterator[Committed]:
+class Before:
+    """What was read of each group and topic the last time, by its bytes: most commits are as they were."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[bytes, Commits]] = {}
+        self._now: dict[tuple[str, str], tuple[bytes, Commits]] = {}
+
+    def begin(self) -> None:
+        """A new round: what the one before has not met is gone."""
+        self._last, self._now = self._now, {}
+
+    def of(self, group: str, topic: str) -> tuple[bytes, Commits] | None:
+        """The last time."""
+        return self._last.get((group, topic))
+
+    def note(self, group: str, topic: str, found: tuple[bytes, Commits]) -> None:
+        """This time."""
+        self._now[group, topic] = found
+
+
+def committed(answer: bytes, before: Before | None = None) -> Iterator[Committed]:
     """The groups of an answer to OffsetFetch, version 8. Offsets below 0 are left out: nothing is committed there."""
-    reader = _Reader(answer)
+    reader, before = _Reader(answer), before or Before()
     for _ in range(reader.length()):
         group = reader.text()
         commits = {}
         for _ in range(reader.length()):
             topic = reader.text()
-            found = reader.partitions()
+            raw, found = reader.partitions(before.of(group, topic))
+            if raw:
+                before.note(group, topic, (raw, found))
             reader.tags()
             if len(found.partitions):
                 commits[topic] = found
@@ -97,19 +119,25 @@ class _Reader:
             size = self.unsigned()
             self._at += size
 
-    def partitions(self) -> Commits:
+    def partitions(self, before: tuple[bytes, Commits] | None) -> tuple[bytes, Commits]:
+        """With the bytes, where all partitions are written alike."""
         count = self.length()
         if count == 0:
-            return _NONE
+            return b"", _NONE
         form = self._data[self._at + _PARTITION.size]
         if form < _LONG_FORM:
             kind = _columns(max(0, form - 1))
-            if self._at + count * kind.itemsize <= len(self._data):
-                rows = np.frombuffer(self._data, kind, count, self._at)
+            end = self._at + count * kind.itemsize
+            raw = self._data[self._at : end]
+            if before is not None and before[0] == raw:
+                self._at = end
+                return before
+            if end <= len(self._data):
+                rows = np.frombuffer(raw, kind, count)
                 if (rows["form"] == form).all() and not rows["tags"].any():
-                    self._at += count * kind.itemsize
-                    return _of_columns(rows)
-        return self._one_by_one(count)
+                    self._at = end
+                    return raw, _of_columns(rows)
+        return b"", self._one_by_one(count)
 
     def _one_by_one(self, count: int) -> Commits:
         partitions, offsets, ids = [], [], []

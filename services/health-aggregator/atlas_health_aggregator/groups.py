@@ -13,7 +13,7 @@ from atlas_kafka.cluster.members import Coordinators, GroupListing, Member, chec
 from atlas_kafka.wire.offsets import OffsetsOfGroups
 from atlas_kafka.wire.share_groups import OffsetsOfShareGroups
 
-from atlas_health_aggregator.commits import Commits, committed
+from atlas_health_aggregator.commits import Before, Commits, committed
 
 # Whoever may commit may make a group; each costs something every round, and series.
 GROUPS_MAX = 1000
@@ -59,6 +59,7 @@ class GroupReader:
 
     def __init__(self) -> None:
         self._coordinators = Coordinators()
+        self._before = Before()
 
     async def read(
         self, client: AIOKafkaClient, wanted: re.Pattern[str], services: Collection[str] = ()
@@ -97,9 +98,10 @@ class GroupReader:
     ) -> dict[str, Mapping[str, Commits]]:
         """By group; one that can't be looked at is left out."""
         found: dict[str, Mapping[str, Commits]] = {}
+        self._before.begin()
         ordinary = [group.name for group in groups if group.type != SHARE]
         for node, some in await self._coordinators.requests(client, ordinary):
-            for each in committed((await client.send(node, OffsetsOfGroups(some))).groups):
+            for each in committed((await client.send(node, OffsetsOfGroups(some))).groups, self._before):
                 if _readable(each.group, each.error_code):
                     found[each.group] = each.commits
         share = [group.name for group in groups if group.type == SHARE]

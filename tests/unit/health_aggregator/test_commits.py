@@ -1,7 +1,7 @@
 """An answer about what groups have committed is read the same, whether its partitions lie evenly or not."""
 
 import pytest
-from atlas_health_aggregator.commits import Committed, committed
+from atlas_health_aggregator.commits import Before, Committed, committed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,3 +94,25 @@ def test_tagged_fields_are_stepped_over() -> None:
 
 def test_why_a_group_can_not_be_looked_at() -> None:
     assert [(each.group, each.commits, each.error_code) for each in committed(answer({"g": {}}, 30))] == [("g", {}, 30)]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b"]), st.dictionaries(st.just("t"), PARTITIONS)), max_size=4))
+def test_what_is_as_it_was_is_read_as_if_it_were_new(rounds: list[dict[str, dict[str, list[Partition]]]]) -> None:
+    before = Before()
+    for groups in rounds:
+        before.begin()
+        found = list(committed(answer(groups), before))
+        assert [read(each) for each in found] == [expected(topics) for topics in groups.values()]
+
+
+def test_what_is_as_it_was_is_not_read_again() -> None:
+    before = Before()
+    packed = answer({"g": {"t": [(number, 5, "", 0) for number in range(9)]}})
+    found = []
+    for _ in range(2):
+        before.begin()
+        found += [each.commits["t"] for each in committed(packed, before)]
+    assert found[0] is found[1]
+    before.begin()
+    before.begin()
+    assert next(committed(packed, before)).commits["t"] is not found[0], "a round without it has forgotten it"
