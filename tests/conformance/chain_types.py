@@ -65,12 +65,10 @@ def _has_values(event: dict[str, Any]) -> bool:
 
 def write_folder(folder: Path, prefix: str, definitions: list[dict[str, Any]]) -> list[str]:
     """A schemas folder with those of the events that `atlas schemas add` accepts, on `<prefix>events`; their names."""
-    shutil.copytree(SCHEMAS / "health", folder / "health")
+    (folder / "health").mkdir()
     beats = yaml.safe_load((SCHEMAS / "topics.yaml").read_text())["topics"]["health.heartbeats"]
     accepted: list[str] = []
     (folder / "t").mkdir()
-    for version in (folder / "health").glob("health_changed.*"):
-        version.unlink()
 
     def declare(names: list[str]) -> None:
         ours = {"source": "any", "key": "k", "events": names, "partitions": 2, "retention": "30d"}
@@ -83,7 +81,10 @@ def write_folder(folder: Path, prefix: str, definitions: list[dict[str, Any]]) -
         (folder / path).write_text(json.dumps(definition))
         declare([*accepted, name])
         try:
-            add(folder, "health/heartbeat.v1.avsc")
+            # One after the other: a version is released beside those before it.
+            for version in sorted((SCHEMAS / "health").glob("heartbeat.*")):
+                shutil.copy(version, folder / "health")
+                add(folder, f"health/{version.name}")
             add(folder, path)
         except BrokenSchemas:
             (folder / path).unlink()
