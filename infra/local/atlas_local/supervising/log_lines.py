@@ -22,6 +22,7 @@ _POSTGRES = re.compile(
 _VALKEY = re.compile(r"\d+:\w (?P<at>\d\d \w{3} \d{4} [\d:.]+) (?P<level>[.*#-]) (?P<event>.*)")
 _WEED = re.compile(r"(?P<level>[IWEF])(?P<at>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<event>.*)")
 _KAFKA = re.compile(r"\[(?P<at>\d{4}-\d\d-\d\d [\d:]+,\d+)\] (?P<level>[A-Z]+) (?P<event>.*)")
+_SPRING = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT[\d:.]+Z) +(?P<level>[A-Z]+) \[.*?--- (?P<event>.*)")  # of Zipkin
 _GO = re.compile(r"(?:ts|time)=(?P<at>\S+) .*?level=(?P<level>\w+) (?P<event>.*)")
 
 
@@ -129,5 +130,6 @@ _FORMS: tuple[tuple[re.Pattern[str], Any, Mapping[str, str]], ...] = (
     (_VALKEY, _of_valkey, _MARKS),
     (_WEED, _local("%m%d %H:%M:%S.%f"), _LETTERS),
     (_KAFKA, _local_iso, _WORDS),
+    (_SPRING, _iso, _WORDS),
     (_GO, _iso, _WORDS),
 )

@@ -22,6 +22,7 @@ LOCAL = AT.astimezone()
         (f"7103:M {LOCAL:%d %b %Y %H:%M:%S}.603 # WARNING Memory", "warning", "WARNING Memory"),
         (f"[{LOCAL:%Y-%m-%d %H:%M:%S},603] WARN slow (kafka.server)", "warning", "slow (kafka.server)"),
         ('ts=2026-11-28T11:22:28.603Z caller=main.go:9 level=warn msg="x"', "warning", 'msg="x"'),
+        ("2026-11-28T11:22:28.603Z  WARN [/] 9 --- [main] c.l.Server : odd", "warning", "[main] c.l.Server : odd"),
         ("2026-11-28T11:22:28.603Z [info     ] starting    pid=7405", "info", "starting    pid=7405"),
     ],
 )
