@@ -141,7 +141,7 @@ def test_mask(text: str, masked: str) -> None:
     "text",
     [
         "KafkaConnectionError: no broker of 127.0.0.1:9092 answers",
-        "FileNotFoundError: [Errno 2] No such file or directory: '/work/schemas/topics.yaml'",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'schemas/topics.yaml'",
         'UndefinedTableError: relation "readmodel.yards" does not exist',
         "AttributeError: 'NoneType' object has no attribute 'row'",
         "topic bookings.events was found again",
