@@ -135,7 +135,12 @@ class Load:
         while True:
             now = time.time_ns() // 1_000_000
             for topic in self.topics[:BUSY_TOPICS]:
-                await self._send(topic, [now] * AT_ONCE)
+                # Whole, also when this is cancelled: what is on the topic is to be known.
+                sending = asyncio.create_task(self._send(topic, [now] * AT_ONCE))
+                try:
+                    await asyncio.shield(sending)
+                finally:
+                    await sending
             await asyncio.sleep(EVERY_S)
 
     async def _read(self) -> None:
