@@ -73,6 +73,7 @@ _GROUP = Row(
             "short",
             ANY,
             runbook=runbooks.BLOCKED,
+            width=6,
         ),
         Panel(
             "Retention is far away here",
@@ -81,6 +82,7 @@ _GROUP = Row(
             "s",
             MARGIN,
             log=True,
+            width=6,
         ),
         Panel(
             "No record is lost here",
@@ -89,6 +91,7 @@ _GROUP = Row(
             "short",
             NONE_IS_GOOD,
             runbook=runbooks.REBUILD,
+            width=6,
         ),
         Panel(
             "The offset is one of this topic",
@@ -100,6 +103,7 @@ _GROUP = Row(
             "short",
             NONE_IS_GOOD,
             runbook=runbooks.TOPIC_DELETED,
+            width=6,
         ),
     ),
 )
