@@ -42,7 +42,9 @@ async def heartbeat(settings: ServiceSettings, health: Health, stop: asyncio.Eve
     stopping as soon as `stop` is set, and returns within about 2 s of it.
     """
     registry = Registry.load(settings.schemas_dir)
-    heartbeat = _Heartbeats(settings, health, Codec(registry), registry.topic_of(EVENT_TYPE))
+    # A schemas folder of one's own may be of a version before.
+    known = frozenset(field["name"] for field in registry.latest(EVENT_TYPE).parsed["fields"])
+    heartbeat = _Heartbeats(settings, health, Codec(registry), registry.topic_of(EVENT_TYPE), known)
     marking = asyncio.create_task(_mark_stopping(health, stop))
     hide = show(health.loops)
     stack = AsyncExitStack()
@@ -70,6 +72,7 @@ class _Heartbeats:
     health: Health
     codec: Codec
     topic: Topic
+    known: frozenset[str]
 
     async def send(self, producer: Producer, timeout_s: float) -> None:
         """Send one heartbeat; a failure is logged, never raised."""
@@ -94,7 +97,7 @@ class _Heartbeats:
 
     async def _value(self) -> dict[str, Any]:
         reasons = await self.health.reasons()
-        return {
+        value = {
             "service": self.settings.service,
             "instance": self.settings.instance,
             "state": "STOPPING" if self.health.stopping else "NOT_READY" if reasons else "READY",
@@ -116,6 +119,7 @@ class _Heartbeats:
                 for loop in self.health.loops.standing()
             ],
         }
+        return {name: said for name, said in value.items() if name in self.known}
 
 
 async def _mark_stopping(health: Health, stop: asyncio.Event) -> None:
