@@ -100,7 +100,8 @@ class Holding:
         self._store_in_background(tp, segment)
 
     def _store_in_background(self, tp: TopicPartition, segment: Segment) -> None:
-        storing = store_one(self._store, segment, self._writing.writer)
+        counted = tp.topic not in self._writing.uncounted
+        storing = store_one(self._store, segment, self._writing.writer, counted=counted)
         self.partitions[tp].storing = asyncio.create_task(storing, name=f"store {tp}")
 
     async def hear(self, partitions: Collection[TopicPartition]) -> None:

@@ -21,8 +21,11 @@ log = structlog.get_logger(__name__)
 _WAY_OUT = "atlas archive accept, if that is meant"
 
 
-async def store_one(store: ObjectStore, segment: Segment, writer: str) -> Stored:
-    """Store a segment, whatever has become of its topic: its records were fetched by the topic's id."""
+async def store_one(store: ObjectStore, segment: Segment, writer: str, *, counted: bool = True) -> Stored:
+    """Store a segment, whatever has become of its topic: its records were fetched by the topic's id.
+
+    Size and age of one that is not `counted` are not measured.
+    """
     path = segment.path
     begun = time.perf_counter()
     await in_thread(segment.finish)
@@ -32,7 +35,7 @@ async def store_one(store: ObjectStore, segment: Segment, writer: str) -> Stored
         timed(metrics.STORE_SECONDS, begun),
     ):
         stored = await store_segment(store, segment, writer)
-        if stored.won:
+        if stored.won and counted:
             manifest = stored.manifest
             metrics.archived(path.topic, manifest.records, manifest.size, manifest.min_timestamp_ms)
     if not stored.won:
