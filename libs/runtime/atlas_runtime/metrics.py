@@ -9,6 +9,7 @@ from atlas_errors.metrics import RETRIES
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
+from atlas_runtime import pool_internals
 from atlas_runtime.observing.semantics import postgres
 from atlas_runtime.observing.traces import exemplar, span_inside
 
@@ -67,20 +68,14 @@ def observe_pool(pool: Pool, name: str) -> None:
     DB_POOL_SIZE.labels(name).set_function(pool.get_size)
     DB_POOL_MAX.labels(name).set_function(pool.get_max_size)
     DB_POOL_IN_USE.labels(name).set_function(lambda: pool.get_size() - pool.get_idle_size())
-    DB_POOL_WAITING.labels(name).set_function(lambda: _waiting(pool))
+    DB_POOL_WAITING.labels(name).set_function(lambda: pool_internals.waiting(pool))
 
 
 def observe_redis(pool: Any, name: str) -> None:
     """The same of a ConnectionPool of redis-py, for which nobody waits: who finds none free is refused."""
     DB_POOL_MAX.labels(name).set_function(lambda: pool.max_connections)
-    DB_POOL_IN_USE.labels(name).set_function(lambda: len(pool._in_use_connections))
-    DB_POOL_SIZE.labels(name).set_function(lambda: len(pool._in_use_connections) + len(pool._available_connections))
-
-
-def _waiting(pool: Any) -> int:
-    """asyncpg does not say it: it lends connections out of a queue of asyncio, where those who wait are listed."""
-    queue = getattr(pool, "_queue", None)
-    return 0 if queue is None else sum(not getter.done() for getter in queue._getters)
+    DB_POOL_IN_USE.labels(name).set_function(lambda: pool_internals.redis_in_use(pool))
+    DB_POOL_SIZE.labels(name).set_function(lambda: pool_internals.redis_open(pool))
 
 
 @contextmanager

@@ -107,8 +107,6 @@ async def _take(settings: CliSettings, topic: str | None) -> "Ledger":
     from atlas_cli.terminal.faults import hush_structlog
 
     declared = load_registry(settings).topics
-    if topic is not None and topic not in declared:
-        raise CommandError(f"{topic} is no declared topic; `atlas topics ls` shows them")
     sources = Sources(
         brokers=settings.kafka_brokers,
         state_dsn=settings.postgres_dsn.get_secret_value(),
@@ -118,5 +116,7 @@ async def _take(settings: CliSettings, topic: str | None) -> "Ledger":
     )
     hush_structlog()
     async with open_auditor(sources) as auditor:
+        if topic is not None and topic not in declared:
+            raise CommandError(f"{topic} is no declared topic; `atlas topics ls` shows them")
         # Of canaries no account is kept: those in the archive are given up.
         return await auditor.take([topic] if topic else sorted(declared.keys() - carriers(declared.values())))
