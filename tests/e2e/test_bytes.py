@@ -47,6 +47,8 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
     "health-aggregator": (
         Endpoint("GET", "/health/mesh", ("service",)),
         Endpoint("GET", "/lag", ("group", "topic")),
+        Endpoint("GET", "/groups", ("group", "limit", "cursor")),
+        Endpoint("GET", "/ledger", ("topic", "limit", "cursor")),
         Endpoint("GET", "/lag/history", ("group", "topic", "from", "to", "step", "limit", "cursor")),
     ),
 }
