@@ -140,7 +140,7 @@ def prometheus(metrics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder: Path = tmp_path_factory.mktemp("prometheus")
     # The namespace is put on by whatever finds the targets in Kubernetes.
     target = {"targets": [metrics], "labels": {"namespace": "streaming"}}
-    scrape = {"job_name": "kafka", "scrape_interval": "200ms", "scrape_timeout": "200ms", "static_configs": [target]}
+    scrape = {"job_name": "kafka", "scrape_interval": "500ms", "scrape_timeout": "500ms", "static_configs": [target]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
     address = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
@@ -164,9 +164,15 @@ def prometheus(metrics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.parametrize("expression", [*KAFKA_EXPORTER, *KAFKA_LAG_EXPORTER])
-def test_every_query_of_the_dashboards_has_data(prometheus: Prometheus, expression: str) -> None:
-    values = prometheus.values(expression)
-    assert values, "no data"
+async def test_every_query_of_the_dashboards_has_data(prometheus: Prometheus, expression: str) -> None:
+    values: list[float] = []
+
+    def answered() -> bool:
+        values[:] = prometheus.values(expression)
+        return bool(values)
+
+    # A scrape that a busy machine has no time for leaves a gap.
+    await wait_until(f"data for {expression}", answered, 30, 0.2)
     assert not [value for value in values if isnan(value)]
 
 
