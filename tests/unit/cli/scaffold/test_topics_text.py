@@ -52,6 +52,6 @@ def test_what_is_written_in_another_way_is_left_to_people() -> None:
 def test_every_topic_of_the_repository_can_be_taken_out() -> None:
     text = (ROOT / "schemas/topics.yaml").read_text()
     for line in text.splitlines():
-        if line.startswith("  ") and not line.startswith("   "):
+        if line.startswith("  ") and line[2] not in " #":
             name = line.strip().rstrip(":")
             assert f"  {name}:\n" not in without_topic(text, name)
