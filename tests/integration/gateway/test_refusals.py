@@ -68,8 +68,13 @@ async def test_two_hundred_posts_at_once_with_refused_ones_among_them(
 
     async def post(number: int) -> int:
         headers = {"Idempotency-Key": f"refusal-{uuid.uuid4().hex}"} if keyed else {}
-        async with client.post(small, json=carrier(LARGE if number % 10 == 3 else "a"), headers=headers) as response:
-            return response.status
+        body = carrier(LARGE if number % 10 == 3 else "a")
+        async with asyncio.timeout(60):
+            while True:
+                async with client.post(small, json=body, headers=headers) as response:
+                    # On a busy machine the last of them wait too long: then the same key is sent again.
+                    if not (keyed and response.status == 503):
+                        return response.status
 
     told = Counter(await asyncio.gather(*(post(number) for number in range(count))))
     assert told == {200: count * 9 // 10, 422: count // 10}
