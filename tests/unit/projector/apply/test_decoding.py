@@ -158,6 +158,8 @@ def test_a_run_of_an_irregular_schema_is_looked_at_one_by_one(monkeypatch: pytes
         "sent_at": 2,
         "interval_ms": 3,
         "version": "1",
+        "environment": "",
+        "loops": [],
     }
     table = Table(columns={"service": "text NOT NULL"}, key=("service",))
     decoder = Decoder(replace(HAULS, table=table, handlers={"health.Heartbeat": lambda *_: None}), CODEC)
