@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from infra.observability.dashboards.trails import Trail
 
@@ -93,6 +94,10 @@ class Panel:
     trail: Trail | None = None
     # For values that are far apart: a month and an hour.
     log: bool = False
+
+
+# One large number: four in a line.
+Number = partial(Panel, kind=Kind.STAT, width=6, height=5)
 
 
 @dataclass(frozen=True, slots=True)

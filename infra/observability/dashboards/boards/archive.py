@@ -1,7 +1,18 @@
 """The archive: topics into object storage."""
 
 from infra.observability.dashboards import runbooks, states, trails
-from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choice, Kind, Levels, Panel, Query, Row
+from infra.observability.dashboards.panels import (
+    ANY,
+    NONE_IS_GOOD,
+    Board,
+    Choice,
+    Kind,
+    Levels,
+    Number,
+    Panel,
+    Query,
+    Row,
+)
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
@@ -29,38 +40,29 @@ _WHOLE = Row(
     runbooks.ARCHIVE_HOLE,
     trails.of_services("archiver"),
     (
-        Panel(
+        Number(
             "No offset is missing",
             "Offsets that were gone before they were archived.",
             [Query(or_none(total(_of("atlas_archiver_gone_offsets")), "archiver"), "offsets")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "No topic took its records with it",
             "Offsets that were on a topic when it was deleted and are not archived.",
             [Query(or_none(total(_of("atlas_archiver_lost_with_topic_offsets_total")), "archiver"), "offsets")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
-            width=6,
-            height=5,
             runbook=runbooks.TOPIC_DELETED,
         ),
-        Panel(
+        Number(
             "Records are archived within minutes",
             "How long the oldest record has been held that is not archived yet.",
             [Query(greatest(series("atlas_archiver_oldest_unflushed_seconds")), "oldest")],
             "s",
             Levels(warn=300, alarm=900),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "Every partition is archived",
             "Partitions that are not read for a fault of their own.",
             [
@@ -74,9 +76,6 @@ _WHOLE = Row(
             ],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
-            width=6,
-            height=5,
             runbook=runbooks.NOT_ARCHIVED,
         ),
     ),

@@ -1,7 +1,18 @@
 """Canaries: what a record needs to each stage of its way, measured each second from outside."""
 
 from infra.observability.dashboards import runbooks, trails
-from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choice, Kind, Levels, Panel, Query, Row
+from infra.observability.dashboards.panels import (
+    ANY,
+    NONE_IS_GOOD,
+    Board,
+    Choice,
+    Kind,
+    Levels,
+    Number,
+    Panel,
+    Query,
+    Row,
+)
 from infra.observability.dashboards.promql import increase, quantile, rate, series, total
 
 _STAGES = series("atlas_canary_stage_seconds_bucket")
@@ -21,25 +32,23 @@ _NOW = Row(
     runbooks.CANARY,
     _ALL,
     (
-        Panel(
+        Number(
             "No canary is lost",
             "Canaries of the last 10 minutes that were not at a stage in their time.",
             [Query(f"sum(increase({series('atlas_canary_lost_total')}[10m]))", "lost")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
-            height=5,
+            width=8,
         ),
-        Panel(
+        Number(
             "Every canary is taken",
             "Canaries of the last 10 minutes that nobody took, or could tell of.",
             [Query(f"sum(increase({series('atlas_canary_failed_total')}[10m]))", "failed")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
-            height=5,
+            width=8,
         ),
-        Panel(
+        Number(
             "A write is seen within a second",
             "99 of 100 canaries, from the command until a query answers with it.",
             [
@@ -50,8 +59,7 @@ _NOW = Row(
             ],
             "s",
             Levels(warn=1, alarm=5),
-            kind=Kind.STAT,
-            height=5,
+            width=8,
         ),
     ),
 )

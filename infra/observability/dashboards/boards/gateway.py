@@ -2,7 +2,7 @@
 
 from infra.observability.dashboards import runbooks, trails
 from infra.observability.dashboards.boards.mesh import BUDGETS
-from infra.observability.dashboards.panels import ANY, Board, Choice, Kind, Levels, Panel, Query, Row
+from infra.observability.dashboards.panels import ANY, Board, Choice, Kind, Levels, Number, Panel, Query, Row
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
@@ -27,45 +27,33 @@ _RED = Row(
     runbooks.BUDGET,
     trails.of_services("gateway"),
     (
-        Panel(
+        Number(
             "Requests come",
             "Answered per second, over all routes.",
             [Query(total(_ALL), "requests")],
             "reqps",
             ANY,
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "Fewer than 1 % fail",
             "Share of answers that are 5xx. 5 % over two minutes is an alert.",
             [Query(ratio(or_none(total(_FAILED), "gateway"), total(_ALL)), "failed")],
             "percentunit",
             Levels(warn=0.01, alarm=0.05),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "99 of 100 are answered within 250 ms",
             "Over all routes. Queries that wait for their own write are among them.",
             [Query(quantile(0.99, _SECONDS), "p99")],
             "s",
             Levels(warn=0.25, alarm=1),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "Few requests wait",
             "Requests being answered at this moment.",
             [Query(total(series("atlas_gateway_requests_in_flight")), "in flight")],
             "short",
             Levels(warn=100, alarm=500),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
         Panel(
             "Requests are answered with 2xx",

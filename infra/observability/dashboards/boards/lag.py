@@ -10,6 +10,7 @@ from infra.observability.dashboards.panels import (
     Column,
     Kind,
     Levels,
+    Number,
     Panel,
     Query,
     Row,
@@ -34,51 +35,43 @@ _NOW = Row(
     runbooks.CONSUMER,
     trails.OF_GROUP,
     (
-        Panel(
+        Number(
             "No group needs a look",
             "Groups that fall behind, are blocked, stand still or have stopped: docs/lag.md says what that means.",
             [Query(f"count({_STATUS} > 1) or 0 * count({_STATUS})", "groups")],
             "short",
             Levels(warn=1),
-            kind=Kind.STAT,
             width=4,
-            height=5,
         ),
-        Panel(
+        Number(
             "All lag is under a minute",
             "Age of the oldest record that any group has not consumed; 0 when all are caught up.",
             [Query(greatest(_LAG_SECONDS), "oldest")],
             "s",
             SECONDS,
-            kind=Kind.STAT,
             width=4,
-            height=5,
             trail=_READERS,
         ),
-        Panel(
+        Number(
             "Few records wait",
             "Records that groups have not consumed, up to the high watermark; the same record counts for every group.",
             [Query(total(_LAG_RECORDS), "records")],
             "short",
             ANY,
-            kind=Kind.STAT,
             width=4,
-            height=5,
             trail=_READERS,
         ),
-        Panel(
+        Number(
             "No record is lost",
             "Records that retention deleted before a group read them.",
             [Query(total(_of("atlas_consumer_records_lost")), "records")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
             width=4,
-            height=5,
             runbook=runbooks.REBUILD,
             trail=_READERS,
         ),
-        Panel(
+        Number(
             "No partition is blocked",
             "Partitions whose readers an open transaction holds back.",
             [
@@ -89,21 +82,17 @@ _NOW = Row(
             ],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
             width=4,
-            height=5,
             runbook=runbooks.BLOCKED,
             trail=trails.of_services("relay", "gateway"),
         ),
-        Panel(
+        Number(
             "Figures are fresh",
             "Age of the last round that the brokers were asked in. Old figures are old, never wrong.",
             [Query(greatest(series("atlas_consumer_lag_age_seconds")), "age")],
             "s",
             Levels(warn=15, alarm=30),
-            kind=Kind.STAT,
             width=4,
-            height=5,
             trail=trails.of_services("health-aggregator"),
         ),
         Panel(

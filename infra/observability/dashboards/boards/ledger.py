@@ -1,7 +1,7 @@
 """The ledger: outbox = topic = archive = projected, dead-lettered and skipped; what is left is unaccounted for."""
 
 from infra.observability.dashboards import runbooks, trails
-from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Kind, Levels, Panel, Query, Row
+from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Levels, Number, Panel, Query, Row
 from infra.observability.dashboards.promql import greatest, series
 
 _PLACE = ("group", "topic")
@@ -11,25 +11,25 @@ LEDGER = Row(
     runbooks.UNACCOUNTED,
     trails.OF_TOPIC,
     (
-        Panel(
+        Number(
             "No record is unaccounted for",
             "Records of which nobody can say what became: outbox, topic, archive and read models don't add up.",
             [Query(greatest(series("atlas_ledger_unaccounted_records")), "records")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
             width=4,
             trail=trails.of_services("relay", "projector", "archiver"),
+            height=8,
         ),
-        Panel(
+        Number(
             "Figures of the ledger are fresh",
             "Age of the last round. Several health-aggregators take one each.",
             [Query(f"min({series('atlas_ledger_age_seconds')})", "age")],
             "s",
             Levels(warn=60, alarm=300),
-            kind=Kind.STAT,
             width=4,
             trail=trails.of_services("health-aggregator"),
+            height=8,
         ),
         Panel(
             "Few records are on their way",

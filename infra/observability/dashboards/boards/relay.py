@@ -1,7 +1,18 @@
 """The relay and the outbox: rows that commands write, on their way onto topics."""
 
 from infra.observability.dashboards import runbooks, trails
-from infra.observability.dashboards.panels import ANY, NONE_IS_GOOD, Board, Choice, Kind, Levels, Panel, Query, Row
+from infra.observability.dashboards.panels import (
+    ANY,
+    NONE_IS_GOOD,
+    Board,
+    Choice,
+    Kind,
+    Levels,
+    Number,
+    Panel,
+    Query,
+    Row,
+)
 from infra.observability.dashboards.promql import (
     OF_TOPIC,
     greatest,
@@ -22,45 +33,33 @@ _OUTBOX = Row(
     runbooks.OUTBOX,
     trails.of_services("relay"),
     (
-        Panel(
+        Number(
             "The oldest row is younger than 10 s",
             "Age of the oldest row that is not sent: milliseconds, when all is well.",
             [Query(greatest(series("atlas_outbox_oldest_row_seconds")), "oldest")],
             "s",
             Levels(warn=1, alarm=10),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "Few rows wait now",
             "Committed rows that are not sent; an estimate above 1,000 a group of shards.",
             [Query(greatest(series("atlas_outbox_backlog_rows")), "rows")],
             "short",
             Levels(warn=10_000, alarm=100_000),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "No row is parked now",
             "A row that could not be sent; later rows of its key wait behind it.",
             [Query(greatest(series("atlas_outbox_parked_rows")), "rows")],
             "short",
             NONE_IS_GOOD,
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
-        Panel(
+        Number(
             "The table is small",
             "On disk, with indexes. It must not stay large after a burst: every claim reads past dead rows.",
             [Query(greatest(series("atlas_outbox_table_bytes")), "table")],
             "bytes",
             Levels(warn=2.5e8, alarm=1e9),
-            kind=Kind.STAT,
-            width=6,
-            height=5,
         ),
         Panel(
             "Rows leave at once",
