@@ -1,14 +1,22 @@
-"""Asks a Prometheus what Grafana would ask it, with the variables of a dashboard in their place."""
+"""Asks a Prometheus what Grafana would ask it, with the variables of a dashboard in their place; starts one."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
+
+import pytest
+import yaml
+from atlas_local.ports import free_port
 
 _VARIABLE = re.compile(r"\$(\w+)")
 
@@ -29,6 +37,25 @@ class Series:
     def is_finite(self) -> bool:
         """Whether every value can be drawn."""
         return all(isfinite(value) for _time, value in self.points)
+
+
+@contextmanager
+def started(folder: Path, configuration: Mapping[str, Any]) -> Iterator[str]:
+    """Within the block a Prometheus of its own runs in `folder`, maybe not ready yet; its URL."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("prometheus is not installed")
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(dict(configuration), sort_keys=False))
+    address = f"127.0.0.1:{free_port()}"
+    arguments = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("w"))
+        process = subprocess.Popen(
+            [program, *arguments, f"--web.listen-address={address}"], cwd=folder, stdout=log, stderr=log
+        )
+        stack.callback(process.wait, 30)
+        stack.callback(process.terminate)
+        yield f"http://{address}"
 
 
 class Prometheus:

@@ -4,21 +4,12 @@ The expressions are those of the dashboards, with Grafana's variables in them.
 """
 
 import asyncio
-import json
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from math import isnan
-from pathlib import Path
-from typing import Any
 from urllib.error import URLError
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
-import yaml
 from aiokafka import TopicPartition
 from atlas_health_aggregator.exposition import Shown, exposed
 from atlas_health_aggregator.judging.admission import Limits
@@ -28,9 +19,10 @@ from atlas_health_aggregator.lag import LagReport
 from atlas_health_aggregator.settings import METRIC_NAMES
 from atlas_kafka.cluster.members import Member
 from atlas_kafka.cluster.replicas import Cluster, Replicas
-from atlas_local.ports import free_port
 from atlas_local.waiting import wait_until
 from prometheus_client import start_http_server
+
+from tests.prometheus import Prometheus, started
 
 _SELECTED = 'namespace="$namespace",cluster_name="$cluster_name"'
 _GROUPS = f'{_SELECTED},group=~"$consumer_group",group!=""'
@@ -65,11 +57,11 @@ KAFKA_LAG_EXPORTER = [
     f"kafka_consumergroup_group_lag{{{_SELECTED}}}",
 ]
 VARIABLES = {
-    "$namespace": "streaming",
-    "$cluster_name": "main",
-    "$consumer_group": ".+",
-    "$topic": ".+",
-    "$job": ".+",
+    "namespace": "streaming",
+    "cluster_name": "main",
+    "consumer_group": ".+",
+    "topic": ".+",
+    "job": ".+",
 }
 PLACES = [TopicPartition("orders", 0), TopicPartition("orders", 1)]
 
@@ -99,24 +91,15 @@ class Lag:
         )
 
 
-class Prometheus:
-    def __init__(self, url: str, instance: str) -> None:
-        self._url, self._variables = url, {**VARIABLES, "$instance": instance}
+def values(prometheus: Prometheus, expression: str) -> list[float]:
+    return [series.last for series in prometheus.now(expression)]
 
-    def values(self, expression: str) -> list[float]:
-        for name, value in self._variables.items():
-            expression = expression.replace(name, value)
-        assert "$" not in expression, expression
-        with urlopen(f"{self._url}/api/v1/query?{urlencode({'query': expression})}", timeout=10) as response:
-            answer: dict[str, Any] = json.load(response)
-        assert answer["status"] == "success", (expression, answer)
-        return [float(each["value"][1]) for each in answer["data"]["result"]]
 
-    def ready(self) -> bool:
-        try:
-            return len(self.values("count_over_time(kafka_brokers[1m]) > 2")) == 1
-        except URLError:
-            return False
+def ready(prometheus: Prometheus) -> bool:
+    try:
+        return len(prometheus.now("count_over_time(kafka_brokers[1m]) > 2")) == 1
+    except (URLError, AssertionError):  # not listening yet; listening, and not ready
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -134,50 +117,30 @@ def metrics() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def prometheus(metrics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has scraped it some times."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed")
-    folder: Path = tmp_path_factory.mktemp("prometheus")
     # The namespace is put on by whatever finds the targets in Kubernetes.
     target = {"targets": [metrics], "labels": {"namespace": "streaming"}}
     scrape = {"job_name": "kafka", "scrape_interval": "500ms", "scrape_timeout": "500ms", "static_configs": [target]}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
-    address = f"127.0.0.1:{free_port()}"
-    with ExitStack() as stack:
-        log = stack.enter_context((folder / "log").open("w"))
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address={address}",
-            ],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
-        stack.callback(process.wait, 30)
-        stack.callback(process.terminate)
-        asked = Prometheus(f"http://{address}", metrics)
-        asyncio.run(wait_until("three scrapes", asked.ready, 60, 0.2))
+    with started(tmp_path_factory.mktemp("prometheus"), {"scrape_configs": [scrape]}) as url:
+        asked = Prometheus(url, VARIABLES | {"instance": metrics})
+        asyncio.run(wait_until("three scrapes", lambda: ready(asked), 60, 0.2))
         yield asked
 
 
 @pytest.mark.parametrize("expression", [*KAFKA_EXPORTER, *KAFKA_LAG_EXPORTER])
 async def test_every_query_of_the_dashboards_has_data(prometheus: Prometheus, expression: str) -> None:
-    values: list[float] = []
+    found: list[float] = []
 
     def answered() -> bool:
-        values[:] = prometheus.values(expression)
-        return bool(values)
+        found[:] = values(prometheus, expression)
+        return bool(found)
 
     # A scrape that a busy machine has no time for leaves a gap.
     await wait_until(f"data for {expression}", answered, 30, 0.2)
-    assert not [value for value in values if isnan(value)]
+    assert not [value for value in found if isnan(value)]
 
 
 def test_the_figures_are_those_of_the_groups(prometheus: Prometheus) -> None:
-    assert prometheus.values(KAFKA_EXPORTER[1]) == [20.0]
-    assert prometheus.values(KAFKA_EXPORTER[4]) == [2.0]
-    assert prometheus.values(KAFKA_LAG_EXPORTER[0]) == [1.0]
-    assert prometheus.values(KAFKA_LAG_EXPORTER[3]) == [10.0, 10.0]
+    assert values(prometheus, KAFKA_EXPORTER[1]) == [20.0]
+    assert values(prometheus, KAFKA_EXPORTER[4]) == [2.0]
+    assert values(prometheus, KAFKA_LAG_EXPORTER[0]) == [1.0]
+    assert values(prometheus, KAFKA_LAG_EXPORTER[3]) == [10.0, 10.0]

@@ -3,23 +3,21 @@
 import asyncio
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import pytest
 import yaml
 from atlas_local.home import ROOT
-from atlas_local.ports import free_port
 from atlas_local.servers.prometheus import TEMPLATE, with_targets
 from atlas_local.testing import TestMesh
 from atlas_local.topology import MESH, Kind
 from atlas_local.waiting import wait_until
+
+from tests.prometheus import started
 
 SERVICES = [part.name for part in MESH if part.kind is Kind.SERVICE]
 RANGE = re.compile(r"\[(\d+[mhd])\]|offset (\d+[mhd])\b")
@@ -111,25 +109,13 @@ class Alerts:
 @contextmanager
 def watching(mesh: TestMesh, folder: Path) -> Iterator[Alerts]:
     """Within the block a Prometheus evaluates the rules of this checkout, made shorter, on that mesh."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed")
     targets = {name: mesh.url(name).removeprefix("http://") for name in SERVICES}
     configuration: dict[str, Any] = with_targets(yaml.safe_load(TEMPLATE.read_text()), targets, folder)
     configuration["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     for name in map(Path, configuration["rule_files"]):
         rules = yaml.safe_load((ROOT / "infra/observability" / name.name).read_text())
         name.write_text(yaml.safe_dump(shorter(rules), sort_keys=False))
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration, sort_keys=False))
-    address = f"127.0.0.1:{free_port()}"
-    arguments = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}"]
-    with ExitStack() as stack:
-        log = stack.enter_context((folder / "log").open("w"))
-        process = subprocess.Popen(
-            [program, *arguments, f"--web.listen-address={address}"], cwd=folder, stdout=log, stderr=log
-        )
-        stack.callback(process.wait, 30)
-        stack.callback(process.terminate)
-        alerts = Alerts(f"http://{address}")
+    with started(folder, configuration) as url:
+        alerts = Alerts(url)
         asyncio.run(wait_until("Prometheus to have scraped every service", alerts.scraped, 60, 0.2))
         yield alerts
